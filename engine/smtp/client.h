@@ -1,0 +1,99 @@
+/* The SMTP client's protocol core (RFC 5321, 2920, 1870, 3207, 4954, 2034, 3461, 6531): bytes and times in, bytes and
+ * deadlines out. It does no I/O, reads no clock, and allocates nothing for each message: a test plays a
+ * dialogue in a millisecond (tests/flow), a fuzzer can hold it.
+ *
+ * The owner (conn.h) moves bytes: what smtp_client_output() shows goes to the wire, what arrives goes into
+ * smtp_client_input(). Callbacks come from inside input(), timeout() and eof() and may call smtp_client_send() and
+ * smtp_client_quit(), nothing else.
+ *
+ * A message given to smtp_client_send() is lent until its result, which comes exactly once, in order, also when the connection dies.
+ * Two messages can be under way: with PIPELINING the next envelope goes out behind this message's end, so that on a
+ * warm connection a message costs one round trip.
+ *
+ * One rule decides doubt: `doubt` is true exactly when the last byte of the message's end was handed to the wire
+ * (smtp_client_written) and no reply to it came. */
+#ifndef ENGINE_SMTP_CLIENT_H
+#define ENGINE_SMTP_CLIENT_H
+
+#include "engine/smtp/reply.h"
+#include "src/base/clock.h"
+
+#include <sys/uio.h>
+
+struct smtp_client;
+
+enum smtp_stage { /* what the last reply (or silence) answered */
+	SMTP_CONNECT, SMTP_GREETING, SMTP_EHLO, SMTP_STARTTLS, SMTP_TLS, SMTP_AUTH,
+	SMTP_MAIL, SMTP_RCPT, SMTP_DATA, SMTP_END, SMTP_IDLE, SMTP_QUIT, SMTP_NSTAGES
+};
+extern const char *const smtp_stage_names[SMTP_NSTAGES]; /* "connect", "greeting", "ehlo", … */
+
+enum smtp_tls { SMTP_TLS_NONE, SMTP_TLS_OPPORTUNISTIC, SMTP_TLS_STARTTLS, SMTP_TLS_IMPLICIT };
+enum smtp_auth { SMTP_AUTH_ANY, SMTP_AUTH_PLAIN, SMTP_AUTH_LOGIN };
+
+struct smtp_timeouts { ms_t greeting, ehlo, tls, auth, mail, rcpt, data, block, end, quit; };
+extern const struct smtp_timeouts smtp_timeouts_default; /* RFC 5321 4.5.3.2 */
+
+struct smtp_options { /* lent for the client's life */
+	const char *helo;                 /* our FQDN or address literal */
+	enum smtp_tls tls;
+	enum smtp_auth auth;
+	const char *user, *password;      /* NULL: no AUTH */
+	bool pipeline;                    /* false: one at a time, whatever is offered */
+	const struct smtp_timeouts *timeouts;
+};
+
+struct smtp_message {
+	struct str from, rcpt;            /* wire form, without <> */
+	struct str header, body;          /* CRLF lines; header ends with its empty line. Never needs dot-stuffing:
+	                                   * the composer leaves no line that begins with a dot (asserted in debug builds) */
+	bool utf8;                        /* needs SMTPUTF8 */
+	void *user;
+};
+
+struct smtp_result {
+	enum smtp_stage stage;
+	bool accepted;                    /* 250 after the end */
+	bool tried;                       /* false: nothing of this message was answered or in doubt: give it to another connection */
+	bool doubt;
+	const struct smtp_reply *reply;   /* NULL: none came (`why` says what happened instead) */
+	const char *why;
+};
+
+struct smtp_client_ops {
+	void (*ready)(void *ctx);  /* may take one more message: call smtp_client_send() now or later */
+	void (*result)(void *ctx, struct smtp_message *m, const struct smtp_result *r);
+	void (*starttls)(void *ctx); /* the owner starts TLS now, then calls smtp_client_tls_done() */
+	/* The last callback. `r` says at which stage and why; r->reply may be NULL. clean: QUIT was answered or 421 came between
+	 * messages. All results were delivered before. */
+	void (*closed)(void *ctx, bool clean, const struct smtp_result *r);
+};
+
+struct smtp_client *smtp_client_new(const struct smtp_options *o, const struct smtp_client_ops *ops, void *ctx);
+void smtp_client_free(struct smtp_client **c);
+
+void smtp_client_start(struct smtp_client *c, ms_t now);     /* connected (implicit TLS done) */
+void smtp_client_tls_done(struct smtp_client *c, ms_t now);
+void smtp_client_input(struct smtp_client *c, const char *p, size_t n, ms_t now);
+/* Up to `max` pieces to write, in order; 0: nothing to write. The pieces stay valid until smtp_client_written(). */
+int smtp_client_output(struct smtp_client *c, struct iovec *v, int max);
+void smtp_client_written(struct smtp_client *c, size_t n, ms_t now);
+/* 0: none. When it has passed, call smtp_client_timeout(). */
+ms_t smtp_client_deadline(const struct smtp_client *c);
+void smtp_client_timeout(struct smtp_client *c, ms_t now);
+void smtp_client_eof(struct smtp_client *c, const char *why, ms_t now); /* closed, reset, TLS failed: `why` for people */
+
+bool smtp_client_ready(const struct smtp_client *c);         /* smtp_client_send() is allowed */
+void smtp_client_send(struct smtp_client *c, struct smtp_message *m, ms_t now);
+void smtp_client_quit(struct smtp_client *c, ms_t now);      /* after what is under way */
+/* What EHLO offered; for logs, SIZE checks and tests. size 0: no limit known. */
+struct smtp_caps {
+	bool pipelining, chunking, starttls, smtputf8, dsn, eightbit, enhanced, auth_plain, auth_login, auth_xoauth2;
+	uint64_t size;
+	int mail_max, rcpt_max; /* LIMITS, RFC 9422; 0: not said */
+};
+const struct smtp_caps *smtp_client_caps(const struct smtp_client *c);
+int smtp_client_in_flight(const struct smtp_client *c);      /* messages lent */
+unsigned long smtp_client_sent(const struct smtp_client *c); /* messages answered on this connection */
+
+#endif

@@ -1,0 +1,18 @@
+/* Whole files, directories and atomic replacement. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include "src/base/buf.h"
+#include "src/base/err.h"
+
+/* Reads the file (path "-": standard input) into `out`; passing out's ceiling is an error. ERR_NOINPUT / ERR_IO. */
+int file_read(const char *path, struct buf *out, struct err *e);
+/* Writes to a temporary file beside `path`, syncs and renames. */
+int file_write(const char *path, struct str data, unsigned mode, struct err *e);
+/* Creates; an existing file is an error (ERR_CREATE). */
+int file_create(const char *path, struct str data, unsigned mode, struct err *e);
+bool file_exists(const char *path);
+/* `path` as seen from the folder of `from` (a file); absolute paths stay. malloc'd. */
+char *path_beside(const char *from, const char *path);
+
+#endif

@@ -1,0 +1,90 @@
+/* postrider.conf (docs/INTERFACE.md), read once and immutable afterwards.
+ *
+ * INI by inih's stream reader; every value remembers its file and line, so that a wrong one is told exactly.
+ * Unknown and repeated keys, over-long lines and unset ${VAR}s are errors (ERR_CONFIG). Relative paths are resolved from the folder
+ * of the file they stand in. Secrets are read when they are needed (config_secret), not when the file is. */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "src/base/buf.h"
+#include "src/base/clock.h"
+#include "src/base/err.h"
+
+struct config_at { /* where a value stood; file NULL: a default */
+	const char *file;
+	long line;
+};
+
+struct secret { /* one of password-file, password-env, password-command */
+	enum { SECRET_NONE, SECRET_FILE, SECRET_ENV, SECRET_COMMAND } from;
+	const char *value;
+	struct config_at at;
+};
+
+enum doubt_rule { DOUBT_FINAL = 0, DOUBT_RESEND = 1, DOUBT_HOLD = 2 }; /* skip, resend, hold */
+
+struct rate_spec { /* "14/s, 50000/d"; 0: no limit of that kind */
+	double per_second;       /* of /s and /m, the smaller: evenly spaced */
+	int64_t per_hour, per_day; /* rolling windows */
+};
+
+enum route_kind { ROUTE_RELAY, ROUTE_DIRECT };
+enum route_tls { ROUTE_TLS_DEFAULT, ROUTE_TLS_NONE, ROUTE_TLS_OPPORTUNISTIC, ROUTE_TLS_STARTTLS, ROUTE_TLS_IMPLICIT };
+enum route_auth { ROUTE_AUTH_ANY, ROUTE_AUTH_PLAIN, ROUTE_AUTH_LOGIN, ROUTE_AUTH_XOAUTH2 };
+
+struct config_route {
+	const char *name;
+	enum route_kind kind;
+	const char *preset;
+	const char *host;
+	int port;                /* 0: by tls */
+	enum route_tls tls;      /* after config_load never DEFAULT: starttls on 587 and 25 …, opportunistic on loopback */
+	enum route_auth auth;
+	const char *ca_file, *user, *helo;
+	struct secret password;
+	int connections, messages_per_connection;
+	struct rate_spec rate;
+	const char **for_domains;
+	size_t nfor;
+	double weight;
+	bool private_addresses;
+	int ahead;               /* 0: the global one */
+	struct config_at at;
+};
+
+struct config {
+	const char *path;        /* of the file; NULL: none was found, defaults */
+	const char *database, *timezone, *secret_file;
+	const struct zone *zone;
+	enum doubt_rule doubt;
+	int ahead;
+	int quiet_from, quiet_to; /* minutes of the day; equal: no quiet hours */
+	const char *law;
+	struct { const char *name, *postal_address, *contact; } sender;
+	const char **domains;    /* [domain X] */
+	size_t ndomains;
+	struct config_route *routes;
+	size_t nroutes;
+	ms_t *retry_delays;      /* the last repeats */
+	size_t nretry;
+	ms_t retry_expire;
+	struct { const char *domain, *address; struct config_at at; } return_path; /* address may hold {token} */
+	struct { const char *url, *mailto; bool one_click; bool scope_all; } unsubscribe; /* url holds {token} */
+	struct { const char *listen, *public_url; } http;
+	struct { int hard, soft, soft_days, complaint; } suppress;
+	struct { double bounces, blocks, complaints; int after; } brake;
+	struct { const char *file; bool json; int64_t size; } log;
+	struct { ms_t evidence, deliveries; } retention;
+	const char *rules_file;  /* the user's own reply rules; NULL: only the shipped ones */
+	int workers;             /* threads that send; 0: one for each core */
+};
+
+/* path NULL: $POSTRIDER_CONFIG, ./postrider.conf, /etc/postrider/postrider.conf, the first that is there. Sections that belong
+ * to later capabilities (dkim, source, provider, mailbox, webhook, daemon …) are read and checked for their keys. */
+int config_load(const char *path, struct config **out, struct err *e);
+void config_free(struct config **c);
+/* The secret's text, without its last newline. Files that others may read are refused (ERR_CONFIG). */
+int config_secret(const struct secret *s, struct buf *out, struct err *e);
+int rate_parse(const char *text, struct rate_spec *out, struct err *e);
+
+#endif
