@@ -29,7 +29,8 @@ enum err_code {
 
 struct err {
 	enum err_code code;
-	long line; /* 0: none */
+	long line;   /* 0: none */
+	long column; /* 1-based, in characters; 0: none */
 	char what[160];
 	char why[400];
 	char remedy[400];
