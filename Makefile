@@ -1,9 +1,16 @@
-# Postrider. One Makefile, no recursion; objects and dependency files below $(B).
-#   make              build/postrider            make demo   install what is missing, build, show the main job
-#   make test         all tests                  make bench  measured against peers and limits
-#   SAN=1 ASan+UBSan, SAN=thread TSan; CC=clang and CFLAGS= are respected; PREFIX= and DESTDIR= for install
+# Postrider. One Makefile for everything; objects and dependency files go below $(B).
+#
+#   make              build/postrider
+#   make demo         install what is missing, build, and watch the main job against the built-in sandbox
+#   make test         all tests; test-unit, test-e2e, fault, fuzz, fuzz-replay, conformance: parts of it, or longer forms
+#   make bench        measured beside other programs, into build/bench/report.md
+#   make deps         install the Debian packages that build and tests need; does nothing when all are there
+#   make install      PREFIX= and DESTDIR= are respected; also uninstall
+#   make format lint  clang-format; clang-format's check, clang-tidy and cppcheck
+#
+# SAN=1 is ASan and UBSan, SAN=thread TSan, SAN=fuzz clang's instrumentation for fuzzing, each in a build folder of its
+# own. CC=, CFLAGS=, LDFLAGS= and B= are respected; other flags rebuild what they change. V=1 shows the commands.
 
-CC      ?= cc
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CFLAGS  ?= -O2 -g
@@ -15,84 +22,178 @@ ifeq ($(SAN),)
 B := build
 else ifeq ($(SAN),1)
 B := build-asan
-SANFLAGS := -Wno-maybe-uninitialized -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+SANFLAGS := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifeq ($(SAN),fuzz)
+B := build-fuzz
+CC := clang
+SANFLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 else
 B := build-$(SAN)
 SANFLAGS := -fsanitize=$(SAN) -fno-omit-frame-pointer
 endif
 
 VERSION := 0.1.0
-# One short line for each step; V=1 shows the commands.
-Q := $(if $(V),,@)
+Q       := $(if $(V),,@)
+say      = $(if $(V),,@echo "  $(1)")
 PKGS    := openssl sqlite3 libidn2 jansson uchardet zlib
 OWN     := -std=c17 -D_GNU_SOURCE -DPOSTRIDER_VERSION='"$(VERSION)"' -I. -pthread -MMD -MP \
 	   -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings -Wundef $(WERROR) \
-	   -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE $(SANFLAGS)
-ifneq ($(SAN),)
-OWN     := $(filter-out -D_FORTIFY_SOURCE=2,$(OWN))
+	   -fstack-protector-strong -fPIE $(SANFLAGS)
+ifeq ($(SAN),)
+OWN     += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+else ifeq ($(findstring clang,$(CC)),)
+# gcc's flow analysis sees paths that only the sanitizers' own code makes.
+OWN     += -Wno-maybe-uninitialized
 endif
 OWN     += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmd4c-html -lmd4c -lev -lcsv -linih -lm
 OWNLD   := -pie -Wl,-z,relro,-z,now -pthread $(SANFLAGS)
 
-LIBDIRS := src/base src/config src/db lists templates engine engine/smtp src/serve
+LIBDIRS := src/base src/config src/db lists templates engine engine/smtp engine/bounce engine/dkim src/serve
 LIBSRC  := $(wildcard $(addsuffix /*.c,$(LIBDIRS)))
 CLISRC  := $(wildcard src/cli/*.c)
-LIBOBJ  := $(LIBSRC:%.c=$B/%.o)
+# Files that ship inside the program: name.ext becomes the bytes asset_name_ext[] and their number asset_name_ext_len.
+ASSETS  :=
+LIBOBJ  := $(LIBSRC:%.c=$B/%.o) $(ASSETS:%=$B/%.asset.o)
 CLIOBJ  := $(CLISRC:%.c=$B/%.o)
-UNITSRC := $(wildcard tests/unit/test_*.c)
-UNIT    := $(UNITSRC:tests/unit/%.c=$B/tests/%)
+UNITSRC := $(wildcard tests/unit/test_*.c tests/flow/test_*.c)
+UNIT    := $(UNITSRC:tests/%.c=$B/tests/%)
+# What tests of one folder share (tests/flow/script.c …) is linked into each of its programs.
+FLOWOBJ := $(patsubst %.c,$B/%.o,$(filter-out $(UNITSRC),$(wildcard tests/flow/*.c)))
 TOOLSRC := $(wildcard tests/tools/*.c)
 TOOLS   := $(TOOLSRC:tests/tools/%.c=$B/tools/%)
+FUZZSRC := $(wildcard tests/fuzz/fuzz_*.c)
+FUZZ    := $(FUZZSRC:tests/fuzz/fuzz_%.c=$B/fuzz/%)
 
-.PHONY: all
+.DELETE_ON_ERROR:
+.SECONDARY:
+.PHONY: all tools units
 all: $B/postrider
+tools: $(TOOLS)
+units: $(UNIT)
+
+# Holds the compiler and its flags; rewritten only when they change, so that what depends on it is then built again.
+FLAGS := $(CC) $(OWN) $(CPPFLAGS) $(CFLAGS) | $(OWNLD) $(LDFLAGS) $(LIBS)
+$B/flags: FORCE
+	@mkdir -p $(@D)
+	@pkg-config --exists $(PKGS) || { echo "postrider: libraries are missing: 'make deps' installs them" >&2; exit 1; }
+	@echo '$(subst ','\'',$(FLAGS))' | cmp -s - $@ || echo '$(subst ','\'',$(FLAGS))' >$@
+.PHONY: FORCE
+FORCE:
 
 $B/postrider: $(CLIOBJ) $B/libpostrider.a
-	$(if $(V),,@echo "  link $@")
+	$(call say,link $@)
 	$(Q)$(CC) $(OWNLD) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $B/libpostrider.a: $(LIBOBJ)
 	@rm -f $@
 	@$(AR) rcs $@ $^
 
-$B/%.o: %.c
+$B/%.o: %.c $B/flags
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  cc   $<")
+	$(call say,cc   $<)
 	$(Q)$(CC) $(OWN) $(CPPFLAGS) $(CFLAGS) -c -o $@ $<
 
-# Files that ship inside the program: name.ext becomes a string `asset_name_ext`.
-$B/%.asset.o: %
+$B/%.asset.o: % $B/flags
 	@mkdir -p $(@D)
-	@{ printf '#include <stddef.h>\nextern const unsigned char asset_%s[];\nextern const size_t asset_%s_len;\nconst unsigned char asset_%s[] = {' \
-	  $(subst .,_,$(subst -,_,$(notdir $<))) $(subst .,_,$(subst -,_,$(notdir $<))) $(subst .,_,$(subst -,_,$(notdir $<))); \
-	  od -An -v -tx1 $< | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; \
-	  printf '0};\nconst size_t asset_%s_len = sizeof asset_%s - 1;\n' $(subst .,_,$(subst -,_,$(notdir $<))) $(subst .,_,$(subst -,_,$(notdir $<))); } > $B/$*.asset.c
+	@n=asset_$(subst .,_,$(subst -,_,$(notdir $<))); { \
+	  printf '#include <stddef.h>\nextern const unsigned char %s[];\nextern const size_t %s_len;\n' $$n $$n; \
+	  printf 'const unsigned char %s[] = {' $$n; od -An -v -tx1 $< | sed 's/ \([0-9a-f][0-9a-f]\)/0x\1,/g'; \
+	  printf '0};\nconst size_t %s_len = sizeof %s - 1;\n' $$n $$n; } >$B/$*.asset.c
 	$(Q)$(CC) $(OWN) $(CFLAGS) -c -o $@ $B/$*.asset.c
 
-# Unit tests: one cmocka program for each tests/unit/test_*.c, linked with the program's own objects.
-$B/tests/%: tests/unit/%.c $B/libpostrider.a
+# ---- Tests ----
+
+# One cmocka program for each tests/unit/test_*.c and tests/flow/test_*.c, linked with the program's own objects.
+$B/tests/flow/%: tests/flow/%.c $(FLOWOBJ) $B/libpostrider.a $B/flags
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  link $@")
+	$(call say,link $@)
+	$(Q)$(CC) $(OWN) $(CPPFLAGS) $(CFLAGS) $(OWNLD) $(LDFLAGS) -o $@ $< $(FLOWOBJ) $B/libpostrider.a $(LIBS) -lcmocka
+$B/tests/%: tests/%.c $B/libpostrider.a $B/flags
+	@mkdir -p $(@D)
+	$(call say,link $@)
 	$(Q)$(CC) $(OWN) $(CPPFLAGS) $(CFLAGS) $(OWNLD) $(LDFLAGS) -o $@ $< $B/libpostrider.a $(LIBS) -lcmocka
-
-$B/tools/%: tests/tools/%.c $B/libpostrider.a
+$B/tools/%: tests/tools/%.c $B/libpostrider.a $B/flags
 	@mkdir -p $(@D)
-	$(if $(V),,@echo "  link $@")
+	$(call say,link $@)
 	$(Q)$(CC) $(OWN) $(CPPFLAGS) $(CFLAGS) $(OWNLD) $(LDFLAGS) -o $@ $< $B/libpostrider.a $(LIBS)
+# Under SAN=fuzz with libFuzzer; in other builds with a driver that only replays files.
+$B/fuzz/%: tests/fuzz/fuzz_%.c $B/tests/fuzz/replay.o $B/libpostrider.a $B/flags
+	@mkdir -p $(@D)
+	$(call say,link $@)
+	$(Q)$(CC) $(OWN) -Wno-missing-prototypes $(CPPFLAGS) $(CFLAGS) $(OWNLD) $(LDFLAGS) -o $@ $< \
+	  $(if $(filter fuzz,$(SAN)),-fsanitize=fuzzer,$B/tests/fuzz/replay.o) $B/libpostrider.a $(LIBS)
 
-.PHONY: tools test-unit test
-tools: $(TOOLS)
-
+.PHONY: test test-unit test-floors test-e2e fault fuzz fuzz-replay conformance bench demo
+test: deps
+	@MAKE="$(MAKE)" sh tests/run
 test-unit: $(UNIT)
-	@for t in $(UNIT); do $$t >$$t.log 2>&1 || { cat $$t.log; echo "FAILED: $$t"; exit 1; }; done; echo "unit tests: $(words $(UNIT)) programs passed"
+	@sh tests/unit/run.sh $(UNIT)
+test-floors:
+	@CC="$(CC)" python3 tests/floors.py
+test-e2e: all tools
+	@python3 tests/e2e/run.py $(T)
+# The long form of the kill test: half an hour and more.
+fault: all tools
+	@python3 tests/fault/kill.py --long
+fuzz-replay: $(FUZZ)
+	@sh tests/fuzz/replay.sh $B/fuzz
+# T=name of one target (default: all), S=seconds for each; what is found new is kept in build-fuzz/corpus.
+S ?= 60
+fuzz:
+	@$(MAKE) --no-print-directory SAN=fuzz $(addprefix build-fuzz/fuzz/,$(if $(T),$(T),$(notdir $(FUZZ))))
+	@sh tests/fuzz/run.sh $(S) $(if $(T),$(T),$(notdir $(FUZZ)))
+# SUITE: a JSON file in golden-liquid's format.
+SUITE ?= ../shared/data/golden_liquid.json
+conformance: all
+	@python3 tests/conformance.py $B/postrider $(SUITE)
+bench: deps
+	@$(MAKE) --no-print-directory all tools
+	@python3 tests/bench/run.py $(T)
+demo: deps
+	@$(MAKE) --no-print-directory all
+	@sh tests/demo.sh $B
 
-test: all test-unit
+# ---- What it needs from Debian ----
 
-.PHONY: format clean
+DEPS := gcc make pkg-config libc6-dev libev-dev libcsv-dev libinih-dev libidn2-dev libunistring-dev libuchardet-dev \
+	libmd4c-dev libmd4c-html0-dev libjansson-dev zlib1g-dev libssl-dev libsqlite3-dev
+# Tests only: unit tests, the auditors, referees for mail, certificates, other people's programs to measure beside.
+DEPS += libcmocka-dev python3 python3-gi gir1.2-gmime-3.0 sqlite3 openssl curl tzdata
+# Only for make fuzz and make lint.
+LINT_DEPS := clang libclang-rt-dev clang-format clang-tidy cppcheck
+
+.PHONY: deps deps-lint
+deps:
+	@sh tests/deps.sh $(DEPS)
+deps-lint:
+	@sh tests/deps.sh $(LINT_DEPS)
+
+# ---- The rest ----
+
+.PHONY: install uninstall format lint clean
+MAN := $(wildcard docs/man/*.[1-8])
+DOC := README.md CHANGELOG.md LICENSE
+install: all
+	install -D -m 755 $B/postrider $(DESTDIR)$(PREFIX)/bin/postrider
+	$(foreach m,$(MAN),install -D -m 644 $m $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m) &&) :
+	install -d $(DESTDIR)$(PREFIX)/share/doc/postrider
+	install -m 644 $(DOC) $(DESTDIR)$(PREFIX)/share/doc/postrider
+	$(if $(wildcard examples),cp -R examples $(DESTDIR)$(PREFIX)/share/doc/postrider/)
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/postrider \
+	  $(foreach m,$(MAN),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m))
+	rm -rf $(DESTDIR)$(PREFIX)/share/doc/postrider
+
+CFILES = $(shell git ls-files '*.c' '*.h')
 format:
-	clang-format -i $$(git ls-files '*.c' '*.h')
+	clang-format -i $(CFILES)
+lint:
+	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	  --suppress=missingIncludeSystem -D_GNU_SOURCE -DPOSTRIDER_VERSION='""' -I. -j2 $(LIBSRC) $(CLISRC)
+	clang-tidy --quiet $(LIBSRC) $(CLISRC) -- $(filter-out -M%,$(OWN)) -Wno-unknown-warning-option
+	clang-format --dry-run -Werror $(CFILES)
 clean:
 	rm -rf build build-*
 
--include $(LIBOBJ:.o=.d) $(CLIOBJ:.o=.d) $(UNIT:=.d) $(TOOLS:=.d)
+-include $(LIBOBJ:.o=.d) $(CLIOBJ:.o=.d) $(FLOWOBJ:.o=.d) $(UNIT:=.d) $(TOOLS:=.d) $(FUZZ:=.d)
