@@ -1,8 +1,9 @@
 /* Time. All times in the program are int64_t milliseconds since 1970-01-01T00:00Z ("ms").
  *
  * Protocol cores, renderers and the store never read a clock: they are given `now`. The few places that do read it
- * go through here, so that a test can hold or move time (clock_fake). Zones are IANA names read by the C library;
- * a zone is loaded once and kept (clock_zone), conversion does not touch the process' TZ. */
+ * go through here, so that a test can hold or move time (clock_fake). Zones are IANA names, read from the system's
+ * TZif files (RFC 9636) by a reader of our own: the C library knows one zone for a process. A zone is loaded once
+ * and kept (clock_zone). Times before 0000-01-02 or after 9999-12-30 are shown as those. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
@@ -21,13 +22,14 @@ typedef int64_t ms_t;
 
 ms_t clock_now(void);  /* wall clock */
 ms_t clock_mono(void); /* monotonic, arbitrary origin */
-/* Tests: from now on clock_now() returns `now` + what clock_fake_add() added. Pass 0 to go back to the real clock. */
+/* Tests: from now on clock_now() and clock_mono() return `now` + what clock_fake_add() added. Pass 0 to go back to the real clock. */
 void clock_fake(ms_t now);
 void clock_fake_add(ms_t span);
 
 struct zone; /* an IANA time zone; immutable once loaded, shared by threads, freed with the process */
-/* NULL or "" loads the system's own zone. */
+/* NULL or "" loads the system's own zone ($TZ, /etc/localtime, else UTC). Unknown or damaged: ERR_CONFIG. */
 const struct zone *clock_zone(const char *name, struct err *e);
+const char *clock_zone_name(const struct zone *z); /* NULL: "UTC" */
 
 struct civil {
 	int year, month, day;        /* 2026, 1..12, 1..31 */
@@ -38,9 +40,11 @@ struct civil {
 	char abbrev[8];              /* "JST" */
 };
 
+/* Wherever a zone is taken, NULL is UTC. */
 void clock_civil(const struct zone *z, ms_t t, struct civil *c);
 /* Local civil time to ms. Returns the number of instants that have this local time: 1; 0 (skipped by a clock change);
- * 2 (ambiguous; *t is the first). Out-of-range fields are not normalised: -1. */
+ * 2 (ambiguous; *t is the first).
+ * For 0, *t is the instant read with the offset before the change. Only year … second are read. Out-of-range fields are not normalised: -1. */
 int clock_local(const struct zone *z, const struct civil *c, ms_t *t);
 
 #define CLOCK_TEXT 40
@@ -51,7 +55,7 @@ char *clock_utc(ms_t t, char out[CLOCK_TEXT]);
 /* RFC 5322 3.3: "Tue, 1 Dec 2026 09:00:00 +0900". */
 char *clock_rfc5322(const struct zone *z, ms_t t, char out[CLOCK_TEXT]);
 
-/* "15m", "2h", "3d", "90s", "1h30m", "0" to ms. */
+/* "15m", "2h", "3d", "90s", "1h30m", "1w", "0" to ms. ERR_USAGE; at most a hundred years. */
 int clock_span(const char *text, ms_t *out, struct err *e);
 /* TIME of docs/INTERFACE.md: ISO 8601 with offset or Z, a local time in `z` ("2026-12-01 09:00", T or blank, seconds
  * optional, date alone is midnight), or a span from `now`. ERR_USAGE with the reason, also where a clock change
