@@ -15,6 +15,8 @@ PREFIX  ?= /usr/local
 DESTDIR ?=
 CFLAGS  ?= -O2 -g
 SAN     ?=
+# Debian's own, which has the bindings that tests use.
+PYTHON  ?= $(firstword $(wildcard /usr/bin/python3) python3)
 # Warnings are errors for us; a packager with another compiler says WERROR=.
 WERROR  ?= -Werror
 
@@ -126,16 +128,16 @@ $B/fuzz/%: tests/fuzz/fuzz_%.c $B/tests/fuzz/replay.o $B/libpostrider.a $B/flags
 
 .PHONY: test test-unit test-floors test-e2e fault fuzz fuzz-replay conformance bench demo
 test: deps
-	@MAKE="$(MAKE)" sh tests/run
+	@MAKE="$(MAKE)" PYTHON="$(PYTHON)" sh tests/run
 test-unit: $(UNIT)
 	@sh tests/unit/run.sh $(UNIT)
 test-floors:
-	@CC="$(CC)" python3 tests/floors.py
+	@CC="$(CC)" $(PYTHON) tests/floors.py
 test-e2e: all tools
-	@python3 tests/e2e/run.py $(T)
+	@$(PYTHON) tests/e2e/run.py $(T)
 # The long form of the kill test: half an hour and more.
 fault: all tools
-	@python3 tests/fault/kill.py --long
+	@$(PYTHON) tests/fault/kill.py --long
 fuzz-replay: $(FUZZ)
 	@sh tests/fuzz/replay.sh $B/fuzz
 # T=name of one target (default: all), S=seconds for each; what is found new is kept in build-fuzz/corpus.
@@ -146,10 +148,10 @@ fuzz:
 # SUITE: a JSON file in golden-liquid's format.
 SUITE ?= ../shared/data/golden_liquid.json
 conformance: all
-	@python3 tests/conformance.py $B/postrider $(SUITE)
+	@$(PYTHON) tests/conformance.py $B/postrider $(SUITE)
 bench: deps
 	@$(MAKE) --no-print-directory all tools
-	@python3 tests/bench/run.py $(T)
+	@$(PYTHON) tests/bench/run.py $(T)
 demo: deps
 	@$(MAKE) --no-print-directory all
 	@sh tests/demo.sh $B

@@ -1,0 +1,172 @@
+"""What every end-to-end test uses: a folder with a configuration and a database, the program, and ways to wait."""
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import time
+
+TOP = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
+BUILD = os.path.join(TOP, "build")
+PROGRAM = os.environ.get("POSTRIDER") or os.path.join(BUILD, "postrider")
+
+STATES = ["queued", "sending", "deferred", "sent", "bounced", "blocked", "expired", "skipped", "doubt", "cancelled"]
+MESSAGE = """From: Kyoto Books <news@books.example>
+Subject: {{ first_name | default: "Reader" }}, the June list is here
+
+<p>Dear {{ first_name | default: "reader" }},</p>
+<p>forty new titles, one of them for you in {{ city }}.</p>
+<p><a href="{{ unsubscribe_url }}">Unsubscribe</a></p>
+"""
+CITIES = ["Kyoto", "京都", "Zürich", "São Paulo"]
+NAMES = ["Aiko", "花子", "Zoë", "O'Brien"]
+
+
+class Result:
+	def __init__(self, argv, status, out, err):
+		self.argv, self.status, self.out, self.err = argv, status, out, err
+
+	@property
+	def json(self):
+		return json.loads(self.out)
+
+	def __str__(self):
+		return f"$ postrider {' '.join(self.argv)}\n{self.out[-4000:]}{self.err[-4000:]}(exit {self.status})\n"
+
+
+class World:
+	def __init__(self, folder):
+		self.folder, self.results, self.children = folder, [], []
+
+	def __enter__(self):
+		return self
+
+	def __exit__(self, *exc):
+		for child in self.children:
+			if child.poll() is None:
+				child.kill()
+				child.wait()
+
+	def path(self, name):
+		return os.path.join(self.folder, name)
+
+	def write(self, name, text):
+		with open(self.path(name), "w", encoding="utf-8") as f:
+			f.write(text)
+		return self.path(name)
+
+	# ---- the program ----
+
+	def environment(self):
+		keep = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS")}
+		return {**keep, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+	def run(self, *argv, expect=0, timeout=120, stdin=None):
+		"""Runs a command in the folder; `expect` is an exit status, a tuple of them, or None for any."""
+		argv = [str(a) for a in argv]
+		done = subprocess.run([PROGRAM, *argv], cwd=self.folder, capture_output=True, timeout=timeout, env=self.environment(),
+			**({"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}))
+		result = Result(argv, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
+		self.results.append(result)
+		if expect is not None:
+			wanted = expect if isinstance(expect, tuple) else (expect,)
+			assert result.status in wanted, f"exit {result.status}, wanted {expect}:\n{result}"
+		return result
+
+	def start(self, *argv, **kw):
+		"""Starts a command in the background; its output goes to files, see finish()."""
+		argv = [str(a) for a in argv]
+		out = open(self.path(f"out.{len(self.children)}"), "w+b")
+		child = subprocess.Popen([PROGRAM, *argv], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out,
+			stderr=subprocess.PIPE if kw.get("pipe") else open(out.name + ".err", "wb"), env=self.environment())
+		child.argv, child.out = argv, out.name
+		self.children.append(child)
+		return child
+
+	def finish(self, child, expect=0, timeout=120):
+		status = child.wait(timeout)
+		result = Result(child.argv, status, open(child.out, errors="replace").read(), open(child.out + ".err", errors="replace").read())
+		self.results.append(result)
+		if expect is not None:
+			wanted = expect if isinstance(expect, tuple) else (expect,)
+			assert status in wanted, f"exit {status}, wanted {expect}:\n{result}"
+		return result
+
+	def transcript(self):
+		return "".join(map(str, self.results[-8:]))
+
+	# ---- what most tests begin with ----
+
+	def configure(self, port, **route):
+		"""init, and a configuration with one relay. Keys of the route by keyword (ca_file= …); `extra`: more sections."""
+		if not os.path.exists(self.path("postrider.key")):
+			self.run("init", ".")
+		extra, top = route.pop("extra", ""), route.pop("top", "")
+		keys = {"kind": "relay", "host": "127.0.0.1", "port": port, **{k.replace("_", "-"): v for k, v in route.items()}}
+		self.write("postrider.conf", "database = postrider.db\nsecret = postrider.key\ntimezone = UTC\n" + top
+			+ "[sender]\nname = Kyoto Books\naddress = 1 Teramachi, Kyoto\ncontact = news@books.example\n"
+			+ "[route main]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items() if v is not None)
+			+ "[return-path]\ndomain = bounces.books.example\n[unsubscribe]\nurl = https://books.example/u?t={token}\n"
+			+ ("" if "[brake]" in extra else "[brake]\nbounces = 100%\nblocks = 100%\n") + extra)
+
+	def audience(self, count, name="news", address="r{}@x.example"):
+		"""A list of that many contacts, imported; returns their addresses."""
+		addresses = [address.format(i) for i in range(count)]
+		with open(self.path(name + ".csv"), "w", newline="", encoding="utf-8") as f:
+			rows = csv.writer(f)
+			rows.writerow(["email", "first_name", "city"])
+			rows.writerows([a, NAMES[i % 4], CITIES[i % 4]] for i, a in enumerate(addresses))
+		self.run("import", name, name + ".csv")
+		return addresses
+
+	def message(self, text=MESSAGE, name="june.html"):
+		self.write(name, text)
+		return name
+
+	def status(self, campaign):
+		return self.run("--json", "status", campaign).json
+
+	def deliveries(self, campaign):
+		"""{address: row} of the report's CSV."""
+		out = self.run("report", campaign, "--format", "csv").out
+		return {row["address"]: row for row in csv.DictReader(io.StringIO(out.lstrip("\ufeff")))}
+
+	def audit(self, campaign, sink, addresses):
+		"""The promise: the states add up, every delivery has one, and `sent` is exactly what the sink took. Returns states."""
+		status, rows, got = self.status(campaign), self.deliveries(campaign), sink.recipients()
+		assert set(rows) == set(addresses), f"report and audience differ: {sorted(set(rows) ^ set(addresses))[:5]}"
+		assert sum(status["counts"].values()) == status["audience"] == len(addresses), status
+		states = {s: 0 for s in STATES}
+		for address, row in rows.items():
+			states[row["state"]] += 1
+			taken = got.get(address, 0)
+			doubted = int(row["doubted"] or 0) if row["doubted"].isdigit() else row["doubted"] in ("yes", "true")
+			if row["state"] == "sent":
+				assert taken >= 1, f"{address} is `sent`, and the server never took it"
+			elif row["state"] != "doubt":
+				assert taken == 0, f"{address} is `{row['state']}`, and the server took it"
+			assert taken <= 1 or doubted, f"{address} was sent {taken} times without a doubt"
+		shown = {s: status["counts"].get(s, 0) for s in STATES}
+		assert states == shown, f"counts {shown} and rows {states} differ"
+		ids = {}
+		for m in sink.messages:
+			for r in m.recipients:
+				ids.setdefault(r, set()).add(m.header("Message-ID"))
+		assert all(len(i) == 1 for i in ids.values()), "a repeat has another Message-ID"
+		return {s: n for s, n in states.items() if n}
+
+
+def wait_until(what, seconds=30, every=0.05):
+	"""Waits until what() is true, and returns it."""
+	end = time.monotonic() + seconds
+	while True:
+		value = what()
+		if value or time.monotonic() > end:
+			assert value, f"not within {seconds} s"
+			return value
+		time.sleep(every)
+
+
+def interrupt(child, sig=signal.SIGINT):
+	child.send_signal(sig)
