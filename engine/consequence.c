@@ -1,0 +1,123 @@
+#include "engine/consequence.h"
+
+#include "engine/schedule.h"
+
+#include <ctype.h>
+
+static bool id_char(char c)
+{
+	return isalnum((unsigned char)c) || strchr("-_.@+=/", c) != NULL;
+}
+
+static struct str word_at(struct str text, size_t at)
+{
+	size_t end = at;
+	while (end < text.n && id_char(text.p[end]))
+		end++;
+	while (end > at && (text.p[end - 1] == '.' || text.p[end - 1] == ','))
+		end--;
+	return str_n(text.p + at, end - at);
+}
+
+struct str consequence_relay_id(struct str reply)
+{
+	/* Postfix and its kin; Exim; qmail-like "ok 1700000000 qp 1234"; SES, SendGrid: "Ok <id>". */
+	static const char *const before[] = {"queued as ", "queued mail for delivery ", " id=", "qp ", "ok ", "OK "};
+	for (size_t b = 0; b < sizeof before / sizeof before[0]; b++) {
+		size_t n = strlen(before[b]);
+		for (size_t i = 0; i + n < reply.n; i++) {
+			if (strncasecmp(reply.p + i, before[b], n) != 0)
+				continue;
+			struct str id = word_at(reply, i + n);
+			bool digit = false;
+			for (size_t k = 0; k < id.n; k++)
+				digit = digit || isdigit((unsigned char)id.p[k]);
+			/* A word without a digit is prose ("Ok thanks"), not an id. */
+			if (id.n >= 4 && digit)
+				return id;
+		}
+	}
+	struct str first = word_at(reply, 0); /* OpenSMTPD: "6f1a2b3c Message accepted for delivery" */
+	bool digit = false;
+	for (size_t k = 0; k < first.n; k++)
+		digit = digit || isdigit((unsigned char)first.p[k]);
+	return first.n >= 6 && digit ? first : str_n(NULL, 0);
+}
+
+static void retry_or_expire(const struct config *c, const struct attempt_facts *f, enum outcome_kind kind, ms_t least,
+	struct outcome_row *row)
+{
+	row->kind = kind;
+	row->state = kind == OUTCOME_REQUEUE ? DELIVERY_QUEUED : DELIVERY_DEFERRED;
+	row->due = schedule_retry(c, f->claim->attempt, f->claim->first_attempt, f->paused, f->now, least, (uint64_t)f->claim->delivery);
+	if (row->due == 0) {
+		row->kind = OUTCOME_FINAL;
+		row->state = DELIVERY_EXPIRED;
+	}
+}
+
+static void in_doubt(const struct config *c, const struct attempt_facts *f, struct outcome_row *row)
+{
+	row->kind = OUTCOME_DOUBT;
+	row->state = DELIVERY_DOUBT;
+	row->reason = STR("no-final-reply");
+	/* Sent once more, with the same Message-ID; a second loss stays in doubt. */
+	if (c->doubt == DOUBT_RESEND && !f->claim->doubted)
+		row->due = schedule_retry(c, f->claim->attempt, f->claim->first_attempt, f->paused, f->now, 0, (uint64_t)f->claim->delivery);
+}
+
+void consequence_decide(const struct config *c, const struct rules *r, const struct attempt_facts *f, struct outcome_row *row,
+	struct verdict *v)
+{
+	const struct smtp_result *res = f->result;
+	*row = (struct outcome_row){.delivery = f->claim->delivery, .at = f->now};
+	*v = (struct verdict){0};
+	row->reply = str_from(res->why);
+	if (res->reply != NULL) {
+		row->code = res->reply->code;
+		memcpy(row->enhanced, res->reply->enhanced, sizeof row->enhanced);
+		row->reply = res->reply->text;
+	}
+	if (res->accepted) {
+		row->kind = OUTCOME_FINAL;
+		row->state = DELIVERY_SENT;
+		row->relay_id = consequence_relay_id(row->reply);
+		return;
+	}
+	if (res->doubt) {
+		in_doubt(c, f, row);
+		return;
+	}
+	rules_decide(r, f->claim->provider, str_from(smtp_stage_names[res->stage]), row->code, str_from(row->enhanced), row->reply, v);
+	row->class = v->class;
+	row->scope = v->scope;
+	row->reason = v->reason;
+	switch (v->action) {
+	case ACTION_FAIL:
+	case ACTION_SUPPRESS:
+		row->kind = OUTCOME_FINAL;
+		row->state = v->class == CLASS_BLOCK || v->class == CLASS_MESSAGE || v->class == CLASS_CONFIG ? DELIVERY_BLOCKED : DELIVERY_BOUNCED;
+		row->suppress = v->action == ACTION_SUPPRESS && v->class == CLASS_HARD;
+		break;
+	case ACTION_RECONNECT:
+		row->kind = OUTCOME_REQUEUE;
+		row->state = DELIVERY_QUEUED;
+		row->due = f->now;
+		/* A server that says so every time is not about the connection. */
+		if (f->claim->attempt >= 5)
+			retry_or_expire(c, f, OUTCOME_REQUEUE, v->delay, row);
+		break;
+	case ACTION_PAUSE:
+		/* It waits for the person who resumes, not for a time. */
+		row->kind = OUTCOME_REQUEUE;
+		row->state = DELIVERY_QUEUED;
+		row->due = f->now;
+		break;
+	case ACTION_REQUEUE:
+		retry_or_expire(c, f, OUTCOME_REQUEUE, v->delay, row);
+		break;
+	default: /* RETRY, SLOW, SUSPEND */
+		retry_or_expire(c, f, v->scope == SCOPE_ROUTE || v->scope == SCOPE_ACCOUNT ? OUTCOME_REQUEUE : OUTCOME_DEFER, v->delay, row);
+		break;
+	}
+}

@@ -1,0 +1,394 @@
+#include "engine/deliver.h"
+
+#include "engine/pipeline.h"
+#include "src/base/log.h"
+
+#include <ev.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const ms_t GRACE = 10 * SECOND;         /* for what is on the wire when we are told to stop */
+static const ms_t RESOLVE_EVERY = 5 * MINUTE;
+enum { MAX_WORKERS = 64 };
+
+struct crew { /* what works while we hold the lease */
+	struct route *routes;
+	size_t nroutes;
+	struct worker *workers[MAX_WORKERS];
+	size_t nworkers;
+	struct ledger *ledger;
+	pthread_t checkpointer, resolver;
+	bool has_checkpointer, resolving;
+	_Atomic bool stop, resolved;
+	int64_t epoch;
+};
+
+struct deliver {
+	const struct deliver_options *o;
+	struct store *store;       /* the main thread's own, for looking */
+	struct ev_loop *loop;
+	ev_async woken;
+	ev_timer tick;
+	ev_signal sig[3];
+	struct crew crew;
+	bool holding, stopping;
+	enum deliver_end end;
+	bool failed;
+	struct err err;
+	ms_t started, waiting_since;
+	struct holder holder;
+};
+
+/* ---- Threads beside the workers ---- */
+
+static void *checkpoint_main(void *arg)
+{
+	struct deliver *d = arg;
+	struct store *s = NULL;
+	struct err e = {0};
+	if (store_open(&s, STORE_WRITE, d->o->store, &e) != 0) {
+		log_err(LOG_LEVEL_WARN, &e);
+		return NULL;
+	}
+	while (!atomic_load(&d->crew.stop)) {
+		if (store_checkpoint(s, &e) != 0)
+			log_err(LOG_LEVEL_WARN, &e);
+		struct timespec t = {0, 250 * 1000000};
+		nanosleep(&t, NULL);
+	}
+	store_close(&s);
+	return NULL;
+}
+
+static void *resolve_main(void *arg)
+{
+	struct crew *c = arg;
+	for (size_t i = 0; i < c->nroutes; i++) {
+		struct err e = {0};
+		ms_t age = clock_mono() - atomic_load(&c->routes[i].resolved_at);
+		bool none = atomic_load(&c->routes[i].addrs) == NULL;
+		if ((none || age > RESOLVE_EVERY) && route_resolve(&c->routes[i], &e) != 0)
+			log_err(LOG_LEVEL_WARN, &e);
+	}
+	for (size_t i = 0; i < c->nworkers; i++)
+		worker_wake(c->workers[i]);
+	atomic_store(&c->resolved, true);
+	return NULL;
+}
+
+/* Looking a name up may block for long: it has a thread, started again when the answer is old. */
+static void keep_resolved(struct deliver *d)
+{
+	struct crew *c = &d->crew;
+	bool due = false;
+	if (c->resolving && atomic_load(&c->resolved)) {
+		pthread_join(c->resolver, NULL);
+		c->resolving = false;
+	}
+	for (size_t i = 0; i < c->nroutes; i++) {
+		ms_t age = clock_mono() - atomic_load(&c->routes[i].resolved_at);
+		due = due || (atomic_load(&c->routes[i].addrs) == NULL ? age > 2 * SECOND : age > RESOLVE_EVERY);
+	}
+	if (c->resolving || !due)
+		return;
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	atomic_store(&c->resolved, false);
+	c->resolving = pthread_create(&c->resolver, NULL, resolve_main, c) == 0;
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+/* ---- Crew ---- */
+
+static void crew_end(struct deliver *d, struct err *e)
+{
+	struct crew *c = &d->crew;
+	for (size_t i = 0; i < c->nworkers; i++)
+		worker_stop(&c->workers[i]);
+	if (ledger_stop(&c->ledger, e) != 0)
+		d->failed = true;
+	atomic_store(&c->stop, true);
+	if (c->has_checkpointer)
+		pthread_join(c->checkpointer, NULL);
+	if (c->resolving)
+		pthread_join(c->resolver, NULL);
+	for (size_t i = 0; i < c->nroutes; i++)
+		route_release(&c->routes[i]);
+	free(c->routes);
+	*c = (struct crew){0};
+	d->holding = false;
+}
+
+static void crew_woken(void *ctx)
+{
+	struct deliver *d = ctx;
+	ev_async_send(d->loop, &d->woken);
+}
+
+static size_t worker_count(const struct config *c)
+{
+	long n = c->workers > 0 ? c->workers : sysconf(_SC_NPROCESSORS_ONLN);
+	return n < 1 ? 1 : n > MAX_WORKERS ? MAX_WORKERS : (size_t)n;
+}
+
+static int crew_start(struct deliver *d, struct err *e)
+{
+	struct crew *c = &d->crew;
+	const struct config *cfg = d->o->config;
+	c->routes = calloc(cfg->nroutes + 1, sizeof *c->routes);
+	if (c->routes == NULL)
+		return err_set(e, ERR_INTERNAL, "delivery", "out of memory");
+	for (size_t i = 0; i < cfg->nroutes; i++) {
+		if (route_init(&c->routes[c->nroutes++], &cfg->routes[i], e) != 0)
+			return -1;
+	}
+	size_t n = worker_count(cfg);
+	for (size_t i = 0; i < n; i++) {
+		struct worker_options wo = {
+			.config = cfg,
+			.rules = d->o->rules,
+			.keys = d->o->keys,
+			.routes = c->routes,
+			.nroutes = c->nroutes,
+			.index = i,
+			.nworkers = n,
+		};
+		if (worker_start(&c->workers[i], &wo, e) != 0)
+			return -1;
+		c->nworkers++;
+	}
+	int64_t doubtful = 0;
+	if (store_ledger_recover(d->store, c->epoch, cfg->doubt, clock_now(), &doubtful, e) != 0)
+		return -1;
+	if (doubtful > 0)
+		log_warn("%lld deliveries were on the wire when the last run ended: they are in doubt", (long long)doubtful);
+	struct ledger_options lo = {
+		.config = cfg,
+		.store = d->o->store,
+		.routes = c->routes,
+		.nroutes = c->nroutes,
+		.workers = c->workers,
+		.nworkers = c->nworkers,
+		.epoch = c->epoch,
+		.woken = crew_woken,
+		.ctx = d,
+	};
+	if (ledger_start(&c->ledger, &lo, e) != 0)
+		return -1;
+	for (size_t i = 0; i < c->nworkers; i++)
+		if (worker_attach(c->workers[i], c->ledger, e) != 0)
+			return -1;
+	c->has_checkpointer = pthread_create(&c->checkpointer, NULL, checkpoint_main, d) == 0;
+	keep_resolved(d);
+	return 0;
+}
+
+/* Signals are for the main loop: the threads are started with all of them blocked. */
+static int crew_start_quietly(struct deliver *d, struct err *e)
+{
+	sigset_t all, old;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	int rc = crew_start(d, e);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return rc;
+}
+
+/* 0: we hold it now, 1: somebody else does, -1. */
+static int take_lease(struct deliver *d, struct err *e)
+{
+	struct holder self;
+	holder_self(&self, d->o->what);
+	if (store_lease_take(d->store, &self, clock_now(), &d->crew.epoch, &d->holder, e) != 0)
+		return e->code == ERR_AGAIN ? 1 : -1;
+	d->holder = self;
+	d->holding = true;
+	if (store_import_recover(d->store, e) == 0 && crew_start_quietly(d, e) == 0)
+		return 0;
+	struct err ignored = {0};
+	store_lease_release(d->store, d->crew.epoch, &ignored);
+	crew_end(d, &ignored);
+	return -1;
+}
+
+/* ---- The main loop ---- */
+
+static void finish(struct deliver *d, enum deliver_end end)
+{
+	if (d->stopping)
+		return;
+	d->stopping = true;
+	d->end = end;
+	ev_break(d->loop, EVBREAK_ALL);
+}
+
+static void broken(struct deliver *d, const struct err *e)
+{
+	d->failed = true;
+	d->err = *e;
+	finish(d, DELIVER_INTERRUPTED);
+}
+
+static bool ever_reached(const struct deliver *d)
+{
+	for (size_t i = 0; i < d->crew.nroutes; i++)
+		if (atomic_load(&d->crew.routes[i].ever_connected) != 0)
+			return true;
+	return false;
+}
+
+static void judge(struct deliver *d, const struct campaign_row *c)
+{
+	ms_t now = clock_mono(), patience = d->o->patience;
+	if (c->state == CAMPAIGN_FINISHED)
+		finish(d, DELIVER_FINISHED);
+	else if (c->state == CAMPAIGN_CANCELLED)
+		finish(d, DELIVER_CANCELLED);
+	else if (c->state == CAMPAIGN_PAUSED)
+		finish(d, DELIVER_PAUSED);
+	if (c->state != CAMPAIGN_WAITING)
+		d->waiting_since = now;
+	if (!d->holding || patience < 0)
+		return;
+	if (c->state == CAMPAIGN_WAITING && now - d->waiting_since >= patience)
+		finish(d, DELIVER_PATIENCE);
+	if (c->state == CAMPAIGN_RUNNING && !ever_reached(d) && now - d->started >= patience)
+		finish(d, DELIVER_UNREACHABLE);
+}
+
+static void look(struct deliver *d)
+{
+	struct err e = {0};
+	struct campaign_row c;
+	struct campaign_counts n;
+	struct live live = {0};
+	if (d->holding && ledger_failed(d->crew.ledger, &e)) {
+		broken(d, &e);
+		return;
+	}
+	if (d->o->campaign == 0)
+		return;
+	if (store_campaign_by_id(d->store, d->o->campaign, &c, &e) != 0 ||
+		store_campaign_counts(d->store, d->o->campaign, true, &n, &e) != 0) {
+		broken(d, &e);
+		return;
+	}
+	if (store_live(d->store, d->o->campaign, &live, &e) != 0)
+		live = (struct live){0};
+	if (d->o->progress != NULL)
+		d->o->progress(d->o->ctx, &c, &n, &live, &d->holder);
+	judge(d, &c);
+}
+
+static void try_to_take_over(struct deliver *d)
+{
+	struct err e = {0};
+	int alive = store_lease_get(d->store, clock_now(), &d->holder, &e);
+	if (alive < 0)
+		broken(d, &e);
+	if (alive != 0)
+		return;
+	if (take_lease(d, &e) < 0)
+		broken(d, &e);
+}
+
+static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	struct deliver *d = t->data;
+	(void)loop, (void)revents;
+	if (d->holding)
+		keep_resolved(d);
+	else
+		try_to_take_over(d);
+	if (!d->stopping)
+		look(d);
+}
+
+static void on_woken(struct ev_loop *loop, ev_async *a, int revents)
+{
+	(void)loop, (void)revents;
+	look(a->data);
+}
+
+static void on_signal(struct ev_loop *loop, ev_signal *s, int revents)
+{
+	struct deliver *d = s->data;
+	(void)loop, (void)revents;
+	if (s->signum == SIGHUP && d->o->hangup != NULL) {
+		d->o->hangup(d->o->ctx);
+		return;
+	}
+	finish(d, d->holding ? DELIVER_INTERRUPTED : DELIVER_HELD);
+}
+
+/* While we wait for what is on the wire, a second signal ends us where we stand. */
+static void leave_at_once(int sig)
+{
+	(void)sig;
+	_exit(ERR_AGAIN);
+}
+
+static void drain(struct deliver *d)
+{
+	struct sigaction now = {.sa_handler = leave_at_once}, old[3];
+	const int sigs[3] = {SIGINT, SIGTERM, SIGHUP};
+	for (int i = 0; i < 3; i++) {
+		ev_signal_stop(d->loop, &d->sig[i]);
+		sigaction(sigs[i], &now, &old[i]);
+	}
+	if (d->holding) {
+		ledger_drain(d->crew.ledger);
+		for (size_t i = 0; i < d->crew.nworkers; i++)
+			worker_drain(d->crew.workers[i], d->failed ? 0 : GRACE);
+		struct err e = {0};
+		bool was = d->failed;
+		crew_end(d, &e);
+		if (d->failed && !was)
+			d->err = e;
+	}
+	for (int i = 0; i < 3; i++)
+		sigaction(sigs[i], &old[i], NULL);
+}
+
+int deliver_run(const struct deliver_options *o, enum deliver_end *end, struct err *e)
+{
+	struct deliver d = {.o = o, .started = clock_mono(), .waiting_since = clock_mono()};
+	const int sigs[3] = {SIGINT, SIGTERM, SIGHUP};
+	if (store_open(&d.store, STORE_WRITE, o->store, e) != 0)
+		return -1;
+	signal(SIGPIPE, SIG_IGN);
+	d.loop = ev_loop_new(EVFLAG_AUTO);
+	if (d.loop == NULL) {
+		store_close(&d.store);
+		return err_set(e, ERR_INTERNAL, "delivery", "no event loop: too few file descriptors?");
+	}
+	ev_async_init(&d.woken, on_woken);
+	ev_timer_init(&d.tick, on_tick, 0.2, 0.2);
+	d.woken.data = d.tick.data = &d;
+	ev_async_start(d.loop, &d.woken);
+	ev_timer_start(d.loop, &d.tick);
+	for (int i = 0; i < 3; i++) {
+		ev_signal_init(&d.sig[i], on_signal, sigs[i]);
+		d.sig[i].data = &d;
+		ev_signal_start(d.loop, &d.sig[i]);
+	}
+	int rc = take_lease(&d, e);
+	if (rc >= 0) {
+		look(&d);
+		if (!d.stopping)
+			ev_run(d.loop, 0);
+		drain(&d);
+		rc = d.failed ? -1 : 0;
+		if (d.failed && e != NULL)
+			*e = d.err;
+		*end = d.end;
+	} else {
+		for (int i = 0; i < 3; i++)
+			ev_signal_stop(d.loop, &d.sig[i]);
+	}
+	ev_loop_destroy(d.loop);
+	store_close(&d.store);
+	return rc;
+}

@@ -1,0 +1,320 @@
+#include "engine/personal.h"
+
+
+#include <stdio.h>
+#include <ctype.h>
+#include <stdlib.h>
+
+struct attr_name {
+	struct str name;
+	uint32_t id;
+};
+
+struct personal {
+	const struct config *cfg;
+	struct message *message;
+	struct arena arena; /* of what lives as long as this */
+	int64_t campaign_id;
+	struct str campaign, subject_prefix, from_domain, feedback_id;
+	int32_t *slot_of;   /* attribute id to slot, -1: not used */
+	uint32_t nslot_of;
+	struct attr_name *names; /* all attributes, by name, for names only known while rendering */
+	size_t nnames, cap;
+	bool oom;
+};
+
+static int add_name(void *ctx, uint32_t id, struct str name)
+{
+	struct personal *p = ctx;
+	if (p->nnames == p->cap) {
+		size_t cap = p->cap == 0 ? 32 : p->cap * 2;
+		struct attr_name *v = realloc(p->names, cap * sizeof *v);
+		if (v == NULL) {
+			p->oom = true;
+			return 1;
+		}
+		p->names = v;
+		p->cap = cap;
+	}
+	p->names[p->nnames++] = (struct attr_name){arena_str(&p->arena, name), id};
+	if (id >= p->nslot_of)
+		p->nslot_of = id + 1;
+	return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct attr_name *x = a, *y = b;
+	int c = memcmp(x->name.p, y->name.p, x->name.n < y->name.n ? x->name.n : y->name.n);
+	return c != 0 ? c : (x->name.n > y->name.n) - (x->name.n < y->name.n);
+}
+
+static const struct attr_name *find_name(const struct personal *p, struct str name)
+{
+	struct attr_name key = {.name = name};
+	return p->nnames == 0 ? NULL : bsearch(&key, p->names, p->nnames, sizeof *p->names, by_name);
+}
+
+static int map_slots(struct personal *p, struct store *s, struct err *e)
+{
+	if (store_attrs(s, add_name, p, e) < 0)
+		return -1;
+	p->slot_of = malloc((p->nslot_of + 1) * sizeof *p->slot_of);
+	if (p->oom || p->slot_of == NULL)
+		return err_set(e, ERR_INTERNAL, "message", "out of memory");
+	for (uint32_t i = 0; i < p->nslot_of; i++)
+		p->slot_of[i] = -1;
+	if (p->nnames > 1)
+		qsort(p->names, p->nnames, sizeof *p->names, by_name);
+	for (size_t i = 0; i < message_nslots(p->message); i++) {
+		const struct attr_name *n = find_name(p, message_slot(p->message, i));
+		if (n != NULL)
+			p->slot_of[n->id] = (int32_t)i;
+	}
+	return 0;
+}
+
+/* Campaign and sender only (DESIGN, promise 5), as Gmail reads it: the last field is the sender, 5 to 15 characters,
+ * the same for all its mail. */
+static struct str feedback_id(struct personal *p)
+{
+	char campaign[41], sender[16];
+	size_t n = 0, m = 0;
+	for (size_t i = 0; i < p->campaign.n && n < sizeof campaign - 1; i++) {
+		unsigned char c = (unsigned char)p->campaign.p[i];
+		if (c < 0x80 && (isalnum(c) || c == '-' || c == '_' || c == '.'))
+			campaign[n++] = (char)c;
+	}
+	for (size_t i = 0; i < p->from_domain.n && m < sizeof sender - 1; i++)
+		if (isalnum((unsigned char)p->from_domain.p[i]))
+			sender[m++] = (char)tolower((unsigned char)p->from_domain.p[i]);
+	while (m < 5)
+		sender[m++] = '0';
+	return arena_printf(&p->arena, "%lld-%.*s:%.*s", (long long)p->campaign_id, (int)n, campaign, (int)m, sender);
+}
+
+bool personal_has_return_path(const struct config *cfg)
+{
+	return cfg->return_path.domain != NULL || (cfg->return_path.address != NULL && strstr(cfg->return_path.address, "{token}") != NULL);
+}
+
+int personal_check_config(const struct config *cfg, struct err *e)
+{
+	if (cfg->unsubscribe.url != NULL || cfg->unsubscribe.mailto != NULL || personal_has_return_path(cfg))
+		return 0;
+	err_set(e, ERR_CONFIG, "unsubscribe", "nobody could unsubscribe: there is neither a page nor an address for it");
+	err_remedy(e, "set `url` in [unsubscribe], or `domain` in [return-path] for unsubscribing by mail");
+	return err_at(e, cfg->path, 0);
+}
+
+int personal_new(struct personal **out, struct message **m, const struct personal_options *o, struct store *s, struct err *e)
+{
+	struct personal *p = calloc(1, sizeof *p);
+	if (p == NULL) {
+		message_free(m);
+		return err_set(e, ERR_INTERNAL, "message", "out of memory");
+	}
+	arena_init(&p->arena, 4096, 64 << 20);
+	p->message = *m;
+	*m = NULL;
+	p->cfg = o->config;
+	p->campaign_id = o->campaign_id;
+	p->campaign = arena_str(&p->arena, str_from(o->campaign));
+	p->subject_prefix = arena_str(&p->arena, str_from(o->subject_prefix));
+	p->from_domain = message_from_domain(p->message);
+	p->feedback_id = feedback_id(p);
+	if (personal_check_config(o->config, e) != 0 || map_slots(p, s, e) != 0 || p->arena.failed) {
+		personal_free(&p);
+		return -1;
+	}
+	*out = p;
+	return 0;
+}
+
+void personal_free(struct personal **pp)
+{
+	struct personal *p = *pp;
+	if (p == NULL)
+		return;
+	message_free(&p->message);
+	arena_release(&p->arena);
+	free(p->slot_of);
+	free(p->names);
+	free(p);
+	*pp = NULL;
+}
+
+const struct message *personal_message(const struct personal *p)
+{
+	return p->message;
+}
+
+/* ---- Frozen content ---- */
+
+struct frozen {
+	struct arena arena;
+	struct content_part *parts;
+	size_t n, cap;
+	bool oom;
+};
+
+static int keep_part(void *ctx, const struct content_part *part)
+{
+	struct frozen *f = ctx;
+	if (f->n == f->cap) {
+		size_t cap = f->cap == 0 ? 8 : f->cap * 2;
+		struct content_part *v = realloc(f->parts, cap * sizeof *v);
+		if (v == NULL) {
+			f->oom = true;
+			return 1;
+		}
+		f->parts = v;
+		f->cap = cap;
+	}
+	f->parts[f->n++] = (struct content_part){arena_str(&f->arena, part->name), arena_str(&f->arena, part->data)};
+	return 0;
+}
+
+static int read_frozen(void *ctx, const char *name, struct buf *out, struct err *e)
+{
+	const struct frozen *f = ctx;
+	for (size_t i = 0; i < f->n; i++) {
+		if (!str_is(f->parts[i].name, name))
+			continue;
+		buf_str(out, f->parts[i].data);
+		return out->failed ? err_set(e, ERR_DATA, "campaign content", "%s is too large", name) : 0;
+	}
+	return err_set(e, ERR_NOINPUT, "campaign content", "%s is not part of it", name);
+}
+
+int personal_load(struct personal **out, const struct campaign_row *c, const struct config *cfg, struct store *s, struct err *e)
+{
+	struct frozen f = {0};
+	struct message *m = NULL;
+	int rc = -1;
+	arena_init(&f.arena, 64 << 10, (size_t)512 << 20);
+	char *name = strndup(c->name.p, c->name.n), *path = strndup(c->message_path.p, c->message_path.n);
+	int64_t id = c->id;
+	enum message_format format;
+	if (name == NULL || path == NULL) {
+		err_set(e, ERR_INTERNAL, "message", "out of memory");
+		goto done;
+	}
+	if (message_format_of(path, &format, e) != 0 || store_content(s, id, keep_part, &f, e) < 0)
+		goto done;
+	if (f.oom || f.arena.failed) {
+		err_set(e, ERR_INTERNAL, "message", "out of memory");
+		goto done;
+	}
+	struct message_reader r = {read_frozen, &f};
+	struct message_options mo = {.zone = cfg->zone, .path = path};
+	m = message_compile(&r, format, &mo, e);
+	if (m == NULL)
+		goto done;
+	struct personal_options o = {.config = cfg, .campaign = name, .campaign_id = id};
+	rc = personal_new(out, &m, &o, s, e);
+done:
+	free(name);
+	free(path);
+	free(f.parts);
+	arena_release(&f.arena);
+	return rc;
+}
+
+/* ---- One letter ---- */
+
+struct lookup {
+	const struct personal *p;
+	struct str attrs;
+};
+
+static struct str lookup_attr(void *ctx, struct str name)
+{
+	const struct lookup *l = ctx;
+	const struct attr_name *n = find_name(l->p, name);
+	return n != NULL ? attrs_get(l->attrs, n->id) : str_n(NULL, 0);
+}
+
+/* `form` with {token} replaced by `prefix` and the token. */
+static struct str with_token(struct arena *a, const char *form, const char *prefix, const char *token)
+{
+	const char *at = strstr(form, "{token}");
+	if (at == NULL)
+		return arena_str(a, str_from(form));
+	return arena_printf(a, "%.*s%s%s%s", (int)(at - form), form, prefix, token, at + strlen("{token}"));
+}
+
+static struct str mail_address(const struct personal *p, struct arena *a, const char *prefix, const char *token)
+{
+	if (p->cfg->return_path.domain != NULL)
+		return arena_printf(a, "%s%s@%s", prefix, token, p->cfg->return_path.domain);
+	return with_token(a, p->cfg->return_path.address, prefix, token);
+}
+
+static void fill_unsubscribe(const struct personal *p, struct token_signer *t, const struct claim *c, struct arena *a,
+	struct message_recipient *r)
+{
+	char token[TOKEN_MAX];
+	const struct config *cfg = p->cfg;
+	int64_t list = cfg->unsubscribe.scope_all ? 0 : c->list;
+	token_unsubscribe(t, p->campaign_id != 0 ? c->contact : 0, list, p->campaign_id, token);
+	if (cfg->unsubscribe.mailto != NULL)
+		r->unsubscribe_mailto = with_token(a, cfg->unsubscribe.mailto, "", token);
+	else if (personal_has_return_path(cfg))
+		r->unsubscribe_mailto = mail_address(p, a, "u-", token);
+	if (cfg->unsubscribe.url != NULL) {
+		r->unsubscribe_url = with_token(a, cfg->unsubscribe.url, "", token);
+		r->one_click = cfg->unsubscribe.one_click && str_starts(r->unsubscribe_url, STR("https://"));
+	} else {
+		r->unsubscribe_url = arena_printf(a, "mailto:%.*s?subject=unsubscribe", STR_ARG(r->unsubscribe_mailto));
+	}
+}
+
+int personal_compose(const struct personal *p, struct token_signer *t, const struct claim *c, bool want_parts,
+	struct arena *a, struct letter *out, struct err *e)
+{
+	char token[TOKEN_MAX], unique[24];
+	size_t nslots = message_nslots(p->message);
+	struct str *slots = arena_alloc(a, (nslots + 1) * sizeof *slots);
+	if (slots == NULL)
+		return err_set(e, ERR_INTERNAL, "message", "out of memory");
+	memset(slots, 0, nslots * sizeof *slots);
+	for (struct attr_iter i = attrs_begin(c->attrs); attrs_next(&i);)
+		if (i.id < p->nslot_of && p->slot_of[i.id] >= 0)
+			slots[p->slot_of[i.id]] = i.value;
+	struct lookup look = {p, c->attrs};
+	int64_t delivery = p->campaign_id != 0 ? c->delivery : 0;
+	token_delivery(t, TOKEN_MESSAGE_ID, delivery, token);
+	/* Behind the key number and the delivery stands the MAC: its characters are as good as random. */
+	snprintf(unique, sizeof unique, "%.16s", token + 15);
+	struct message_recipient r = {
+		.slots = slots,
+		.lookup = lookup_attr,
+		.ctx = &look,
+		.email = c->address,
+		.campaign = p->campaign,
+		.list = c->list_name,
+		.list_id = c->list_id,
+		.list_title = c->list_title,
+		.feedback_id = p->feedback_id,
+		.unique = str_from(unique),
+		.date = c->first_attempt,
+		.subject_prefix = p->subject_prefix,
+		.message_id = arena_printf(a, "%s@%.*s", token, STR_ARG(p->from_domain)),
+	};
+	if (c->list_id.n != 0 && str_find(c->list_id, '.') == c->list_id.n)
+		r.list_id = arena_printf(a, "%.*s.%.*s", STR_ARG(c->list_id), STR_ARG(p->from_domain));
+	fill_unsubscribe(p, t, c, a, &r);
+	if (a->failed)
+		return err_set(e, ERR_DATA, "message", "larger than the limit of %zu bytes", a->max);
+	if (message_compose(p->message, &r, want_parts, a, &out->mail, e) != 0)
+		return -1;
+	out->rcpt = c->address;
+	if (personal_has_return_path(p->cfg)) {
+		token_delivery(t, TOKEN_RETURN_PATH, delivery, token);
+		out->from = mail_address(p, a, "b-", token);
+	} else {
+		out->from = p->cfg->return_path.address != NULL ? str_from(p->cfg->return_path.address) : out->mail.from;
+	}
+	return a->failed ? err_set(e, ERR_DATA, "message", "larger than the limit of %zu bytes", a->max) : 0;
+}

@@ -1,0 +1,40 @@
+/* From a claim to the letter that goes out: the campaign's compiled message, the contact's attributes, and the tokens
+ * that let what comes back be understood. Immutable once made and shared by threads; composing allocates from the
+ * caller's arena alone. */
+#ifndef ENGINE_PERSONAL_H
+#define ENGINE_PERSONAL_H
+
+#include "engine/token.h"
+#include "src/config/config.h"
+#include "src/db/store.h"
+#include "templates/message.h"
+
+struct personal;
+
+struct personal_options {
+	const struct config *config; /* lent for the life of the personal */
+	const char *campaign;        /* its name */
+	int64_t campaign_id;         /* 0: not launched (preview, check, test): tokens change nothing */
+	const char *subject_prefix;  /* NULL: none */
+};
+
+/* Takes the message over (also when it fails). Fails with ERR_CONFIG where nobody could unsubscribe. */
+int personal_new(struct personal **out, struct message **m, const struct personal_options *o, struct store *s, struct err *e);
+void personal_free(struct personal **p);
+const struct message *personal_message(const struct personal *p);
+/* Compiles a campaign's frozen content. */
+int personal_load(struct personal **out, const struct campaign_row *c, const struct config *cfg, struct store *s, struct err *e);
+
+struct letter {
+	struct str from, rcpt; /* envelope: return path and recipient */
+	struct composed mail;
+};
+int personal_compose(const struct personal *p, struct token_signer *t, const struct claim *c, bool want_parts,
+		     struct arena *a, struct letter *out, struct err *e);
+
+/* Says how people will be able to unsubscribe, or fails with what to set. `warning` (n == 0: none) tells of a return
+ * path that is missing. */
+int personal_check_config(const struct config *cfg, struct err *e);
+bool personal_has_return_path(const struct config *cfg);
+
+#endif

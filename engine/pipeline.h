@@ -1,0 +1,107 @@
+/* Between the ledger thread and the worker threads (DESIGN "Workers").
+ *
+ * The ledger thread owns the only connection that writes. A worker says how many deliveries it can take for a route
+ * (ledger_want); the ledger claims them in a synced transaction and hands them over in a batch (worker_give); the worker
+ * sends back outcomes (ledger_outcomes), which the next transaction records, and is told when they are on disk
+ * (worker_ack). So a worker never waits for the disk, and what is under way is bounded: claims handed over and outcomes
+ * not yet synced together never exceed `ahead` x its established connections. */
+#ifndef ENGINE_PIPELINE_H
+#define ENGINE_PIPELINE_H
+
+#include "engine/outcome.h"
+#include "engine/personal.h"
+#include "engine/route.h"
+
+#include <stdatomic.h>
+
+struct ledger;
+struct worker;
+
+/* A campaign in the hands of this process. Made and freed by the ledger; workers see it through their batches, which
+ * hold references. */
+struct run {
+	_Atomic int refs;
+	int64_t id;
+	char *name;
+	struct personal *personal;
+	size_t route;               /* index into the routes */
+	struct limiter rate;        /* --rate */
+	_Atomic bool halted;        /* paused, cancelled …: give claims back unsent */
+	_Atomic int64_t paused_ms;  /* a message's age stands still while its campaign is paused */
+	_Atomic unsigned long accepted, answered, failed; /* by the next server; any reply; templates that failed */
+};
+
+struct claim_batch {
+	_Atomic int left;           /* claims without an outcome; the last one frees the batch */
+	struct claim_batch *next;
+	struct run *run;
+	struct claims claims;
+	struct arena arena;
+};
+void claim_batch_done(struct claim_batch *b); /* one claim of it is over */
+void run_unref(struct run *r);
+
+#define OUTCOME_BATCH 128
+struct outcome_batch {
+	struct outcome_batch *next;
+	struct worker *worker;      /* to be told when they are synced */
+	size_t route;
+	struct arena arena;         /* of the strings in rows */
+	size_t n;
+	struct outcome_row rows[OUTCOME_BATCH];
+};
+struct outcome_batch *outcome_batch_new(struct worker *w, size_t route); /* NULL: out of memory */
+void outcome_batch_free(struct outcome_batch *b);
+
+/* ---- The ledger's side ---- */
+
+struct ledger_options {
+	const struct config *config;
+	const struct store_config *store;
+	struct route *routes;
+	size_t nroutes;
+	struct worker **workers;
+	size_t nworkers;
+	int64_t epoch;
+	void (*woken)(void *ctx);   /* from the ledger thread: something changed that the main thread may want to see */
+	void *ctx;
+};
+
+int ledger_start(struct ledger **l, const struct ledger_options *o, struct err *e);
+/* From now on nothing is claimed; outcomes are recorded until ledger_stop(). */
+void ledger_drain(struct ledger *l);
+/* All outcomes that were given are recorded, the lease is released. Frees. 0, or -1 with what went wrong meanwhile. */
+int ledger_stop(struct ledger **l, struct err *e);
+bool ledger_failed(struct ledger *l, struct err *e); /* the store failed or the lease was lost: stop at once */
+
+/* The worker can take `n` more for that route; replaces its last word. Answered by worker_give(), once. */
+void ledger_want(struct ledger *l, size_t worker, size_t route, int n);
+/* The worker has taken over what it was given and may ask anew. */
+void ledger_answered(struct ledger *l, size_t worker, size_t route);
+void ledger_outcomes(struct ledger *l, struct outcome_batch *b);
+void ledger_wake(struct ledger *l);
+/* The route's campaigns (or only `campaign`, if not 0) pause for that reason. */
+void ledger_pause(struct ledger *l, size_t route, int64_t campaign, struct str why, const char *text);
+
+/* ---- The workers' side ---- */
+
+struct worker_options {
+	const struct config *config;
+	const struct rules *rules;
+	const struct token_keys *keys;
+	struct route *routes;
+	size_t nroutes;
+	size_t index, nworkers;
+};
+
+int worker_start(struct worker **w, const struct worker_options *o, struct err *e);
+int worker_attach(struct worker *w, struct ledger *l, struct err *e); /* starts its thread */
+/* Takes the chain of batches over; worker_wake() then tells it. */
+void worker_give(struct worker *w, size_t route, struct claim_batch *b);
+void worker_ack(struct worker *w, size_t route, size_t n);
+void worker_wake(struct worker *w);
+/* Takes nothing new, gives back what is unsent, finishes what is on the wire within `grace`, then cuts connections. */
+void worker_drain(struct worker *w, ms_t grace);
+void worker_stop(struct worker **w); /* joins; every claim has had its outcome by then */
+
+#endif

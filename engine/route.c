@@ -1,0 +1,169 @@
+#include "engine/route.h"
+
+#include "src/base/buf.h"
+
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static enum smtp_tls tls_mode(enum route_tls t)
+{
+	switch (t) {
+	case ROUTE_TLS_NONE:
+		return SMTP_TLS_NONE;
+	case ROUTE_TLS_IMPLICIT:
+		return SMTP_TLS_IMPLICIT;
+	case ROUTE_TLS_OPPORTUNISTIC:
+		return SMTP_TLS_OPPORTUNISTIC;
+	default:
+		return SMTP_TLS_STARTTLS;
+	}
+}
+
+static int route_port(const struct config_route *c)
+{
+	return c->port != 0 ? c->port : c->tls == ROUTE_TLS_IMPLICIT ? 465 : 587;
+}
+
+/* Our name in EHLO: configured, else the host's full name, else an address literal (RFC 5321 4.1.3). */
+static char *own_name(const char *configured)
+{
+	char name[256] = "";
+	if (configured != NULL)
+		return strdup(configured);
+	if (gethostname(name, sizeof name - 1) == 0 && strchr(name, '.') != NULL)
+		return strdup(name);
+	return strdup("[127.0.0.1]");
+}
+
+int route_init(struct route *r, const struct config_route *cfg, struct err *e)
+{
+	memset(r, 0, sizeof *r);
+	pthread_mutex_init(&r->lock, NULL);
+	r->cfg = cfg;
+	r->helo = own_name(cfg->helo);
+	if (r->helo == NULL)
+		return err_set(e, ERR_INTERNAL, "route", "out of memory");
+	if (cfg->password.from != SECRET_NONE) {
+		struct buf b = BUF_INIT(16 * 1024);
+		if (config_secret(&cfg->password, &b, e) != 0) {
+			buf_release(&b);
+			return -1;
+		}
+		r->password = strdup(buf_cstr(&b));
+		if (b.p != NULL)
+			explicit_bzero(b.p, b.len);
+		buf_release(&b);
+	}
+	r->smtp = (struct smtp_options){
+		.helo = r->helo,
+		.tls = tls_mode(cfg->tls),
+		.auth = cfg->auth == ROUTE_AUTH_PLAIN ? SMTP_AUTH_PLAIN : cfg->auth == ROUTE_AUTH_LOGIN ? SMTP_AUTH_LOGIN : SMTP_AUTH_ANY,
+		.user = cfg->user,
+		.password = r->password,
+		.pipeline = true,
+		.timeouts = &smtp_timeouts_default,
+	};
+	if (r->smtp.tls != SMTP_TLS_NONE) {
+		/* Opportunistic TLS keeps a passive eavesdropper out; it cannot insist on who answers. */
+		r->tls = tls_client_new(cfg->ca_file, r->smtp.tls != SMTP_TLS_OPPORTUNISTIC, e);
+		if (r->tls == NULL)
+			return -1;
+	}
+	limiter_set(&r->rate, cfg->rate.per_second);
+	return 0;
+}
+
+void route_release(struct route *r)
+{
+	tls_client_free(&r->tls);
+	if (r->password != NULL)
+		explicit_bzero(r->password, strlen(r->password));
+	free(r->password);
+	free(r->helo);
+	for (struct route_addrs *a = atomic_load(&r->addrs), *older; a != NULL; a = older) {
+		older = a->older;
+		free(a);
+	}
+	pthread_mutex_destroy(&r->lock);
+}
+
+int route_resolve(struct route *r, struct err *e)
+{
+	char port[8];
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV}, *found = NULL;
+	snprintf(port, sizeof port, "%d", route_port(r->cfg));
+	int rc = getaddrinfo(r->cfg->host, port, &hints, &found);
+	/* AI_ADDRCONFIG hides loopback addresses on a machine without any other. */
+	if (rc == EAI_NONAME || rc == EAI_ADDRFAMILY) {
+		hints.ai_flags = AI_NUMERICSERV;
+		rc = getaddrinfo(r->cfg->host, port, &hints, &found);
+	}
+	atomic_store(&r->resolved_at, clock_mono());
+	if (rc != 0) {
+		route_trouble(r, "%s cannot be found: %s", r->cfg->host, gai_strerror(rc));
+		err_set(e, ERR_UNREACH, "route", "%s: host %s cannot be found: %s", r->cfg->name, r->cfg->host, gai_strerror(rc));
+		return err_at(e, r->cfg->at.file, r->cfg->at.line);
+	}
+	struct route_addrs *a = calloc(1, sizeof *a), *old = atomic_load(&r->addrs);
+	if (a == NULL) {
+		freeaddrinfo(found);
+		return err_set(e, ERR_INTERNAL, "route", "out of memory");
+	}
+	for (struct addrinfo *i = found; i != NULL && a->n < sizeof a->v / sizeof a->v[0]; i = i->ai_next)
+		if (i->ai_addrlen <= sizeof a->v[0])
+			memcpy(&a->v[a->n++], i->ai_addr, i->ai_addrlen);
+	freeaddrinfo(found);
+	if (old != NULL && old->n == a->n && memcmp(old->v, a->v, a->n * sizeof a->v[0]) == 0) {
+		free(a);
+		return 0;
+	}
+	a->older = old;
+	atomic_store(&r->addrs, a);
+	return 0;
+}
+
+void route_trouble(struct route *r, const char *fmt, ...)
+{
+	va_list ap;
+	va_start(ap, fmt);
+	pthread_mutex_lock(&r->lock);
+	vsnprintf(r->trouble, sizeof r->trouble, fmt, ap);
+	pthread_mutex_unlock(&r->lock);
+	va_end(ap);
+}
+
+void route_close(struct route *r, ms_t mono, ms_t span)
+{
+	ms_t until = mono + span, old = atomic_load(&r->closed_until);
+	while (old < until && !atomic_compare_exchange_weak(&r->closed_until, &old, until))
+		;
+}
+
+ms_t route_backoff(int failures)
+{
+	int n = failures < 1 ? 1 : failures > 7 ? 7 : failures;
+	return SECOND << (n - 1) < MINUTE ? SECOND << (n - 1) : MINUTE;
+}
+
+void route_limit_text(struct route *r, const struct zone *z, ms_t now, char *out, size_t n)
+{
+	const char *name = r->cfg->name;
+	char when[CLOCK_TEXT];
+	ms_t window = atomic_load(&r->window_until), closed = atomic_load(&r->closed_until) - clock_mono();
+	out[0] = '\0';
+	if (window > now) {
+		snprintf(out, n, "route %s: its hourly or daily limit, until %s", name, clock_iso(z, window, when));
+	} else if (closed > 0 || atomic_load(&r->failures) > 0) {
+		pthread_mutex_lock(&r->lock);
+		snprintf(out, n, "route %s: %.120s", name, r->trouble[0] != '\0' ? r->trouble : "waiting");
+		pthread_mutex_unlock(&r->lock);
+	} else if (atomic_load(&r->bind) == BIND_RATE) {
+		snprintf(out, n, "route %s: %g/s", name, r->cfg->rate.per_second);
+	} else if (atomic_load(&r->bind) == BIND_CONNECTIONS) {
+		snprintf(out, n, "route %s: %d connections", name, r->cfg->connections);
+	}
+}

@@ -1,0 +1,59 @@
+/* A route while mail goes over it: where it leads, its limits, and how it is doing. Shared by all worker threads;
+ * everything that changes is atomic or behind its mutex. */
+#ifndef ENGINE_ROUTE_H
+#define ENGINE_ROUTE_H
+
+#include "engine/limiter.h"
+#include "engine/smtp/conn.h"
+#include "engine/tls.h"
+#include "src/config/config.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum route_bind { /* what kept more from going out, newest last */
+	BIND_NONE, BIND_RATE, BIND_CONNECTIONS, BIND_DOWN, BIND_WINDOW,
+};
+
+struct route_addrs {
+	struct route_addrs *older; /* kept: connections may still look at them */
+	size_t n;
+	struct sockaddr_storage v[16];
+};
+
+struct route {
+	const struct config_route *cfg;
+	struct smtp_options smtp;
+	struct tls_client *tls;
+	char *password, *helo;
+	_Atomic(struct route_addrs *) addrs; /* NULL: not resolved (yet) */
+	_Atomic ms_t resolved_at;
+
+	struct limiter rate;              /* [route] rate, /s and /m */
+	_Atomic ms_t closed_until;        /* monotonic: no new mail before (a server's wish, or connecting failed) */
+	_Atomic int failures;             /* connections that failed in a row; 0 after one that was established */
+	_Atomic ms_t ever_connected;      /* wall clock of the last that was established; 0: never */
+	_Atomic int connections;          /* established now */
+	_Atomic int64_t work;             /* deliveries that could be claimed now, as the ledger knows; bounds new connections */
+	_Atomic int64_t in_hand;          /* claimed and not yet given to a connection */
+	_Atomic int login_failures;       /* in a row */
+	_Atomic int bind;                 /* enum route_bind */
+	_Atomic int64_t window_until;     /* wall clock: the /h or /d window has room again; 0: it has */
+
+	pthread_mutex_t lock;
+	char trouble[320];                /* under lock: why it is down, for people */
+};
+
+int route_init(struct route *r, const struct config_route *cfg, struct err *e);
+void route_release(struct route *r);
+/* Looks the host up; blocks. Keeps the old addresses when it fails. */
+int route_resolve(struct route *r, struct err *e);
+void route_trouble(struct route *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Closes it for `span` from `mono` on, unless it is closed for longer. */
+void route_close(struct route *r, ms_t mono, ms_t span);
+/* The pause after the n-th failed connection in a row. */
+ms_t route_backoff(int failures);
+/* What binds, for status: "route main: 14/s", "" … */
+void route_limit_text(struct route *r, const struct zone *z, ms_t now, char *out, size_t n);
+
+#endif
