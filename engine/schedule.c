@@ -27,7 +27,8 @@ ms_t schedule_quiet(const struct config *c, ms_t now)
 	/* The end is a local time: on the day of a clock change it is not so many hours away as on others. */
 	struct civil end;
 	ms_t t;
-	clock_civil(c->zone, minute < c->quiet_to ? now : now + DAY, &end);
+	/* Two hours past midnight is on the next day, whatever the clock does in that night. */
+	clock_civil(c->zone, minute < c->quiet_to ? now : now + (26 * 60 - minute) * MINUTE, &end);
 	end.hour = c->quiet_to / 60;
 	end.minute = c->quiet_to % 60;
 	end.second = 0;
