@@ -55,7 +55,7 @@ LIBDIRS := src/base src/config src/db lists templates engine engine/smtp engine/
 LIBSRC  := $(wildcard $(addsuffix /*.c,$(LIBDIRS)))
 CLISRC  := $(wildcard src/cli/*.c)
 # Files that ship inside the program: name.ext becomes the bytes asset_name_ext[] and their number asset_name_ext_len.
-ASSETS  :=
+ASSETS  := engine/rules.conf
 LIBOBJ  := $(LIBSRC:%.c=$B/%.o) $(ASSETS:%=$B/%.asset.o)
 CLIOBJ  := $(CLISRC:%.c=$B/%.o)
 UNITSRC := $(wildcard tests/unit/test_*.c tests/flow/test_*.c)

@@ -10,7 +10,7 @@
 #include "src/base/str.h"
 #include "src/db/store.h"
 
-struct rules;
+struct rules; /* read-only once loaded: shared by threads */
 
 enum verdict_action {
 	ACTION_FAIL,      /* this delivery is over: bounced (hard, soft) or blocked (block, message) */
@@ -38,9 +38,13 @@ struct verdict {
 
 /* user_file NULL: only the shipped ones. ERR_CONFIG with file and line. */
 struct rules *rules_load(const char *user_file, struct err *e);
+struct rules *rules_parse(struct str user_rules, struct err *e); /* the same from memory: for tests, checks and fuzzing */
 void rules_free(struct rules **r);
 
-/* stage as in smtp_stage_names ("rcpt", "end" …); code 0: no reply, `text` then says what happened ("timeout", "closed" …). */
+/* provider: the operator of the server that answered. On a relay route "relay", or "relay/ses" where the route has a
+ * preset (both words match rules); on a direct route the site's ("google"), or empty. stage as in smtp_stage_names
+ * ("rcpt", "end" …). code 0: no reply, `text` then says what happened ("timed out", "closed", "connection refused" …).
+ * What v points to lives as long as the rules. Safe from any thread, 1 to 2 us. */
 void rules_decide(const struct rules *r, struct str provider, struct str stage, int code, struct str enhanced, struct str text,
 		  struct verdict *v);
 
