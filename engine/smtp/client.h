@@ -15,6 +15,7 @@
 #ifndef ENGINE_SMTP_CLIENT_H
 #define ENGINE_SMTP_CLIENT_H
 
+#include "engine/smtp/caps.h"
 #include "engine/smtp/reply.h"
 #include "src/base/clock.h"
 
@@ -61,21 +62,25 @@ struct smtp_result {
 };
 
 struct smtp_client_ops {
-	void (*ready)(void *ctx);  /* may take one more message: call smtp_client_send() now or later */
+	/* May take one more message: call smtp_client_send() now or later. Comes once for each message that it may take. */
+	void (*ready)(void *ctx);
 	void (*result)(void *ctx, struct smtp_message *m, const struct smtp_result *r);
 	void (*starttls)(void *ctx); /* the owner starts TLS now, then calls smtp_client_tls_done() */
-	/* The last callback. `r` says at which stage and why; r->reply may be NULL. clean: QUIT was answered or 421 came between
-	 * messages. All results were delivered before. */
+	/* The last callback. `r` says at which stage and why; r->reply may be NULL. clean: the server was told QUIT when nothing
+	 * was under way, or 421 came between messages. All results were delivered before. */
 	void (*closed)(void *ctx, bool clean, const struct smtp_result *r);
 };
 
 struct smtp_client *smtp_client_new(const struct smtp_options *o, const struct smtp_client_ops *ops, void *ctx);
 void smtp_client_free(struct smtp_client **c);
 
+/* Credentials go over TLS only, unless this was called: the peer is this very host, and no TLS is required. */
+void smtp_client_trust_clear(struct smtp_client *c);
 void smtp_client_start(struct smtp_client *c, ms_t now);     /* connected (implicit TLS done) */
 void smtp_client_tls_done(struct smtp_client *c, ms_t now);
 void smtp_client_input(struct smtp_client *c, const char *p, size_t n, ms_t now);
-/* Up to `max` pieces to write, in order; 0: nothing to write. The pieces stay valid until smtp_client_written(). */
+/* Up to `max` pieces to write, in order; 0: nothing to write. The pieces stay valid until the next call into the client.
+ * After closed() a QUIT may still be there, to be written if that goes at once. */
 int smtp_client_output(struct smtp_client *c, struct iovec *v, int max);
 void smtp_client_written(struct smtp_client *c, size_t n, ms_t now);
 /* 0: none. When it has passed, call smtp_client_timeout(). */
@@ -83,15 +88,13 @@ ms_t smtp_client_deadline(const struct smtp_client *c);
 void smtp_client_timeout(struct smtp_client *c, ms_t now);
 void smtp_client_eof(struct smtp_client *c, const char *why, ms_t now); /* closed, reset, TLS failed: `why` for people */
 
+bool smtp_client_established(const struct smtp_client *c);   /* past greeting, EHLO, TLS and AUTH, and not closed */
 bool smtp_client_ready(const struct smtp_client *c);         /* smtp_client_send() is allowed */
+/* What the client itself refuses (larger than SIZE, SMTPUTF8 not offered, control characters in an address) gets a result
+ * with a reply of our own words (552, 553), in its turn; called outside a callback, smtp_client_deadline() is due at once. */
 void smtp_client_send(struct smtp_client *c, struct smtp_message *m, ms_t now);
 void smtp_client_quit(struct smtp_client *c, ms_t now);      /* after what is under way */
-/* What EHLO offered; for logs, SIZE checks and tests. size 0: no limit known. */
-struct smtp_caps {
-	bool pipelining, chunking, starttls, smtputf8, dsn, eightbit, enhanced, auth_plain, auth_login, auth_xoauth2;
-	uint64_t size;
-	int mail_max, rcpt_max; /* LIMITS, RFC 9422; 0: not said */
-};
+/* What EHLO offered; for logs, SIZE checks and tests. With mail_max the client closes after that many messages by itself. */
 const struct smtp_caps *smtp_client_caps(const struct smtp_client *c);
 int smtp_client_in_flight(const struct smtp_client *c);      /* messages lent */
 unsigned long smtp_client_sent(const struct smtp_client *c); /* messages answered on this connection */

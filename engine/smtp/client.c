@@ -1,0 +1,538 @@
+#include "engine/smtp/client_private.h"
+
+#include "src/base/log.h"
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define OUT_MAX 65536
+
+const char *const smtp_stage_names[SMTP_NSTAGES] = {"connect", "greeting", "ehlo", "starttls", "tls", "auth", "mail",
+	"rcpt", "data", "end", "idle", "quit"};
+
+const struct smtp_timeouts smtp_timeouts_default = {
+	.greeting = 5 * MINUTE,
+	.ehlo = 5 * MINUTE,
+	.tls = MINUTE,
+	.auth = MINUTE,
+	.mail = 5 * MINUTE,
+	.rcpt = 5 * MINUTE,
+	.data = 2 * MINUTE,
+	.block = 3 * MINUTE,
+	.end = 10 * MINUTE,
+	.quit = 10 * SECOND,
+};
+
+static void put_ehlo(struct smtp_client *c);
+static void put_helo(struct smtp_client *c);
+static void put_starttls(struct smtp_client *c);
+static void put_rset(struct smtp_client *c);
+static void put_quit(struct smtp_client *c);
+static enum step on_greeting(struct smtp_client *c, const struct smtp_reply *r);
+static enum step on_ehlo(struct smtp_client *c, const struct smtp_reply *r);
+static enum step on_helo(struct smtp_client *c, const struct smtp_reply *r);
+static enum step on_starttls(struct smtp_client *c, const struct smtp_reply *r);
+static enum step on_quit(struct smtp_client *c, const struct smtp_reply *r);
+
+/* `enter` writes the command; `reply` returns the step that follows, or STEP_NONE where nothing is to be sent now. */
+static const struct {
+	const char *name;
+	enum smtp_stage stage;
+	size_t timeout;
+	void (*enter)(struct smtp_client *c);
+	enum step (*reply)(struct smtp_client *c, const struct smtp_reply *r);
+} steps[STEP_NSTEPS] = {
+#define TIMEOUT(name) offsetof(struct smtp_timeouts, name)
+	[STEP_NONE] = {"nothing", SMTP_IDLE, 0, NULL, NULL},
+	[STEP_GREETING] = {"greeting", SMTP_GREETING, TIMEOUT(greeting), NULL, on_greeting},
+	[STEP_EHLO] = {"EHLO", SMTP_EHLO, TIMEOUT(ehlo), put_ehlo, on_ehlo},
+	[STEP_HELO] = {"HELO", SMTP_EHLO, TIMEOUT(ehlo), put_helo, on_helo},
+	[STEP_STARTTLS] = {"STARTTLS", SMTP_STARTTLS, TIMEOUT(tls), put_starttls, on_starttls},
+	[STEP_LOGIN] = {"AUTH", SMTP_AUTH, TIMEOUT(auth), smtp_put_login, smtp_on_login},
+	[STEP_RSET] = {"RSET", SMTP_MAIL, TIMEOUT(mail), put_rset, smtp_on_rset},
+	[STEP_MAIL] = {"MAIL", SMTP_MAIL, TIMEOUT(mail), smtp_put_mail, smtp_on_mail},
+	[STEP_RCPT] = {"RCPT", SMTP_RCPT, TIMEOUT(rcpt), smtp_put_rcpt, smtp_on_rcpt},
+	[STEP_DATA] = {"DATA", SMTP_DATA, TIMEOUT(data), smtp_put_data, smtp_on_data},
+	[STEP_END] = {"end of the message", SMTP_END, TIMEOUT(end), smtp_put_end, smtp_on_end},
+	[STEP_QUIT] = {"QUIT", SMTP_QUIT, TIMEOUT(quit), put_quit, on_quit},
+#undef TIMEOUT
+};
+
+enum smtp_stage smtp_step_stage(enum step step)
+{
+	return steps[step].stage;
+}
+
+enum step smtp_awaiting(const struct smtp_client *c)
+{
+	return c->nawaited != 0 ? c->awaited[c->awaited_first].step : STEP_NONE;
+}
+
+static void set_phase(struct smtp_client *c, enum phase phase)
+{
+	static const char *const names[] = {"new", "setup", "tls", "open", "quit", "closed"};
+	log_debug("smtp#%u is %s", c->id, names[phase]);
+	c->phase = phase;
+}
+
+struct smtp_client *smtp_client_new(const struct smtp_options *o, const struct smtp_client_ops *ops, void *ctx)
+{
+	static atomic_uint ids;
+	struct smtp_client *c = calloc(1, sizeof *c);
+	if (c == NULL)
+		return NULL;
+	c->o = o;
+	c->ops = ops;
+	c->ctx = ctx;
+	c->id = 1 + atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed);
+	smtp_reply_init(&c->parser);
+	buf_init(&c->out, OUT_MAX);
+	return c;
+}
+
+void smtp_client_free(struct smtp_client **cp)
+{
+	struct smtp_client *c = *cp;
+	*cp = NULL;
+	if (c == NULL)
+		return;
+	if (c->out.p != NULL)
+		explicit_bzero(c->out.p, c->out.cap);
+	buf_release(&c->out);
+	smtp_reply_release(&c->parser);
+	free(c);
+}
+
+/* ---- Output ---- */
+
+static bool data_pending(const struct smtp_client *c)
+{
+	return c->data[0].n + c->data[1].n != 0;
+}
+
+static bool output_pending(const struct smtp_client *c)
+{
+	return c->out_done != c->out.len || data_pending(c);
+}
+
+int smtp_client_output(struct smtp_client *c, struct iovec *v, int max)
+{
+	size_t cut = data_pending(c) ? c->data_at : c->out.len;
+	const struct str pieces[] = {
+		{c->out.p + c->out_done, cut - c->out_done},
+		c->data[0],
+		c->data[1],
+		{c->out.p + cut, c->out.len - cut},
+	};
+	int n = 0;
+	for (size_t i = 0; i < 4 && n < max; i++) {
+		if (pieces[i].n != 0)
+			v[n++] = (struct iovec){(void *)(uintptr_t)pieces[i].p, pieces[i].n};
+	}
+	return n;
+}
+
+static size_t take(struct str *s, size_t n)
+{
+	size_t k = n < s->n ? n : s->n;
+	*s = str_n(s->p + k, s->n - k);
+	return k;
+}
+
+void smtp_client_written(struct smtp_client *c, size_t n, ms_t now)
+{
+	c->written += n;
+	c->since = now;
+	if (data_pending(c)) {
+		size_t before = c->data_at - c->out_done;
+		size_t k = n < before ? n : before;
+		c->out_done += k;
+		n -= k;
+		n -= take(&c->data[0], n);
+		n -= take(&c->data[1], n);
+	}
+	assert(n <= c->out.len - c->out_done);
+	c->out_done += n;
+	if (output_pending(c))
+		return;
+	if (c->secret_out)
+		explicit_bzero(c->out.p, c->out.len);
+	c->secret_out = false;
+	c->out.len = c->out_done = 0;
+}
+
+static void drop_output(struct smtp_client *c)
+{
+	if (c->out.p != NULL)
+		explicit_bzero(c->out.p, c->out.len);
+	c->out.len = c->out_done = 0;
+	c->data[0] = c->data[1] = (struct str){0};
+}
+
+static void trace(const struct smtp_client *c, enum step step, struct str line)
+{
+	while (line.n != 0 && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
+		line.n--;
+	if (step == STEP_LOGIN)
+		log_debug("smtp#%u > AUTH ***", c->id);
+	else
+		log_debug("smtp#%u > %.*s", c->id, STR_ARG(line));
+}
+
+void smtp_enter(struct smtp_client *c, enum step step)
+{
+	if (c->nawaited == 0 || !output_pending(c))
+		c->since = c->now;
+	if (steps[step].enter != NULL) {
+		size_t from = c->out.len, lent = c->data[0].n + c->data[1].n;
+		steps[step].enter(c);
+		if (c->out.failed) {
+			c->due = true; /* found by settle(), where callbacks may run */
+			return;
+		}
+		c->queued += c->out.len - from + (c->data[0].n + c->data[1].n - lent);
+		if (log_level() >= LOG_LEVEL_DEBUG)
+			trace(c, step, str_n(c->out.p + from, c->out.len - from));
+	}
+	assert(c->nawaited < AWAITED_MAX);
+	c->awaited[(c->awaited_first + c->nawaited++) % AWAITED_MAX] = (struct awaited){step, c->queued};
+}
+
+/* ---- The end of a session ---- */
+
+static void finish(struct smtp_client *c, bool clean, enum smtp_stage stage, const struct smtp_reply *reply, const char *why)
+{
+	enum step step = smtp_awaiting(c);
+	snprintf(c->why, sizeof c->why, "%s", why != NULL ? why : reply != NULL ? "refused" : "closed");
+	set_phase(c, PHASE_CLOSED);
+	smtp_messages_lost(c, step, reply, c->why);
+	c->nawaited = 0;
+	drop_output(c);
+	const struct smtp_result r = {.stage = stage, .reply = reply, .why = c->why};
+	log_debug("smtp#%u closed at %s: %s", c->id, smtp_stage_names[stage], c->why);
+	c->ops->closed(c->ctx, clean, &r);
+}
+
+void smtp_fail(struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, const char *why)
+{
+	if (c->phase != PHASE_CLOSED)
+		finish(c, false, stage, reply, why);
+}
+
+/* A server that works but does not want us: it is told QUIT. */
+void smtp_refused(struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, const char *why)
+{
+	smtp_fail(c, stage, reply, why);
+	buf_clear(&c->out);
+	buf_puts(&c->out, "QUIT\r\n");
+}
+
+enum step smtp_out_of_step(struct smtp_client *c, enum step step, const struct smtp_reply *r)
+{
+	char why[200];
+	struct str text = str_n(r->text.p, r->text.n < 80 ? r->text.n : 80);
+	snprintf(why, sizeof why, "the server answered %s with %d %.*s: out of step", steps[step].name, r->code, STR_ARG(text));
+	smtp_fail(c, steps[step].stage, NULL, why);
+	return STEP_NONE;
+}
+
+/* ---- Greeting to login ---- */
+
+static void ehlo_line(void *ctx, struct str line)
+{
+	smtp_caps_line(ctx, line);
+}
+
+static void put_ehlo(struct smtp_client *c)
+{
+	c->caps = (struct smtp_caps){0};
+	buf_puts(&c->out, "EHLO ");
+	buf_puts(&c->out, c->o->helo);
+	buf_puts(&c->out, "\r\n");
+	c->parser.line_cb = ehlo_line;
+	c->parser.ctx = &c->caps;
+}
+
+static void put_helo(struct smtp_client *c)
+{
+	buf_puts(&c->out, "HELO ");
+	buf_puts(&c->out, c->o->helo);
+	buf_puts(&c->out, "\r\n");
+}
+
+static void put_starttls(struct smtp_client *c)
+{
+	buf_puts(&c->out, "STARTTLS\r\n");
+}
+
+static void put_rset(struct smtp_client *c)
+{
+	buf_puts(&c->out, "RSET\r\n");
+}
+
+static void put_quit(struct smtp_client *c)
+{
+	set_phase(c, PHASE_QUIT);
+	buf_puts(&c->out, "QUIT\r\n");
+}
+
+static enum step on_greeting(struct smtp_client *c, const struct smtp_reply *r)
+{
+	if (smtp_ok(r))
+		return STEP_EHLO;
+	smtp_refused(c, SMTP_GREETING, r, NULL);
+	return STEP_NONE;
+}
+
+enum step smtp_logged_in(struct smtp_client *c)
+{
+	set_phase(c, PHASE_OPEN);
+	return STEP_NONE;
+}
+
+static enum step after_tls(struct smtp_client *c)
+{
+	return c->o->user != NULL ? smtp_login_start(c) : smtp_logged_in(c);
+}
+
+static enum step after_hello(struct smtp_client *c)
+{
+	if (c->tls_active || c->o->tls == SMTP_TLS_NONE)
+		return after_tls(c);
+	if (c->caps.starttls)
+		return STEP_STARTTLS;
+	if (c->o->tls == SMTP_TLS_OPPORTUNISTIC)
+		return after_tls(c);
+	smtp_refused(c, SMTP_STARTTLS, NULL, "the server does not offer STARTTLS, and this route demands TLS");
+	return STEP_NONE;
+}
+
+static bool may_say_helo(const struct smtp_client *c, int code)
+{
+	if (code != 500 && code != 501 && code != 502 && code != 504 && code != 550)
+		return false;
+	return c->o->user == NULL && (c->tls_active || c->o->tls != SMTP_TLS_STARTTLS);
+}
+
+static enum step on_ehlo(struct smtp_client *c, const struct smtp_reply *r)
+{
+	c->parser.line_cb = NULL;
+	if (smtp_ok(r))
+		return after_hello(c);
+	c->caps = (struct smtp_caps){0};
+	if (may_say_helo(c, r->code))
+		return STEP_HELO;
+	smtp_refused(c, SMTP_EHLO, r, NULL);
+	return STEP_NONE;
+}
+
+static enum step on_helo(struct smtp_client *c, const struct smtp_reply *r)
+{
+	if (smtp_ok(r))
+		return after_hello(c);
+	smtp_refused(c, SMTP_EHLO, r, NULL);
+	return STEP_NONE;
+}
+
+/* RFC 3207 4.2: whatever was learnt or received before TLS is forgotten, and nothing may stand behind the reply. */
+static enum step on_starttls(struct smtp_client *c, const struct smtp_reply *r)
+{
+	if (!smtp_ok(r)) {
+		if (c->o->tls == SMTP_TLS_OPPORTUNISTIC)
+			return after_tls(c);
+		smtp_refused(c, SMTP_STARTTLS, r, NULL);
+	} else if (c->unread != 0) {
+		smtp_fail(c, SMTP_STARTTLS, NULL, "data before TLS: the server, or somebody between, sent more behind its STARTTLS reply");
+	} else {
+		c->caps = (struct smtp_caps){0};
+		c->since = c->now;
+		set_phase(c, PHASE_TLS);
+		c->ops->starttls(c->ctx);
+	}
+	return STEP_NONE;
+}
+
+static enum step on_quit(struct smtp_client *c, const struct smtp_reply *r)
+{
+	finish(c, true, SMTP_QUIT, r, "closed after QUIT");
+	return STEP_NONE;
+}
+
+/* ---- Events ---- */
+
+void smtp_client_trust_clear(struct smtp_client *c)
+{
+	c->trust_clear = true;
+}
+
+void smtp_client_start(struct smtp_client *c, ms_t now)
+{
+	assert(c->phase == PHASE_NEW);
+	c->now = now;
+	c->tls_active = c->o->tls == SMTP_TLS_IMPLICIT;
+	set_phase(c, PHASE_SETUP);
+	smtp_enter(c, STEP_GREETING);
+}
+
+void smtp_client_tls_done(struct smtp_client *c, ms_t now)
+{
+	if (c->phase != PHASE_TLS)
+		return;
+	c->now = now;
+	c->tls_active = true;
+	set_phase(c, PHASE_SETUP);
+	smtp_enter(c, STEP_EHLO);
+}
+
+static void on_421(struct smtp_client *c, enum step step, const struct smtp_reply *r)
+{
+	bool between = c->phase == PHASE_OPEN && (step == STEP_NONE || step == STEP_RSET);
+	bool early = step != STEP_NONE && c->awaited[c->awaited_first].behind > c->written;
+	if (early && step == STEP_MAIL) {
+		between = true; /* it crossed a MAIL that has not left yet */
+		c->nawaited = 0;
+	}
+	finish(c, between, between ? SMTP_IDLE : steps[step].stage, r, "the server closes the connection (421)");
+}
+
+static void on_reply(struct smtp_client *c, const struct smtp_reply *r)
+{
+	log_debug("smtp#%u < %d %s%s%.*s", c->id, r->code, r->enhanced, r->enhanced[0] != '\0' ? " " : "", STR_ARG(r->text));
+	enum step step = smtp_awaiting(c);
+	if (r->code == 421 && step != STEP_QUIT) {
+		on_421(c, step, r);
+		return;
+	}
+	if (step == STEP_NONE) {
+		smtp_fail(c, SMTP_IDLE, r, "a reply that nobody asked for");
+		return;
+	}
+	if (c->awaited[c->awaited_first].behind > c->written && step != STEP_QUIT) {
+		if (step == STEP_END && r->code >= 400)
+			smtp_early_refusal(c, r);
+		smtp_out_of_step(c, step, r);
+		return;
+	}
+	c->awaited_first = (c->awaited_first + 1) % AWAITED_MAX;
+	c->nawaited--;
+	c->since = c->now;
+	enum step next = steps[step].reply(c, r);
+	if (next != STEP_NONE)
+		smtp_enter(c, next);
+}
+
+static void begin_event(struct smtp_client *c, ms_t now)
+{
+	assert(!c->busy);
+	c->now = now;
+	c->busy = true;
+}
+
+static void end_event(struct smtp_client *c)
+{
+	c->due = false;
+	if (c->out.failed && c->phase != PHASE_CLOSED)
+		smtp_fail(c, smtp_step_stage(smtp_awaiting(c)), NULL, "out of memory");
+	if (c->phase == PHASE_OPEN)
+		smtp_settle(c);
+	c->busy = false;
+}
+
+void smtp_client_input(struct smtp_client *c, const char *p, size_t n, ms_t now)
+{
+	struct str s = {p, n};
+	begin_event(c, now);
+	while (s.n != 0 && c->phase != PHASE_CLOSED && c->phase != PHASE_TLS) {
+		enum smtp_parse got = smtp_reply_feed(&c->parser, &s);
+		c->unread = s.n;
+		if (got == SMTP_PARSE_BAD)
+			smtp_fail(c, smtp_step_stage(smtp_awaiting(c)), NULL, "what the server sends is not SMTP");
+		else if (got == SMTP_PARSE_DONE)
+			on_reply(c, &c->parser.reply);
+	}
+	end_event(c);
+}
+
+void smtp_client_eof(struct smtp_client *c, const char *why, ms_t now)
+{
+	if (c->phase == PHASE_CLOSED)
+		return;
+	begin_event(c, now);
+	if (c->phase == PHASE_QUIT)
+		finish(c, true, SMTP_QUIT, NULL, why);
+	else if (c->phase == PHASE_TLS)
+		smtp_fail(c, SMTP_TLS, NULL, why);
+	else
+		smtp_fail(c, c->phase == PHASE_NEW ? SMTP_CONNECT : smtp_step_stage(smtp_awaiting(c)), NULL, why);
+	end_event(c);
+}
+
+static ms_t patience(const struct smtp_client *c)
+{
+	const struct smtp_timeouts *t = c->o->timeouts != NULL ? c->o->timeouts : &smtp_timeouts_default;
+	if (c->phase == PHASE_TLS)
+		return t->tls;
+	if (data_pending(c))
+		return t->block;
+	if (c->nawaited == 0)
+		return output_pending(c) ? t->block : 0;
+	return *(const ms_t *)((const char *)t + steps[smtp_awaiting(c)].timeout);
+}
+
+ms_t smtp_client_deadline(const struct smtp_client *c)
+{
+	if (c->phase == PHASE_CLOSED || c->phase == PHASE_NEW)
+		return 0;
+	if (c->due)
+		return c->now;
+	ms_t t = patience(c);
+	return t != 0 ? c->since + t : 0;
+}
+
+void smtp_client_timeout(struct smtp_client *c, ms_t now)
+{
+	ms_t deadline = smtp_client_deadline(c);
+	if (deadline == 0 || now < deadline)
+		return;
+	begin_event(c, now);
+	if (!c->due) {
+		char why[128];
+		long seconds = (long)(patience(c) / SECOND);
+		enum step step = smtp_awaiting(c);
+		if (c->phase == PHASE_TLS)
+			snprintf(why, sizeof why, "timeout: TLS was not set up within %ld s", seconds);
+		else if (data_pending(c))
+			snprintf(why, sizeof why, "timeout: the server took nothing of the message for %ld s", seconds);
+		else
+			snprintf(why, sizeof why, "timeout: no answer to %s within %ld s", steps[step].name, seconds);
+		if (c->phase == PHASE_QUIT)
+			finish(c, true, SMTP_QUIT, NULL, why);
+		else
+			smtp_fail(c, c->phase == PHASE_TLS ? SMTP_TLS : steps[step].stage, NULL, why);
+	}
+	end_event(c);
+}
+
+void smtp_client_quit(struct smtp_client *c, ms_t now)
+{
+	if (c->phase == PHASE_CLOSED)
+		return;
+	c->quitting = true;
+	if (c->busy)
+		return;
+	c->now = now;
+	if (c->phase == PHASE_OPEN)
+		smtp_begin_queued(c);
+}
+
+bool smtp_client_established(const struct smtp_client *c)
+{
+	return c->phase == PHASE_OPEN || c->phase == PHASE_QUIT;
+}
+
+const struct smtp_caps *smtp_client_caps(const struct smtp_client *c)
+{
+	return &c->caps;
+}
