@@ -13,6 +13,7 @@ struct ssl_st;
 struct tls_client *tls_client_new(const char *ca_file, bool verify, struct err *e); /* ca_file NULL: the system's */
 void tls_client_free(struct tls_client **t);
 struct ssl_st *tls_client_ssl(struct tls_client *t, const char *host, struct err *e); /* a new SSL for that host */
+int tls_set_fd(struct ssl_st *ssl, int fd); /* as SSL_set_fd(), but a closed peer raises no SIGPIPE; -1: out of memory */
 /* Why a handshake failed, in words a person can act on: expired, other name, not trusted, plain text on a TLS port … */
 void tls_explain(struct ssl_st *ssl, int ret, char *out, unsigned long n);
 

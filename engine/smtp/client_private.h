@@ -76,7 +76,7 @@ static inline bool smtp_ok(const struct smtp_reply *r)
 /* client.c */
 void smtp_enter(struct smtp_client *c, enum step step); /* the only place that queues a command and awaits its reply */
 enum step smtp_awaiting(const struct smtp_client *c);   /* what the next reply answers; STEP_NONE: nothing */
-/* Ends the session: results, then closed(). `why` may be NULL when there is a reply. */
+/* Ends the session: results, then closed(). `why` may be NULL when there is a reply. smtp_refused() leaves a QUIT behind. */
 void smtp_fail(struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, const char *why);
 void smtp_refused(struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, const char *why);
 enum step smtp_out_of_step(struct smtp_client *c, enum step step, const struct smtp_reply *r);
