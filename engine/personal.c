@@ -123,7 +123,7 @@ int personal_new(struct personal **out, struct message **m, const struct persona
 	p->subject_prefix = arena_str(&p->arena, str_from(o->subject_prefix));
 	p->from_domain = message_from_domain(p->message);
 	p->feedback_id = feedback_id(p);
-	if (personal_check_config(o->config, e) != 0 || map_slots(p, s, e) != 0 || p->arena.failed) {
+	if (map_slots(p, s, e) != 0 || p->arena.failed) {
 		personal_free(&p);
 		return -1;
 	}
@@ -265,7 +265,7 @@ static void fill_unsubscribe(const struct personal *p, struct token_signer *t, c
 	if (cfg->unsubscribe.url != NULL) {
 		r->unsubscribe_url = with_token(a, cfg->unsubscribe.url, "", token);
 		r->one_click = cfg->unsubscribe.one_click && str_starts(r->unsubscribe_url, STR("https://"));
-	} else {
+	} else if (r->unsubscribe_mailto.n != 0) {
 		r->unsubscribe_url = arena_printf(a, "mailto:%.*s?subject=unsubscribe", STR_ARG(r->unsubscribe_mailto));
 	}
 }

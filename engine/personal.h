@@ -18,7 +18,7 @@ struct personal_options {
 	const char *subject_prefix;  /* NULL: none */
 };
 
-/* Takes the message over (also when it fails). Fails with ERR_CONFIG where nobody could unsubscribe. */
+/* Takes the message over (also when it fails). */
 int personal_new(struct personal **out, struct message **m, const struct personal_options *o, struct store *s, struct err *e);
 void personal_free(struct personal **p);
 const struct message *personal_message(const struct personal *p);
@@ -32,8 +32,7 @@ struct letter {
 int personal_compose(const struct personal *p, struct token_signer *t, const struct claim *c, bool want_parts,
 		     struct arena *a, struct letter *out, struct err *e);
 
-/* Says how people will be able to unsubscribe, or fails with what to set. `warning` (n == 0: none) tells of a return
- * path that is missing. */
+/* Fails with ERR_CONFIG, and what to set, where nobody could unsubscribe. */
 int personal_check_config(const struct config *cfg, struct err *e);
 bool personal_has_return_path(const struct config *cfg);
 

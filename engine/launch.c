@@ -1,0 +1,280 @@
+#include "engine/launch.h"
+
+#include "src/base/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { CHECK_ARENA = 32 << 10, LETTER_MAX = 128 << 20 };
+
+static void hash_parts(const struct message *m, char hex[LAUNCH_HASH])
+{
+	struct buf all = BUF_INIT((size_t)1 << 20);
+	unsigned char sum[SHA256_LEN];
+	for (size_t i = 0; i < message_nparts(m); i++) {
+		struct str name, data;
+		char part[2 * SHA256_LEN + 1];
+		message_part(m, i, &name, &data);
+		sha256(data, sum);
+		hex_encode(sum, sizeof sum, part);
+		buf_printf(&all, "%s %zu %.*s\n", part, data.n, STR_ARG(name));
+	}
+	sha256(buf_get(&all), sum);
+	hex_encode(sum, sizeof sum, hex);
+	buf_release(&all);
+}
+
+/* The file's name without folder and ending: what a campaign is called if nothing else was said. */
+static struct str base_name(struct arena *a, const char *path)
+{
+	const char *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path, *dot = strrchr(base, '.');
+	return arena_str(a, str_n(base, dot != NULL && dot != base ? (size_t)(dot - base) : strlen(base)));
+}
+
+int launch_open(struct launch *l, const char *path, const char *prefix, const struct config *cfg, struct store *s, struct err *e)
+{
+	struct message_dir dir;
+	struct message_reader reader;
+	enum message_format format;
+	*l = (struct launch){.config = cfg, .store = s};
+	arena_init(&l->arena, 4096, 64 << 20);
+	l->path = strdup(path);
+	if (l->path == NULL)
+		return err_set(e, ERR_INTERNAL, "message", "out of memory");
+	if (message_format_of(path, &format, e) != 0 || message_dir_open(&dir, path, &reader, e) != 0)
+		return -1;
+	struct message_options mo = {.zone = cfg->zone, .path = path};
+	struct message *m = message_compile(&reader, format, &mo, e);
+	message_dir_close(&dir);
+	if (m == NULL)
+		return -1;
+	hash_parts(m, l->hash);
+	l->name = base_name(&l->arena, path);
+	l->subject = arena_str(&l->arena, message_header_source(m, "Subject"));
+	l->from = arena_str(&l->arena, message_header_source(m, "From"));
+	struct personal_options po = {.config = cfg, .campaign = l->name.p, .subject_prefix = prefix};
+	return personal_new(&l->personal, &m, &po, s, e);
+}
+
+void launch_close(struct launch *l)
+{
+	personal_free(&l->personal);
+	arena_release(&l->arena);
+	free(l->path);
+	*l = (struct launch){0};
+}
+
+int launch_audience(struct launch *l, const struct audience_spec *spec, struct err *e)
+{
+	l->audience_text = audience_text(spec, &l->arena);
+	return audience_resolve(spec, l->store, l->config->zone, 0, &l->arena, &l->audience, e);
+}
+
+int launch_known(struct launch *l, const char *name, enum launch_known *known, struct campaign_row *row, struct err *e)
+{
+	struct err why = {0};
+	*known = LAUNCH_NEW;
+	if (store_campaign_get(l->store, str_from(name), row, &why) != 0) {
+		if (why.code == ERR_NOINPUT)
+			return 0;
+		if (e != NULL)
+			*e = why;
+		return -1;
+	}
+	*known = str_is(row->content_hash, l->hash) && str_eq(row->audience, l->audience_text) ? LAUNCH_SAME : LAUNCH_DIFFERENT;
+	return 0;
+}
+
+struct repeats {
+	struct launch *l;
+	const char *name;
+	int64_t n;
+	char *other;
+	size_t other_n;
+	int64_t ids[AUDIENCE_MAX];
+	size_t nids;
+};
+
+static int one_repeat(void *ctx, const struct campaign_row *c)
+{
+	struct repeats *r = ctx;
+	if (str_is(c->name, r->name) || r->nids == AUDIENCE_MAX)
+		return 0;
+	if (r->nids == 0)
+		snprintf(r->other, r->other_n, "%.*s", STR_ARG(c->name));
+	r->ids[r->nids++] = c->id;
+	return 0;
+}
+
+int launch_repeats(struct launch *l, const char *name, ms_t since, int64_t *n, char *other, size_t other_n, struct err *e)
+{
+	struct repeats r = {.l = l, .name = name, .other = other, .other_n = other_n};
+	const unsigned had = 1U << DELIVERY_QUEUED | 1U << DELIVERY_SENDING | 1U << DELIVERY_DEFERRED | 1U << DELIVERY_SENT | 1U << DELIVERY_DOUBT;
+	*n = 0;
+	if (store_campaigns_with_content(l->store, str_from(l->hash), since, one_repeat, &r, e) < 0)
+		return -1;
+	if (r.nids == 0)
+		return 0;
+	struct audience rest = l->audience;
+	struct selection all, left;
+	for (size_t i = 0; i < r.nids && rest.nnot_of < AUDIENCE_MAX; i++)
+		rest.not_of[rest.nnot_of++] = (struct audience_ref){r.ids[i], had};
+	if (store_audience_count(l->store, &l->audience, &all, e) != 0 || store_audience_count(l->store, &rest, &left, e) != 0)
+		return -1;
+	*n = all.audience - left.audience;
+	return 0;
+}
+
+/* ---- Rendering for everybody ---- */
+
+struct check {
+	struct launch *l;
+	struct token_signer *signer;
+	struct render_check *out;
+	struct arena arena;
+	int64_t most;
+	ms_t now;
+	struct list_row list;
+	struct arena list_arena;
+};
+
+void claim_of_contact(struct claim *out, const struct contact_row *c, const struct list_row *list, ms_t now)
+{
+	size_t at = c->key.n;
+	while (at > 0 && c->key.p[at - 1] != '@')
+		at--;
+	*out = (struct claim){
+		.contact = c->id,
+		.list = c->list,
+		.attempt = 1,
+		.first_attempt = now,
+		.due = now,
+		.address = c->address,
+		.key = c->key,
+		.domain = str_n(c->key.p + at, c->key.n - at),
+		.attrs = c->attrs,
+	};
+	if (list != NULL) {
+		out->list_name = list->name;
+		out->list_title = list->title;
+		out->list_id = list->list_id;
+	}
+}
+
+static int check_list(struct check *k, int64_t id, struct err *e)
+{
+	if (id == 0 || k->list.id == id)
+		return 0;
+	struct list_row row;
+	if (store_list_by_id(k->l->store, id, &row, e) != 0)
+		return -1;
+	arena_reset(&k->list_arena);
+	k->list = row;
+	k->list.name = arena_str(&k->list_arena, row.name);
+	k->list.title = arena_str(&k->list_arena, row.title);
+	k->list.list_id = arena_str(&k->list_arena, row.list_id);
+	return 0;
+}
+
+static int check_one(void *ctx, const struct contact_row *c)
+{
+	struct check *k = ctx;
+	struct letter letter = {0};
+	struct claim claim;
+	struct err why = {0};
+	if (k->most > 0 && k->out->checked >= k->most)
+		return 1;
+	k->out->checked++;
+	bool ok = check_list(k, c->list, &why) == 0;
+	claim_of_contact(&claim, c, c->list != 0 ? &k->list : NULL, k->now);
+	arena_reset(&k->arena);
+	ok = ok && personal_compose(k->l->personal, k->signer, &claim, false, &k->arena, &letter, &why) == 0;
+	if (ok && letter.mail.skip.n != 0)
+		k->out->skipped++;
+	if (ok && (int64_t)(letter.mail.header.n + letter.mail.body.n) > k->out->bytes)
+		k->out->bytes = (int64_t)(letter.mail.header.n + letter.mail.body.n);
+	if (ok || k->out->failed++ > 0)
+		return 0;
+	k->out->first = why;
+	snprintf(k->out->address, sizeof k->out->address, "%.*s", STR_ARG(c->address));
+	return 0;
+}
+
+int launch_render_check(struct launch *l, const struct token_keys *keys, int64_t most, struct render_check *out, struct err *e)
+{
+	struct check k = {.l = l, .out = out, .most = most, .now = clock_now()};
+	*out = (struct render_check){0};
+	k.signer = token_signer_new(keys);
+	if (k.signer == NULL)
+		return err_set(e, ERR_INTERNAL, "message", "out of memory");
+	arena_init(&k.arena, CHECK_ARENA, LETTER_MAX);
+	arena_init(&k.list_arena, 1024, 1 << 20);
+	int rc = store_audience_walk(l->store, &l->audience, false, check_one, &k, e);
+	arena_release(&k.list_arena);
+	arena_release(&k.arena);
+	token_signer_free(&k.signer);
+	return rc < 0 ? -1 : 0;
+}
+
+/* ---- Launching ---- */
+
+int launch_campaign(struct launch *l, const struct launch_options *o, int64_t *id, struct err *e)
+{
+	const struct message *m = personal_message(l->personal);
+	size_t n = message_nparts(m);
+	struct content_part *parts = arena_alloc(&l->arena, (n + 1) * sizeof *parts);
+	if (parts == NULL)
+		return err_set(e, ERR_INTERNAL, "campaign", "out of memory");
+	for (size_t i = 0; i < n; i++)
+		message_part(m, i, &parts[i].name, &parts[i].data);
+	struct campaign_new c = {
+		.name = str_from(o->name),
+		.subject = l->subject,
+		.from = l->from,
+		.message_path = str_from(l->path),
+		.content_hash = str_from(l->hash),
+		.audience = l->audience_text,
+		.route = str_from(o->route),
+		.rate = o->rate,
+		.canary = o->canary,
+		.start_at = o->start_at,
+		.until = o->until,
+		.now = o->now,
+	};
+	return store_campaign_create(l->store, &c, parts, n, id, e);
+}
+
+static bool serves(const struct config_route *r, struct str domain)
+{
+	for (size_t i = 0; i < r->nfor; i++)
+		if (str_is_nocase(domain, r->for_domains[i]))
+			return true;
+	return false;
+}
+
+const struct config_route *launch_route(const struct config *cfg, const char *name, struct str from_domain, struct err *e)
+{
+	if (cfg->nroutes == 0) {
+		err_set(e, ERR_CONFIG, "route", "the configuration has no route by which mail could leave");
+		err_remedy(e, "add a [route main] section with the host, user and password of your mail provider");
+		err_at(e, cfg->path, 0);
+		return NULL;
+	}
+	for (size_t i = 0; name != NULL && i < cfg->nroutes; i++)
+		if (strcmp(cfg->routes[i].name, name) == 0)
+			return &cfg->routes[i];
+	if (name != NULL) {
+		err_set(e, ERR_NOINPUT, "route", "there is no route `%s` in the configuration", name);
+		return NULL;
+	}
+	for (size_t i = 0; i < cfg->nroutes; i++)
+		if (serves(&cfg->routes[i], from_domain))
+			return &cfg->routes[i];
+	for (size_t i = 0; i < cfg->nroutes; i++)
+		if (cfg->routes[i].nfor == 0)
+			return &cfg->routes[i];
+	err_set(e, ERR_CONFIG, "route", "no route serves mail from %.*s", STR_ARG(from_domain));
+	err_remedy(e, "name it in `for` of a [route], or choose one with --route");
+	err_at(e, cfg->path, 0);
+	return NULL;
+}
