@@ -120,7 +120,7 @@ static bool span_read(struct str s, ms_t *out)
 	static const struct {
 		char letter;
 		ms_t ms;
-	} units[] = {{'s', SECOND}, {'m', MINUTE}, {'h', HOUR}, {'d', DAY}, {'w', 7 * DAY}};
+	} units[] = {{'s', SECOND}, {'m', MINUTE}, {'h', HOUR}, {'d', DAY}, {'w', 7 * DAY}, {'y', 365 * DAY}};
 	if (str_is(s, "0")) {
 		*out = 0;
 		return true;

@@ -55,7 +55,7 @@ char *clock_utc(ms_t t, char out[CLOCK_TEXT]);
 /* RFC 5322 3.3: "Tue, 1 Dec 2026 09:00:00 +0900". */
 char *clock_rfc5322(const struct zone *z, ms_t t, char out[CLOCK_TEXT]);
 
-/* "15m", "2h", "3d", "90s", "1h30m", "1w", "0" to ms. ERR_USAGE; at most a hundred years. */
+/* "15m", "2h", "3d", "90s", "1h30m", "1w", "3y", "0" to ms. ERR_USAGE; at most a hundred years. */
 int clock_span(const char *text, ms_t *out, struct err *e);
 /* TIME of docs/INTERFACE.md: ISO 8601 with offset or Z, a local time in `z` ("2026-12-01 09:00", T or blank, seconds
  * optional, date alone is midnight), or a span from `now`. ERR_USAGE with the reason, also where a clock change

@@ -37,8 +37,9 @@ struct config_route {
 	enum route_kind kind;
 	const char *preset;
 	const char *host;
-	int port;                /* 0: by tls */
-	enum route_tls tls;      /* after config_load never DEFAULT: starttls on 587 and 25 …, opportunistic on loopback */
+	int port;                /* after config_load never 0: implicit 465; opportunistic and none 25; else 587 */
+	enum route_tls tls;      /* after config_load never DEFAULT: implicit on 465, opportunistic on loopback and for
+				  * direct routes, else starttls */
 	enum route_auth auth;
 	const char *ca_file, *user, *helo;
 	struct secret password;
@@ -46,7 +47,7 @@ struct config_route {
 	struct rate_spec rate;
 	const char **for_domains;
 	size_t nfor;
-	double weight;
+	double weight;           /* > 0 */
 	bool private_addresses;
 	int ahead;               /* 0: the global one */
 	struct config_at at;
@@ -72,7 +73,7 @@ struct config {
 	struct { const char *url, *mailto; bool one_click; bool scope_all; } unsubscribe; /* url holds {token} */
 	struct { const char *listen, *public_url; } http;
 	struct { int hard, soft, soft_days, complaint; } suppress;
-	struct { double bounces, blocks, complaints; int after; } brake;
+	struct { double bounces, blocks, complaints; int after; } brake; /* shares: 0.05 is 5 % */
 	struct { const char *file; bool json; int64_t size; } log;
 	struct { ms_t evidence, deliveries; } retention;
 	const char *rules_file;  /* the user's own reply rules; NULL: only the shipped ones */
@@ -83,8 +84,16 @@ struct config {
  * to later capabilities (dkim, source, provider, mailbox, webhook, daemon …) are read and checked for their keys. */
 int config_load(const char *path, struct config **out, struct err *e);
 void config_free(struct config **c);
-/* The secret's text, without its last newline. Files that others may read are refused (ERR_CONFIG). */
+/* The secret's text, one line, without its newline. Files that others may read are refused (ERR_CONFIG). A command is
+ * run by /bin/sh and has 30 s. */
 int config_secret(const struct secret *s, struct buf *out, struct err *e);
+/* The same for a command, with another limit. */
+int config_secret_command(const struct secret *s, ms_t limit, struct buf *out, struct err *e);
+/* "14/s, 50000/d": numbers per s, m, h or d, each unit once. ERR_CONFIG. */
 int rate_parse(const char *text, struct rate_spec *out, struct err *e);
+/* Is it a host name or an IP address? ERR_CONFIG says what is wrong with it, and what is probably meant. */
+int config_host_check(const char *host, struct err *e);
+bool config_host_loopback(const char *host);
+const struct config_route *config_route_find(const struct config *c, const char *name); /* NULL: none */
 
 #endif

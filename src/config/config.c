@@ -1,0 +1,628 @@
+#include "src/config/config.h"
+
+#include "src/base/file.h"
+#include "src/base/nearest.h"
+#include "src/config/fields.h"
+#include "src/config/parse.h"
+#include "src/config/presets.h"
+
+#include <arpa/inet.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define SECTIONS_MAX 2000
+#define KEYS_MAX     24
+#define MEMORY_MAX   (64 << 20)
+
+struct loaded { /* what config_load returns the first member of */
+	struct config c;
+	struct arena arena;
+};
+
+struct section;
+
+struct part { /* a section that was met: [route main] */
+	struct part *next;
+	const struct section *section;
+	const char *name;
+	void *base;
+	struct config_at at, seen[KEYS_MAX];
+};
+
+struct loader {
+	struct loaded *l;
+	struct part *parts, *here;
+	size_t nparts;
+};
+
+struct section {
+	const char *kind;
+	bool named;
+	const struct field *fields; /* ends with key NULL */
+	/* Makes or finds what the keys fill. */
+	void *(*begin)(struct loader *p, const char *name, struct config_at at, struct err *e);
+};
+
+/* ---- The keys ---- */
+
+#define C(field) offsetof(struct config, field)
+#define R(field) offsetof(struct config_route, field)
+
+static const char *const doubt_words[] = {"skip", "resend", "hold", NULL};
+static const char *const law_words[] = {"none", "jp", "us", "ca", "eu", "uk", "au", NULL};
+static const char *const kind_words[] = {"relay", "direct", NULL};
+static const char *const tls_words[] = {"", "none", "opportunistic", "starttls", "implicit", NULL};
+static const char *const auth_words[] = {"", "plain", "login", "xoauth2", NULL};
+static const char *const private_words[] = {"refuse", "allow", NULL};
+static const char *const scope_words[] = {"lists", "all", NULL};
+static const char *const format_words[] = {"text", "json", NULL};
+
+static int read_law(const struct field *f, const struct value *v, void *base, struct err *e)
+{
+	int at;
+	struct field word = {.words = f->words};
+	if (read_word(&word, v, &at, e) != 0)
+		return -1;
+	((struct config *)base)->law = at == 0 ? NULL : v->text;
+	return 0;
+}
+
+static int read_preset(const struct field *f, const struct value *v, void *base, struct err *e)
+{
+	struct nearest near;
+	nearest_init(&near, str_from(v->text));
+	for (size_t i = 0; i < npresets; i++) {
+		if (strcmp(presets[i].name, v->text) == 0)
+			return read_text(f, v, base, e);
+		nearest_offer(&near, str_from(presets[i].name));
+	}
+	if (near.best[0] != '\0')
+		return config_bad(e, v->at, "unknown preset \"%.60s\": did you mean \"%s\"?", v->text, near.best);
+	return config_bad(e, v->at, "unknown preset \"%.60s\": leave it out and write host, port and tls", v->text);
+}
+
+static const struct field global_fields[] = {
+	{"database", read_database, C(database), NULL, 0, 0},
+	{"timezone", read_zone, 0, NULL, 0, 0},
+	{"secret", read_path, C(secret_file), NULL, 0, 0},
+	{"doubt", read_word, C(doubt), doubt_words, 0, 0},
+	{"ahead", read_int, C(ahead), NULL, 1, 1000},
+	{"quiet", read_quiet, 0, NULL, 0, 0},
+	{"law", read_law, 0, law_words, 0, 0},
+	{"rules", read_path, C(rules_file), NULL, 0, 0},
+	{"workers", read_int, C(workers), NULL, 0, 256},
+	{0},
+};
+
+static const struct field sender_fields[] = {
+	{"name", read_text, C(sender.name), NULL, 0, 0},
+	{"postal-address", read_text, C(sender.postal_address), NULL, 0, 0},
+	{"contact", read_text, C(sender.contact), NULL, 0, 0},
+	{0},
+};
+
+static const struct field domain_fields[] = {{0}};
+
+static const struct field dkim_fields[] = {
+	{"domain", check_host, 0, NULL, 0, 0},
+	{"key", check_text, 0, NULL, 0, 0},
+	{0},
+};
+
+static const struct field route_fields[] = {
+	{"kind", read_word, R(kind), kind_words, 0, 0},
+	{"preset", read_preset, R(preset), NULL, 0, 0},
+	{"host", read_host, R(host), NULL, 0, 0},
+	{"port", read_int, R(port), NULL, 1, 65535},
+	{"tls", read_word, R(tls), tls_words, 0, 0},
+	{"ca-file", read_path, R(ca_file), NULL, 0, 0},
+	{"auth", read_word, R(auth), auth_words, 0, 0},
+	{"user", read_text, R(user), NULL, 0, 0},
+	{"password-file", read_secret_file, R(password), NULL, 0, 0},
+	{"password-env", read_secret_env, R(password), NULL, 0, 0},
+	{"password-command", read_secret_command, R(password), NULL, 0, 0},
+	{"helo", read_host, R(helo), NULL, 0, 0},
+	{"connections", read_int, R(connections), NULL, 1, 10000},
+	{"messages-per-connection", read_int, R(messages_per_connection), NULL, 1, 1000000},
+	{"rate", read_rate, R(rate), NULL, 0, 0},
+	{"for", read_names, 0, NULL, 0, 0},
+	{"weight", read_double, R(weight), NULL, 0, 1000000},
+	{"private-addresses", read_switch, R(private_addresses), private_words, 0, 0},
+	{"ahead", read_int, R(ahead), NULL, 1, 1000},
+	{"resolver", check_text, 0, NULL, 0, 0},
+	{"trust-anchor", check_text, 0, NULL, 0, 0},
+	{0},
+};
+
+static const struct field source_fields[] = {
+	{"route", check_text, 0, NULL, 0, 0},
+	{"helo", check_host, 0, NULL, 0, 0},
+	{"weight", check_int, 0, NULL, 0, 1000000},
+	{"warm-up", check_text, 0, NULL, 0, 0},
+	{0},
+};
+
+static const struct field provider_fields[] = {
+	{"connections", check_int, 0, NULL, 1, 10000},
+	{"messages-per-connection", check_int, 0, NULL, 1, 1000000},
+	{"rate", check_rate, 0, NULL, 0, 0},
+	{0},
+};
+
+static const struct field retry_fields[] = {
+	{"delays", read_delays, 0, NULL, 0, 0},
+	{"expire", read_span, C(retry_expire), NULL, 60 * 1000, 0},
+	{0},
+};
+
+static const struct field return_path_fields[] = {
+	{"domain", read_host, C(return_path.domain), NULL, 0, 0},
+	{"address", read_token_address, C(return_path.address), NULL, 0, 0},
+	{"listen", check_text, 0, NULL, 0, 0},
+	{"postmaster", check_text, 0, NULL, 0, 0},
+	{0},
+};
+
+static const struct field mailbox_fields[] = {
+	{"url", check_text, 0, NULL, 0, 0},
+	{"user", check_text, 0, NULL, 0, 0},
+	{"password-file", check_text, 0, NULL, 0, 0},
+	{"password-env", check_text, 0, NULL, 0, 0},
+	{"password-command", check_text, 0, NULL, 0, 0},
+	{"after", check_text, 0, NULL, 0, 0},
+	{0},
+};
+
+static const struct field unsubscribe_fields[] = {
+	{"url", read_token_url, C(unsubscribe.url), NULL, 0, 0},
+	{"mailto", read_token_address, C(unsubscribe.mailto), NULL, 0, 0},
+	{"one-click", read_switch, C(unsubscribe.one_click), NULL, 0, 0},
+	{"scope", read_switch, C(unsubscribe.scope_all), scope_words, 0, 0},
+	{0},
+};
+
+static const struct field http_fields[] = {
+	{"listen", read_text, C(http.listen), NULL, 0, 0},
+	{"public-url", read_url, C(http.public_url), NULL, 0, 0},
+	{0},
+};
+
+static const struct field suppress_fields[] = {
+	{"hard", read_int, C(suppress.hard), NULL, 0, 1000},
+	{"soft", read_int, C(suppress.soft), NULL, 0, 1000},
+	{"soft-days", read_int, C(suppress.soft_days), NULL, 0, 3650},
+	{"complaint", read_int, C(suppress.complaint), NULL, 0, 1000},
+	{0},
+};
+
+static const struct field brake_fields[] = {
+	{"bounces", read_share, C(brake.bounces), NULL, 0, 0},
+	{"blocks", read_share, C(brake.blocks), NULL, 0, 0},
+	{"complaints", read_share, C(brake.complaints), NULL, 0, 0},
+	{"after", read_int, C(brake.after), NULL, 1, 1000000000},
+	{0},
+};
+
+static const struct field log_fields[] = {
+	{"file", read_path, C(log.file), NULL, 0, 0},
+	{"format", read_switch, C(log.json), format_words, 0, 0},
+	{"size", read_size, C(log.size), NULL, 0, 0},
+	{0},
+};
+
+static const struct field retention_fields[] = {
+	{"evidence", read_span, C(retention.evidence), NULL, 24 * 3600 * 1000.0, 0},
+	{"deliveries", read_span, C(retention.deliveries), NULL, 24 * 3600 * 1000.0, 0},
+	{0},
+};
+
+static const struct field webhook_fields[] = {
+	{"url", check_url, 0, NULL, 0, 0},
+	{"secret-file", check_text, 0, NULL, 0, 0},
+	{"events", check_text, 0, NULL, 0, 0},
+	{0},
+};
+
+static const struct field daemon_fields[] = {
+	{"user", check_text, 0, NULL, 0, 0},
+	{"group", check_text, 0, NULL, 0, 0},
+	{0},
+};
+
+/* ---- The sections ---- */
+
+static int no_memory(struct err *e)
+{
+	return err_set(e, ERR_INTERNAL, "cannot read the configuration", "out of memory");
+}
+
+static void *begin_config(struct loader *p, const char *name, struct config_at at, struct err *e)
+{
+	(void)name;
+	(void)at;
+	(void)e;
+	return &p->l->c;
+}
+
+static bool name_ok(const char *name)
+{
+	for (const char *c = name; *c != '\0'; c++)
+		if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
+			    strchr("-_.", *c) != NULL))
+			return false;
+	return strlen(name) <= 64;
+}
+
+static void *begin_named(struct loader *p, const char *name, struct config_at at, struct err *e)
+{
+	if (!name_ok(name)) {
+		config_bad(e, at, "[… %.100s]: names are made of at most 64 ASCII letters, digits, - _ and .", name);
+		return NULL;
+	}
+	return &p->l->c;
+}
+
+static void *begin_domain(struct loader *p, const char *name, struct config_at at, struct err *e)
+{
+	if (config_host_check(name, e) == 0)
+		return &p->l->c;
+	if (e != NULL) {
+		struct err why = *e;
+		config_bad(e, at, "%s", why.why);
+	}
+	return NULL;
+}
+
+static void *begin_source(struct loader *p, const char *name, struct config_at at, struct err *e)
+{
+	unsigned char ip[16];
+	if (inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1)
+		return &p->l->c;
+	config_bad(e, at, "[source %.100s]: expected an IP address of this host", name);
+	return NULL;
+}
+
+static void *begin_route(struct loader *p, const char *name, struct config_at at, struct err *e)
+{
+	if (begin_named(p, name, at, e) == NULL)
+		return NULL;
+	struct config_route *r = arena_zalloc(&p->l->arena, sizeof *r);
+	if (r == NULL) {
+		no_memory(e);
+		return NULL;
+	}
+	r->name = name;
+	r->at = at;
+	r->weight = 1;
+	return r;
+}
+
+static const struct section sections[] = {
+	{"", false, global_fields, begin_config},
+	{"sender", false, sender_fields, begin_config},
+	{"domain", true, domain_fields, begin_domain},
+	{"dkim", true, dkim_fields, begin_named},
+	{"route", true, route_fields, begin_route},
+	{"source", true, source_fields, begin_source},
+	{"provider", true, provider_fields, begin_named},
+	{"retry", false, retry_fields, begin_config},
+	{"return-path", false, return_path_fields, begin_config},
+	{"mailbox", true, mailbox_fields, begin_named},
+	{"unsubscribe", false, unsubscribe_fields, begin_config},
+	{"http", false, http_fields, begin_config},
+	{"suppress", false, suppress_fields, begin_config},
+	{"brake", false, brake_fields, begin_config},
+	{"log", false, log_fields, begin_config},
+	{"retention", false, retention_fields, begin_config},
+	{"webhook", true, webhook_fields, begin_named},
+	{"daemon", false, daemon_fields, begin_config},
+};
+#define NSECTIONS (sizeof sections / sizeof sections[0])
+
+static const struct section *find_section(const char *kind, struct config_at at, struct err *e)
+{
+	struct nearest near;
+	nearest_init(&near, str_from(kind));
+	for (size_t i = 0; i < NSECTIONS; i++) {
+		if (strcmp(sections[i].kind, kind) == 0)
+			return &sections[i];
+		nearest_offer(&near, str_from(sections[i].kind));
+	}
+	if (near.best[0] != '\0')
+		config_bad(e, at, "unknown section [%.60s]: did you mean [%s]?", kind, near.best);
+	else
+		config_bad(e, at, "unknown section [%.60s]", kind);
+	return NULL;
+}
+
+static int part_new(struct loader *p, const struct section *s, const char *name, struct config_at at, struct err *e)
+{
+	if (p->nparts++ == SECTIONS_MAX)
+		return config_bad(e, at, "there are more than %d sections", SECTIONS_MAX);
+	struct part *part = arena_zalloc(&p->l->arena, sizeof *part);
+	const char *own = arena_strdup(&p->l->arena, name);
+	if (part == NULL || own == NULL)
+		return no_memory(e);
+	*part = (struct part){.next = p->parts, .section = s, .name = own, .at = at};
+	part->base = s->begin(p, own, at, e);
+	if (part->base == NULL)
+		return -1;
+	p->parts = p->here = part;
+	return 0;
+}
+
+/* A section may be written in several pieces; its keys may not be repeated. */
+static int on_section(void *ctx, const char *kind, const char *name, struct config_at at, struct err *e)
+{
+	struct loader *p = ctx;
+	const struct section *s = find_section(kind, at, e);
+	if (s == NULL)
+		return -1;
+	if (s->named && name[0] == '\0')
+		return config_bad(e, at, "[%s] needs a name, as in [%s main]", kind, kind);
+	if (!s->named && name[0] != '\0')
+		return config_bad(e, at, "[%s] has no name: leave out \"%.60s\"", kind, name);
+	for (p->here = p->parts; p->here != NULL; p->here = p->here->next)
+		if (p->here->section == s && strcmp(p->here->name, name) == 0)
+			return 0;
+	return part_new(p, s, name, at, e);
+}
+
+static int unknown_key(const struct part *here, const char *key, struct config_at at, struct err *e)
+{
+	struct nearest near;
+	char in[200] = "";
+	nearest_init(&near, str_from(key));
+	for (const struct field *f = here->section->fields; f->key != NULL; f++)
+		nearest_offer(&near, str_from(f->key));
+	if (here->section->kind[0] != '\0')
+		snprintf(in, sizeof in, " in [%s%s%.100s]", here->section->kind, here->name[0] != '\0' ? " " : "", here->name);
+	if (near.best[0] != '\0')
+		return config_bad(e, at, "unknown key \"%.60s\"%s: did you mean \"%s\"?", key, in, near.best);
+	for (size_t i = 0; i < NSECTIONS; i++)
+		for (const struct field *f = sections[i].fields; f->key != NULL; f++)
+			if (strcmp(f->key, key) == 0 && sections[i].kind[0] != '\0')
+				return config_bad(e, at, "unknown key \"%s\"%s: it belongs below a [%s%s] line", key, in,
+					sections[i].kind, sections[i].named ? " …" : "");
+	return config_bad(e, at, "unknown key \"%.60s\"%s", key, in);
+}
+
+static int on_value(void *ctx, const char *key, const char *text, struct config_at at, struct err *e)
+{
+	struct loader *p = ctx;
+	struct part *here = p->here;
+	for (size_t i = 0; here->section->fields[i].key != NULL; i++) {
+		const struct field *f = &here->section->fields[i];
+		if (strcmp(f->key, key) != 0)
+			continue;
+		if (here->seen[i].file != NULL)
+			return config_bad(e, at, "the key \"%s\" is given twice, first in %s:%ld", key, here->seen[i].file,
+				here->seen[i].line);
+		here->seen[i] = at;
+		struct value v = {f->key, text, at, &p->l->arena};
+		return f->read(f, &v, here->base, e);
+	}
+	return unknown_key(here, key, at, e);
+}
+
+/* ---- What follows from what was said ---- */
+
+static struct config_at where(const struct loader *p, const char *kind, const char *key)
+{
+	for (const struct part *part = p->parts; part != NULL; part = part->next)
+		for (size_t i = 0; strcmp(part->section->kind, kind) == 0 && part->section->fields[i].key != NULL; i++)
+			if (strcmp(part->section->fields[i].key, key) == 0 && part->seen[i].file != NULL)
+				return part->seen[i];
+	return (struct config_at){0};
+}
+
+static const struct preset *find_preset(const char *name)
+{
+	for (size_t i = 0; name != NULL && i < npresets; i++)
+		if (strcmp(presets[i].name, name) == 0)
+			return &presets[i];
+	return NULL;
+}
+
+static int apply_preset(struct config_route *r, struct err *e)
+{
+	const struct preset *s = find_preset(r->preset);
+	if (s == NULL)
+		return 0;
+	if (r->host == NULL)
+		r->host = s->host;
+	/* A port or a TLS mode of one's own takes the other from itself, not from the preset. */
+	if (r->port == 0 && r->tls == ROUTE_TLS_DEFAULT) {
+		r->port = s->port;
+		r->tls = s->tls;
+	}
+	if (r->user == NULL && r->password.from != SECRET_NONE)
+		r->user = s->user;
+	if (r->connections == 0)
+		r->connections = s->connections;
+	if (r->messages_per_connection == 0)
+		r->messages_per_connection = s->messages_per_connection;
+	bool own_rate = r->rate.per_second != 0 || r->rate.per_hour != 0 || r->rate.per_day != 0;
+	return own_rate || s->rate == NULL ? 0 : rate_parse(s->rate, &r->rate, e);
+}
+
+static void infer_tls(struct config_route *r)
+{
+	bool loopback = r->kind == ROUTE_DIRECT || config_host_loopback(r->host);
+	if (r->tls == ROUTE_TLS_DEFAULT) {
+		if (r->port == 465)
+			r->tls = ROUTE_TLS_IMPLICIT;
+		else
+			r->tls = loopback ? ROUTE_TLS_OPPORTUNISTIC : ROUTE_TLS_STARTTLS;
+	}
+	if (r->port != 0)
+		return;
+	if (r->tls == ROUTE_TLS_IMPLICIT)
+		r->port = 465;
+	else
+		r->port = loopback || r->tls != ROUTE_TLS_STARTTLS ? 25 : 587;
+}
+
+static int finish_route(struct config_route *r, struct err *e)
+{
+	if (apply_preset(r, e) != 0)
+		return -1;
+	if (r->kind == ROUTE_DIRECT && (r->host != NULL || r->user != NULL || r->password.from != SECRET_NONE))
+		return config_bad(e, r->at, "[route %s] is direct: it has no host, user or password", r->name);
+	if (r->kind == ROUTE_RELAY && r->host == NULL)
+		return config_bad(e, r->at, "[route %s] has no host", r->name);
+	if (r->password.from != SECRET_NONE && r->user == NULL)
+		return config_bad(e, r->password.at, "[route %s] has a password but no user", r->name);
+	if (r->user != NULL && r->password.from == SECRET_NONE)
+		return config_bad(e, r->at, "[route %s] has a user but no password-file, password-env or password-command",
+			r->name);
+	infer_tls(r);
+	if (r->connections == 0)
+		r->connections = 20;
+	if (r->messages_per_connection == 0)
+		r->messages_per_connection = 500;
+	return 0;
+}
+
+/* Parts were met in the reverse order of their list. */
+static int collect(struct loader *p, struct err *e)
+{
+	struct config *c = &p->l->c;
+	size_t nroutes = 0, ndomains = 0;
+	for (const struct part *part = p->parts; part != NULL; part = part->next) {
+		nroutes += part->section->begin == begin_route;
+		ndomains += part->section->begin == begin_domain;
+	}
+	c->routes = arena_zalloc(&p->l->arena, (nroutes + 1) * sizeof *c->routes);
+	c->domains = arena_zalloc(&p->l->arena, (ndomains + 1) * sizeof *c->domains);
+	if (c->routes == NULL || c->domains == NULL)
+		return no_memory(e);
+	c->nroutes = nroutes;
+	c->ndomains = ndomains;
+	for (const struct part *part = p->parts; part != NULL; part = part->next) {
+		if (part->section->begin == begin_domain)
+			c->domains[--ndomains] = part->name;
+		if (part->section->begin == begin_route)
+			memcpy(&c->routes[--nroutes], part->base, sizeof *c->routes);
+	}
+	for (size_t i = 0; i < c->nroutes; i++)
+		if (finish_route(&c->routes[i], e) != 0)
+			return -1;
+	return 0;
+}
+
+static int finish(struct loader *p, struct err *e)
+{
+	struct config *c = &p->l->c;
+	if (collect(p, e) != 0)
+		return -1;
+	if (c->zone == NULL) {
+		c->zone = clock_zone(NULL, e);
+		if (c->zone == NULL)
+			return -1;
+		c->timezone = clock_zone_name(c->zone);
+	}
+	if (c->return_path.domain != NULL && c->return_path.address != NULL)
+		return config_bad(e, where(p, "return-path", "address"),
+			"[return-path] has domain and address: one of them says where returned mail goes");
+	c->return_path.at = where(p, "return-path", c->return_path.domain != NULL ? "domain" : "address");
+	bool https = c->unsubscribe.url != NULL && strncmp(c->unsubscribe.url, "https://", 8) == 0;
+	struct config_at one_click = where(p, "unsubscribe", "one-click");
+	if (one_click.file == NULL)
+		c->unsubscribe.one_click = https;
+	else if (c->unsubscribe.one_click && !https)
+		return config_bad(e, one_click, "one-click needs an url that begins with https:// (RFC 8058)");
+	return 0;
+}
+
+/* ---- Loading ---- */
+
+static int set_defaults(struct loaded *l, const char *path, struct err *e)
+{
+	static const ms_t delays[] = {5 * MINUTE, 15 * MINUTE, 30 * MINUTE, 1 * HOUR, 2 * HOUR, 4 * HOUR};
+	struct config *c = &l->c;
+	arena_init(&l->arena, 16 << 10, MEMORY_MAX);
+	c->doubt = DOUBT_RESEND;
+	c->ahead = 8;
+	c->retry_expire = 3 * DAY;
+	c->unsubscribe.scope_all = true;
+	c->suppress.hard = 1;
+	c->suppress.soft = 3;
+	c->suppress.soft_days = 7;
+	c->suppress.complaint = 1;
+	c->brake.bounces = 0.05;
+	c->brake.blocks = 0.10;
+	c->brake.complaints = 0.003;
+	c->brake.after = 200;
+	c->retention.evidence = 90 * DAY;
+	c->retention.deliveries = 3 * 365 * DAY;
+	c->retry_delays = arena_alloc(&l->arena, sizeof delays);
+	char *database = path_beside(path != NULL ? path : "", "postrider.db");
+	char *secret = path_beside(path != NULL ? path : "", "postrider.key");
+	if (c->retry_delays != NULL && database != NULL && secret != NULL) {
+		memcpy(c->retry_delays, delays, sizeof delays);
+		c->nretry = sizeof delays / sizeof delays[0];
+		c->database = arena_strdup(&l->arena, database);
+		c->secret_file = arena_strdup(&l->arena, secret);
+		c->path = path != NULL ? arena_strdup(&l->arena, path) : NULL;
+	}
+	free(database);
+	free(secret);
+	return l->arena.failed || c->database == NULL ? no_memory(e) : 0;
+}
+
+static const char *find_file(const char *path)
+{
+	static const char *const places[] = {"postrider.conf", "/etc/postrider/postrider.conf"};
+	if (path == NULL)
+		path = getenv("POSTRIDER_CONFIG");
+	if (path != NULL && path[0] != '\0')
+		return path;
+	for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
+		if (file_exists(places[i]))
+			return places[i];
+	return NULL;
+}
+
+int config_load(const char *path, struct config **out, struct err *e)
+{
+	static const struct parse_ops ops = {on_section, on_value};
+	struct loaded *l = calloc(1, sizeof *l);
+	struct loader p = {.l = l};
+	*out = NULL;
+	if (l == NULL)
+		return no_memory(e);
+	path = find_file(path);
+	if (set_defaults(l, path, e) != 0)
+		goto fail;
+	if (path != NULL && (on_section(&p, "", "", (struct config_at){path, 0}, e) != 0 ||
+				    parse_file(path, &l->arena, &ops, &p, e) != 0))
+		goto fail;
+	if (finish(&p, e) != 0)
+		goto fail;
+	*out = &l->c;
+	return 0;
+fail:
+	arena_release(&l->arena);
+	free(l);
+	return -1;
+}
+
+void config_free(struct config **c)
+{
+	if (*c == NULL)
+		return;
+	struct loaded *l = (struct loaded *)(void *)((char *)*c - offsetof(struct loaded, c));
+	arena_release(&l->arena);
+	free(l);
+	*c = NULL;
+}
+
+const struct config_route *config_route_find(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->nroutes; i++)
+		if (strcmp(c->routes[i].name, name) == 0)
+			return &c->routes[i];
+	return NULL;
+}
