@@ -204,7 +204,7 @@ void smtp_enter(struct smtp_client *c, enum step step)
 
 static void finish(struct smtp_client *c, bool clean, enum smtp_stage stage, const struct smtp_reply *reply, const char *why)
 {
-	enum step step = smtp_awaiting(c);
+	enum step step = c->answered_step != STEP_NONE ? c->answered_step : smtp_awaiting(c);
 	snprintf(c->why, sizeof c->why, "%s", why != NULL ? why : reply != NULL ? "refused" : "closed");
 	set_phase(c, PHASE_CLOSED);
 	smtp_messages_lost(c, step, reply, c->why);
@@ -418,7 +418,9 @@ static void on_reply(struct smtp_client *c, const struct smtp_reply *r)
 	c->awaited_first = (c->awaited_first + 1) % AWAITED_MAX;
 	c->nawaited--;
 	c->since = c->now;
+	c->answered_step = step;
 	enum step next = steps[step].reply(c, r);
+	c->answered_step = STEP_NONE;
 	if (next != STEP_NONE)
 		smtp_enter(c, next);
 }

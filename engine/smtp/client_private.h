@@ -50,6 +50,7 @@ struct smtp_client {
 	struct smtp_caps caps;
 	struct awaited awaited[AWAITED_MAX];
 	unsigned awaited_first, nawaited;
+	enum step answered_step; /* whose reply is being handled */
 
 	struct buf out;       /* commands; the lent pieces in data[] stand at offset data_at */
 	size_t out_done, data_at;
