@@ -11,13 +11,13 @@ missing=$(for p in "$@"; do printf '%s\n' "$have" | grep -qxF "$p" || echo "$p";
 [ -n "$missing" ] || exit 0
 
 sudo=
-[ "$(id -u)" -eq 0 ] || sudo=sudo
-install="$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends"
+[ "$(id -u)" -eq 0 ] || sudo="sudo "
+install="${sudo}env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends"
 echo "deps: installing" $missing
 echo "+ $install" $missing
 # shellcheck disable=SC2086  # a list of names
 if ! $install $missing </dev/null >/dev/null 2>&1; then
-	echo "+ $sudo apt-get update"
-	$sudo apt-get update -q </dev/null
+	echo "+ ${sudo}apt-get update"
+	${sudo}apt-get update -q </dev/null
 	$install $missing </dev/null
 fi

@@ -3,6 +3,7 @@
 every header compiles alone, and no file names a path of somebody's machine."""
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -44,8 +45,10 @@ def lone_header(path):
 
 def main():
 	os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-	files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True).stdout.split("\n")
-	if not any(files):  # a tarball without git
+	files = []
+	if shutil.which("git"):
+		files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True).stdout.split("\n")
+	if not any(files):  # no git here, or a tarball
 		files = [os.path.join(d, f)[2:] for d, _, fs in os.walk(".") for f in fs if not d.startswith(("./build", "./.git"))]
 	checked, faults = 0, []
 	for path in sorted(f for f in files if os.path.isfile(f)):

@@ -1,0 +1,139 @@
+"""Servers that do what servers must not. Whatever they do: no crash, no hang past the state's timeout, and each
+recipient is in one state that agrees with what the server took."""
+import time
+
+import faults
+from smtpd import Sink
+
+COUNT = 12
+RETRY = "[retry]\ndelays = 1s\nexpire = 1h\n"
+
+
+def campaign(w, sink, name, expect=0, seconds=60, **route):
+	"""Sends a campaign of its own to the list; returns the exit status and how long it took."""
+	w.configure(sink.port, connections=2, timeout="3s", extra=RETRY, **route)
+	if not hasattr(w, "addresses"):
+		w.addresses = w.audience(COUNT)
+	message = w.message(f"From: Kyoto Books <news@books.example>\nSubject: {name}\n\n<p>Hello {{{{ first_name }}}}, {name}."
+		"</p>\n<p><a href=\"{{ unsubscribe_url }}\">Unsubscribe</a></p>\n", f"{name}.html")
+	start = time.monotonic()
+	done = w.run("send", message, "--list", "news", "--name", name, "--yes", "--patience", "30s", expect=expect, timeout=seconds)
+	return done.status, time.monotonic() - start
+
+
+def recovers(w, cases):
+	"""Each fault hits the first connections; retries then bring everyone home."""
+	for name, step, act, keep in cases:
+		with faults.Faulty(step, act, keep=keep) as sink:
+			try:
+				campaign(w, sink, name)
+				states = w.audit(name, sink, w.addresses)
+				assert set(states) <= {"sent", "doubt"} and states.get("sent", 0) >= 1, states
+				assert step in ("end", "body") or states == {"sent": COUNT}, states
+				if keep:
+					assert set(sink.recipients()) == set(w.addresses)
+			except BaseException as e:
+				raise AssertionError(f"{name} ({step}): {e}") from e
+
+
+def test_connection_closed_at_each_step(w):
+	recovers(w, [(f"close-{step}", step, faults.close, False) for step in faults.STEPS + ["body"]]
+		+ [("close-kept", "end", faults.close, True)])
+
+
+def test_connection_reset_at_each_step(w):
+	recovers(w, [(f"reset-{step}", step, faults.reset, False) for step in faults.STEPS + ["body"]]
+		+ [("reset-kept", "end", faults.reset, True)])
+
+
+def test_421_at_each_step(w):
+	recovers(w, [(f"say-421-{step}", step, faults.say_and_close("421 4.3.2 shutting down"), False) for step in faults.STEPS])
+
+
+def test_421_without_closing(w):
+	recovers(w, [(f"only-421-{step}", step, faults.say("421 4.3.2 shutting down"), False) for step in faults.STEPS])
+
+
+def test_garbage_at_each_step(w):
+	noise = bytes(range(256)) + b"\r\n"
+	recovers(w, [(f"noise-{step}", step, faults.raw(noise, True), False) for step in faults.STEPS]
+		+ [(f"words-{step}", step, faults.raw(b"hello there\r\n", True), False) for step in faults.STEPS]
+		+ [(f"code-{step}", step, faults.raw(b"999 what\r\n", True), False) for step in faults.STEPS]
+		+ [(f"mixed-{step}", step, faults.raw(b"250-one\r\n550 two\r\n", True), False) for step in ("ehlo", "mail", "end")])
+
+
+def test_endless_line_at_each_step(w):
+	recovers(w, [(f"line-{step}", step, faults.endless_line, False) for step in faults.STEPS])
+
+
+def test_endless_lines_at_each_step(w):
+	recovers(w, [(f"lines-{step}", step, faults.endless_lines, False) for step in faults.STEPS])
+
+
+def test_silence_at_each_step(w):
+	recovers(w, [(f"silent-{step}", step, faults.silent, False) for step in faults.STEPS])
+
+
+def test_reply_byte_by_byte(w):
+	with faults.OneByte() as sink:
+		campaign(w, sink, "bytes")
+		assert w.audit("bytes", sink, w.addresses) == {"sent": COUNT}
+
+
+def test_extensions_that_are_lies(w):
+	for kind, states in ((faults.DropsPipeline, {"sent"}), (faults.ExtraReply, {"sent", "doubt"}), (faults.NoChunking, {"sent"}),
+			(faults.NoEhlo, {"sent"})):
+		with kind() as sink:
+			try:
+				campaign(w, sink, kind.__name__.lower())
+				got = w.audit(kind.__name__.lower(), sink, w.addresses)
+				assert set(got) <= states, got
+			except BaseException as e:
+				raise AssertionError(f"{kind.__name__}: {e}") from e
+
+
+def test_size_too_small_for_the_message(w):
+	with faults.TinySize() as sink:
+		campaign(w, sink, "tiny", expect=(0, 76))
+		states = w.audit("tiny", sink, w.addresses)
+		assert "sent" not in states, states
+		assert w.run("suppressions", "list").out.count("x.example") == 0, "a message that is too large is no one's fault"
+
+
+def test_starttls_that_fails_opportunistic(w):
+	for kind in (faults.FalseStartTls, faults.GarbageTls):
+		with kind() as sink:
+			campaign(w, sink, kind.__name__.lower(), expect=(0, 69, 75), tls="opportunistic")
+			w.audit(kind.__name__.lower(), sink, w.addresses)
+
+
+def test_refusals_say_what_they_mean(w):
+	"""Who is unknown is suppressed; a full mailbox, policy, spam and size cost no one their subscription."""
+	names = ["good", "unknown", "full", "policy", "grey", "spam", "later", "big"]
+	with faults.RefusesSome() as sink:
+		w.configure(sink.port, connections=2, timeout="3s", extra="[retry]\ndelays = 1s\nexpire = 3s\n[suppress]\nhard = 1\n")
+		addresses = [f"{n}{i}@x.example" for n in names for i in range(3)]
+		w.write("mixed.csv", "email\n" + "\n".join(addresses) + "\n")
+		w.run("import", "mixed", "mixed.csv")
+		w.run("send", w.message(), "--list", "mixed", "--name", "mixed", "--yes", "--patience", "30s", expect=(0, 76))
+		w.audit("mixed", sink, addresses)
+		rows = w.deliveries("mixed")
+		assert all(rows[f"good{i}@x.example"]["state"] == "sent" for i in range(3))
+		assert all(rows[f"unknown{i}@x.example"]["state"] == "bounced" for i in range(3)), rows
+		assert all(rows[f"{n}{i}@x.example"]["state"] != "bounced" for n in ("policy", "spam") for i in range(3)), rows
+		listed = w.run("suppressions", "list").out
+		assert [n for n in names if f"{n}0@x.example" in listed] == ["unknown"], listed
+
+
+def test_nobody_listens(w):
+	with Sink() as sink:
+		port = sink.port
+	class Gone:
+		pass
+	gone = Gone()
+	gone.port = port
+	status, seconds = campaign(w, gone, "gone", expect=(69, 75, 76))
+	assert seconds < 60
+	with Sink(port=port) as sink:
+		w.run("resume", "gone", "--now", "--patience", "30s")
+		assert w.audit("gone", sink, w.addresses) == {"sent": COUNT}
