@@ -1,0 +1,180 @@
+"""The same command a second time, in every state the first can be in, mails nobody twice."""
+import os
+import signal
+
+import harness
+from harness import MESSAGE, wait_until
+from smtpd import Sink
+
+COUNT = 40
+SEND = ["send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "20s"]
+
+
+def begin(w, sink, **route):
+	w.configure(sink.port, connections=2, **{"extra": "[retry]\ndelays = 1s\nexpire = 1h\n", **route})
+	w.addresses = w.audience(COUNT)
+	w.message()
+
+
+def done(w, sink, states=None):
+	got = w.audit("june", sink, w.addresses)
+	assert got == (states or {"sent": COUNT}), got
+
+
+def test_finished(w):
+	with Sink() as sink:
+		begin(w, sink)
+		w.run(*SEND)
+		again = w.run(*SEND)
+		assert str(COUNT) in again.out
+		done(w, sink)
+
+
+def test_running(w):
+	with Sink() as sink:
+		begin(w, sink, rate="20/s")
+		first, second = w.start(*SEND), None
+		wait_until(lambda: len(sink.messages) > 3)
+		second = w.start(*SEND)
+		w.finish(first)
+		w.finish(second)
+		done(w, sink)
+
+
+def test_started_at_the_same_moment(w):
+	with Sink() as sink:
+		begin(w, sink, rate="100/s")
+		several = [w.start(*SEND) for _ in range(4)]
+		for child in several:
+			w.finish(child)
+		done(w, sink)
+
+
+def test_paused(w):
+	with Sink() as sink:
+		begin(w, sink, rate="20/s")
+		first = w.start(*SEND)
+		wait_until(lambda: len(sink.messages) > 3)
+		w.run("pause", "june")
+		w.finish(first, expect=(75, 76))
+		held = len(sink.messages)
+		assert held < COUNT
+		w.run(*SEND, expect=(0, 76))
+		w.run("resume", "june", expect=0)
+		done(w, sink)
+
+
+def test_interrupted(w):
+	for sig in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+		folder = w.path(sig.name)
+		os.makedirs(folder)
+		with harness.World(folder) as inner, Sink() as sink:
+			begin(inner, sink, rate="20/s")
+			first = inner.start(*SEND)
+			wait_until(lambda: len(sink.messages) > 3)
+			first.send_signal(sig)
+			ended = inner.finish(first, expect=75, timeout=15)
+			assert "resume june" in ended.out + ended.err, ended
+			assert inner.audit("june", sink, inner.addresses).get("doubt", 0) == 0, "a drain leaves no doubt"
+			inner.run(*SEND)
+			done(inner, sink)
+
+
+def test_killed(w):
+	with Sink() as sink:
+		begin(w, sink, rate="20/s")
+		first = w.start(*SEND)
+		wait_until(lambda: len(sink.messages) > 3)
+		first.kill()
+		first.wait()
+		doubt = [a for a, r in w.deliveries("june").items() if r["state"] in ("doubt", "sending")]
+		assert w.status("june")["state"] == "interrupted"
+		w.run(*SEND)
+		w.audit("june", sink, w.addresses)
+		twice = [a for a, n in sink.recipients().items() if n > 1]
+		assert set(twice) <= set(doubt) and set(sink.recipients()) == set(w.addresses)
+
+
+def test_cancelled(w):
+	with Sink() as sink:
+		begin(w, sink, rate="20/s")
+		first = w.start(*SEND)
+		wait_until(lambda: len(sink.messages) > 3)
+		said = w.run("cancel", "june")
+		assert "--of june" in said.out + said.err, said
+		w.finish(first, expect=None)
+		had = len(sink.messages)
+		assert had < COUNT
+		w.run(*SEND, expect=None)
+		assert len(sink.messages) == had
+		states = w.audit("june", sink, w.addresses)
+		assert states["sent"] == had and states["cancelled"] == COUNT - had, states
+
+
+def test_scheduled(w):
+	with Sink() as sink:
+		begin(w, sink)
+		w.run(*SEND, "--at", "2h", expect=75)
+		w.run(*SEND, "--at", "2h", expect=(65, 75))
+		assert w.status("june")["state"] == "scheduled" and not sink.messages
+
+
+def test_waiting_for_retries(w):
+	class Busy(Sink):
+		ready = False
+
+		async def rcpt(self, s, address):
+			return "250 ok" if self.ready or address < "r2" else "451 4.3.0 come back"
+	with Busy() as sink:
+		begin(w, sink, extra="[retry]\ndelays = 1h\n")
+		first = SEND[:-1] + ["0"]
+		w.run(*first, expect=75)
+		had = len(sink.messages)
+		assert 0 < had < COUNT and w.status("june")["state"] == "waiting"
+		w.run(*first, expect=75)
+		assert len(sink.messages) == had
+		sink.ready = True
+		w.run("resume", "june", "--now")
+		done(w, sink)
+
+
+def test_canary(w):
+	with Sink() as sink:
+		begin(w, sink)
+		w.run(*SEND, "--first", "5", expect=76)
+		assert len(sink.messages) == 5 and w.status("june")["why"]["id"] == "canary"
+		w.run(*SEND, "--first", "5", expect=(0, 76))
+		w.run("resume", "june")
+		done(w, sink)
+
+
+def test_another_name_needs_again(w):
+	with Sink() as sink:
+		begin(w, sink)
+		w.run(*SEND)
+		other = ["july" if a == "june" else a for a in SEND]
+		w.run(*other, expect=(64, 65, 76))
+		assert len(sink.messages) == COUNT
+		w.run(*other, "--again")
+		assert len(sink.messages) == 2 * COUNT
+
+
+def test_another_content_under_the_name(w):
+	with Sink() as sink:
+		begin(w, sink)
+		w.run(*SEND)
+		w.message(MESSAGE.replace("June", "July"))
+		refused = w.run(*SEND, expect=65)
+		assert "june" in refused.err
+		assert len(sink.messages) == COUNT
+
+
+def test_import_and_pause_again(w):
+	with Sink() as sink:
+		begin(w, sink)
+		again = w.run("--json", "import", "news", "news.csv").json
+		assert again["unchanged"] == COUNT and again["added"] == again["updated"] == 0, again
+		w.run(*SEND)
+		for command in ("pause", "cancel", "resume"):
+			w.run(command, "june", expect=None)
+		done(w, sink)

@@ -1,0 +1,131 @@
+"""Several processes at one database: one delivers, the others hand over and watch; control from outside."""
+import signal
+import time
+
+from harness import MESSAGE, wait_until
+from smtpd import Sink
+
+RATE = 100
+
+
+def begin(w, sink, count=150, **route):
+	w.configure(sink.port, connections=4, **route)
+	w.message()
+	return w.audience(count)
+
+
+def most_in_a_second(times):
+	times = sorted(times)
+	most, start = 0, 0
+	for end, t in enumerate(times):
+		while t - times[start] >= 1:
+			start += 1
+		most = max(most, end - start + 1)
+	return most
+
+
+def test_two_campaigns_share_the_rate(w):
+	with Sink() as sink:
+		first = begin(w, sink, rate=f"{RATE}/s")
+		second = w.audience(150, "other", "o{}@x.example")
+		w.message(MESSAGE.replace("June", "July"), "july.html")
+		children = [w.start("send", "june.html", "--list", "news", "--name", "june", "--yes"),
+			w.start("send", "july.html", "--list", "other", "--name", "july", "--yes")]
+		holders = set()
+		while any(c.poll() is None for c in children):
+			status = w.run("--json", "status", "june", expect=None)
+			if status.status == 0 and status.json["holder"]:
+				holders.add(str(status.json["holder"]))
+			time.sleep(0.2)
+		for child in children:
+			w.finish(child)
+		assert sink.recipients() == {a: 1 for a in first + second}
+		assert most_in_a_second(m.time for m in sink.messages) <= RATE * 1.2 + 4
+		assert len(sink.messages) == 300
+		assert len(holders) <= 2, holders
+
+
+def test_a_small_one_is_not_behind_a_big_one(w):
+	with Sink() as sink:
+		begin(w, sink, 600, rate="100/s")
+		w.audience(10, "few", "f{}@x.example")
+		w.message(MESSAGE.replace("June", "July"), "july.html")
+		big = w.start("send", "june.html", "--list", "news", "--name", "june", "--yes")
+		wait_until(lambda: len(sink.messages) > 20)
+		start = time.monotonic()
+		w.run("send", "july.html", "--list", "few", "--name", "july", "--yes")
+		assert time.monotonic() - start < 4, "ten letters waited for six hundred"
+		assert big.poll() is None
+		w.finish(big)
+		assert len(sink.messages) == 610
+
+
+def test_pause_takes_effect_within_a_second(w):
+	with Sink() as sink:
+		addresses = begin(w, sink, 400, rate=f"{RATE}/s")
+		child = w.start("send", "june.html", "--list", "news", "--name", "june", "--yes")
+		wait_until(lambda: len(sink.messages) > 20)
+		w.run("pause", "june")
+		paused = time.time()
+		w.finish(child, expect=(75, 76), timeout=20)
+		assert not [m for m in sink.messages if m.time > paused + 1]
+		status = w.status("june")
+		assert status["state"] == "paused" and status["why"]["id"] == "user", status
+		assert w.audit("june", sink, addresses).get("doubt", 0) == 0
+		w.run("resume", "june", "--rate", "1000/s")
+		assert w.audit("june", sink, addresses) == {"sent": 400}
+
+
+def test_holder_stopped_past_its_lease(w):
+	"""SIGSTOP past the lease, another takes over, SIGCONT: no repeat outside of doubt."""
+	with Sink() as sink:
+		addresses = begin(w, sink, 300, rate="40/s")
+		first = w.start("send", "june.html", "--list", "news", "--name", "june", "--yes")
+		wait_until(lambda: len(sink.messages) > 30)
+		first.send_signal(signal.SIGSTOP)
+		had = len(sink.messages)
+		second = w.start("resume", "june", "--patience", "60s")
+		wait_until(lambda: len(sink.messages) > had + 20, 100)
+		doubt = {a for a, r in w.deliveries("june").items() if r["state"] == "doubt" or r["doubted"] not in ("", "0")}
+		first.send_signal(signal.SIGCONT)
+		w.finish(second)
+		w.finish(first, expect=(0, 75, 76))
+		w.audit("june", sink, addresses)
+		twice = {a for a, n in sink.recipients().items() if n > 1}
+		assert twice <= doubt | {a for a, r in w.deliveries("june").items() if r["doubted"] not in ("", "0")}, twice
+		assert set(sink.recipients()) == set(addresses)
+
+
+def test_serve_takes_over_what_is_detached(w):
+	with Sink() as sink:
+		addresses = begin(w, sink, 60, rate="60/s")
+		daemon = w.start("serve")
+		time.sleep(0.5)
+		w.run("send", "june.html", "--list", "news", "--name", "june", "--yes", "--detach")
+		wait_until(lambda: w.status("june")["state"] == "finished")
+		assert w.audit("june", sink, addresses) == {"sent": 60}
+		w.message(MESSAGE.replace("June", "July"), "july.html")
+		w.run("send", "july.html", "--list", "news", "--name", "july", "--yes", "--at", "2s", "--detach")
+		wait_until(lambda: w.status("july")["state"] == "finished")
+		assert len(sink.messages) == 120
+		daemon.send_signal(signal.SIGTERM)
+		w.finish(daemon, expect=(0, 75), timeout=15)
+
+
+def test_who_unsubscribes_while_it_runs_gets_nothing(w):
+	with Sink() as sink:
+		addresses = begin(w, sink, 200, rate="50/s")
+		child = w.start("send", "june.html", "--list", "news", "--name", "june", "--yes")
+		wait_until(lambda: len(sink.messages) > 5)
+		late = [a for a in addresses[-20:]]
+		assert not set(late) & set(sink.recipients())
+		for address in late[:10]:
+			w.run("suppressions", "add", address)
+		for address in late[10:]:
+			w.run("contact", "unsubscribe", address, "--list", "news")
+		suppressed = time.time()
+		w.finish(child)
+		sent_late = [m.recipients for m in sink.messages if m.time > suppressed + 0.5 and m.recipients[0] in late]
+		assert not sent_late, sent_late
+		states = w.audit("june", sink, addresses)
+		assert states.get("skipped", 0) > 0, states

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""The promise, tested: SIGKILL at random moments, then resume, and at the end nobody was forgotten and nobody had the
+message twice but those that the ledger had shown as `doubt` before it went on.
+
+usage: tests/fault/kill.py [--long] [--recipients N] [--kills K] [--ahead N] [--seed N]
+The short form (20,000 recipients, 3 kills) is part of `make test`; the long one (500,000, 10) is `make fault`."""
+import argparse
+import csv
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+import harness  # noqa: E402
+from sink import RecordingSink  # noqa: E402
+
+CONNECTIONS = 10
+
+
+class Audit:
+	"""Checks are counted, and told when they fail; none ends the test."""
+	passed = failed = 0
+
+	def check(self, good, text):
+		if good:
+			self.passed += 1
+		else:
+			self.failed += 1
+			print("FAILED:", text, flush=True)
+
+
+class Trial(harness.World):
+	def __init__(self, folder, sink, recipients, kills, ahead, seed, audit):
+		super().__init__(folder)
+		self.sink, self.n, self.kills, self.ahead, self.audit_log = sink, recipients, kills, ahead, audit
+		self.random, self.doubted = random.Random(seed), set()
+
+	def check(self, good, text):
+		self.audit_log.check(good, f"ahead {self.ahead}: {text}")
+
+	def prepare(self):
+		self.configure(self.sink.port, connections=CONNECTIONS, top=f"doubt = resend\nahead = {self.ahead}\n")
+		self.audience(self.n)
+		self.message()
+
+	def rows(self):
+		"""address -> state, as the report says now."""
+		self.run("report", "kill", "--format", "csv", "-o", "kill.csv", timeout=300)
+		with open(self.path("kill.csv"), newline="", encoding="utf-8-sig") as f:
+			states = {row["address"]: row["state"] for row in csv.DictReader(f)}
+		os.remove(self.path("kill.csv"))
+		return states
+
+	def look(self, when):
+		"""After a kill, with nothing running: the states add up and agree with what the server took."""
+		took = self.sink.settle()
+		states, status = self.rows(), self.status("kill")
+		counts = status["counts"]
+		self.check(len(states) == self.n == sum(counts.values()), f"{when}: {len(states)} rows, counts add up to "
+			f"{sum(counts.values())}, audience {self.n}")
+		self.check({s: n for s, n in counts.items() if n} == tally(states.values()), f"{when}: counts {counts} are not the "
+			f"rows' {tally(states.values())}")
+		doubt = {a for a, s in states.items() if s in ("doubt", "sending")}
+		new = doubt - self.doubted
+		self.check(len(new) <= self.ahead * CONNECTIONS, f"{when}: {len(new)} in doubt, at most {self.ahead * CONNECTIONS} may be")
+		lost = [a for a, s in states.items() if s == "sent" and a not in took]
+		self.check(not lost, f"{when}: `sent`, but the server does not have them: {lost[:3]} ({len(lost)})")
+		silent = [a for a in took if states.get(a) not in ("sent", "doubt", "sending")]
+		self.check(not silent, f"{when}: the server has them, the ledger does not know: {silent[:3]} ({len(silent)})")
+		self.doubted |= doubt
+		print(f"  {when}: server {len(took)}, {tally(states.values())}", flush=True)
+
+	def kill_when(self, child, threshold):
+		"""SIGKILL once the server has that many, and a random moment later. False: it was done before."""
+		while child.poll() is None and self.sink.count() < threshold:
+			time.sleep(0.002)
+		time.sleep(self.random.random() * 0.05)
+		if child.poll() is not None:
+			return False
+		child.send_signal(signal.SIGKILL)
+		child.wait()
+		return True
+
+	def go(self):
+		self.prepare()
+		done, start = 0, ["send", "june.html", "--list", "news", "--name", "kill", "--yes", "--patience", "60s"]
+		# Once while the campaign is still being made, where the same command goes on; then spread over the sending.
+		child = self.start(*start)
+		time.sleep(self.random.random() * 0.3)
+		child.send_signal(signal.SIGKILL)
+		child.wait()
+		for i, share in enumerate(sorted(self.random.uniform(0, 0.9) for _ in range(self.kills))):
+			child = self.start(*start)
+			if self.kill_when(child, max(1, int(share * self.n))):
+				done += 1
+				self.look(f"kill {i + 1}")
+			else:
+				self.finish(child)
+			start = ["resume", "kill", "--patience", "60s"]
+		self.check(done == self.kills, f"{done} of {self.kills} kills hit a running campaign")
+		self.finish(self.start(*start), timeout=1800)
+		self.final()
+
+	def final(self):
+		took, states = self.sink.settle(), self.rows()
+		status = self.status("kill")
+		self.check(sum(status["counts"].values()) == self.n == status["audience"], f"end: {status['counts']}")
+		self.check(status["state"] == "finished", f"end: the campaign is {status['state']}")
+		missing = [a for a in states if a not in took]
+		self.check(not missing and len(states) == self.n, f"end: {len(missing)} never had it: {missing[:3]}")
+		repeated = {a: ids for a, ids in took.items() if len(ids) > 1}
+		secret = [a for a in repeated if a not in self.doubted]
+		self.check(not secret, f"end: {len(secret)} had it twice without a doubt: {secret[:3]}")
+		changed = [a for a, ids in repeated.items() if len(set(ids)) != 1]
+		self.check(not changed, f"end: repeats with another Message-ID: {changed[:3]}")
+		odd = [a for a, s in states.items() if s != "sent" and not (s == "doubt" and a in self.doubted)]
+		self.check(not odd, f"end: neither sent nor in doubt: {odd[:3]} ({len(odd)})")
+		print(f"  end: {self.n} recipients, {len(self.doubted)} were in doubt, {len(repeated)} had it twice", flush=True)
+
+
+def tally(states):
+	out = {}
+	for s in states:
+		out[s] = out.get(s, 0) + 1
+	return out
+
+
+def main():
+	parser = argparse.ArgumentParser(usage=__doc__)
+	parser.add_argument("--long", action="store_true")
+	parser.add_argument("--recipients", type=int)
+	parser.add_argument("--kills", type=int)
+	parser.add_argument("--ahead", type=int, action="append")
+	parser.add_argument("--seed", type=int, default=int(time.time()))
+	args = parser.parse_args()
+	recipients = args.recipients or (500000 if args.long else 20000)
+	kills = args.kills or (10 if args.long else 3)
+	audit = Audit()
+	for ahead in args.ahead or [8, 1]:
+		folder = os.path.join(harness.BUILD, "fault", f"ahead-{ahead}")
+		shutil.rmtree(folder, ignore_errors=True)
+		os.makedirs(folder)
+		print(f"{recipients} recipients, {kills} kills, ahead {ahead}, seed {args.seed}", flush=True)
+		start = time.monotonic()
+		with RecordingSink(folder) as sink, Trial(folder, sink, recipients, kills, ahead, args.seed, audit) as trial:
+			try:
+				trial.go()
+			except (AssertionError, subprocess.TimeoutExpired) as e:
+				audit.check(False, f"ahead {ahead}: {e}")
+				print(trial.transcript())
+		print(f"  {time.monotonic() - start:.0f} s", flush=True)
+	print(f"fault: {audit.passed} passed, {audit.failed} failed")
+	return 1 if audit.failed else 0
+
+
+if __name__ == "__main__":
+	sys.exit(main())
