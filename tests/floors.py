@@ -57,7 +57,7 @@ def main():
 		here = []
 		if path.endswith((".c", ".h")):
 			here += wrong_includes(path, text)
-		if path.endswith(".h"):
+		if path.endswith(".h") and floor(path):
 			here += lone_header(path)
 		if path != "tests/floors.py" and PRIVATE.search(text):
 			here.append(f"{path}: names a private path: {PRIVATE.search(text).group()}")
