@@ -39,6 +39,17 @@ static char *own_name(const char *configured)
 	return strdup("[127.0.0.1]");
 }
 
+/* RFC 5321's times, none over the configured one. */
+static struct smtp_timeouts reply_timeouts(ms_t most)
+{
+	struct smtp_timeouts t = smtp_timeouts_default;
+	ms_t *all[] = {&t.greeting, &t.ehlo, &t.tls, &t.auth, &t.mail, &t.rcpt, &t.data, &t.block, &t.end, &t.quit};
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+		if (most > 0 && *all[i] > most)
+			*all[i] = most;
+	return t;
+}
+
 int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 {
 	memset(r, 0, sizeof *r);
@@ -58,6 +69,7 @@ int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 			explicit_bzero(b.p, b.len);
 		buf_release(&b);
 	}
+	r->timeouts = reply_timeouts(cfg->timeout);
 	r->smtp = (struct smtp_options){
 		.helo = r->helo,
 		.tls = tls_mode(cfg->tls),
@@ -65,7 +77,7 @@ int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 		.user = cfg->user,
 		.password = r->password,
 		.pipeline = true,
-		.timeouts = &smtp_timeouts_default,
+		.timeouts = &r->timeouts,
 	};
 	if (r->smtp.tls != SMTP_TLS_NONE) {
 		/* Opportunistic TLS keeps a passive eavesdropper out; it cannot insist on who answers. */

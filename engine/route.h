@@ -24,6 +24,7 @@ struct route_addrs {
 struct route {
 	const struct config_route *cfg;
 	struct smtp_options smtp;
+	struct smtp_timeouts timeouts;    /* what `smtp` points to */
 	struct tls_client *tls;
 	char *password, *helo;
 	_Atomic(struct route_addrs *) addrs; /* NULL: not resolved (yet) */

@@ -517,6 +517,7 @@ static int link_open(struct lane *l)
 	struct route_addrs *a = atomic_load(&l->route->addrs);
 	struct link *k = calloc(1, sizeof *k);
 	struct err e = {0};
+	ms_t timeout = l->route->cfg->timeout;
 	if (k == NULL)
 		return -1;
 	k->lane = l;
@@ -524,7 +525,7 @@ static int link_open(struct lane *l)
 		.host = l->route->cfg->host,
 		.addrs = a->v,
 		.naddrs = a->n,
-		.connect_timeout = 30 * SECOND,
+		.connect_timeout = timeout > 0 && timeout < 30 * SECOND ? timeout : 30 * SECOND,
 		.tls = l->route->tls,
 	};
 	k->idle_since = clock_mono();

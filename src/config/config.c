@@ -125,6 +125,7 @@ static const struct field route_fields[] = {
 	{"helo", read_host, R(helo), NULL, 0, 0},
 	{"connections", read_int, R(connections), NULL, 1, 10000},
 	{"messages-per-connection", read_int, R(messages_per_connection), NULL, 1, 1000000},
+	{"timeout", read_span, R(timeout), NULL, 1000, 0},
 	{"rate", read_rate, R(rate), NULL, 0, 0},
 	{"for", read_names, 0, NULL, 0, 0},
 	{"weight", read_double, R(weight), NULL, 0, 1000000},

@@ -44,6 +44,7 @@ struct config_route {
 	const char *ca_file, *user, *helo;
 	struct secret password;
 	int connections, messages_per_connection;
+	ms_t timeout;            /* no reply is waited for longer; 0: the protocol's own times */
 	struct rate_spec rate;
 	const char **for_domains;
 	size_t nfor;

@@ -105,7 +105,7 @@ class World:
 		extra, top = route.pop("extra", ""), route.pop("top", "")
 		keys = {"kind": "relay", "host": "127.0.0.1", "port": port, **{k.replace("_", "-"): v for k, v in route.items()}}
 		self.write("postrider.conf", "database = postrider.db\nsecret = postrider.key\ntimezone = UTC\n" + top
-			+ "[sender]\nname = Kyoto Books\naddress = 1 Teramachi, Kyoto\ncontact = news@books.example\n"
+			+ "[sender]\nname = Kyoto Books\npostal-address = 1 Teramachi, Kyoto\ncontact = news@books.example\n"
 			+ "[route main]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items() if v is not None)
 			+ "[return-path]\ndomain = bounces.books.example\n[unsubscribe]\nurl = https://books.example/u?t={token}\n"
 			+ ("" if "[brake]" in extra else "[brake]\nbounces = 100%\nblocks = 100%\n") + extra)

@@ -100,7 +100,7 @@ static void the_manual_s_example__loads(void **state)
 				"[route main]                          # a comment\n"
 				"kind = relay\npreset = ses\nhost = email-smtp.eu-west-1.amazonaws.com\nport = 587\n"
 				"tls = starttls\nuser = AKIA\npassword-file = ses.password\nconnections = 20\n"
-				"messages-per-connection = 500\nrate = 14/s, 50000/d\nfor = books.example, google\n"
+				"messages-per-connection = 500\ntimeout = 90s\nrate = 14/s, 50000/d\nfor = books.example, google\n"
 				"[route out]\nkind = direct\nresolver = 127.0.0.1@53\n"
 				"[source 192.0.2.1]\nroute = out\n"
 				"[provider google]\nconnections = 5\nrate = 20/s\n"
@@ -129,6 +129,7 @@ static void the_manual_s_example__loads(void **state)
 	assert_string_equal(r->password.value, "ses.password");
 	assert_int_equal(r->password.at.line, 23);
 	assert_true(r->rate.per_second == 14 && r->rate.per_day == 50000 && r->rate.per_hour == 0);
+	assert_int_equal(r->timeout, 90 * SECOND);
 	assert_int_equal(r->nfor, 2);
 	assert_string_equal(r->for_domains[1], "google");
 	assert_int_equal(c->routes[1].tls, ROUTE_TLS_OPPORTUNISTIC);
