@@ -141,7 +141,7 @@ fuzz-replay: $(FUZZ)
 	@sh tests/fuzz/replay.sh $B/fuzz
 # T=name of one target (default: all), S=seconds for each; what is found new is kept in build-fuzz/corpus.
 S ?= 60
-fuzz:
+fuzz: deps-lint
 	@$(MAKE) --no-print-directory SAN=fuzz $(addprefix build-fuzz/fuzz/,$(if $(T),$(T),$(notdir $(FUZZ))))
 	@sh tests/fuzz/run.sh $(S) $(if $(T),$(T),$(notdir $(FUZZ)))
 # SUITE: a JSON file in golden-liquid's format.
@@ -189,7 +189,7 @@ uninstall:
 CFILES = $(shell git ls-files '*.c' '*.h')
 format:
 	clang-format -i $(CFILES)
-lint:
+lint: deps-lint
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	  --suppress=missingIncludeSystem -D_GNU_SOURCE -DPOSTRIDER_VERSION='""' -I. -j2 $(LIBSRC) $(CLISRC)
 	clang-tidy --quiet $(LIBSRC) $(CLISRC) -- $(filter-out -M%,$(OWN)) -Wno-unknown-warning-option
