@@ -202,14 +202,19 @@ void smtp_enter(struct smtp_client *c, enum step step)
 
 /* ---- The end of a session ---- */
 
-static void finish(struct smtp_client *c, bool clean, enum smtp_stage stage, const struct smtp_reply *reply, const char *why)
+enum farewell { FAREWELL_NONE, FAREWELL_QUIT };
+
+static void finish(struct smtp_client *c, bool clean, enum farewell farewell, enum smtp_stage stage,
+	const struct smtp_reply *reply, const char *why)
 {
 	enum step step = c->answered_step != STEP_NONE ? c->answered_step : smtp_awaiting(c);
 	snprintf(c->why, sizeof c->why, "%s", why != NULL ? why : reply != NULL ? "refused" : "closed");
 	set_phase(c, PHASE_CLOSED);
-	smtp_messages_lost(c, step, reply, c->why);
 	c->nawaited = 0;
 	drop_output(c);
+	if (farewell == FAREWELL_QUIT)
+		buf_puts(&c->out, "QUIT\r\n");
+	smtp_messages_lost(c, step, reply, c->why);
 	const struct smtp_result r = {.stage = stage, .reply = reply, .why = c->why};
 	log_debug("smtp#%u closed at %s: %s", c->id, smtp_stage_names[stage], c->why);
 	c->ops->closed(c->ctx, clean, &r);
@@ -218,15 +223,13 @@ static void finish(struct smtp_client *c, bool clean, enum smtp_stage stage, con
 void smtp_fail(struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, const char *why)
 {
 	if (c->phase != PHASE_CLOSED)
-		finish(c, false, stage, reply, why);
+		finish(c, false, FAREWELL_NONE, stage, reply, why);
 }
 
 /* A server that works but does not want us: it is told QUIT. */
 void smtp_refused(struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, const char *why)
 {
-	smtp_fail(c, stage, reply, why);
-	buf_clear(&c->out);
-	buf_puts(&c->out, "QUIT\r\n");
+	finish(c, false, FAREWELL_QUIT, stage, reply, why);
 }
 
 enum step smtp_out_of_step(struct smtp_client *c, enum step step, const struct smtp_reply *r)
@@ -356,7 +359,7 @@ static enum step on_starttls(struct smtp_client *c, const struct smtp_reply *r)
 
 static enum step on_quit(struct smtp_client *c, const struct smtp_reply *r)
 {
-	finish(c, true, SMTP_QUIT, r, "closed after QUIT");
+	finish(c, true, FAREWELL_NONE, SMTP_QUIT, r, "closed after QUIT");
 	return STEP_NONE;
 }
 
@@ -394,7 +397,7 @@ static void on_421(struct smtp_client *c, enum step step, const struct smtp_repl
 		between = true; /* it crossed a MAIL that has not left yet */
 		c->nawaited = 0;
 	}
-	finish(c, between, between ? SMTP_IDLE : steps[step].stage, r, "the server closes the connection (421)");
+	finish(c, between, FAREWELL_NONE, between ? SMTP_IDLE : steps[step].stage, r, "the server closes the connection (421)");
 }
 
 static void on_reply(struct smtp_client *c, const struct smtp_reply *r)
@@ -463,7 +466,7 @@ void smtp_client_eof(struct smtp_client *c, const char *why, ms_t now)
 		return;
 	begin_event(c, now);
 	if (c->phase == PHASE_QUIT)
-		finish(c, true, SMTP_QUIT, NULL, why);
+		finish(c, true, FAREWELL_NONE, SMTP_QUIT, NULL, why);
 	else if (c->phase == PHASE_TLS)
 		smtp_fail(c, SMTP_TLS, NULL, why);
 	else
@@ -510,7 +513,7 @@ void smtp_client_timeout(struct smtp_client *c, ms_t now)
 		else
 			snprintf(why, sizeof why, "timeout: no answer to %s within %ld s", steps[step].name, seconds);
 		if (c->phase == PHASE_QUIT)
-			finish(c, true, SMTP_QUIT, NULL, why);
+			finish(c, true, FAREWELL_NONE, SMTP_QUIT, NULL, why);
 		else
 			smtp_fail(c, c->phase == PHASE_TLS ? SMTP_TLS : steps[step].stage, NULL, why);
 	}
