@@ -273,9 +273,12 @@ static void ask(const struct rules *r, struct str provider, struct str stage, st
 	struct question *q)
 {
 	size_t slash = str_find(provider, '/');
-	q->providers = provider_mask(r, str_n(provider.p, slash));
+	struct str first = str_n(provider.p, slash);
+	q->providers = provider_mask(r, first);
 	if (slash < provider.n)
 		q->providers |= provider_mask(r, str_n(provider.p + slash + 1, provider.n - slash - 1));
+	if (!str_is(first, "direct"))
+		q->providers |= provider_mask(r, STR("relay"));
 	int number = rule_stage(stage);
 	assert(number >= 0);
 	q->stage = 1u << number;

@@ -41,8 +41,8 @@ struct rules *rules_load(const char *user_file, struct err *e);
 struct rules *rules_parse(struct str user_rules, struct err *e); /* the same from memory: for tests, checks and fuzzing */
 void rules_free(struct rules **r);
 
-/* provider: the operator of the server that answered. On a relay route "relay", or "relay/ses" where the route has a
- * preset (both words match rules); on a direct route the site's ("google"), or empty. stage as in smtp_stage_names
+/* provider: of the server that answered, or of the recipient ("google", or empty). On a direct route "direct/google" or
+ * "direct"; anything else is taken as a relay's answer and matches rules for `relay` too. stage as in smtp_stage_names
  * ("rcpt", "end" …). code 0: no reply, `text` then says what happened ("timed out", "closed", "connection refused" …).
  * What v points to lives as long as the rules. Safe from any thread, 1 to 2 us. */
 void rules_decide(const struct rules *r, struct str provider, struct str stage, int code, struct str enhanced, struct str text,

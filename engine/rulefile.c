@@ -36,8 +36,6 @@ static const char *const action_names[ACTION_NACTIONS] = {
 /* The words of the file. */
 static const char *const class_words[CLASS_NCLASSES] = {"", "hard", "soft", "block", "message", "config"};
 static const char *const scope_words[SCOPE_NSCOPES] = {"address", "message", "site", "route", "account"};
-static const char *const stage_words[SMTP_NSTAGES] = {"connect", "greeting", "ehlo", "starttls", "tls", "auth", "mail", "rcpt",
-	"data", "end", "idle", "quit"};
 
 static int bad(struct parser *p, const char *why, struct str what)
 {
@@ -160,7 +158,7 @@ static int parse_providers(struct parser *p, const struct token *t, struct rule 
 int rule_stage(struct str word)
 {
 	for (int i = 0; i < SMTP_NSTAGES; i++)
-		if (str_is(word, stage_words[i]))
+		if (str_is(word, smtp_stage_names[i]))
 			return i;
 	return -1;
 }

@@ -65,8 +65,11 @@ static const struct reply_case cases[] = {
 	/* relaying */
 	{"relay", "rcpt", 554, "5.7.1", "<a@b.example>: Relay access denied", C, PAUSE, "relay-denied"},
 	{"relay", "rcpt", 550, "", "relay not permitted", C, PAUSE, "relay-denied"},
-	{"", "rcpt", 550, "5.7.1", "Unable to relay", C, SLOW, "relay-denied"},
-	{"au", "rcpt", 554, "5.7.1", "<a..b@au.example>: Relay access denied", H, SUPPRESS, "address-form"},
+	{"direct", "rcpt", 550, "5.7.1", "Unable to relay", C, SLOW, "relay-denied"},
+	{"direct/au", "rcpt", 554, "5.7.1", "<a..b@au.example>: Relay access denied", H, SUPPRESS, "address-form"},
+	{"google", "rcpt", 550, "5.7.1", "Unable to relay", C, PAUSE, "relay-denied"},
+	{"direct", "mail", 571, "", "no", C, SLOW, "sender-refused"},
+	{"", "mail", 571, "", "no", C, PAUSE, "sender-refused"},
 	/* one connection, one transaction */
 	{"jcom", "mail", 421, "", "#4.x.2 Too many messages for this session", S, RECONNECT, "connection-limit"},
 	{"yahoo", "mail", 421, "", "Max message per connection reached, closing transmission channel", S, RECONNECT, "connection-limit"},

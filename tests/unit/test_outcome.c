@@ -28,8 +28,6 @@ struct reply_case {
 
 #include "tests/unit/outcome_cases.h"
 
-static const char *const stage_names[SMTP_NSTAGES] = {"connect", "greeting", "ehlo", "starttls", "tls", "auth", "mail", "rcpt",
-	"data", "end", "idle", "quit"};
 static struct rules *shipped;
 
 static int setup(void **state)
@@ -94,7 +92,7 @@ static void decide__every_code_and_stage__has_a_verdict(void **state)
 	static const int codes[] = {0, 199, 200, 250, 299, 354, 399, 400, 421, 450, 499, 500, 521, 550, 599, 600, 999, -1, 1 << 20};
 	for (int s = 0; s < SMTP_NSTAGES; s++)
 		for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
-			struct verdict v = decide(shipped, "", stage_names[s], codes[i], "", "");
+			struct verdict v = decide(shipped, "", smtp_stage_names[s], codes[i], "", "");
 			assert_true(v.builtin && v.rule_line > 0 && v.reason.n > 0);
 			assert_int_not_equal(v.action, ACTION_SUPPRESS);
 			if (codes[i] >= 400 && codes[i] < 500)
@@ -125,7 +123,7 @@ static void decide__provider_behind_a_relay__matches_both_words(void **state)
 	assert_int_equal(v.action, ACTION_PAUSE);
 	v = decide(shipped, "relay/docomo", "end", 550, "", "Unknown user a@docomo.example");
 	assert_string_equal(v.reason.p, "recipient-filter");
-	v = decide(shipped, "example", "rcpt", 554, "5.7.1", "<x@example.com>: Relay access denied");
+	v = decide(shipped, "direct/example", "rcpt", 554, "5.7.1", "<x@example.com>: Relay access denied");
 	assert_int_equal(v.action, ACTION_SLOW);
 }
 
@@ -153,12 +151,14 @@ static void probe_text(const struct rule *r, size_t i, char out[400])
 
 static bool decides(const struct rule *r, size_t p, int stage, int code, size_t en, size_t t)
 {
-	char provider[40] = "", enhanced[32], text[400];
+	char provider[40] = "", direct[60], enhanced[32], text[400];
 	if (r->nproviders != 0)
 		snprintf(provider, sizeof provider, "%.*s", STR_ARG(r->providers[p]));
+	snprintf(direct, sizeof direct, "direct/%s", provider);
 	const char *enh = probe_enhanced(r, en, code, enhanced);
 	probe_text(r, t, text);
-	return decide(shipped, provider, stage_names[stage], code, enh, text).rule_line == r->verdict.rule_line;
+	return decide(shipped, provider, smtp_stage_names[stage], code, enh, text).rule_line == r->verdict.rule_line ||
+	       decide(shipped, direct, smtp_stage_names[stage], code, enh, text).rule_line == r->verdict.rule_line;
 }
 
 static size_t at_least_one(size_t n)
