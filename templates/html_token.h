@@ -1,0 +1,50 @@
+/* HTML as tokens with byte offsets into the source: WHATWG's tokenizer, without its error recovery across tags.
+ * Nothing is built and nothing moves; tools copy the source and change it in place. Hidden Liquid (opaque.h) is text
+ * outside tags, and an attribute without a name inside them. */
+#ifndef TEMPLATES_HTML_TOKEN_H
+#define TEMPLATES_HTML_TOKEN_H
+
+#include "templates/run.h"
+
+#include <stdint.h>
+
+enum html_kind { HTML_TEXT, HTML_OPEN, HTML_CLOSE, HTML_OTHER /* comments, doctype */ };
+
+struct html_token {
+	enum html_kind kind;
+	size_t from, to;   /* the token is source[from, to) */
+	struct str name;   /* of a tag, as written */
+	struct str attrs;  /* what stands between name and ">" */
+	bool raw;          /* text of style, script, title, textarea … */
+};
+
+struct html_lexer {
+	struct str s;
+	size_t at;
+	struct str raw; /* the element whose text is raw */
+};
+
+struct html_attr {
+	struct str name;    /* as written */
+	struct str value;   /* without quotes, entities as they are */
+	size_t from, to;    /* within the source */
+	char quote;         /* " or ' or 0 */
+	bool has_value;
+};
+
+/* False: the end. */
+bool html_next(struct html_lexer *x, struct html_token *t);
+/* `at` starts at 0 and moves; false: no more. */
+bool html_attr_next(struct str source, const struct html_token *t, size_t *at, struct html_attr *out);
+bool html_attr_find(struct str source, const struct html_token *t, const char *name, struct html_attr *out);
+/* br, img, hr …: no end tag. */
+bool html_is_void(struct str name);
+
+/* The character reference at s.p[i] ("&amp;", "&#169;"). Its length, 0: none; writes the character. */
+size_t html_reference(struct str s, size_t i, uint32_t *c);
+/* Text with references decoded, appended. */
+void html_decode(struct run *out, struct str s);
+/* & < > " escaped. */
+void html_escape(struct run *out, struct str s);
+
+#endif
