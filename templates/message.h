@@ -21,8 +21,12 @@ struct message_reader { /* where parts come from: a folder, or a campaign's froz
 	int (*read)(void *ctx, const char *name, struct buf *out, struct err *e);
 	void *ctx;
 };
-struct message_dir { char *dir; };
-/* Reads from the folder of `message_path`; the message itself is part "message". Symbolic links that leave it are refused. */
+struct message_dir {
+	int fd;
+	char *name, *text; /* of the message's file, and of NAME.txt beside it */
+};
+/* Reads from the folder of `message_path`. The message itself is part "message", NAME.txt beside it "message:text".
+ * Symbolic links that leave the folder are refused. `d` must live as long as the reader. */
 int message_dir_open(struct message_dir *d, const char *message_path, struct message_reader *out, struct err *e);
 void message_dir_close(struct message_dir *d);
 

@@ -1,0 +1,34 @@
+#include "templates/message_language.h"
+
+static const struct message_words words[] = {
+	{"en", "Unsubscribe", "To unsubscribe: "},
+	{"de", "Newsletter abbestellen", "Newsletter abbestellen: "},
+	{"es", "Darse de baja", "Para darse de baja: "},
+	{"fr", "Se désabonner", "Se désabonner : "},
+	{"it", "Annulla l’iscrizione", "Per annullare l’iscrizione: "},
+	{"ja", "配信停止はこちら", "配信停止はこちら: "},
+	{"nl", "Afmelden", "Afmelden: "},
+	{"pt", "Cancelar a inscrição", "Para cancelar a inscrição: "},
+};
+
+enum { WORDS = sizeof words / sizeof words[0] };
+
+/* Hiragana and katakana are U+3040 to U+30FF: E3 81 to E3 83. */
+static bool has_kana(struct str s)
+{
+	for (size_t i = 0; i + 2 < s.n; i++)
+		if ((unsigned char)s.p[i] == 0xE3 && (unsigned char)s.p[i + 1] >= 0x81 && (unsigned char)s.p[i + 1] <= 0x83)
+			return true;
+	return false;
+}
+
+const struct message_words *message_words(struct str language, struct str body)
+{
+	struct str primary = str_n(language.p, str_find(language, '-'));
+	if (primary.n == 0)
+		primary = has_kana(body) ? STR("ja") : STR("en");
+	for (size_t i = 0; i < WORDS; i++)
+		if (str_is_nocase(primary, words[i].language))
+			return &words[i];
+	return &words[0];
+}

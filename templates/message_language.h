@@ -1,0 +1,16 @@
+/* The few words that a message gets from the program, in its own language. */
+#ifndef TEMPLATES_MESSAGE_LANGUAGE_H
+#define TEMPLATES_MESSAGE_LANGUAGE_H
+
+#include "src/base/str.h"
+
+struct message_words {
+	const char *language;    /* primary subtag */
+	const char *unsubscribe; /* the link in HTML */
+	const char *sentence;    /* in text, before the address */
+};
+
+/* `language` may be empty: then Japanese is recognised by its kana, and anything else is English. */
+const struct message_words *message_words(struct str language, struct str body);
+
+#endif
