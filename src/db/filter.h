@@ -34,6 +34,7 @@ struct filter_value {
 	struct str text; /* VALUE_TEXT, UTF-8; compared byte by byte */
 	double number;
 	ms_t date; /* a date without a time stands for its first instant in the configured zone */
+	const struct zone *zone; /* VALUE_DATE: that zone, in which attribute values are read as well; NULL: UTC */
 };
 
 struct filter {

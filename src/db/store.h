@@ -19,6 +19,7 @@
 #ifndef DB_STORE_H
 #define DB_STORE_H
 
+#include "src/base/arena.h"
 #include "src/base/buf.h"
 #include "src/base/clock.h"
 #include "src/base/err.h"
@@ -397,10 +398,10 @@ struct claim {
 	struct str list_name, list_title, list_id; /* of `list`; n == 0 without one */
 };
 
-struct claims { /* filled by store_ledger_claim, strings in `text` by offset until claims_fix() */
-	struct claim *v;
+struct claims { /* store_ledger_claim appends; the caller sets n = 0 and resets the arena when it is done with them */
+	struct claim *v; /* realloc'd; the caller frees it at the end */
 	size_t n, cap;
-	struct arena *arena; /* the strings live here; given by the caller */
+	struct arena *arena; /* the strings live here, with a NUL behind each; given by the caller */
 };
 
 enum claim_kind {

@@ -1,0 +1,363 @@
+#include "src/db/sqlite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+const char *const campaign_state_names[CAMPAIGN_NSTATES] = {
+#define X(id, name) [CAMPAIGN_##id] = name,
+	CAMPAIGN_STATES(X)
+#undef X
+};
+
+#define CAMPAIGN_COLUMNS                                                                                           \
+	"SELECT id, name, state, why, why_text, subject, sender, message_path, content_hash, audience, route, rate, canary," \
+	" created, start_at, until, started, finished, paused_ms, paused_at, selected, suppressed, unsubscribed, excluded,"   \
+	" duplicate, audience_n, complaints, unsubscribes FROM campaign "
+
+static void read_campaign(sqlite3_stmt *st, struct arena *a, struct campaign_row *c)
+{
+	*c = (struct campaign_row){
+		.id = col_int(st, 0),
+		.name = arena_str(a, col_str(st, 1)),
+		.state = (enum campaign_state)col_int(st, 2),
+		.why = arena_str(a, col_str(st, 3)),
+		.why_text = arena_str(a, col_str(st, 4)),
+		.subject = arena_str(a, col_str(st, 5)),
+		.from = arena_str(a, col_str(st, 6)),
+		.message_path = arena_str(a, col_str(st, 7)),
+		.content_hash = arena_str(a, col_str(st, 8)),
+		.audience = arena_str(a, col_str(st, 9)),
+		.route = arena_str(a, col_str(st, 10)),
+		.rate = sqlite3_column_double(st, 11),
+		.canary = col_int(st, 12),
+		.created = col_int(st, 13),
+		.start_at = col_int(st, 14),
+		.until = col_int(st, 15),
+		.started = col_int(st, 16),
+		.finished = col_int(st, 17),
+		.paused_ms = col_int(st, 18),
+		.paused_at = col_int(st, 19),
+		.selection = {col_int(st, 20), col_int(st, 21), col_int(st, 22), col_int(st, 23), col_int(st, 24), col_int(st, 25)},
+		.complaints = col_int(st, 26),
+		.unsubscribed = col_int(st, 27),
+	};
+}
+
+static int create(struct store *s, const struct campaign_new *c, const struct content_part *parts, size_t n, int64_t *id,
+	struct err *e)
+{
+	int64_t taken, state = c->start_at > c->now ? CAMPAIGN_SCHEDULED : CAMPAIGN_PREPARING;
+	int rc = db_int(s, e, &taken, "SELECT 1 FROM campaign WHERE name = ?", "s", c->name);
+	if (rc == 1)
+		return err_set(e, ERR_DATA, "campaign", "the name \"%.*s\" is taken", STR_ARG(c->name));
+	if (rc < 0 ||
+	    db_run(s, e,
+		    "INSERT INTO campaign(name, state, subject, sender, message_path, content_hash, audience, route, rate, canary, "
+		    "canary_open, created, start_at, until) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		    "sissssssdiiiii", c->name, state, c->subject, c->from, c->message_path, c->content_hash, c->audience, c->route,
+		    c->rate, c->canary, (int64_t)(c->canary > 0), c->now, c->start_at != 0 ? c->start_at : c->now, c->until) < 0)
+		return -1;
+	*id = sqlite3_last_insert_rowid(s->db);
+	for (size_t i = 0; i < n; i++)
+		if (db_run(s, e, "INSERT INTO content(campaign, n, name, data) VALUES(?, ?, ?, ?)", "iisb", *id, (int64_t)i, parts[i].name,
+			    parts[i].data) < 0)
+			return -1;
+	return history_note(s, c->now, "campaign create", c->name, e, "%.*s", STR_ARG(c->message_path));
+}
+
+int store_campaign_create(struct store *s, const struct campaign_new *c, const struct content_part *parts, size_t n, int64_t *id,
+	struct err *e)
+{
+	if (db_begin(s, e) < 0)
+		return -1;
+	return db_end(s, create(s, c, parts, n, id, e), e);
+}
+
+static int lend_campaign(struct store *s, sqlite3_stmt *st, struct campaign_row *out, struct err *e)
+{
+	int rc = st != NULL ? db_step(s, st, e) : -1;
+	if (rc <= 0)
+		return rc;
+	struct arena *a = &s->lent[LENT_CAMPAIGN];
+	arena_reset(a);
+	read_campaign(st, a, out);
+	db_done(st);
+	return a->failed ? db_nomem(e) : 1;
+}
+
+int store_campaign_get(struct store *s, struct str name, struct campaign_row *out, struct err *e)
+{
+	int rc = lend_campaign(s, db_query(s, e, CAMPAIGN_COLUMNS "WHERE name = ?", "s", name), out, e);
+	if (rc == 0)
+		return err_set(e, ERR_NOINPUT, "campaign", "there is no campaign \"%.*s\"", STR_ARG(name));
+	return rc < 0 ? -1 : 0;
+}
+
+int store_campaign_by_id(struct store *s, int64_t id, struct campaign_row *out, struct err *e)
+{
+	int rc = lend_campaign(s, db_query(s, e, CAMPAIGN_COLUMNS "WHERE id = ?", "i", id), out, e);
+	if (rc == 0)
+		return err_set(e, ERR_NOINPUT, "campaign", "there is no such campaign");
+	return rc < 0 ? -1 : 0;
+}
+
+/* Campaigns are few beside everything else: a listing is read whole before it is shown. */
+static int walk(struct store *s, sqlite3_stmt *st, int (*row)(void *ctx, const struct campaign_row *c), void *ctx, struct err *e)
+{
+	struct arena a;
+	struct campaign_row *v = NULL;
+	size_t n = 0, cap = 0;
+	int rc = st != NULL ? 0 : -1;
+	arena_init(&a, 65536, 512u << 20);
+	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
+		if (n == cap) {
+			struct campaign_row *bigger = realloc(v, (cap = cap * 2 + 16) * sizeof *v);
+			if (bigger == NULL) {
+				db_done(st);
+				rc = db_nomem(e);
+				break;
+			}
+			v = bigger;
+		}
+		read_campaign(st, &a, &v[n++]);
+	}
+	if (rc == 0 && a.failed)
+		rc = db_nomem(e);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = row(ctx, &v[i]);
+	free(v);
+	arena_release(&a);
+	return rc;
+}
+
+int store_campaigns(struct store *s, bool unfinished_only, int (*row)(void *ctx, const struct campaign_row *c), void *ctx, struct err *e)
+{
+	return walk(s,
+		db_query(s, e, CAMPAIGN_COLUMNS "WHERE ? = 0 OR state NOT IN (?, ?) ORDER BY id", "iii", (int64_t)unfinished_only,
+			(int64_t)CAMPAIGN_FINISHED, (int64_t)CAMPAIGN_CANCELLED),
+		row, ctx, e);
+}
+
+int store_campaigns_with_content(struct store *s, struct str content_hash, ms_t since,
+	int (*row)(void *ctx, const struct campaign_row *c), void *ctx, struct err *e)
+{
+	return walk(s,
+		db_query(s, e, CAMPAIGN_COLUMNS "WHERE content_hash = ? AND created >= ? ORDER BY id DESC", "si", content_hash, since), row,
+		ctx, e);
+}
+
+int store_content(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct content_part *p), void *ctx, struct err *e)
+{
+	struct buf name = BUF_INIT(1u << 20), data = BUF_INIT(1u << 30);
+	int64_t after = -1;
+	int rc = 0;
+	while (rc == 0) {
+		sqlite3_stmt *st = db_query(s, e, "SELECT n, name, data FROM content WHERE campaign = ? AND n > ? ORDER BY n LIMIT 1", "ii",
+			campaign, after);
+		rc = st != NULL ? db_step(s, st, e) : -1;
+		if (rc <= 0)
+			break;
+		after = col_int(st, 0);
+		buf_clear(&name);
+		buf_clear(&data);
+		buf_str(&name, col_str(st, 1));
+		buf_str(&data, col_str(st, 2));
+		db_done(st);
+		rc = name.failed || data.failed ? db_nomem(e) : 0;
+		if (rc == 0)
+			rc = row(ctx, &(struct content_part){buf_get(&name), buf_get(&data)});
+	}
+	buf_release(&name);
+	buf_release(&data);
+	return rc;
+}
+
+/* ---- What people ask ---- */
+
+static int refuse(const struct campaign_row *c, const char *what, struct err *e)
+{
+	return err_set(e, ERR_DATA, what, "campaign \"%.*s\" is %s", STR_ARG(c->name), campaign_state_names[c->state]);
+}
+
+static int pause_campaign(struct store *s, int64_t id, struct str why, struct str why_text, ms_t now, struct err *e)
+{
+	struct campaign_row c;
+	if (store_campaign_by_id(s, id, &c, e) < 0)
+		return -1;
+	if (c.state == CAMPAIGN_FINISHED || c.state == CAMPAIGN_CANCELLED || c.state == CAMPAIGN_PAUSED)
+		return refuse(&c, "pause", e);
+	if (db_run(s, e, "UPDATE campaign SET state = ?, why = ?, why_text = ?, paused_at = ? WHERE id = ?", "issii",
+		    (int64_t)CAMPAIGN_PAUSED, why, why_text, now, id) < 0)
+		return -1;
+	return history_note(s, now, "pause", c.name, e, "%.*s", STR_ARG(why));
+}
+
+int store_campaign_pause(struct store *s, int64_t id, struct str why, struct str why_text, ms_t now, struct err *e)
+{
+	if (db_begin(s, e) < 0)
+		return -1;
+	return db_end(s, pause_campaign(s, id, why, why_text, now, e), e);
+}
+
+/* One slice of those that shall not wait any longer. Returns 1 while there are more. */
+static int hurry_slice(struct store *s, int64_t id, ms_t at, struct err *e)
+{
+	if (db_run(s, e,
+		    "UPDATE delivery SET due = ?2 WHERE id IN (SELECT id FROM delivery WHERE id >> 32 = ?1 AND due IS NOT NULL AND "
+		    "due > ?2 ORDER BY due DESC LIMIT 1000)",
+		    "ii", id, at) < 0)
+		return -1;
+	return sqlite3_changes64(s->db) != 0;
+}
+
+static int resend_one(struct store *s, int64_t delivery, ms_t at, struct err *e)
+{
+	int64_t campaign = DELIVERY_CAMPAIGN(delivery);
+	sqlite3_stmt *st = db_query(s, e, "SELECT domain, doubted FROM delivery WHERE id = ?", "i", delivery);
+	int rc = st != NULL ? db_step(s, st, e) : -1;
+	if (rc <= 0)
+		return rc;
+	int64_t domain = col_int(st, 0), doubted = col_int(st, 1);
+	db_done(st);
+	if (doubted > 1)
+		return 0;
+	const struct domain_info *d = domain_info(s, domain, e);
+	if (d == NULL || db_run(s, e, "UPDATE delivery SET due = ? WHERE id = ?", "ii", at, delivery) < 0 ||
+	    db_run(s, e, "DELETE FROM doubt WHERE delivery = ?", "i", delivery) < 0)
+		return -1;
+	return tally_move(s, campaign, d->provider, DELIVERY_DOUBT, TALLY_RESEND, e);
+}
+
+/* Those in doubt that were not sent a second time yet, a slice of them. */
+static int resend_slice(struct store *s, int64_t *after, int64_t end, ms_t at, struct err *e)
+{
+	int64_t id;
+	for (int n = 0; n < 500; n++) {
+		int rc = db_int(s, e, &id, "SELECT delivery FROM doubt WHERE delivery > ? AND delivery <= ? ORDER BY delivery LIMIT 1",
+			"ii", *after, end);
+		if (rc <= 0)
+			return rc;
+		if (resend_one(s, id, at, e) < 0)
+			return -1;
+		*after = id;
+	}
+	return 1;
+}
+
+/* What was to be sent again is left as it is. */
+static int drop_slice(struct store *s, int64_t campaign, struct err *e)
+{
+	int64_t id, domain;
+	for (int n = 0; n < 500; n++) {
+		sqlite3_stmt *st = db_query(s, e,
+			"SELECT id, domain FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL AND state = " ROW_DOUBT " LIMIT 1", "i",
+			campaign);
+		int rc = st != NULL ? db_step(s, st, e) : -1;
+		if (rc <= 0)
+			return rc;
+		id = col_int(st, 0);
+		domain = col_int(st, 1);
+		db_done(st);
+		const struct domain_info *d = domain_info(s, domain, e);
+		if (d == NULL || db_run(s, e, "UPDATE delivery SET due = NULL WHERE id = ?", "i", id) < 0 ||
+		    db_run(s, e, "INSERT OR IGNORE INTO doubt(delivery) VALUES(?)", "i", id) < 0 ||
+		    tally_move(s, campaign, d->provider, TALLY_RESEND, DELIVERY_DOUBT, e) < 0)
+			return -1;
+	}
+	return 1;
+}
+
+static int settle_waiting(struct store *s, int64_t id, const struct resume_options *o, struct err *e)
+{
+	int64_t after = DELIVERY_ID(id, 0);
+	for (int step = 0; step < 2; step++) {
+		bool wanted = step == 0 ? o->doubt >= 0 : o->now;
+		for (int rc = wanted ? 1 : 0; rc > 0;) {
+			if (db_begin(s, e) < 0)
+				return -1;
+			if (step == 1)
+				rc = hurry_slice(s, id, o->at, e);
+			else
+				rc = o->doubt == 1 ? resend_slice(s, &after, DELIVERY_ID(id, 0xffffffff), o->at, e) : drop_slice(s, id, e);
+			if ((rc = db_end(s, rc, e)) < 0)
+				return -1;
+			if (s->depth == 0)
+				db_pause(s);
+		}
+	}
+	return 0;
+}
+
+static int resume_campaign(struct store *s, int64_t id, const struct resume_options *o, struct err *e)
+{
+	struct campaign_row c;
+	if (store_campaign_by_id(s, id, &c, e) < 0)
+		return -1;
+	if (c.state == CAMPAIGN_CANCELLED || (c.state == CAMPAIGN_FINISHED && o->doubt != 1))
+		return refuse(&c, "resume", e);
+	if (o->rate >= 0 && db_run(s, e, "UPDATE campaign SET rate = ? WHERE id = ?", "di", o->rate, id) < 0)
+		return -1;
+	if (str_is(c.why, "canary") && c.state == CAMPAIGN_PAUSED &&
+	    (db_run(s, e, "UPDATE campaign SET canary_open = 0 WHERE id = ?", "i", id) < 0 ||
+		    db_run(s, e, "DELETE FROM canary WHERE campaign = ? AND taken = 0", "i", id) < 0))
+		return -1;
+	/* Where its audience is not fixed yet it goes on with that, or waits for its hour. */
+	if ((c.state == CAMPAIGN_PAUSED || c.state == CAMPAIGN_FINISHED) &&
+	    db_run(s, e,
+		    "UPDATE campaign SET state = CASE WHEN started <> 0 THEN ?1 WHEN start_at > ?2 THEN ?3 ELSE ?4 END, why = '', "
+		    "why_text = '', finished = 0, paused_ms = paused_ms + CASE WHEN paused_at <> 0 AND ?2 > paused_at THEN ?2 - "
+		    "paused_at ELSE 0 END, paused_at = 0 WHERE id = ?5",
+		    "iiiii", (int64_t)CAMPAIGN_RUNNING, o->at, (int64_t)CAMPAIGN_SCHEDULED, (int64_t)CAMPAIGN_PREPARING, id) < 0)
+		return -1;
+	if (c.state == CAMPAIGN_WAITING && (o->now || o->doubt == 1) &&
+	    db_run(s, e, "UPDATE campaign SET state = ? WHERE id = ?", "ii", (int64_t)CAMPAIGN_RUNNING, id) < 0)
+		return -1;
+	return history_note(s, o->at, "resume", c.name, e, "%s%s", o->now ? "now " : "",
+		o->doubt == 1 ? "doubt=resend" : o->doubt == 0 ? "doubt=skip" : "");
+}
+
+int store_campaign_resume(struct store *s, int64_t id, const struct resume_options *o, struct err *e)
+{
+	if (db_begin(s, e) < 0)
+		return -1;
+	if (db_end(s, resume_campaign(s, id, o, e), e) < 0)
+		return -1;
+	return settle_waiting(s, id, o, e);
+}
+
+/* The tallies move, the rows stay: they read as cancelled by the campaign's state (sqlite_report.c). What is in doubt
+ * may have arrived and stays in doubt. */
+static int cancel_campaign(struct store *s, int64_t id, ms_t now, struct err *e)
+{
+	struct campaign_row c;
+	if (store_campaign_by_id(s, id, &c, e) < 0)
+		return -1;
+	if (c.state == CAMPAIGN_FINISHED || c.state == CAMPAIGN_CANCELLED)
+		return refuse(&c, "cancel", e);
+	if (db_run(s, e,
+		    "INSERT INTO tally(campaign, provider, slot, n) SELECT campaign, provider, CASE slot WHEN ?2 THEN ?3 ELSE ?4 END, "
+		    "sum(n) FROM tally WHERE campaign = ?1 AND slot IN (?2, ?5, ?6, ?7) GROUP BY 1, 2, 3 "
+		    "ON CONFLICT DO UPDATE SET n = n + excluded.n",
+		    "iiiiiii", id, (int64_t)TALLY_RESEND, (int64_t)DELIVERY_DOUBT, (int64_t)DELIVERY_CANCELLED, (int64_t)DELIVERY_QUEUED,
+		    (int64_t)DELIVERY_DEFERRED, (int64_t)TALLY_FRESH) < 0 ||
+	    db_run(s, e, "UPDATE tally SET n = 0 WHERE campaign = ? AND slot IN (?, ?, ?, ?)", "iiiii", id, (int64_t)TALLY_RESEND,
+		    (int64_t)DELIVERY_QUEUED, (int64_t)DELIVERY_DEFERRED, (int64_t)TALLY_FRESH) < 0 ||
+	    db_run(s, e, "UPDATE campaign SET state = ?, why = '', why_text = '', finished = ? WHERE id = ?", "iii",
+		    (int64_t)CAMPAIGN_CANCELLED, now, id) < 0)
+		return -1;
+	return history_note(s, now, "cancel", c.name, e, "%s", "");
+}
+
+int store_campaign_cancel(struct store *s, int64_t id, ms_t now, struct err *e)
+{
+	if (db_begin(s, e) < 0)
+		return -1;
+	return db_end(s, cancel_campaign(s, id, now, e), e);
+}
+
+int store_campaign_set_rate(struct store *s, int64_t id, double rate, struct err *e)
+{
+	if (db_begin(s, e) < 0)
+		return -1;
+	return db_end(s, db_run(s, e, "UPDATE campaign SET rate = ? WHERE id = ?", "di", rate, id), e);
+}

@@ -1,0 +1,245 @@
+/* The self-check: what is kept twice must agree. Each question is put to a slice at a time. */
+#include "src/db/sqlite.h"
+
+#include <stdlib.h>
+
+enum { WINDOW = 20000 };
+
+struct check {
+	struct store *s;
+	int (*row)(void *ctx, const char *what);
+	void *ctx;
+	int64_t problems;
+	struct err *e;
+};
+
+static int problem(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+static int problem(struct check *c, const char *fmt, ...)
+{
+	struct buf b = BUF_INIT(1000);
+	va_list ap;
+	va_start(ap, fmt);
+	buf_vprintf(&b, fmt, ap);
+	va_end(ap);
+	c->problems++;
+	int rc = c->row != NULL ? c->row(c->ctx, buf_cstr(&b)) : 0;
+	buf_release(&b);
+	return rc;
+}
+
+/* ---- A campaign ---- */
+
+struct totals {
+	int64_t slot[TALLY_NSLOTS];
+	int64_t rows, below; /* waiting below the cursor with neither intent nor time */
+};
+
+static int campaign_window(struct check *c, int64_t campaign, int64_t from, int64_t to, bool cancelled, int64_t cursor, bool canary,
+	struct totals *t)
+{
+	int rc;
+	sqlite3_stmt *st = db_query(c->s, c->e,
+		"SELECT d.id, d.state, d.attempts, d.due IS NOT NULL, i.delivery IS NOT NULL, d.doubted FROM delivery d "
+		"LEFT JOIN intent i ON i.delivery = d.id WHERE d.id > ? AND d.id <= ?",
+		"ii", DELIVERY_ID(campaign, from), DELIVERY_ID(campaign, to));
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(c->s, st, c->e)) == 1) {
+		enum delivery_state state = state_from_row(col_int(st, 1));
+		int64_t attempts = col_int(st, 2);
+		bool due = col_int(st, 3) != 0, intent = col_int(st, 4) != 0;
+		bool waits = state == DELIVERY_QUEUED || state == DELIVERY_DEFERRED;
+		int slot = intent ? (int)DELIVERY_SENDING
+			: cancelled && waits ? (int)DELIVERY_CANCELLED
+			: cancelled ? (int)state
+				    : tally_of(state, attempts, due);
+		t->rows++;
+		t->slot[slot]++;
+		t->slot[TALLY_ATTEMPTS] += attempts;
+		t->slot[TALLY_DOUBTED] += col_int(st, 5) != 0;
+		if (waits && !intent && !due && !cancelled && (attempts > 0 || DELIVERY_NUMBER(col_int(st, 0)) <= cursor) && !canary)
+			t->below++;
+	}
+	return rc;
+}
+
+static int compare(struct check *c, int64_t campaign, const struct totals *t)
+{
+	static const char *const extra[] = {"fresh", "to be resent", "attempts", "ever in doubt"};
+	for (int slot = 0; slot < TALLY_NSLOTS; slot++) {
+		int64_t n;
+		if (db_int(c->s, c->e, &n, "SELECT sum(n) FROM tally WHERE campaign = ? AND slot = ?", "ii", campaign, (int64_t)slot) < 0)
+			return -1;
+		if (n == t->slot[slot])
+			continue;
+		int rc = problem(c, "campaign %lld: %lld deliveries count as %s, the rows say %lld", (long long)campaign, (long long)n,
+			slot < DELIVERY_NSTATES ? delivery_state_names[slot] : extra[slot - DELIVERY_NSTATES],
+			(long long)t->slot[slot]);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int check_campaign(struct check *c, int64_t campaign)
+{
+	struct totals t = {.rows = 0};
+	sqlite3_stmt *st = db_query(c->s, c->e, "SELECT rows, cursor, state = 7, audience_n, state, canary > 0 FROM campaign WHERE id = ?",
+		"i", campaign);
+	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
+	if (rc <= 0)
+		return rc;
+	int64_t rows = col_int(st, 0), cursor = col_int(st, 1), audience = col_int(st, 3), version;
+	bool cancelled = col_int(st, 2) != 0, canary = col_int(st, 5) != 0;
+	db_done(st);
+	version = store_data_version(c->s);
+	for (int64_t from = 0; from < rows && rc >= 0; from += WINDOW)
+		rc = campaign_window(c, campaign, from, from + WINDOW < rows ? from + WINDOW : rows, cancelled, cursor, canary, &t);
+	if (rc < 0)
+		return -1;
+	/* Written meanwhile: what was read of it belongs to no one moment. */
+	if (version != store_data_version(c->s))
+		return 0;
+	if (t.rows != rows || audience != rows)
+		rc = problem(c, "campaign %lld: an audience of %lld has %lld deliveries", (long long)campaign, (long long)audience,
+			(long long)t.rows);
+	if (rc == 0 && t.below != 0)
+		rc = problem(c, "campaign %lld: %lld deliveries wait for nothing", (long long)campaign, (long long)t.below);
+	return rc != 0 ? rc : compare(c, campaign, &t);
+}
+
+static int check_campaigns(struct check *c)
+{
+	int64_t id = 0;
+	for (;;) {
+		int rc = db_int(c->s, c->e, &id, "SELECT id FROM campaign WHERE id > ? ORDER BY id LIMIT 1", "i", id);
+		if (rc <= 0)
+			return rc;
+		rc = check_campaign(c, id);
+		if (rc != 0)
+			return rc;
+	}
+}
+
+/* ---- Nobody was mailed after they were suppressed ---- */
+
+/* The claim came after the suppression was recorded: a reply that came in later does not count. */
+static int check_suppressed(struct check *c)
+{
+	int64_t last, from = 0, n;
+	if (db_int(c->s, c->e, &last, "SELECT max(id) FROM contact", "") < 0)
+		return -1;
+	for (; from < last; from += WINDOW) {
+		int rc = db_int(c->s, c->e, &n,
+			"SELECT count(*) FROM contact c JOIN intent i JOIN delivery d ON d.id = i.delivery AND d.contact = c.id "
+			"WHERE c.id > ? AND c.id <= ? AND c.address = ''",
+			"ii", from, from + WINDOW);
+		if (rc < 0)
+			return -1;
+		if (n != 0 && (rc = problem(c, "%lld forgotten people are being mailed", (long long)n)) != 0)
+			return rc;
+	}
+	return 0;
+}
+
+/* ---- Contacts and their index ---- */
+
+static int contact_window(struct check *c, int64_t from, int64_t *missing)
+{
+	int rc;
+	int64_t n;
+	sqlite3_stmt *st = db_query(c->s, c->e,
+		"SELECT id, coalesce(key, address) FROM contact WHERE id > ? AND id <= ? AND address <> '' AND" VISIBLE("born"), "ii", from,
+		from + WINDOW);
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(c->s, st, c->e)) == 1) {
+		int found = db_int(c->s, c->e, &n, "SELECT 1 FROM address WHERE hash = ? AND contact = ?", "ii",
+			(int64_t)hash64(col_str(st, 1)), col_int(st, 0));
+		if (found < 0) {
+			db_done(st);
+			return -1;
+		}
+		*missing += found == 0;
+	}
+	return rc;
+}
+
+static int check_contacts(struct check *c)
+{
+	int64_t last, missing = 0;
+	if (db_int(c->s, c->e, &last, "SELECT max(id) FROM contact", "") < 0)
+		return -1;
+	for (int64_t from = 0; from < last; from += WINDOW)
+		if (contact_window(c, from, &missing) < 0)
+			return -1;
+	return missing != 0 ? problem(c, "%lld people cannot be found by their address", (long long)missing) : 0;
+}
+
+static int check_list(struct check *c, int64_t list, int64_t says)
+{
+	int64_t after = 0, n = 0;
+	int64_t version = store_data_version(c->s);
+	for (;;) {
+		sqlite3_stmt *st = db_query(c->s, c->e,
+			"SELECT count(*), max(contact) FROM (SELECT contact FROM member WHERE list = ? AND contact > ? AND" VISIBLE(
+				"born") "ORDER BY contact LIMIT 20000)",
+			"ii", list, after);
+		int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
+		if (rc < 0)
+			return -1;
+		int64_t more = col_int(st, 0);
+		after = col_int(st, 1);
+		db_done(st);
+		n += more;
+		if (more == 0)
+			break;
+	}
+	if (n != says && version == store_data_version(c->s))
+		return problem(c, "list %lld: it counts %lld members and has %lld", (long long)list, (long long)says, (long long)n);
+	return 0;
+}
+
+static int check_lists(struct check *c)
+{
+	int64_t id = 0;
+	for (;;) {
+		sqlite3_stmt *st = db_query(c->s, c->e, "SELECT id, members FROM list WHERE id > ? AND gone = 0 ORDER BY id LIMIT 1", "i", id);
+		int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
+		if (rc <= 0)
+			return rc;
+		id = col_int(st, 0);
+		int64_t members = col_int(st, 1);
+		db_done(st);
+		rc = check_list(c, id, members);
+		if (rc != 0)
+			return rc;
+	}
+}
+
+static int check_file(struct check *c)
+{
+	sqlite3_stmt *st = db_query(c->s, c->e, "PRAGMA quick_check(1)", "");
+	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
+	if (rc <= 0)
+		return rc;
+	bool fine = str_is(col_str(st, 0), "ok");
+	struct buf what = BUF_INIT(500);
+	buf_str(&what, col_str(st, 0));
+	db_done(st);
+	rc = fine ? 0 : problem(c, "the file: %s", buf_cstr(&what));
+	buf_release(&what);
+	return rc;
+}
+
+int store_check(struct store *s, int (*row)(void *ctx, const char *what), void *ctx, int64_t *problems, struct err *e)
+{
+	struct check c = {s, row, ctx, 0, e};
+	int (*const checks[])(struct check *) = {check_file, check_campaigns, check_suppressed, check_contacts, check_lists};
+	int rc = 0;
+	for (size_t i = 0; i < sizeof checks / sizeof *checks && rc == 0; i++)
+		rc = checks[i](&c);
+	*problems = c.problems;
+	return rc;
+}

@@ -1,0 +1,284 @@
+#include "src/db/sqlite_ledger.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum { LISTS = 8, DOMAINS = 64, LOOK = 2000 };
+
+struct list_names {
+	int64_t id;
+	struct str name, title, list_id;
+};
+
+struct claiming {
+	struct store *s;
+	int64_t campaign, route;
+	enum claim_kind kind;
+	int max, looked, claimed;
+	ms_t now, began;
+	bool suppressions; /* is there any? */
+	struct claims *out;
+	struct list_names lists[LISTS];
+	int64_t domains[DOMAINS], domain_lists[DOMAINS];
+	signed char domain_bad[DOMAINS];
+	struct err *e;
+};
+
+#define CLAIM_COLUMNS                                                                                              \
+	"SELECT d.id, d.contact, d.domain, d.list, d.state, d.attempts, d.due, d.first, d.doubted, c.address, c.key, c.attrs," \
+	" c.removed FROM delivery d LEFT JOIN contact c ON c.id = d.contact "
+
+static const struct list_names *list_names(struct claiming *k, int64_t id)
+{
+	struct list_names *l = &k->lists[(uint64_t)id % LISTS];
+	if (l->id == id)
+		return l;
+	*l = (struct list_names){0};
+	sqlite3_stmt *st = db_query(k->s, k->e, "SELECT name, title, list_id FROM list WHERE id = ?", "i", id);
+	int rc = st != NULL ? db_step(k->s, st, k->e) : -1;
+	if (rc < 0)
+		return NULL;
+	if (rc == 1) {
+		*l = (struct list_names){id, arena_str(k->out->arena, col_str(st, 0)), arena_str(k->out->arena, col_str(st, 1)),
+			arena_str(k->out->arena, col_str(st, 2))};
+		db_done(st);
+	}
+	return l;
+}
+
+static int domain_bad(struct claiming *k, const struct domain_info *d, int64_t list)
+{
+	size_t at = (size_t)(d->id ^ list) % DOMAINS;
+	if (k->domains[at] != d->id || k->domain_lists[at] != list) {
+		int rc = suppressed_domain(k->s, str_from(d->name), list, k->e);
+		if (rc < 0)
+			return -1;
+		k->domains[at] = d->id;
+		k->domain_lists[at] = list;
+		k->domain_bad[at] = (signed char)rc;
+	}
+	return k->domain_bad[at];
+}
+
+/* Why this person must not be mailed any more; "" they may be; NULL failed. */
+static const char *unmailable(struct claiming *k, sqlite3_stmt *st, const struct domain_info *d)
+{
+	int64_t contact = col_int(st, 1), list = col_int(st, 3), n;
+	struct str address = col_str(st, 9), key = col_null(st, 10) ? address : col_str(st, 10);
+	if (address.n == 0)
+		return "forgotten";
+	int rc = 1;
+	if (list != 0)
+		rc = db_int(k->s, k->e, &n, "SELECT 1 FROM member WHERE list = ? AND contact = ? AND" VISIBLE("born"), "ii", list, contact);
+	else if (col_int(st, 12) != 0)
+		rc = 0;
+	if (rc <= 0)
+		return rc < 0 ? NULL : "left";
+	if (!k->suppressions)
+		return "";
+	rc = suppressed_key(k->s, hash64(key), key, list, k->e);
+	if (rc == MAILABLE)
+		rc = domain_bad(k, d, list);
+	return rc < 0 ? NULL : rc == MAILABLE ? "" : rc == UNMAILABLE_UNSUBSCRIBED ? "unsubscribed" : "suppressed";
+}
+
+static int skip(struct claiming *k, int64_t id, int slot, const struct domain_info *d, const char *why)
+{
+	struct store *s = k->s;
+	/* Whoever was in doubt may have the message: that stays true. */
+	bool doubt = slot == TALLY_RESEND;
+	int64_t reason;
+	if (name_id(s, str_from(why), &reason, k->e) < 0)
+		return -1;
+	if (doubt && db_run(s, k->e, "INSERT OR IGNORE INTO doubt(delivery) VALUES(?)", "i", id) < 0)
+		return -1;
+	enum delivery_state state = doubt ? DELIVERY_DOUBT : DELIVERY_SKIPPED;
+	if (db_run(s, k->e, "UPDATE delivery SET state = ?, skip = ?, due = NULL WHERE id = ?", "iii", (int64_t)state, reason, id) < 0)
+		return -1;
+	return tally_move(s, k->campaign, d->provider, slot, (int)state, k->e);
+}
+
+static struct claim *claims_room(struct claims *c, struct err *e)
+{
+	if (c->n == c->cap) {
+		size_t cap = c->cap * 2 + 64;
+		struct claim *v = realloc(c->v, cap * sizeof *v);
+		if (v == NULL) {
+			db_nomem(e);
+			return NULL;
+		}
+		c->v = v;
+		c->cap = cap;
+	}
+	return &c->v[c->n];
+}
+
+static int hand_out(struct claiming *k, sqlite3_stmt *st, const struct domain_info *d)
+{
+	struct arena *a = k->out->arena;
+	struct claim *c = claims_room(k->out, k->e);
+	if (c == NULL)
+		return -1;
+	int64_t attempts = col_int(st, 5);
+	*c = (struct claim){
+		.delivery = col_int(st, 0),
+		.contact = col_int(st, 1),
+		.list = col_int(st, 3),
+		.attempt = (int)attempts + 1,
+		.doubted = col_int(st, 8) != 0,
+		.first_attempt = attempts != 0 ? col_int(st, 7) : k->now,
+		.due = col_null(st, 6) ? k->now : col_int(st, 6),
+		.address = arena_str(a, col_str(st, 9)),
+		.domain = arena_str(a, str_from(d->name)),
+		.provider = arena_str(a, str_from(d->provider_name)),
+		.attrs = arena_str(a, col_str(st, 11)),
+	};
+	c->key = col_null(st, 10) ? c->address : arena_str(a, col_str(st, 10));
+	if (c->list != 0) {
+		const struct list_names *l = list_names(k, c->list);
+		if (l == NULL)
+			return -1;
+		c->list_name = l->name;
+		c->list_title = l->title;
+		c->list_id = l->list_id;
+	}
+	if (a->failed)
+		return db_nomem(k->e);
+	k->out->n++;
+	return 0;
+}
+
+/* The row at hand: handed out, or skipped, or none of our business. */
+static int claim_row(struct claiming *k, sqlite3_stmt *st)
+{
+	struct store *s = k->s;
+	int64_t id = col_int(st, 0), attempts = col_int(st, 5);
+	enum delivery_state state = state_from_row(col_int(st, 4));
+	bool due = !col_null(st, 6);
+	k->looked++;
+	if (k->kind == CLAIM_FRESH ? (state != DELIVERY_QUEUED || attempts != 0 || due) : !due)
+		return 0;
+	const struct domain_info *d = domain_info(s, col_int(st, 2), k->e);
+	if (d == NULL)
+		return -1;
+	const char *why = unmailable(k, st, d);
+	int slot = tally_of(state, attempts, due);
+	if (why == NULL)
+		return -1;
+	if (*why != '\0')
+		return skip(k, id, slot, d, why);
+	if (hand_out(k, st, d) < 0 ||
+	    db_run(s, k->e, "INSERT INTO intent(delivery, epoch, at, route) VALUES(?, ?, ?, ?)", "iiii", id, s->epoch, k->now,
+		    k->route) < 0 ||
+	    (due && db_run(s, k->e, "UPDATE delivery SET due = NULL WHERE id = ?", "i", id) < 0))
+		return -1;
+	k->claimed++;
+	if (delta_add(s, DELTA_USAGE, k->route, k->now / MINUTE, 0, 0, 0, 1, STR(""), k->e) < 0)
+		return -1;
+	return tally_move(s, k->campaign, d->provider, slot, DELIVERY_SENDING, k->e);
+}
+
+static bool enough(const struct claiming *k)
+{
+	return k->claimed >= k->max || k->looked >= k->max + LOOK || (k->looked % 64 == 63 && clock_mono() - k->began > 20);
+}
+
+/* A canary's rows were handed out by number before; the walk must not take them again while they are on their way. */
+static int taken_before(struct claiming *k, int64_t id)
+{
+	int64_t n;
+	return db_int(k->s, k->e, &n, "SELECT 1 FROM canary WHERE campaign = ? AND n = ? AND taken = 1", "ii", k->campaign,
+		DELIVERY_NUMBER(id));
+}
+
+static int claim_range(struct claiming *k, int64_t cursor, int64_t rows, bool had_canary)
+{
+	int64_t id = DELIVERY_ID(k->campaign, cursor);
+	int rc = 0;
+	sqlite3_stmt *st = db_query(k->s, k->e, CLAIM_COLUMNS "WHERE d.id > ? AND d.id <= ? ORDER BY d.id", "ii", id,
+		DELIVERY_ID(k->campaign, rows));
+	if (st == NULL)
+		return -1;
+	while (!enough(k) && (rc = db_step(k->s, st, k->e)) == 1) {
+		id = col_int(st, 0);
+		rc = had_canary ? taken_before(k, id) : 0;
+		if (rc == 1)
+			k->looked++;
+		else if (rc == 0)
+			rc = claim_row(k, st);
+		if (rc < 0)
+			break;
+	}
+	db_done(st);
+	if (rc < 0)
+		return -1;
+	return db_run(k->s, k->e, "UPDATE campaign SET cursor = ? WHERE id = ?", "ii", DELIVERY_NUMBER(id), k->campaign);
+}
+
+static int claim_number(struct claiming *k, int64_t id)
+{
+	sqlite3_stmt *st = db_query(k->s, k->e, CLAIM_COLUMNS "WHERE d.id = ?", "i", id);
+	int rc = st != NULL ? db_step(k->s, st, k->e) : -1;
+	if (rc <= 0)
+		return rc;
+	rc = claim_row(k, st);
+	db_done(st);
+	return rc;
+}
+
+static int claim_canary(struct claiming *k)
+{
+	int64_t n;
+	while (!enough(k)) {
+		int rc = db_int(k->s, k->e, &n, "SELECT n FROM canary WHERE campaign = ? AND taken = 0 ORDER BY n LIMIT 1", "i", k->campaign);
+		if (rc <= 0)
+			return rc;
+		if (claim_number(k, DELIVERY_ID(k->campaign, n)) < 0 ||
+		    db_run(k->s, k->e, "UPDATE canary SET taken = 1 WHERE campaign = ? AND n = ?", "ii", k->campaign, n) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int claim_due(struct claiming *k)
+{
+	int64_t id;
+	while (!enough(k)) {
+		int rc = db_int(k->s, k->e, &id,
+			"SELECT id FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL AND due <= ? ORDER BY due LIMIT 1", "ii", k->campaign,
+			k->now);
+		if (rc <= 0)
+			return rc;
+		if (claim_number(k, id) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int store_ledger_claim(struct store *s, int64_t campaign, enum claim_kind kind, struct str route, int max, ms_t now,
+	struct claims *out, struct err *e)
+{
+	assert(s->in_ledger);
+	struct claiming k = {.s = s, .campaign = campaign, .kind = kind, .max = max, .now = now, .began = clock_mono(), .out = out,
+		.e = e};
+	int64_t any;
+	sqlite3_stmt *st = db_query(s, e, "SELECT rows, cursor, canary_open, canary FROM campaign WHERE id = ? AND state IN (?, ?)", "iii",
+		campaign, (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_WAITING);
+	int rc = st != NULL ? db_step(s, st, e) : -1;
+	if (rc <= 0)
+		return rc;
+	int64_t rows = col_int(st, 0), cursor = col_int(st, 1);
+	bool canary_open = col_int(st, 2) != 0, had_canary = col_int(st, 3) != 0;
+	db_done(st);
+	rc = db_int(s, e, &any, "SELECT 1 FROM suppression LIMIT 1", "");
+	k.suppressions = rc == 1;
+	if (rc < 0 || name_id(s, route, &k.route, e) < 0)
+		return -1;
+	if (kind == CLAIM_DUE)
+		rc = claim_due(&k);
+	else if (canary_open)
+		rc = claim_canary(&k);
+	else
+		rc = cursor < rows ? claim_range(&k, cursor, rows, had_canary) : 0;
+	return rc < 0 ? -1 : k.claimed;
+}

@@ -1,0 +1,150 @@
+#include "src/db/sqlite.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { GONE_AFTER = 60 * 1000 }; /* ms without heartbeat */
+
+static void read_word(const char *path, char *out, size_t max)
+{
+	FILE *f = fopen(path, "re");
+	out[0] = '\0';
+	if (f == NULL)
+		return;
+	if (fgets(out, (int)max, f) != NULL)
+		out[strcspn(out, "\n")] = '\0';
+	else
+		out[0] = '\0';
+	fclose(f);
+}
+
+/* /proc/PID/stat: the name in brackets may hold anything, so fields are counted from the last bracket. 0: no such
+ * process, or one that has ended and was not waited for. */
+static int64_t process_start(int64_t pid)
+{
+	char path[64], text[1024];
+	snprintf(path, sizeof path, "/proc/%lld/stat", (long long)pid);
+	FILE *f = fopen(path, "re");
+	if (f == NULL)
+		return 0;
+	size_t n = fread(text, 1, sizeof text - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	char *p = strrchr(text, ')');
+	if (p == NULL || p[1] != ' ' || p[2] == 'Z' || p[2] == 'X')
+		return 0;
+	p++;
+	for (int field = 2; field < 21 && p != NULL; field++)
+		p = strchr(p + 1, ' ');
+	return p != NULL ? strtoll(p, NULL, 10) : 0;
+}
+
+static void this_host(char *host, size_t max)
+{
+	if (gethostname(host, max) != 0)
+		host[0] = '\0';
+	host[max - 1] = '\0';
+}
+
+void holder_self(struct holder *h, const char *what)
+{
+	*h = (struct holder){.pid = getpid()};
+	this_host(h->host, sizeof h->host);
+	read_word("/proc/sys/kernel/random/boot_id", h->boot, sizeof h->boot);
+	h->pid_start = process_start(h->pid);
+	snprintf(h->what, sizeof h->what, "%s", what);
+}
+
+bool holder_alive(const struct holder *h, ms_t now)
+{
+	char host[256], boot[64];
+	this_host(host, sizeof host);
+	read_word("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
+	bool fresh = now - h->heartbeat < GONE_AFTER;
+	if (strcmp(host, h->host) != 0)
+		return fresh;
+	if (strcmp(boot, h->boot) != 0)
+		return false;
+	return fresh && h->pid > 0 && process_start(h->pid) == h->pid_start;
+}
+
+/* 1 if the row says that somebody holds it, alive or not. */
+static int read_lease(struct store *s, struct holder *h, struct err *e)
+{
+	*h = (struct holder){0};
+	sqlite3_stmt *st = db_query(s, e,
+		"SELECT epoch, host, boot, pid, pid_start, since, heartbeat, what, held FROM lease WHERE id = 1", "");
+	int rc = st != NULL ? db_step(s, st, e) : -1;
+	if (rc <= 0)
+		return rc;
+	h->epoch = col_int(st, 0);
+	snprintf(h->host, sizeof h->host, "%.*s", STR_ARG(col_str(st, 1)));
+	snprintf(h->boot, sizeof h->boot, "%.*s", STR_ARG(col_str(st, 2)));
+	h->pid = col_int(st, 3);
+	h->pid_start = col_int(st, 4);
+	h->since = col_int(st, 5);
+	h->heartbeat = col_int(st, 6);
+	snprintf(h->what, sizeof h->what, "%.*s", STR_ARG(col_str(st, 7)));
+	rc = col_int(st, 8) != 0;
+	db_done(st);
+	return rc;
+}
+
+static int take(struct store *s, const struct holder *self, ms_t now, int64_t *epoch, struct holder *other, struct err *e)
+{
+	struct holder h;
+	int rc = read_lease(s, &h, e);
+	if (rc < 0)
+		return -1;
+	if (rc == 1 && holder_alive(&h, now)) {
+		if (other != NULL)
+			*other = h;
+		return err_set(e, ERR_AGAIN, "delivery", "pid %lld on %s (%s) delivers for this database", (long long)h.pid, h.host,
+			h.what);
+	}
+	*epoch = h.epoch + 1;
+	return db_run(s, e,
+		"INSERT OR REPLACE INTO lease(id, epoch, held, host, boot, pid, pid_start, since, heartbeat, what) "
+		"VALUES(1, ?, 1, ?, ?, ?, ?, ?, ?, ?)",
+		"izziiiiz", *epoch, self->host, self->boot, self->pid, self->pid_start, now, now, self->what);
+}
+
+int store_lease_take(struct store *s, const struct holder *self, ms_t now, int64_t *epoch, struct holder *other, struct err *e)
+{
+	if (db_begin(s, e) < 0)
+		return -1;
+	if (db_end(s, take(s, self, now, epoch, other, e), e) < 0)
+		return -1;
+	s->epoch = *epoch;
+	/* Its own commits shall not stop for a checkpoint; another thread makes them, and this is the last resort. */
+	return db_script(s, "PRAGMA wal_autocheckpoint = 32768", e);
+}
+
+int store_lease_renew(struct store *s, int64_t epoch, ms_t now, struct err *e)
+{
+	if (db_begin(s, e) < 0)
+		return -1;
+	int rc = db_run(s, e, "UPDATE lease SET heartbeat = ? WHERE id = 1 AND held = 1 AND epoch = ?", "ii", now, epoch);
+	if (rc == 0 && sqlite3_changes64(s->db) == 0)
+		rc = err_set(e, ERR_AGAIN, "delivery", "another process has taken over");
+	return db_end(s, rc, e);
+}
+
+int store_lease_release(struct store *s, int64_t epoch, struct err *e)
+{
+	if (db_begin(s, e) < 0)
+		return -1;
+	int rc = db_run(s, e, "UPDATE lease SET held = 0 WHERE id = 1 AND epoch = ?", "i", epoch);
+	if (db_end(s, rc, e) < 0)
+		return -1;
+	s->epoch = 0;
+	return db_script(s, "PRAGMA wal_autocheckpoint = 1000", e);
+}
+
+int store_lease_get(struct store *s, ms_t now, struct holder *out, struct err *e)
+{
+	int rc = read_lease(s, out, e);
+	return rc == 1 ? holder_alive(out, now) : rc;
+}

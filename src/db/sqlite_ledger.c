@@ -1,0 +1,206 @@
+#include "src/db/sqlite_ledger.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+static int check_epoch(struct store *s, int64_t epoch, struct err *e)
+{
+	int64_t ours;
+	int rc = db_int(s, e, &ours, "SELECT 1 FROM lease WHERE id = 1 AND held = 1 AND epoch = ?", "i", epoch);
+	if (rc == 0)
+		return err_set(e, ERR_AGAIN, "delivery", "another process has taken over");
+	return rc < 0 ? -1 : 0;
+}
+
+int store_ledger_begin(struct store *s, int64_t epoch, ms_t now, struct err *e)
+{
+	assert(!s->in_ledger && s->depth == 0);
+	if (db_begin(s, e) < 0)
+		return -1;
+	if (check_epoch(s, epoch, e) < 0)
+		return db_end(s, -1, e);
+	s->in_ledger = true;
+	s->epoch = epoch;
+	s->now = now;
+	return 0;
+}
+
+int store_ledger_commit(struct store *s, struct err *e)
+{
+	assert(s->in_ledger && s->depth == 1);
+	s->in_ledger = false;
+	return db_end(s, 0, e);
+}
+
+void store_ledger_rollback(struct store *s)
+{
+	s->in_ledger = false;
+	if (s->depth > 0)
+		db_rollback(s);
+}
+
+int ledger_read(struct store *s, int64_t delivery, struct ledger_row *r, struct err *e)
+{
+	sqlite3_stmt *st = db_query(s, e,
+		"SELECT i.epoch, i.at, i.route, d.contact, d.domain, d.state, d.attempts, d.first, d.doubted FROM intent i "
+		"JOIN delivery d ON d.id = i.delivery WHERE i.delivery = ?",
+		"i", delivery);
+	int rc = st != NULL ? db_step(s, st, e) : -1;
+	if (rc <= 0)
+		return rc;
+	*r = (struct ledger_row){
+		.delivery = delivery,
+		.epoch = col_int(st, 0),
+		.at = col_int(st, 1),
+		.route = col_int(st, 2),
+		.contact = col_int(st, 3),
+		.domain = col_int(st, 4),
+		.state = state_from_row(col_int(st, 5)),
+		.attempts = col_int(st, 6),
+		.first = col_int(st, 7),
+		.doubted = col_int(st, 8),
+	};
+	db_done(st);
+	const struct domain_info *d = domain_info(s, r->domain, e);
+	if (d == NULL)
+		return -1;
+	r->provider = d->provider;
+	return 1;
+}
+
+/* Is the campaign cancelled? Asked once for each transaction and campaign in the common case. */
+int ledger_cancelled(struct store *s, int64_t campaign, struct err *e)
+{
+	int64_t n;
+	return db_int(s, e, &n, "SELECT 1 FROM campaign WHERE id = ? AND state = 7", "i", campaign);
+}
+
+/* Where a row that now has this state is counted. */
+static int slot_after(const struct ledger_row *r, enum delivery_state state, ms_t due, bool cancelled)
+{
+	if (cancelled && (state == DELIVERY_QUEUED || state == DELIVERY_DEFERRED))
+		return DELIVERY_CANCELLED;
+	return tally_of(state, r->attempts, due != 0);
+}
+
+int ledger_settle(struct store *s, const struct ledger_row *r, enum delivery_state state, ms_t due, bool cancelled, struct err *e)
+{
+	static_assert(CAMPAIGN_CANCELLED == 7, "the number in ledger_cancelled");
+	int64_t id = r->delivery;
+	if (cancelled)
+		due = 0;
+	int rc = due == 0 ? db_run(s, e, "UPDATE delivery SET state = ?, attempts = ?, first = ?, doubted = ? WHERE id = ?", "iiiii",
+				    (int64_t)state_to_row(state), r->attempts, r->first, r->doubted, id)
+			  : db_run(s, e, "UPDATE delivery SET state = ?, attempts = ?, first = ?, doubted = ?, due = ? WHERE id = ?",
+				    "iiiiii", (int64_t)state_to_row(state), r->attempts, r->first, r->doubted, due, id);
+	if (rc == 0 && state == DELIVERY_DOUBT && due == 0)
+		rc = db_run(s, e, "INSERT OR IGNORE INTO doubt(delivery) VALUES(?)", "i", id);
+	if (rc == 0)
+		rc = db_run(s, e, "DELETE FROM intent WHERE delivery = ?", "i", id);
+	if (rc == 0)
+		rc = tally_move(s, DELIVERY_CAMPAIGN(id), r->provider, DELIVERY_SENDING, slot_after(r, state, due, cancelled), e);
+	return rc;
+}
+
+int ledger_doubt(struct store *s, struct ledger_row *r, ms_t *due, struct err *e)
+{
+	int64_t campaign = DELIVERY_CAMPAIGN(r->delivery);
+	/* Sent a second time already: it stays in doubt. */
+	if (r->doubted > 0)
+		*due = 0;
+	else if (delta_add(s, DELTA_TALLY, campaign, r->provider, TALLY_DOUBTED, 0, 0, 1, STR(""), e) < 0)
+		return -1;
+	r->doubted++;
+	return 0;
+}
+
+/* ---- After a crash ---- */
+
+static int recover_one(struct store *s, int64_t delivery, int rule, ms_t now, struct err *e)
+{
+	struct ledger_row r;
+	int rc = ledger_read(s, delivery, &r, e);
+	if (rc < 0)
+		return -1;
+	if (rc == 0)
+		return db_run(s, e, "DELETE FROM intent WHERE delivery = ?", "i", delivery);
+	int cancelled = ledger_cancelled(s, DELIVERY_CAMPAIGN(delivery), e);
+	ms_t due = rule == 1 ? now : 0;
+	if (cancelled < 0 || ledger_doubt(s, &r, &due, e) < 0)
+		return -1;
+	struct outcome_row o = {.delivery = delivery, .kind = OUTCOME_DOUBT, .state = DELIVERY_DOUBT, .at = r.at,
+		.reply = STR("the sending process ended before a reply was recorded")};
+	if (ledger_attempt(s, &r, &o, r.route, e) < 0)
+		return -1;
+	return ledger_settle(s, &r, DELIVERY_DOUBT, due, cancelled == 1, e);
+}
+
+static int recover(struct store *s, int64_t epoch, int rule, ms_t now, int64_t *n, struct err *e)
+{
+	int64_t id, after = 0;
+	if (check_epoch(s, epoch, e) < 0)
+		return -1;
+	for (;;) {
+		int rc = db_int(s, e, &id, "SELECT delivery FROM intent WHERE delivery > ? AND epoch <> ? ORDER BY delivery LIMIT 1", "ii",
+			after, epoch);
+		if (rc <= 0)
+			return rc;
+		if (recover_one(s, id, rule, now, e) < 0)
+			return -1;
+		after = id;
+		++*n;
+	}
+}
+
+int store_ledger_recover(struct store *s, int64_t epoch, int rule, ms_t now, int64_t *n, struct err *e)
+{
+	*n = 0;
+	if (db_begin(s, e) < 0)
+		return -1;
+	return db_end(s, recover(s, epoch, rule, now, n, e), e);
+}
+
+/* ---- What the deliverer asks and says of a campaign ---- */
+
+int64_t store_ledger_usage(struct store *s, struct str route, ms_t since, struct err *e)
+{
+	int64_t n;
+	/* The minute in which the window begins counts whole. */
+	int rc = db_int(s, e, &n,
+		"SELECT sum(u.n) FROM name r JOIN usage u ON u.route = r.id WHERE r.text = ? AND u.minute >= ?", "si", route,
+		since / MINUTE);
+	return rc < 0 ? -1 : n;
+}
+
+ms_t store_ledger_next_due(struct store *s, int64_t campaign, struct err *e)
+{
+	int64_t at;
+	int rc = campaign != 0
+		? db_int(s, e, &at, "SELECT min(due) FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL", "i", campaign)
+		: db_int(s, e, &at,
+			  "SELECT min((SELECT min(due) FROM delivery WHERE id >> 32 = c.id AND due IS NOT NULL)) FROM campaign c "
+			  "WHERE c.state IN (?, ?)",
+			  "ii", (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_WAITING);
+	return rc < 0 ? -1 : at;
+}
+
+int store_ledger_set_state(struct store *s, int64_t campaign, enum campaign_state state, struct str why, struct str why_text,
+	ms_t now, struct err *e)
+{
+	assert(state != CAMPAIGN_INTERRUPTED);
+	/* A pause or a cancellation that came in between is not undone by a deliverer that has not seen it. */
+	return db_run(s, e,
+		"UPDATE campaign SET state = ?1, why = ?2, why_text = ?3, "
+		"started = CASE WHEN ?1 = ?6 AND started = 0 AND rows > 0 THEN ?4 ELSE started END, "
+		"finished = CASE WHEN ?1 IN (?7, ?8) THEN ?4 ELSE 0 END, paused_at = CASE WHEN ?1 = ?9 THEN ?4 ELSE 0 END "
+		"WHERE id = ?5 AND state <> ?8 AND (state <> ?9 OR ?1 = ?9)",
+		"issiiiiii", (int64_t)state, why, why_text, now, campaign, (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_FINISHED,
+		(int64_t)CAMPAIGN_CANCELLED, (int64_t)CAMPAIGN_PAUSED);
+}
+
+int store_ledger_set_live(struct store *s, int64_t campaign, const struct live *l, struct err *e)
+{
+	return db_run(s, e,
+		"INSERT OR REPLACE INTO live(campaign, rate, bound, next_attempt, eta, connections, at) VALUES(?, ?, ?, ?, ?, ?, ?)",
+		"idziiii", campaign, l->rate, l->limit, l->next_attempt, l->eta, (int64_t)l->connections, l->at);
+}

@@ -1,0 +1,233 @@
+#include "src/db/sqlite.h"
+
+#include <stdlib.h>
+
+#define LIST_COLUMNS "SELECT id, name, title, list_id, members, created FROM list "
+
+static void read_list(sqlite3_stmt *st, struct arena *a, struct list_row *out)
+{
+	*out = (struct list_row){
+		.id = col_int(st, 0),
+		.name = arena_str(a, col_str(st, 1)),
+		.title = arena_str(a, col_str(st, 2)),
+		.list_id = arena_str(a, col_str(st, 3)),
+		.members = col_int(st, 4),
+		.mailable = -1,
+		.created = col_int(st, 5),
+	};
+}
+
+static int one_list(struct store *s, sqlite3_stmt *st, struct list_row *out, struct err *e)
+{
+	int rc = st != NULL ? db_step(s, st, e) : -1;
+	if (rc <= 0)
+		return rc;
+	struct arena *a = &s->lent[LENT_LIST];
+	arena_reset(a);
+	read_list(st, a, out);
+	db_done(st);
+	return a->failed ? db_nomem(e) : 1;
+}
+
+int store_list_get(struct store *s, struct str name, struct list_row *out, struct err *e)
+{
+	int rc = one_list(s, db_query(s, e, LIST_COLUMNS "WHERE name = ? AND gone = 0", "s", name), out, e);
+	if (rc == 0)
+		return err_set(e, ERR_NOINPUT, "list", "there is no list \"%.*s\"", STR_ARG(name));
+	return rc < 0 ? -1 : 0;
+}
+
+int store_list_by_id(struct store *s, int64_t id, struct list_row *out, struct err *e)
+{
+	int rc = one_list(s, db_query(s, e, LIST_COLUMNS "WHERE id = ? AND gone = 0", "i", id), out, e);
+	if (rc == 0)
+		return err_set(e, ERR_NOINPUT, "list", "there is no such list");
+	return rc < 0 ? -1 : 0;
+}
+
+/* Takes visible members off a list, a slice in one transaction. Returns 1 while there are more. */
+static int clear_slice(struct store *s, int64_t list, int64_t *after, struct err *e)
+{
+	enum { SLICE = 500 };
+	int64_t ids[SLICE];
+	int n = 0, rc;
+	sqlite3_stmt *st = db_query(s, e,
+		"SELECT contact FROM member WHERE list = ? AND contact > ? AND" VISIBLE("born") "ORDER BY contact LIMIT ?", "iii",
+		list, *after, (int64_t)SLICE);
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(s, st, e)) == 1)
+		ids[n++] = col_int(st, 0);
+	for (int i = 0; rc == 0 && i < n; i++) {
+		rc = db_run(s, e, "DELETE FROM member WHERE list = ? AND contact = ?", "ii", list, ids[i]);
+		if (rc == 0)
+			rc = contact_settle(s, ids[i], e);
+		*after = ids[i];
+	}
+	return rc < 0 ? -1 : n == SLICE;
+}
+
+int list_clear(struct store *s, int64_t list, struct err *e)
+{
+	int64_t after = 0;
+	for (;;) {
+		if (db_begin(s, e) < 0)
+			return -1;
+		int rc = db_end(s, clear_slice(s, list, &after, e), e);
+		if (rc <= 0)
+			return rc;
+		if (s->depth == 0)
+			db_pause(s);
+	}
+}
+
+int store_list_create(struct store *s, struct str name, ms_t now, int64_t *id, struct err *e)
+{
+	int64_t gone = 0;
+	sqlite3_stmt *st = db_query(s, e, "SELECT id, gone FROM list WHERE name = ?", "s", name);
+	int rc = st != NULL ? db_step(s, st, e) : -1;
+	if (rc < 0)
+		return -1;
+	bool was = rc == 1;
+	*id = 0;
+	if (was) {
+		*id = col_int(st, 0);
+		gone = col_int(st, 1);
+		db_done(st);
+		if (!gone)
+			return err_set(e, ERR_DATA, "list", "\"%.*s\" exists already", STR_ARG(name));
+		/* A deletion that was cut short left members behind. */
+		if (list_clear(s, *id, e) < 0)
+			return -1;
+	}
+	if (db_begin(s, e) < 0)
+		return -1;
+	if (was)
+		rc = db_run(s, e, "UPDATE list SET gone = 0, title = '', list_id = '', members = 0, created = ? WHERE id = ?", "ii",
+			now, *id);
+	else
+		rc = db_run(s, e, "INSERT INTO list(name, created) VALUES(?, ?)", "si", name, now);
+	if (rc == 0 && !was)
+		*id = sqlite3_last_insert_rowid(s->db);
+	if (rc == 0)
+		rc = history_note(s, now, "list create", name, e, "%s", "");
+	return db_end(s, rc, e);
+}
+
+static int name_taken(struct store *s, struct str name, int64_t *other, bool *gone, struct err *e)
+{
+	sqlite3_stmt *st = db_query(s, e, "SELECT id, gone FROM list WHERE name = ?", "s", name);
+	int rc = st != NULL ? db_step(s, st, e) : -1;
+	if (rc == 1) {
+		*other = col_int(st, 0);
+		*gone = col_int(st, 1) != 0;
+		db_done(st);
+	}
+	return rc;
+}
+
+static int rename_list(struct store *s, int64_t id, struct str name, struct err *e)
+{
+	int64_t other = 0;
+	bool gone = false;
+	struct list_row l;
+	int rc = store_list_by_id(s, id, &l, e);
+	if (rc == 0)
+		rc = name_taken(s, name, &other, &gone, e);
+	if (rc < 0 || (rc == 1 && other == id))
+		return rc < 0 ? -1 : 0;
+	if (rc == 1 && !gone)
+		return err_set(e, ERR_DATA, "list", "\"%.*s\" exists already", STR_ARG(name));
+	/* Suppressions of a deleted list of that name stay with the name: they now count for this list, too. */
+	if (rc == 1) {
+		if (db_run(s, e, "UPDATE OR IGNORE suppression SET list = ? WHERE list = ?", "ii", id, other) < 0 ||
+		    db_run(s, e, "UPDATE list SET name = name || '#' || id WHERE id = ?", "i", other) < 0)
+			return -1;
+	}
+	if (db_run(s, e, "UPDATE list SET name = ? WHERE id = ?", "si", name, id) < 0)
+		return -1;
+	return history_note(s, clock_now(), "list rename", l.name, e, "now %.*s", STR_ARG(name));
+}
+
+int store_list_rename(struct store *s, int64_t id, struct str name, struct err *e)
+{
+	if (db_begin(s, e) < 0)
+		return -1;
+	return db_end(s, rename_list(s, id, name, e), e);
+}
+
+int store_list_set(struct store *s, int64_t id, const struct str *title, const struct str *list_id, struct err *e)
+{
+	struct list_row l;
+	if (db_begin(s, e) < 0)
+		return -1;
+	int rc = store_list_by_id(s, id, &l, e);
+	if (rc == 0 && title != NULL)
+		rc = db_run(s, e, "UPDATE list SET title = ? WHERE id = ?", "si", *title, id);
+	if (rc == 0 && list_id != NULL)
+		rc = db_run(s, e, "UPDATE list SET list_id = ? WHERE id = ?", "si", *list_id, id);
+	if (rc == 0)
+		rc = history_note(s, clock_now(), "list set", l.name, e, "%s%.*s%s%.*s", title != NULL ? "title=" : "",
+			STR_ARG(title != NULL ? *title : STR("")), list_id != NULL ? " id=" : "",
+			STR_ARG(list_id != NULL ? *list_id : STR("")));
+	return db_end(s, rc, e);
+}
+
+int store_list_delete(struct store *s, int64_t id, struct err *e)
+{
+	struct list_row l;
+	if (db_begin(s, e) < 0)
+		return -1;
+	int rc = store_list_by_id(s, id, &l, e);
+	if (rc == 0)
+		rc = db_run(s, e, "UPDATE list SET gone = 1, members = 0 WHERE id = ?", "i", id);
+	if (rc == 0)
+		rc = history_note(s, clock_now(), "list delete", l.name, e, "%lld members", (long long)l.members);
+	if (db_end(s, rc, e) < 0)
+		return -1;
+	return list_clear(s, id, e);
+}
+
+static int count_mailable(struct store *s, struct list_row *l, struct err *e)
+{
+	struct audience a = {.lists = {l->id}, .nlists = 1};
+	struct selection sel;
+	if (store_audience_count(s, &a, &sel, e) < 0)
+		return -1;
+	l->mailable = sel.audience;
+	return 0;
+}
+
+int store_lists(struct store *s, bool with_mailable, int (*row)(void *ctx, const struct list_row *l), void *ctx, struct err *e)
+{
+	struct arena a;
+	struct list_row *rows = NULL;
+	size_t n = 0, cap = 0;
+	arena_init(&a, 16384, 64u << 20);
+	sqlite3_stmt *st = db_query(s, e, LIST_COLUMNS "WHERE gone = 0 ORDER BY name", "");
+	int rc = st != NULL ? 0 : -1;
+	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
+		if (n == cap) {
+			struct list_row *v = realloc(rows, (cap = cap * 2 + 16) * sizeof *v);
+			if (v == NULL) {
+				rc = db_nomem(e);
+				break;
+			}
+			rows = v;
+		}
+		read_list(st, &a, &rows[n++]);
+	}
+	if (st != NULL)
+		db_done(st);
+	if (rc == 0 && a.failed)
+		rc = db_nomem(e);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		if (with_mailable)
+			rc = count_mailable(s, &rows[i], e);
+		if (rc == 0)
+			rc = row(ctx, &rows[i]);
+	}
+	free(rows);
+	arena_release(&a);
+	return rc;
+}

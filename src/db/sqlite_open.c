@@ -1,0 +1,279 @@
+#include "src/db/sqlite.h"
+
+#include "src/db/sqlite_schema.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Slices of others leave pauses of a few milliseconds; whoever sleeps longer between tries never meets one. */
+static int busy(void *ctx, int tries)
+{
+	struct store *s = ctx;
+	ms_t now = clock_mono();
+	if (tries == 0)
+		s->busy_since = now;
+	if (now - s->busy_since >= s->busy)
+		return 0;
+	nanosleep(&(struct timespec){.tv_nsec = 500000 + (now % 5) * 100000}, NULL);
+	return 1;
+}
+
+static int create_file(const char *path, struct err *e)
+{
+	int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+	if (fd < 0) {
+		if (errno == EEXIST)
+			return err_set(e, ERR_CREATE, "database", "%s exists already", path);
+		return err_sys(e, ERR_CREATE, "database", path);
+	}
+	close(fd);
+	return 0;
+}
+
+static int pragma_int(struct store *s, const char *sql, int64_t *out, struct err *e)
+{
+	return db_int(s, e, out, sql, "") == 1 ? 0 : -1;
+}
+
+static int migrate(struct store *s, int from, struct err *e)
+{
+	if (db_begin(s, e) < 0)
+		return -1;
+	int64_t version;
+	/* Somebody else may have done it while we waited for the lock. */
+	int rc = pragma_int(s, "PRAGMA user_version", &version, e);
+	for (int v = rc == 0 ? (int)version : SCHEMA_VERSION; rc == 0 && v < SCHEMA_VERSION; v++)
+		rc = db_script(s, schema_steps[v], e);
+	char text[96];
+	snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d", SQLITE_OURS, SCHEMA_VERSION);
+	if (rc == 0 && version <= from)
+		rc = db_script(s, text, e);
+	return db_end(s, rc, e);
+}
+
+static int check_version(struct store *s, const struct store_config *c, struct err *e)
+{
+	int64_t ours, version;
+	if (pragma_int(s, "PRAGMA application_id", &ours, e) < 0 || pragma_int(s, "PRAGMA user_version", &version, e) < 0)
+		return -1;
+	if (ours != SQLITE_OURS || version < 1)
+		return err_set(e, ERR_DATA, "database", "%s: not a Postrider database", s->path);
+	if (version > SCHEMA_VERSION) {
+		err_set(e, ERR_DATA, "database", "%s: written by a newer version (schema %d, this program knows %d)", s->path,
+			(int)version, SCHEMA_VERSION);
+		return err_remedy(e, "use the newer postrider");
+	}
+	if (version == SCHEMA_VERSION)
+		return 0;
+	if (s->mode == STORE_READ) {
+		err_set(e, ERR_DATA, "database", "%s: written by an older version", s->path);
+		return err_remedy(e, "any command that writes brings it up to date");
+	}
+	if (c->migrating != NULL)
+		c->migrating((int)version, SCHEMA_VERSION, c->ctx);
+	return migrate(s, (int)version, e);
+}
+
+static int setup(struct store *s, const struct store_config *c, struct err *e)
+{
+	size_t cache = c->cache_bytes != 0 ? c->cache_bytes : c->bulk ? 32u << 20 : 16u << 20;
+	char text[320];
+	snprintf(text, sizeof text,
+		"PRAGMA cache_size = -%zu; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = 0;"
+		"PRAGMA secure_delete = FAST; PRAGMA wal_autocheckpoint = %d; PRAGMA trusted_schema = 0;"
+		"PRAGMA synchronous = %s; PRAGMA journal_size_limit = 4194304; PRAGMA query_only = %d",
+		cache / 1024, c->bulk ? 8192 : 1000, "FULL", s->mode == STORE_READ);
+	return db_script(s, text, e);
+}
+
+static int open_db(struct store *s, const struct store_config *c, struct err *e)
+{
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+	if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK)
+		return db_error(s, "database", e);
+	sqlite3_busy_handler(s->db, busy, s);
+	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+	if (filter_functions(s) < 0)
+		return db_nomem(e);
+	if (s->mode == STORE_CREATE) {
+		if (db_script(s, "PRAGMA journal_mode = WAL", e) < 0 || setup(s, c, e) < 0)
+			return -1;
+		return migrate(s, 0, e);
+	}
+	return check_version(s, c, e) < 0 ? -1 : setup(s, c, e);
+}
+
+static int store_new(struct store **out, enum store_mode mode, const struct store_config *c, struct err *e)
+{
+	struct store *s = calloc(1, sizeof *s);
+	if (s == NULL)
+		return db_nomem(e);
+	*out = s;
+	s->mode = mode;
+	s->bulk = c->bulk;
+	s->busy = c->busy != 0 ? c->busy : 10 * SECOND;
+	s->provider_of = c->provider_of;
+	s->domain_cache = calloc(DOMAIN_CACHE, sizeof *s->domain_cache);
+	s->actor = strdup(c->actor != NULL ? c->actor : "");
+	buf_init(&s->forget_key, 4096);
+	buf_str(&s->forget_key, c->forget_key);
+	for (int i = 0; i < LENT_N; i++)
+		arena_init(&s->lent[i], 4096, 256u << 20);
+	idmap_init(&s->names, 8192);
+	idmap_init(&s->domains, 32768);
+	idmap_init(&s->attrs, 8192);
+	/* A bare name goes through "./", so that SQLite sees no URI and no ":memory:" in it. */
+	bool plain = c->path[0] == '/' || c->path[0] == '.';
+	if (asprintf(&s->path, "%s%s", plain ? "" : "./", c->path) < 0)
+		s->path = NULL;
+	if (s->path == NULL || s->actor == NULL || s->domain_cache == NULL || s->forget_key.failed)
+		return db_nomem(e);
+	return 0;
+}
+
+static int find_file(const char *path, struct err *e)
+{
+	struct stat st;
+	if (stat(path, &st) == 0)
+		return S_ISREG(st.st_mode) ? 0 : err_set(e, ERR_DATA, "database", "%s: not a file", path);
+	if (errno != ENOENT && errno != ENOTDIR)
+		return err_sys(e, ERR_IO, "database", path);
+	err_set(e, ERR_NOINPUT, "database", "%s: there is none", path);
+	return err_remedy(e, "postrider init makes one");
+}
+
+int store_open(struct store **out, enum store_mode mode, const struct store_config *c, struct err *e)
+{
+	struct store *s = NULL;
+	*out = NULL;
+	assert(c->path != NULL);
+	if (store_new(&s, mode, c, e) < 0 || (mode == STORE_CREATE ? create_file(s->path, e) : find_file(s->path, e)) < 0) {
+		store_close(&s);
+		return -1;
+	}
+	if (open_db(s, c, e) < 0) {
+		if (mode == STORE_CREATE)
+			unlink(s->path);
+		store_close(&s);
+		return -1;
+	}
+	*out = s;
+	return 0;
+}
+
+void store_close(struct store **sp)
+{
+	struct store *s = *sp;
+	if (s == NULL)
+		return;
+	*sp = NULL;
+	if (s->depth > 0)
+		db_rollback(s);
+	for (size_t i = 0; i < s->stmt_cap; i++)
+		sqlite3_finalize(s->stmts[i].st);
+	free(s->stmts);
+	sqlite3_close(s->db);
+	deltas_clear(s);
+	free(s->deltas.v);
+	for (int i = 0; i < LENT_N; i++)
+		arena_release(&s->lent[i]);
+	idmap_release(&s->names);
+	idmap_release(&s->domains);
+	idmap_release(&s->attrs);
+	prepare_free(&s->prepare);
+	if (s->forget_key.p != NULL)
+		explicit_bzero(s->forget_key.p, s->forget_key.len);
+	buf_release(&s->forget_key);
+	free(s->attr_names);
+	free(s->last_sent);
+	free(s->domain_cache);
+	free(s->actor);
+	free(s->path);
+	free(s);
+}
+
+int64_t store_data_version(struct store *s)
+{
+	int64_t v;
+	db_int(s, NULL, &v, "PRAGMA data_version", "");
+	return v;
+}
+
+/* Under steady writing a passive checkpoint never meets an empty log, so the log would grow for ever: where much is
+ * left, a second one holds writers for the little that came in between and lets the log start over. */
+int store_checkpoint(struct store *s, struct err *e)
+{
+	enum { MUCH = 8192 }; /* pages */
+	int log = 0, done = 0;
+	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
+	if (rc == SQLITE_OK && log > MUCH)
+		rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART, &log, &done);
+	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
+		return db_error(s, "checkpoint", e);
+	return 0;
+}
+
+static int copy_pages(struct store *s, sqlite3 *to, struct err *e)
+{
+	sqlite3_backup *b = sqlite3_backup_init(to, "main", s->db, "main");
+	if (b == NULL)
+		return err_set(e, ERR_IO, "backup", "%s", sqlite3_errmsg(to));
+	/* A copy in steps would start over at each commit of others; one read snapshot holds up no writer. */
+	int rc;
+	do
+		rc = sqlite3_backup_step(b, -1);
+	while (rc == SQLITE_OK);
+	sqlite3_backup_finish(b);
+	if (rc == SQLITE_DONE)
+		return 0;
+	return err_set(e, (rc & 0xff) == SQLITE_BUSY ? ERR_AGAIN : ERR_IO, "backup", "%s",
+		(rc & 0xff) == SQLITE_FULL ? "disk full" : sqlite3_errstr(rc));
+}
+
+int store_backup(struct store *s, const char *path, struct err *e)
+{
+	char *name = NULL;
+	sqlite3 *to = NULL;
+	if (asprintf(&name, "%s%s", path[0] == '/' || path[0] == '.' ? "" : "./", path) < 0)
+		return db_nomem(e);
+	int rc = create_file(name, e);
+	if (rc == 0) {
+		if (sqlite3_open_v2(name, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
+			rc = err_set(e, ERR_CREATE, "backup", "%s: %s", path, to != NULL ? sqlite3_errmsg(to) : "out of memory");
+		else
+			rc = copy_pages(s, to, e);
+		if (sqlite3_close(to) != SQLITE_OK && rc == 0)
+			rc = err_set(e, ERR_IO, "backup", "%s: cannot be closed", path);
+		if (rc < 0)
+			unlink(name);
+	}
+	free(name);
+	return rc;
+}
+
+int store_meta_get(struct store *s, const char *name, struct buf *out, struct err *e)
+{
+	sqlite3_stmt *st = db_query(s, e, "SELECT value FROM meta WHERE name = ?", "z", name);
+	int rc = st != NULL ? db_step(s, st, e) : -1;
+	if (rc == 0)
+		return err_set(e, ERR_NOINPUT, name, "never set");
+	if (rc < 0)
+		return -1;
+	buf_str(out, col_str(st, 0));
+	db_done(st);
+	return out->failed ? db_nomem(e) : 0;
+}
+
+int store_meta_set(struct store *s, const char *name, struct str value, struct err *e)
+{
+	if (db_begin(s, e) < 0)
+		return -1;
+	int rc = db_run(s, e, "INSERT OR REPLACE INTO meta(name, value) VALUES(?, ?)", "zb", name, value);
+	return db_end(s, rc, e);
+}

@@ -1,0 +1,200 @@
+#include "src/db/sqlite.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static int slot_state(int slot, bool holder_alive)
+{
+	switch (slot) {
+	case DELIVERY_SENDING:
+		return holder_alive ? DELIVERY_SENDING : DELIVERY_DOUBT;
+	case TALLY_FRESH:
+		return DELIVERY_QUEUED;
+	case TALLY_RESEND:
+		return DELIVERY_DOUBT;
+	default:
+		return slot < DELIVERY_NSTATES ? slot : -1;
+	}
+}
+
+int store_campaign_counts(struct store *s, int64_t campaign, bool holder_alive, struct campaign_counts *out, struct err *e)
+{
+	int rc;
+	*out = (struct campaign_counts){0};
+	sqlite3_stmt *st = db_query(s, e, "SELECT slot, sum(n) FROM tally WHERE campaign = ? GROUP BY slot", "i", campaign);
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(s, st, e)) == 1) {
+		int slot = (int)col_int(st, 0), state = slot_state(slot, holder_alive);
+		int64_t n = col_int(st, 1);
+		if (state >= 0)
+			out->state[state] += n;
+		if (slot == TALLY_FRESH)
+			out->fresh = n;
+		else if (slot == TALLY_RESEND)
+			out->resend_due = n;
+		else if (slot == TALLY_ATTEMPTS)
+			out->attempts = n;
+		else if (slot == TALLY_DOUBTED)
+			out->doubted = n;
+	}
+	return rc;
+}
+
+int store_live(struct store *s, int64_t campaign, struct live *out, struct err *e)
+{
+	*out = (struct live){0};
+	sqlite3_stmt *st = db_query(s, e, "SELECT rate, bound, next_attempt, eta, connections, at FROM live WHERE campaign = ?", "i",
+		campaign);
+	int rc = st != NULL ? db_step(s, st, e) : -1;
+	if (rc <= 0)
+		return rc;
+	out->rate = sqlite3_column_double(st, 0);
+	snprintf(out->limit, sizeof out->limit, "%.*s", STR_ARG(col_str(st, 1)));
+	out->next_attempt = col_int(st, 2);
+	out->eta = col_int(st, 3);
+	out->connections = (int)col_int(st, 4);
+	out->at = col_int(st, 5);
+	db_done(st);
+	return 0;
+}
+
+/* ---- Reports: few rows, collected before they are shown ---- */
+
+struct rows {
+	struct arena a;
+	void *v;
+	size_t n, cap, size;
+};
+
+static void rows_init(struct rows *r, size_t size)
+{
+	*r = (struct rows){.size = size};
+	arena_init(&r->a, 16384, 512u << 20);
+}
+
+static void *rows_add(struct rows *r, struct err *e)
+{
+	if (r->n == r->cap) {
+		size_t cap = r->cap * 2 + 64;
+		void *v = realloc(r->v, cap * r->size);
+		if (v == NULL) {
+			db_nomem(e);
+			return NULL;
+		}
+		r->v = v;
+		r->cap = cap;
+	}
+	void *p = (char *)r->v + r->n++ * r->size;
+	memset(p, 0, r->size);
+	return p;
+}
+
+static void rows_release(struct rows *r)
+{
+	free(r->v);
+	arena_release(&r->a);
+}
+
+int store_report_providers(struct store *s, int64_t campaign, bool holder_alive,
+	int (*row)(void *ctx, const struct provider_row *r), void *ctx, struct err *e)
+{
+	struct rows all;
+	struct provider_row *p = NULL;
+	int64_t provider = -1;
+	int rc = -1;
+	rows_init(&all, sizeof *p);
+	sqlite3_stmt *st = db_query(s, e,
+		"SELECT t.provider, coalesce(n.text, ''), t.slot, t.n FROM tally t LEFT JOIN name n ON n.id = t.provider "
+		"WHERE t.campaign = ? AND t.n <> 0 ORDER BY t.provider",
+		"i", campaign);
+	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
+		int state = slot_state((int)col_int(st, 2), holder_alive);
+		if (provider != col_int(st, 0)) {
+			provider = col_int(st, 0);
+			if ((p = rows_add(&all, e)) == NULL) {
+				db_done(st);
+				rc = -1;
+				break;
+			}
+			p->provider = arena_str(&all.a, col_str(st, 1));
+		}
+		if (state >= 0)
+			p->state[state] += col_int(st, 3);
+	}
+	if (rc == 0 && all.a.failed)
+		rc = db_nomem(e);
+	for (size_t i = 0; i < all.n && rc == 0; i++)
+		rc = row(ctx, (struct provider_row *)all.v + i);
+	rows_release(&all);
+	return rc;
+}
+
+int store_report_reasons(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct reason_row *r), void *ctx, struct err *e)
+{
+	struct rows all;
+	int rc = -1;
+	rows_init(&all, sizeof(struct reason_row));
+	sqlite3_stmt *st = db_query(s, e,
+		"SELECT t.class, coalesce(r.text, ''), coalesce(p.text, ''), t.n, t.example FROM reason_tally t LEFT JOIN name r ON "
+		"r.id = t.reason LEFT JOIN name p ON p.id = t.provider WHERE t.campaign = ? AND t.n > 0 ORDER BY t.n DESC, 1, 2, 3",
+		"i", campaign);
+	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
+		struct reason_row *r = rows_add(&all, e);
+		if (r == NULL) {
+			db_done(st);
+			rc = -1;
+			break;
+		}
+		*r = (struct reason_row){(enum reply_class)col_int(st, 0), arena_str(&all.a, col_str(st, 1)),
+			arena_str(&all.a, col_str(st, 2)), col_int(st, 3), arena_str(&all.a, col_str(st, 4))};
+	}
+	if (rc == 0 && all.a.failed)
+		rc = db_nomem(e);
+	for (size_t i = 0; i < all.n && rc == 0; i++)
+		rc = row(ctx, (struct reason_row *)all.v + i);
+	rows_release(&all);
+	return rc;
+}
+
+int store_report_timeline(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct timeline_row *r), void *ctx,
+	struct err *e)
+{
+	struct rows all;
+	int rc = -1;
+	rows_init(&all, sizeof(struct timeline_row));
+	sqlite3_stmt *st = db_query(s, e, "SELECT minute, sent, deferred, failed FROM timeline WHERE campaign = ? ORDER BY minute", "i",
+		campaign);
+	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
+		struct timeline_row *r = rows_add(&all, e);
+		if (r == NULL) {
+			db_done(st);
+			rc = -1;
+			break;
+		}
+		*r = (struct timeline_row){col_int(st, 0) * MINUTE, col_int(st, 1), col_int(st, 2), col_int(st, 3)};
+	}
+	for (size_t i = 0; i < all.n && rc == 0; i++)
+		rc = row(ctx, (struct timeline_row *)all.v + i);
+	rows_release(&all);
+	return rc;
+}
+
+/* ---- One person's delivery in a campaign, without an index: numbers ascend with contacts ---- */
+
+int delivery_bisect(struct store *s, int64_t campaign, int64_t rows, int64_t contact, int64_t *n, struct err *e)
+{
+	int64_t low = 1, high = rows + 1, who;
+	while (low < high) {
+		int64_t middle = low + (high - low) / 2;
+		int rc = db_int(s, e, &who, "SELECT contact FROM delivery WHERE id = ?", "i", DELIVERY_ID(campaign, middle));
+		if (rc < 0)
+			return -1;
+		if (rc == 1 && who < contact)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*n = low;
+	return 0;
+}

@@ -1,0 +1,214 @@
+/* A database in a folder of its own, and short words for what the tests of the store do again and again. */
+#ifndef STORE_FIXTURE_H
+#define STORE_FIXTURE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "src/base/arena.h"
+#include "src/db/store.h"
+
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define NOW ((ms_t)1780000000000)
+
+struct fixture {
+	char dir[64], path[96];
+	struct store *s;
+	struct err e;
+	int64_t epoch;
+};
+
+#define OK(f, call)                                                                                                \
+	do {                                                                                                       \
+		(f)->e = (struct err){0};                                                                          \
+		if ((call) < 0)                                                                                    \
+			fail_msg("%s: %s: %s", #call, (f)->e.what, (f)->e.why);                                    \
+	} while (0)
+#define FAILS(f, code_, call)                                                                                      \
+	do {                                                                                                       \
+		assert_int_equal((call), -1);                                                                      \
+		assert_int_equal((f)->e.code, (code_));                                                            \
+	} while (0)
+
+static inline const char *fixture_provider(struct str domain)
+{
+	return str_is(domain, "gmail.com") ? "google" : str_is(domain, "docomo.ne.jp") ? "docomo" : "";
+}
+
+static inline struct store *fixture_open(struct fixture *f, enum store_mode mode)
+{
+	struct store *s = NULL;
+	struct store_config c = {.path = f->path, .busy = 2000, .actor = "tester", .forget_key = STR("key"),
+		.provider_of = fixture_provider};
+	OK(f, store_open(&s, mode, &c, &f->e));
+	return s;
+}
+
+static inline int fixture_setup(void **state)
+{
+	struct fixture *f = calloc(1, sizeof *f);
+	snprintf(f->dir, sizeof f->dir, "/tmp/postrider-test-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->path, sizeof f->path, "%s/test.db", f->dir);
+	f->s = fixture_open(f, STORE_CREATE);
+	*state = f;
+	return 0;
+}
+
+static inline int fixture_teardown(void **state)
+{
+	struct fixture *f = *state;
+	char name[128];
+	store_close(&f->s);
+	static const char *const ends[] = {"", "-wal", "-shm", ".copy", ".copy-wal", ".copy-shm"};
+	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+		snprintf(name, sizeof name, "%s%s", f->path, ends[i]);
+		unlink(name);
+	}
+	rmdir(f->dir);
+	free(f);
+	return 0;
+}
+
+/* Looks at or breaks the file from behind, as no operation of the store does. */
+static inline int64_t fixture_sql(struct fixture *f, const char *sql)
+{
+	sqlite3 *db;
+	sqlite3_stmt *st;
+	int64_t v = 0;
+	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+	sqlite3_busy_timeout(db, 2000);
+	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) != SQLITE_OK)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+	int rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		v = sqlite3_column_int64(st, 0);
+	else if (rc != SQLITE_DONE)
+		fail_msg("%s: %s", sql, sqlite3_errmsg(db));
+	sqlite3_finalize(st);
+	sqlite3_close(db);
+	return v;
+}
+
+/* Names "a@x.example", one for each row, with attribute `name`. */
+static inline struct import_row fixture_row(const char *address, struct str attrs)
+{
+	struct str a = str_from(address);
+	size_t at = str_find(a, '@');
+	return (struct import_row){.address = a, .key = a, .domain = str_n(a.p + at + 1, a.n - at - 1), .attrs = attrs};
+}
+
+static inline struct import *fixture_import(struct fixture *f, const char *list, bool sync)
+{
+	struct import *im;
+	struct import_options o = {.list = str_from(list), .file = STR("file.csv"), .source = STR("fair"), .sync = sync, .now = NOW};
+	OK(f, store_import_begin(f->s, &o, &im, NULL, &f->e));
+	return im;
+}
+
+/* Imports `n` people p1@…, p2@… (numbers from `first`) into the list, with the attribute n = their number. */
+static inline void fixture_people(struct fixture *f, const char *list, int first, int n)
+{
+	struct import *im = fixture_import(f, list, false);
+	int64_t attr = store_attr_id(f->s, STR("n"), true, &f->e);
+	static const char *const domains[] = {"gmail.com", "docomo.ne.jp", "x.example", "y.example"};
+	for (int i = first; i < first + n; i++) {
+		char address[64], number[16];
+		struct buf attrs = BUF_INIT(4096);
+		snprintf(address, sizeof address, "p%d@%s", i, domains[i % 4]);
+		snprintf(number, sizeof number, "%d", i);
+		attrs_put(&attrs, (uint32_t)attr, str_from(number));
+		struct import_row r = fixture_row(address, buf_get(&attrs));
+		OK(f, store_import_rows(f->s, im, &r, 1, &f->e));
+		buf_release(&attrs);
+	}
+	OK(f, store_import_commit(f->s, &im, &f->e));
+}
+
+static inline int64_t fixture_list(struct fixture *f, const char *name)
+{
+	struct list_row l;
+	OK(f, store_list_get(f->s, str_from(name), &l, &f->e));
+	return l.id;
+}
+
+static inline int64_t fixture_contact(struct fixture *f, const char *key)
+{
+	struct contact_row c;
+	return store_contact_get(f->s, str_from(key), &c, &f->e) == 0 ? c.id : 0;
+}
+
+static inline void fixture_lease(struct fixture *f)
+{
+	struct holder h, other;
+	holder_self(&h, "send");
+	OK(f, store_lease_take(f->s, &h, clock_now(), &f->epoch, &other, &f->e));
+}
+
+static inline int64_t fixture_campaign(struct fixture *f, const char *name, int64_t canary)
+{
+	int64_t id;
+	struct campaign_new c = {.name = str_from(name), .subject = STR("Hello"), .from = STR("a@b.example"), .message_path = STR("m.md"),
+		.content_hash = STR("c0ffee"), .audience = STR("{}"), .route = STR(""), .canary = canary, .now = NOW};
+	struct content_part part = {STR("message"), STR("Hello\0you")};
+	OK(f, store_campaign_create(f->s, &c, &part, 1, &id, &f->e));
+	return id;
+}
+
+static inline void fixture_prepare(struct fixture *f, int64_t campaign, const struct audience *a, int budget)
+{
+	for (bool done = false; !done;) {
+		OK(f, store_ledger_begin(f->s, f->epoch, NOW, &f->e));
+		OK(f, store_ledger_prepare(f->s, campaign, a, budget, NOW, &done, &f->e));
+		OK(f, store_ledger_commit(f->s, &f->e));
+	}
+}
+
+static inline int fixture_claim(struct fixture *f, int64_t campaign, enum claim_kind kind, int max, ms_t now, struct claims *out)
+{
+	arena_reset(out->arena);
+	out->n = 0;
+	OK(f, store_ledger_begin(f->s, f->epoch, now, &f->e));
+	int n = store_ledger_claim(f->s, campaign, kind, STR("main"), max, now, out, &f->e);
+	OK(f, n);
+	OK(f, store_ledger_commit(f->s, &f->e));
+	assert_int_equal(n, (int)out->n);
+	return n;
+}
+
+static inline void fixture_record(struct fixture *f, const struct outcome_row *o, size_t n, ms_t now)
+{
+	OK(f, store_ledger_begin(f->s, f->epoch, now, &f->e));
+	OK(f, store_ledger_record(f->s, o, n, &f->e));
+	OK(f, store_ledger_commit(f->s, &f->e));
+}
+
+static inline struct outcome_row fixture_sent(int64_t delivery, ms_t at)
+{
+	return (struct outcome_row){.delivery = delivery, .kind = OUTCOME_FINAL, .state = DELIVERY_SENT, .at = at, .code = 250,
+		.enhanced = "2.0.0", .reply = STR("250 2.0.0 Ok: queued as 4F2"), .site = STR("mx.example"), .route = STR("main"),
+		.relay_id = STR("4F2")};
+}
+
+static inline int fixture_count_row(void *ctx, const char *what)
+{
+	(void)ctx;
+	fprintf(stderr, "check: %s\n", what);
+	return 0;
+}
+
+static inline void fixture_check(struct fixture *f)
+{
+	int64_t problems = -1;
+	OK(f, store_check(f->s, fixture_count_row, NULL, &problems, &f->e));
+	assert_int_equal(problems, 0);
+}
+
+#endif
