@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Measures Postrider beside other programs in the same run and writes build/bench/report.md.
-usage: tests/bench/run.py [import|send]... [--rows N] [--messages N] [--rounds N]
+usage: tests/bench/run.py [import|send|busy]... [--rows N] [--messages N] [--rounds N] [--full]
 
 Figures of a shared machine drift; the ratios of one run are what counts. Each figure is the best of the rounds, which take turns."""
 import argparse
@@ -16,6 +16,7 @@ sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 import harness  # noqa: E402
 import peers  # noqa: E402
 from sink import FastSink  # noqa: E402
+from smtpd import Sink  # noqa: E402
 
 FOLDER = os.path.join(harness.BUILD, "bench")
 CONNECTIONS = 50
@@ -79,9 +80,18 @@ def bench_import(args):
 		theirs.append(Measured(["sqlite3", "plain.db"], folder, stdin=script))
 	a, b = best(ours), best(theirs)
 	size = os.path.getsize(source) / 1e6
+	more = ""
+	if args.full:
+		big = os.path.join(FOLDER, f"rows-{args.rows * 10}.csv")
+		write_csv(big, args.rows * 10)
+		folder = fresh("import")
+		with harness.World(folder) as w:
+			w.configure(2525)
+			m = Measured([harness.PROGRAM, "-q", "import", "news", big], folder)
+		more = f" With {args.rows * 10:,} rows {m.rss:.0f} MiB, {m.seconds:.0f} s."
 	return table(f"Import of {args.rows:,} rows ({size:.0f} MB)", [row("postrider import", a, args.rows),
 		row("sqlite3 .import and a unique index", b, args.rows)],
-		f"Time ratio {a.seconds / b.seconds:.2f} (at most 1.7); peak memory {a.rss:.0f} MiB (below 96).")
+		f"Time ratio {a.seconds / b.seconds:.2f} (at most 1.7); peak memory {a.rss:.0f} MiB (below 96)." + more)
 
 
 # ---- send ----
@@ -130,6 +140,40 @@ def bench_send(args):
 	return table(f"Campaign of {args.messages:,} messages to a fast sink, {CONNECTIONS} connections", rows, note)
 
 
+# ---- an import while a campaign runs ----
+
+def bench_busy(args):
+	"""The longest silence at the server, and how soon a pause is obeyed, while a long import goes on."""
+	rows = args.rows * (10 if args.full else 1)
+	source = os.path.join(FOLDER, f"rows-{rows}.csv")
+	write_csv(source, rows)
+	folder = fresh("busy")
+	with Sink() as sink, harness.World(folder) as w:
+		w.configure(sink.port, connections=8, rate="200/s")
+		w.audience(50000)
+		w.message()
+		w.start("-q", "send", "june.html", "--list", "news", "--name", "june", "--yes")
+		sink.wait(200)
+		start = time.time()
+		w.run("-q", "import", "other", source, timeout=1800)
+		end = time.time()
+		import_seconds = end - start
+		second = w.start("-q", "import", "third", source)
+		time.sleep(2)
+		asked = time.time()
+		w.run("pause", "june")
+		answered = time.time()
+		time.sleep(1.5)
+		last = sink.messages[-1].time
+		second.kill()
+	times = [m.time for m in sink.messages if start <= m.time <= end]
+	gap = max((b - a for a, b in zip(times, times[1:])), default=0)
+	return "\n".join([f"## An import of {rows:,} rows while a campaign runs at 200/s", "", "| what | seconds |", "|---|---|",
+		f"| the import | {import_seconds:.1f} |", f"| longest gap between two messages (at most 0.5) | {gap:.3f} |",
+		f"| `pause` answered | {answered - asked:.2f} |", f"| last message after `pause` began (at most 1) | {max(0, last - asked):.2f} |", "",
+		f"{len(times):,} messages in that time, {len(times) / max(import_seconds, 1e-3):.0f}/s.", ""])
+
+
 def fresh(name):
 	folder = os.path.join(FOLDER, name)
 	shutil.rmtree(folder, ignore_errors=True)
@@ -143,11 +187,12 @@ def main():
 	parser.add_argument("--rows", type=int, default=1000000)
 	parser.add_argument("--messages", type=int, default=100000)
 	parser.add_argument("--rounds", type=int, default=2)
+	parser.add_argument("--full", action="store_true", help="also with ten times the rows and messages, for memory")
 	parser.add_argument("--plain", action="store_true", help="text/plain instead of HTML with its text part")
 	args = parser.parse_args()
 	os.makedirs(FOLDER, exist_ok=True)
 	parts = ["# Measured beside others", ""]
-	for name, bench in (("import", bench_import), ("send", bench_send)):
+	for name, bench in (("import", bench_import), ("send", bench_send), ("busy", bench_busy)):
 		if not args.what or name in args.what:
 			parts.append(bench(args))
 	text = "\n".join(parts)
