@@ -118,7 +118,7 @@ def bench_send(args):
 			status = w.status("june")
 			assert status["counts"]["sent"] == args.messages, status
 			phases.append(status["seconds"])
-			sizes.append(sink.bytes() / args.messages)
+			sizes.append(sink.stop()["bytes"] / args.messages)
 	try:
 		for _ in range(args.rounds):
 			folder = fresh("source")

@@ -1,0 +1,67 @@
+"""The fast sink (tests/tools/sink.c) in a process of its own; with a log it can be audited."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+from harness import BUILD
+
+
+class FastSink:
+	def __init__(self, folder, *options):
+		self.folder, self.options, self.report = folder, options, None
+
+	def __enter__(self):
+		port_file = os.path.join(self.folder, "sink.port")
+		self.child = subprocess.Popen([os.path.join(BUILD, "tools", "sink"), "--port-file", port_file, *self.options],
+			stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
+		end = time.monotonic() + 10
+		while not (os.path.exists(port_file) and open(port_file).read().strip()):
+			if time.monotonic() > end or self.child.poll() is not None:
+				raise RuntimeError("the sink does not start")
+			time.sleep(0.01)
+		self.port = int(open(port_file).read())
+		return self
+
+	def stop(self):
+		"""Ends it; returns what it counted."""
+		if self.report is None:
+			self.child.send_signal(signal.SIGTERM)
+			self.report = json.loads(self.child.communicate(timeout=30)[0])
+		return self.report
+
+	def __exit__(self, *exc):
+		self.stop()
+
+
+class RecordingSink(FastSink):
+	def __init__(self, folder, *options):
+		self.log = os.path.join(folder, "sink.log")
+		super().__init__(folder, "--log", self.log, *options)
+		self.at, self.part, self.took = 0, b"", {}
+
+	def read(self):
+		"""Reads on in the log; {recipient: [a Message-ID for each time it was accepted]}."""
+		if os.path.exists(self.log):
+			with open(self.log, "rb") as f:
+				f.seek(self.at)
+				text = f.read()
+				self.at = f.tell()
+			*lines, self.part = (self.part + text).split(b"\n")
+			for line in lines:
+				recipient, message_id, _ = line.decode().split("\t")
+				self.took.setdefault(recipient, []).append(message_id)
+		return self.took
+
+	def count(self):
+		return len(self.read())
+
+	def settle(self):
+		"""When nothing came for a while."""
+		size = -1
+		while size != self.at:
+			size = self.at
+			time.sleep(0.2)
+			self.read()
+		return self.took
