@@ -1,6 +1,7 @@
-/* A certificate that is its own authority, made anew at each start: nothing secret is kept. */
+#include "src/serve/sandbox_cert.h"
+
+#include "src/base/clock.h"
 #include "src/base/file.h"
-#include "src/serve/sandbox_private.h"
 
 #include <openssl/ec.h>
 #include <openssl/evp.h>

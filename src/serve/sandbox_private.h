@@ -5,10 +5,10 @@
 #include "engine/smtp/server.h"
 #include "src/base/buf.h"
 #include "src/serve/sandbox.h"
+#include "src/serve/sandbox_cert.h"
 #include "src/serve/sandbox_fate.h"
 
 #include <ev.h>
-#include <openssl/ssl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -63,8 +63,5 @@ int sandbox_keep_prepare(const char *dir, struct err *e); /* makes the Maildir *
 /* rcpts: each followed by a NUL. -1: could not be written (logged). */
 int sandbox_keep(struct sandbox *s, struct str from, struct str rcpts, struct str message);
 void sandbox_log(struct sandbox *s, const struct sandbox_receipt *r);
-
-/* sandbox_cert.c: a context with a new key and certificate; its PEM into ca_out, if not NULL. */
-SSL_CTX *sandbox_tls_new(const char *ca_out, struct err *e);
 
 #endif
