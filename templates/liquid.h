@@ -37,8 +37,7 @@ struct liquid_options {
 	/* Reads a partial (render, include). NULL: no partials. */
 	int (*read)(void *ctx, const char *name, struct buf *out, struct err *e);
 	void *ctx;
-	/* plain only: an error while rendering becomes text ("Liquid error (line 1): …") and rendering goes on. */
-	bool inline_errors;
+	bool strict; /* plain only: as the reference's strict2, nothing may follow a value in case and when */
 };
 
 struct liquid_names *liquid_names_new(void); /* NULL: out of memory */
@@ -66,6 +65,8 @@ struct liquid_vars {
 	/* An object (`render --data`, suites): nested values; looked at when the slots do not have it. NULL: none. */
 	json_t *data;
 	ms_t now;
+	/* An error while rendering becomes text ("Liquid error (line 1): …") and rendering goes on. Not for mail. */
+	bool inline_errors;
 };
 
 /* Where output goes piece by piece. Pieces are never empty; a value's piece is escaped already and need not end at a

@@ -1,0 +1,558 @@
+/* The compiler's frame: files, bodies of tags, which variables are the template's own, and putting the program together. */
+#include "templates/liquid_private.h"
+
+#include "src/base/utf8.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static struct str line_at(struct str src, const char *at, uint32_t *line, uint32_t *column)
+{
+	const char *start = src.p;
+	*line = 1;
+	for (const char *q = src.p; q < at && (q = memchr(q, '\n', (size_t)(at - q))) != NULL; q++) {
+		++*line;
+		start = q + 1;
+	}
+	*column = 1;
+	for (const char *q = start; q < at; q++)
+		*column += ((unsigned char)*q & 0xC0) != 0x80;
+	return str_n(start, str_find(str_n(start, (size_t)(src.p + src.n - start)), '\n'));
+}
+
+struct pos lq_pos(const struct parser *p, const char *at)
+{
+	/* Places are kept as offsets and become lines only where an error is shown. */
+	bool inside = at >= p->src.p && at <= p->src.p + p->src.n;
+	return (struct pos){.file = p->file, .offset = inside ? (uint32_t)(at - p->src.p) : 0};
+}
+
+int lq_error_at(struct err *e, const struct liquid *l, struct pos at, const char *why)
+{
+	const struct source *f = &l->files[at.file];
+	uint32_t line, column;
+	struct str text = line_at(f->text, f->text.p + at.offset, &line, &column);
+	err_set(e, ERR_DATA, "template", "%s", why);
+	if (e == NULL)
+		return -1;
+	snprintf(e->file, sizeof e->file, "%.*s", STR_ARG(f->path));
+	e->line = f->first_line + line - 1;
+	e->column = column;
+	struct buf shown = BUF_INIT(sizeof e->remedy * 4);
+	utf8_safe(&shown, utf8_cut(str_trim(text), 100));
+	if (shown.len != 0)
+		err_remedy(e, "%ld | %s", e->line, buf_cstr(&shown));
+	buf_release(&shown);
+	return -1;
+}
+
+int lq_error(struct parser *p, const char *at, const char *fmt, ...)
+{
+	char raw[300];
+	va_list ap;
+	if (p == NULL || p->failed)
+		return -1;
+	p->failed = true;
+	va_start(ap, fmt);
+	vsnprintf(raw, sizeof raw, fmt, ap);
+	va_end(ap);
+	struct buf shown = BUF_INIT(4 * sizeof raw);
+	utf8_safe(&shown, str_from(raw));
+	if (p->l->nfiles != 0)
+		lq_error_at(p->e, p->l, lq_pos(p, at), buf_cstr(&shown));
+	else
+		err_set(p->e, ERR_INTERNAL, "template", "%s", raw);
+	buf_release(&shown);
+	return -1;
+}
+
+void *lq_vec_add(struct parser *p, struct vec *v)
+{
+	if (v->n == v->cap) {
+		size_t cap = v->cap == 0 ? 16 : v->cap * 2;
+		void *q = realloc(v->p, cap * v->size);
+		if (q == NULL) {
+			lq_error(p, p->here, "out of memory");
+			return NULL;
+		}
+		v->p = q;
+		v->cap = cap;
+	}
+	void *at = (char *)v->p + v->n++ * v->size;
+	memset(at, 0, v->size);
+	return at;
+}
+
+/* ---- which variables are assigned ---- */
+
+uint32_t lq_local(struct parser *p, struct str name)
+{
+	uint32_t i = lq_intern(p->l->locals, name);
+	if (i == NO_SLOT)
+		lq_error(p, p->here, "out of memory");
+	return i;
+}
+
+int lq_assigned(struct parser *p, uint32_t local)
+{
+	struct bits *b = &p->definite;
+	if (local / 64 >= b->n) {
+		size_t n = local / 64 + 8;
+		uint64_t *w = realloc(b->w, n * sizeof *w);
+		if (w == NULL)
+			return lq_error(p, p->here, "out of memory");
+		memset(w + b->n, 0, (n - b->n) * sizeof *w);
+		b->w = w;
+		b->n = n;
+	}
+	b->w[local / 64] |= UINT64_C(1) << local % 64;
+	return 0;
+}
+
+bool lq_is_assigned(const struct parser *p, uint32_t local)
+{
+	return local / 64 < p->definite.n && (p->definite.w[local / 64] >> local % 64 & 1) != 0;
+}
+
+int lq_bits_copy(struct parser *p, const struct bits *from, struct bits *to)
+{
+	free(to->w);
+	to->n = from->n;
+	to->w = malloc(from->n * sizeof *to->w + 1);
+	if (to->w == NULL)
+		return lq_error(p, p->here, "out of memory");
+	if (from->n != 0)
+		memcpy(to->w, from->w, from->n * sizeof *to->w);
+	return 0;
+}
+
+void lq_bits_and(struct bits *a, const struct bits *b)
+{
+	for (size_t i = 0; i < a->n; i++)
+		a->w[i] &= i < b->n ? b->w[i] : 0;
+}
+
+/* ---- code ---- */
+
+struct op *lq_op(struct parser *p, uint32_t i)
+{
+	return (struct op *)p->code.p + i;
+}
+
+struct op *lq_emit_op(struct parser *p, enum opcode code, const char *at)
+{
+	struct op *op = lq_vec_add(p, &p->code);
+	if (op != NULL) {
+		op->code = (uint16_t)code;
+		op->at = lq_pos(p, at);
+		op->end = (uint32_t)p->code.n;
+	}
+	return op;
+}
+
+int lq_emit_literal(struct parser *p, const char *at, struct str text)
+{
+	if (text.n == 0)
+		return 0;
+	struct op *op = lq_emit_op(p, OP_TEXT, at);
+	struct str *s = lq_vec_add(p, &p->literals);
+	if (op == NULL || s == NULL)
+		return -1;
+	*s = text;
+	op->a = (uint32_t)p->literals.n - 1;
+	p->l->literal_bytes += text.n;
+	return 0;
+}
+
+/* Text between tags that write nothing is not written either; nested bodies have seen to their own. */
+void lq_remove_blank(struct parser *p, const struct body *b)
+{
+	for (uint32_t i = b->from; i < b->to;) {
+		struct op *op = lq_op(p, i);
+		uint32_t next = op->end > i ? op->end : i + 1;
+		if (op->code == OP_TEXT) {
+			p->l->literal_bytes -= ((struct str *)p->literals.p)[op->a].n;
+			op->code = OP_NOP;
+		}
+		i = next;
+	}
+}
+
+static bool is_blank(struct str s)
+{
+	return str_trim(s).n == 0;
+}
+
+static int emit_value(struct parser *p, const struct piece *x)
+{
+	p->here = x->at;
+	const struct expr *e = lq_parse_filtered(p, x->markup);
+	struct op *op = e != NULL ? lq_emit_op(p, OP_OUT, x->at) : NULL;
+	if (op == NULL)
+		return -1;
+	op->x = e;
+	bool direct = e->type == E_VAR && e->var.root == NULL && e->var.local == NO_SLOT && e->var.nsteps == 0;
+	if (direct && e->var.slot != NO_SLOT) {
+		op->code = OP_OUT_SLOT;
+		op->a = e->var.slot;
+	}
+	return 0;
+}
+
+int lq_bad_end(struct parser *p, const char *tag, const struct piece *end)
+{
+	if (end->kind == P_EOF)
+		return lq_error(p, p->here, "'%s' tag was never closed", tag);
+	if (tag == NULL && str_is(end->name, "else"))
+		return lq_error(p, end->at, "Unexpected outer 'else' tag");
+	if (tag != NULL && str_is(end->name, "else"))
+		return lq_error(p, end->at, "%s tag does not expect 'else' tag", tag);
+	if (tag != NULL && str_starts(end->name, STR("end")))
+		return lq_error(p, end->at, "'%.*s' is not a valid delimiter for %s tags. use end%s", STR_ARG(end->name), tag, tag);
+	return lq_error(p, end->at, "Unknown tag '%.*s'", STR_ARG(end->name));
+}
+
+static int parse_piece(struct parser *p, struct reader *r, const struct piece *x, struct body *b, bool *ended)
+{
+	bool blank = false;
+	if (x->kind == P_TEXT) {
+		blank = is_blank(x->text);
+		if (lq_emit_literal(p, x->at, x->text) != 0)
+			return -1;
+	} else if (x->kind == P_VALUE) {
+		if (emit_value(p, x) != 0)
+			return -1;
+	} else {
+		const struct tag *t = x->kind == P_TAG ? lq_tag_find(x->name, p->l->o.plain) : NULL;
+		if (t == NULL) {
+			b->end = *x;
+			*ended = true;
+			return 0;
+		}
+		p->here = x->at;
+		if (t->fn(p, r, x, &blank) != 0)
+			return -1;
+	}
+	b->blank &= blank;
+	return 0;
+}
+
+int lq_parse_body(struct parser *p, struct reader *r, const char *tag, struct body *b)
+{
+	*b = (struct body){.blank = true, .from = (uint32_t)p->code.n};
+	if (p->depth >= LIQUID_MAX_DEPTH)
+		return lq_error(p, p->here, "Nesting too deep");
+	p->depth++;
+	const char *opened = p->here;
+	for (bool ended = false; !ended;) {
+		struct piece x;
+		if (lq_read_piece(p, r, &x) != 0 || parse_piece(p, r, &x, b, &ended) != 0)
+			return -1;
+	}
+	p->depth--;
+	p->here = opened;
+	b->to = (uint32_t)p->code.n;
+	if (b->end.kind == P_EOF && tag != NULL)
+		return lq_bad_end(p, tag, &b->end);
+	return 0;
+}
+
+static int parse_source(struct parser *p, uint32_t file, uint32_t *begin, uint32_t *end)
+{
+	struct body b;
+	const struct source *f = (const struct source *)p->files.p + file;
+	p->src = f->text;
+	p->file = file;
+	p->depth = 0;
+	p->here = p->src.p;
+	struct reader r = {.src = p->src};
+	if (lq_parse_body(p, &r, NULL, &b) != 0)
+		return -1;
+	if (b.end.kind != P_EOF)
+		return lq_bad_end(p, NULL, &b.end);
+	*begin = b.from;
+	*end = b.to;
+	return 0;
+}
+
+static int add_file(struct parser *p, struct str path, struct str text, long first_line)
+{
+	struct source *f = lq_vec_add(p, &p->files);
+	if (f == NULL)
+		return -1;
+	f->path = arena_str(&p->l->arena, path);
+	f->text = arena_str(&p->l->arena, text);
+	f->first_line = first_line;
+	p->l->files = p->files.p;
+	p->l->nfiles = (uint32_t)p->files.n;
+	if (p->l->arena.failed)
+		return lq_error(p, NULL, "out of memory");
+	return 0;
+}
+
+/* ---- partials ---- */
+
+static struct str partial_key(struct parser *p, const struct partial_call *c, struct str name)
+{
+	struct buf b = BUF_INIT(1 << 20);
+	buf_printf(&b, "%s %.*s\n%s%.*s", c->include ? "include" : "render", STR_ARG(name), c->loop ? "for " : c->with ? "with " : "",
+		STR_ARG(c->alias));
+	for (uint32_t i = 0; i < c->nnamed && !c->include; i++)
+		buf_printf(&b, "\n%.*s", STR_ARG(c->named[i].name));
+	struct str key = arena_str(&p->l->arena, buf_get(&b));
+	buf_release(&b);
+	return key;
+}
+
+uint32_t lq_use_partial(struct parser *p, const struct partial_call *call, struct str name)
+{
+	enum { MAX_PARTIALS = 10000 };
+	struct str key = partial_key(p, call, name);
+	const struct partial *known = p->partials.p;
+	for (uint32_t i = 0; i < p->partials.n; i++)
+		if (str_eq(known[i].key, key))
+			return i;
+	if (p->partials.n == MAX_PARTIALS) {
+		lq_error(p, p->here, "too many partials");
+		return NO_SLOT;
+	}
+	struct partial *n = lq_vec_add(p, &p->partials);
+	if (n == NULL)
+		return NO_SLOT;
+	n->name = arena_str(&p->l->arena, name);
+	n->key = key;
+	n->call = call;
+	return (uint32_t)p->partials.n - 1;
+}
+
+struct str lq_base_name(struct str name)
+{
+	for (size_t i = name.n; i-- > 0;)
+		if (name.p[i] == '/')
+			return str_n(name.p + i + 1, name.n - i - 1);
+	return name;
+}
+
+/* What a rendered partial is given is its own; everything else comes from outside. */
+static int assign_arguments(struct parser *p, const struct partial *x)
+{
+	const struct partial_call *c = x->call;
+	if (p->definite.n != 0)
+		memset(p->definite.w, 0, p->definite.n * sizeof *p->definite.w);
+	if (c->include)
+		return 0;
+	for (uint32_t i = 0; i < c->nnamed; i++)
+		if (lq_assigned(p, c->locals[i]) != 0)
+			return -1;
+	if (c->loop && lq_assigned(p, lq_local(p, STR("forloop"))) != 0)
+		return -1;
+	if (c->with == NULL)
+		return 0;
+	return lq_assigned(p, lq_local(p, c->alias.n != 0 ? c->alias : lq_base_name(x->name)));
+}
+
+static int load_partial(struct parser *p, uint32_t i, struct err *e)
+{
+	struct partial x = ((struct partial *)p->partials.p)[i];
+	char name[512];
+	struct buf text = BUF_INIT(LIQUID_MAX_SOURCE);
+	if (p->l->o.read == NULL)
+		return err_set(e, ERR_DATA, "template", "No such template '%.*s'", STR_ARG(x.name));
+	if (x.name.n >= sizeof name || memchr(x.name.p, '\0', x.name.n) != NULL)
+		return err_set(e, ERR_DATA, "template", "Illegal template name");
+	snprintf(name, sizeof name, "%.*s", STR_ARG(x.name));
+	int rc = p->l->o.read(p->l->o.ctx, name, &text, e);
+	if (rc == 0)
+		rc = add_file(p, x.name, buf_get(&text), 1);
+	buf_release(&text);
+	return rc;
+}
+
+static int compile_partial(struct parser *p, uint32_t i)
+{
+	struct err why = {0};
+	struct err *outer = p->e;
+	struct pos called = ((struct partial *)p->partials.p)[i].call->at;
+	uint32_t begin = 0, end = 0;
+	size_t keep = p->code.n;
+	int rc = load_partial(p, i, &why);
+	if (rc != 0 && !p->failed && outer != NULL) {
+		p->failed = true;
+		lq_error_at(outer, p->l, called, why.why[0] != '\0' ? why.why : "it cannot be read");
+	}
+	if (rc == 0)
+		rc = assign_arguments(p, &((struct partial *)p->partials.p)[i]);
+	if (rc == 0)
+		rc = parse_source(p, (uint32_t)p->files.n - 1, &begin, &end);
+	struct partial *x = (struct partial *)p->partials.p + i;
+	if (rc != 0 && p->l->o.plain) {
+		/* The reference reads a partial only when it is rendered. */
+		x->error = arena_strdup(&p->l->arena, outer != NULL && outer->why[0] != '\0' ? outer->why : "partial failed");
+		p->failed = false;
+		p->code.n = keep;
+		begin = end = (uint32_t)keep;
+		rc = 0;
+	}
+	x->begin = begin;
+	x->end = end;
+	return rc;
+}
+
+/* ---- the whole ---- */
+
+static void parser_release(struct parser *p)
+{
+	free(p->definite.w);
+	free(p->code.p);
+	free(p->literals.p);
+	free(p->partials.p);
+	free(p->files.p);
+}
+
+static void *keep(struct parser *p, struct vec *v)
+{
+	void *q = arena_alloc(&p->l->arena, v->n * v->size + 1);
+	if (q == NULL)
+		lq_error(p, NULL, "out of memory");
+	else if (v->n != 0)
+		memcpy(q, v->p, v->n * v->size);
+	return q;
+}
+
+static int finish(struct parser *p)
+{
+	struct liquid *l = p->l;
+	l->code = keep(p, &p->code);
+	l->ncode = (uint32_t)p->code.n;
+	l->literals = keep(p, &p->literals);
+	l->nliterals = (uint32_t)p->literals.n;
+	l->partials = keep(p, &p->partials);
+	l->npartials = (uint32_t)p->partials.n;
+	l->files = keep(p, &p->files);
+	return p->failed ? -1 : 0;
+}
+
+static int compile(struct parser *p)
+{
+	if (parse_source(p, 0, &p->l->begin, &p->l->end) != 0)
+		return -1;
+	for (uint32_t i = 0; i < p->partials.n; i++)
+		if (compile_partial(p, i) != 0)
+			return -1;
+	return finish(p);
+}
+
+static struct liquid *liquid_new(const struct liquid_options *o, struct liquid_names *names)
+{
+	struct liquid *l = calloc(1, sizeof *l);
+	if (l == NULL)
+		return NULL;
+	arena_init(&l->arena, 8192, (size_t)256 << 20);
+	l->o = *o;
+	l->o.locale = arena_strdup(&l->arena, o->locale != NULL ? o->locale : "en");
+	l->o.path = arena_strdup(&l->arena, o->path != NULL ? o->path : "template");
+	l->names = names;
+	l->locals = liquid_names_new();
+	if (l->locals == NULL || l->o.path == NULL)
+		liquid_free(&l);
+	return l;
+}
+
+static struct liquid *run(struct liquid *l, struct str source, long first_line, struct err *e)
+{
+	struct parser p = {
+		.l = l,
+		.e = e,
+		.code.size = sizeof(struct op),
+		.literals.size = sizeof(struct str),
+		.partials.size = sizeof(struct partial),
+		.files.size = sizeof(struct source),
+	};
+	int rc = -1;
+	if (source.n > LIQUID_MAX_SOURCE)
+		err_set(e, ERR_DATA, "template", "larger than %d MB", LIQUID_MAX_SOURCE >> 20);
+	else if (add_file(&p, str_from(l->o.path), source, first_line) == 0)
+		rc = compile(&p);
+	parser_release(&p);
+	if (rc != 0)
+		liquid_free(&l);
+	return l;
+}
+
+struct liquid *liquid_compile(struct str source, const struct liquid_options *o, struct liquid_names *names, struct err *e)
+{
+	struct err unused;
+	struct liquid *l = liquid_new(o, names);
+	if (l == NULL) {
+		err_set(e, ERR_INTERNAL, "template", "out of memory");
+		return NULL;
+	}
+	return run(l, source, o->first_line != 0 ? o->first_line : 1, e != NULL ? e : &unused);
+}
+
+static int copy_names(const struct liquid_names *from, struct liquid_names *to)
+{
+	for (size_t i = 0; i < liquid_names_count(from); i++)
+		if (lq_intern(to, liquid_name(from, i)) == NO_SLOT)
+			return -1;
+	return 0;
+}
+
+struct liquid *lq_compile_include(const struct liquid *base, struct str name, struct err *e)
+{
+	struct liquid_options o = base->o;
+	struct buf text = BUF_INIT(LIQUID_MAX_SOURCE);
+	char z[512];
+	snprintf(z, sizeof z, "%.*s", STR_ARG(name));
+	o.path = z;
+	if (o.read == NULL || name.n >= sizeof z) {
+		err_set(e, ERR_DATA, "template", "No such template '%s'", z);
+		return NULL;
+	}
+	if (o.read(o.ctx, z, &text, e) != 0) {
+		buf_release(&text);
+		return NULL;
+	}
+	struct liquid_names *names = liquid_names_new();
+	struct liquid *l = names != NULL ? liquid_new(&o, names) : NULL;
+	if (l == NULL || copy_names(base->names, names) != 0 || copy_names(base->locals, l->locals) != 0) {
+		err_set(e, ERR_INTERNAL, "template", "out of memory");
+		liquid_names_free(&names);
+		liquid_free(&l);
+	} else {
+		l->own_names = names;
+		l = run(l, buf_get(&text), 1, e);
+	}
+	buf_release(&text);
+	return l;
+}
+
+void liquid_free(struct liquid **l)
+{
+	if (*l == NULL)
+		return;
+	liquid_names_free(&(*l)->locals);
+	liquid_names_free(&(*l)->own_names);
+	arena_release(&(*l)->arena);
+	free(*l);
+	*l = NULL;
+}
+
+bool liquid_is_literal(const struct liquid *l)
+{
+	for (uint32_t i = l->begin; i < l->end; i++)
+		if (l->code[i].code != OP_TEXT && l->code[i].code != OP_NOP)
+			return false;
+	return true;
+}
+
+size_t liquid_nliterals(const struct liquid *l)
+{
+	return l->nliterals;
+}
+
+struct str liquid_literal(const struct liquid *l, size_t i)
+{
+	return l->literals[i];
+}
