@@ -1,4 +1,4 @@
-#include "store_fixture.h"
+#include "tests/unit/store_fixture.h"
 
 static void campaign__sent_to_all__counts_add_up(void **state)
 {
