@@ -2,7 +2,7 @@
  *
  * Adding a command:
  *   1. src/cli/cmd_NAME.c defines `const struct command cmd_NAME = { … };` (several related ones may share a file).
- *   2. One line in src/cli/commands.h: X(cmd_NAME). Its order there is the order in `postrider help`.
+ *   2. One line in src/cli/commands.h: X(cmd_NAME). Its order there is the order within its group of `postrider help`.
  *   3. Its `options` table ends with {0}; start it with CLI_AUDIENCE where the command takes AUD.
  *
  *	static const struct option options[] = {
@@ -74,7 +74,7 @@ struct cli {
 	bool color, color_err;   /* for stdout, for stderr */
 	bool in_terminal, out_terminal, err_terminal;
 	const char *config_path; /* --config; NULL: not given */
-	struct cli_private *own;
+	struct cli_private *own; /* of the frame */
 };
 
 /* ---- What was asked for. A name that is not in the command's table is an assertion. ---- */
@@ -110,7 +110,7 @@ const struct zone *cli_zone(struct cli *c, struct err *e);
 struct store *cli_store(struct cli *c, enum store_mode mode, struct err *e);
 /* For threads that need a connection of their own: what cli_store() opens with. Strings live as long as `c`. */
 int cli_store_config(struct cli *c, struct store_config *out, struct err *e);
-/* "user@host postrider send june": for the history. */
+/* "user@host send": for the history. Without arguments, which may be somebody's address. */
 const char *cli_actor(const struct cli *c);
 struct token_keys;
 const struct token_keys *cli_keys(struct cli *c, struct err *e); /* of the secret file (engine/token.h) */

@@ -3,8 +3,6 @@
 #define CLI_COMMANDS_H
 
 #define COMMANDS(X)                                                                                                \
-	X(cmd_init)                                                                                                \
-	X(cmd_history)                                                                                             \
 	X(cmd_help)                                                                                                \
 	X(cmd_version)
 

@@ -1,7 +1,74 @@
-#include <stdio.h>
+#include "src/cli/commands.h"
+#include "src/cli/private.h"
 
-int main(void)
+#include "src/base/log.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#define DECLARE(name) extern const struct command name;
+COMMANDS(DECLARE)
+#define ENTRY(name) &name,
+const struct command *const commands[] = {COMMANDS(ENTRY) NULL};
+
+static void choose_log_level(const struct cli *c)
 {
-	puts("postrider " POSTRIDER_VERSION);
-	return 0;
+	if (c->verbose)
+		log_set_level(LOG_LEVEL_DEBUG);
+	else
+		log_set_level(c->quiet ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN);
+}
+
+/* What was still in the buffer may not fit on the disk. A reader that went away (`| head`) has what it wants. */
+static int flush_output(int status, struct err *e)
+{
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return status;
+	if (errno == EPIPE)
+		return status != 0 ? status : ERR_IO;
+	output_error(e);
+	return -1;
+}
+
+static int run(struct cli *c, int argc, char **argv, struct err *e)
+{
+	int rc = args_parse(c, argc, argv, e);
+	choose_log_level(c);
+	if (rc != 0)
+		return -1;
+	if (c->own->help && c->command != NULL)
+		help_command(c, c->parent, c->command, stdout);
+	else if (c->own->help)
+		help_overview(c, stdout);
+	else if (c->command == NULL) {
+		help_overview(c, stderr);
+		return ERR_USAGE;
+	} else {
+		rc = c->command->run(c, e);
+	}
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	struct cli_private own = {0};
+	struct cli c = {.own = &own};
+	struct err e = {0};
+	/* A server or a pager that hangs up is an error of its write, not the end of the program. */
+	signal(SIGPIPE, SIG_IGN);
+	int status = run(&c, argc, argv, &e);
+	bool pipe_gone = status < 0 && e.code == ERR_IO && ferror(stdout) && errno == EPIPE;
+	if (status < 0) {
+		if (!pipe_gone)
+			error_print(&c, &e);
+		status = e.code != ERR_NONE ? (int)e.code : ERR_INTERNAL;
+	}
+	int flushed = flush_output(status, &e);
+	if (flushed < 0) {
+		fprintf(stderr, "postrider: %s: %s\n", e.what, e.why);
+		flushed = status != 0 ? status : ERR_IO;
+	}
+	cli_release(&c);
+	return flushed;
 }

@@ -1,0 +1,77 @@
+/* What a command works with: configuration, zone, keys, who is asking. The store is in store.c. */
+#include "src/cli/private.h"
+
+#include "engine/token.h"
+
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+const struct config *cli_config(struct cli *c, struct err *e)
+{
+	if (c->own->config == NULL && config_load(c->config_path, &c->own->config, e) != 0)
+		return NULL;
+	return c->own->config;
+}
+
+const struct zone *cli_zone(struct cli *c, struct err *e)
+{
+	const struct config *cfg = cli_config(c, e);
+	return cfg != NULL ? cfg->zone : NULL;
+}
+
+const struct token_keys *cli_keys(struct cli *c, struct err *e)
+{
+	const struct config *cfg = cli_config(c, e);
+	if (cfg == NULL)
+		return NULL;
+	if (c->own->keys == NULL && token_keys_load(cfg->secret_file, &c->own->keys, e) != 0)
+		return NULL;
+	return c->own->keys;
+}
+
+/* Without arguments: they may hold the address of somebody who asks to be forgotten. */
+const char *cli_actor(const struct cli *c)
+{
+	char *out = c->own->actor, host[128] = "localhost";
+	if (out[0] != '\0')
+		return out;
+	struct passwd *pw = getpwuid(geteuid());
+	const char *sudo = getenv("SUDO_USER");
+	const char *user = geteuid() == 0 && sudo != NULL && sudo[0] != '\0' ? sudo : pw != NULL ? pw->pw_name : NULL;
+	gethostname(host, sizeof host - 1);
+	if (user != NULL)
+		snprintf(out, sizeof c->own->actor, "%.60s@%s", user, host);
+	else
+		snprintf(out, sizeof c->own->actor, "%ld@%s", (long)geteuid(), host);
+	size_t n = strlen(out);
+	snprintf(out + n, sizeof c->own->actor - n, " %s%s%s", c->parent != NULL ? c->parent->name : "",
+		c->parent != NULL ? " " : "", c->command != NULL ? c->command->name : "");
+	return out;
+}
+
+int cli_ask(struct cli *c, const char *question, const char *remedy, char *out, size_t size, struct err *e)
+{
+	if (!c->in_terminal || !c->err_terminal) {
+		cli_usage(c, e, "this needs an answer, and there is no terminal to ask on");
+		return err_remedy(e, "%s", remedy);
+	}
+	fputs(question, stderr);
+	fflush(stderr);
+	if (fgets(out, (int)size, stdin) == NULL)
+		return err_set(e, ERR_USAGE, "no answer", "the input ended");
+	struct str s = str_trim(str_from(out));
+	memmove(out, s.p, s.n);
+	out[s.n] = '\0';
+	return 0;
+}
+
+void cli_release(struct cli *c)
+{
+	token_keys_free(&c->own->keys);
+	config_free(&c->own->config);
+	free(c->own->given);
+	free(c->own->values);
+	free(c->args);
+}

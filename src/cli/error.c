@@ -1,0 +1,37 @@
+#include "src/cli/private.h"
+
+#include "src/base/utf8.h"
+
+static json_t *text_or_null(const char *text)
+{
+	return text[0] != '\0' ? json_str(str_from(text)) : json_null();
+}
+
+static void print_json(const struct err *e)
+{
+	json_t *in = json_object(), *doc = json_object();
+	json_put(in, "exit", json_integer(e->code));
+	json_put(in, "what", json_str(str_from(e->what)));
+	json_put(in, "why", json_str(str_from(e->why)));
+	json_put(in, "remedy", text_or_null(e->remedy));
+	json_put(in, "file", text_or_null(e->file));
+	json_put(in, "line", e->line > 0 ? json_integer(e->line) : json_null());
+	json_put(doc, "error", in);
+	(void)json_document(doc);
+}
+
+/* For people one line, and one with the remedy; with --json the document as well, on standard output. */
+void error_print(const struct cli *c, const struct err *e)
+{
+	const char *red = c->color_err ? "\x1b[31m" : "", *off = c->color_err ? "\x1b[0m" : "";
+	fprintf(stderr, "%spostrider:%s %s: ", red, off, out_safe(str_from(e->what)));
+	if (e->file[0] != '\0' && e->line > 0)
+		fprintf(stderr, "%s:%ld: ", out_safe(str_from(e->file)), e->line);
+	else if (e->file[0] != '\0')
+		fprintf(stderr, "%s: ", out_safe(str_from(e->file)));
+	fprintf(stderr, "%s\n", out_safe(str_from(e->why)));
+	if (e->remedy[0] != '\0')
+		fprintf(stderr, "  %s\n", out_safe(str_from(e->remedy)));
+	if (c->json)
+		print_json(e);
+}

@@ -1,0 +1,291 @@
+#include "src/cli/output.h"
+
+#include "src/base/file.h"
+#include "src/base/hash.h"
+#include "src/base/utf8.h"
+#include "src/cli/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- Numbers ---- */
+
+char *text_count(int64_t n, char out[TEXT_NUMBER])
+{
+	char digits[24];
+	uint64_t u = n < 0 ? -(uint64_t)n : (uint64_t)n;
+	size_t len = (size_t)snprintf(digits, sizeof digits, "%llu", (unsigned long long)u), at = 0;
+	if (n < 0)
+		out[at++] = '-';
+	for (size_t i = 0; i < len; i++) {
+		out[at++] = digits[i];
+		if ((len - i - 1) % 3 == 0 && i + 1 < len)
+			out[at++] = ',';
+	}
+	out[at] = '\0';
+	return out;
+}
+
+char *text_percent(int64_t part, int64_t whole, char out[TEXT_NUMBER])
+{
+	double p = whole > 0 ? 100.0 * (double)part / (double)whole : 0;
+	if (whole <= 0)
+		snprintf(out, TEXT_NUMBER, "–");
+	else if (part > 0 && p < 0.05)
+		snprintf(out, TEXT_NUMBER, "<0.1 %%");
+	else if (part < whole && p > 99.9)
+		snprintf(out, TEXT_NUMBER, ">99.9 %%");
+	else
+		snprintf(out, TEXT_NUMBER, "%.1f %%", p);
+	return out;
+}
+
+char *text_bytes(int64_t n, char out[TEXT_NUMBER])
+{
+	static const char *const units[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+	double v = (double)n;
+	int unit = -1;
+	while (v >= 999.95 && unit < 5) {
+		v /= 1000;
+		unit++;
+	}
+	if (unit < 0)
+		snprintf(out, TEXT_NUMBER, "%lld bytes", (long long)n);
+	else
+		snprintf(out, TEXT_NUMBER, "%.1f %s", v, units[unit]);
+	return out;
+}
+
+char *text_time(const struct zone *z, ms_t t, char out[TEXT_NUMBER])
+{
+	char iso[CLOCK_TEXT];
+	if (t == 0) {
+		snprintf(out, TEXT_NUMBER, "–");
+		return out;
+	}
+	clock_iso(z, t - ((t % 1000) + 1000) % 1000, iso);
+	iso[10] = ' ';
+	snprintf(out, TEXT_NUMBER, "%.19s %.6s", iso, iso + 19);
+	return out;
+}
+
+/* ---- Text ---- */
+
+static const char *const style_codes[] = {
+	[STYLE_NONE] = "", [STYLE_BOLD] = "\x1b[1m", [STYLE_DIM] = "\x1b[2m", [STYLE_RED] = "\x1b[31m",
+	[STYLE_GREEN] = "\x1b[32m", [STYLE_YELLOW] = "\x1b[33m", [STYLE_BLUE] = "\x1b[34m",
+};
+
+const char *style_on(const struct cli *c, enum style s)
+{
+	return c->color ? style_codes[s] : "";
+}
+
+const char *style_off(const struct cli *c, enum style s)
+{
+	return c->color && s != STYLE_NONE ? "\x1b[0m" : "";
+}
+
+int out_printf(const struct cli *c, const char *fmt, ...)
+{
+	va_list ap;
+	(void)c;
+	va_start(ap, fmt);
+	int n = vprintf(fmt, ap);
+	va_end(ap);
+	return n < 0 || ferror(stdout) ? -1 : 0;
+}
+
+const char *out_safe(struct str s)
+{
+	enum { RING = 8 };
+	static _Thread_local struct buf ring[RING];
+	static _Thread_local unsigned turn;
+	struct buf *b = &ring[turn++ % RING];
+	b->max = 64 << 10;
+	buf_clear(b);
+	utf8_safe(b, s);
+	return buf_cstr(b);
+}
+
+int output_error(struct err *e)
+{
+	int saved = errno;
+	return err_set(e, ERR_IO, "cannot write the output", "%s", saved != 0 ? strerror(saved) : "unknown cause");
+}
+
+/* ---- JSON ---- */
+
+int json_document(json_t *doc)
+{
+	if (doc == NULL)
+		return -1;
+	int rc = json_dumpf(doc, stdout, JSON_COMPACT);
+	json_decref(doc);
+	return rc == 0 && putchar('\n') != EOF ? 0 : -1;
+}
+
+json_t *json_str(struct str s)
+{
+	if (utf8_valid(s))
+		return json_stringn(s.n != 0 ? s.p : "", s.n);
+	struct buf b = BUF_INIT(s.n * 3 + 1);
+	for (size_t at = 0; at < s.n;) {
+		char one[4];
+		buf_add(&b, one, utf8_put(one, utf8_next(s, &at)));
+	}
+	json_t *j = b.failed ? NULL : json_stringn(buf_cstr(&b), b.len);
+	buf_release(&b);
+	return j;
+}
+
+json_t *json_time(ms_t t)
+{
+	char text[CLOCK_TEXT];
+	return t == 0 ? json_null() : json_string(clock_utc(t, text));
+}
+
+int json_put(json_t *object, const char *name, json_t *value)
+{
+	return json_object_set_new(object, name, value);
+}
+
+/* ---- CSV ---- */
+
+void csv_begin(struct csv *w, FILE *f, bool excel)
+{
+	*w = (struct csv){.f = f, .excel = excel};
+	if (excel)
+		fputs("\xef\xbb\xbf", f);
+}
+
+/* -12.5 is a number, not a formula. */
+static bool plain_number(struct str s)
+{
+	size_t i = s.n > 0 && s.p[0] == '-', from = i;
+	for (; i < s.n; i++)
+		if ((s.p[i] < '0' || s.p[i] > '9') && !(s.p[i] == '.' && i > from))
+			return false;
+	return i > from;
+}
+
+static bool looks_like_formula(struct str s)
+{
+	return s.n > 0 && memchr("=+-@\t\r", s.p[0], 6) != NULL && !plain_number(s);
+}
+
+void csv_str(struct csv *w, struct str s)
+{
+	if (w->inside)
+		putc(',', w->f);
+	w->inside = true;
+	bool defuse = w->excel && looks_like_formula(s), quote = false;
+	for (size_t i = 0; i < s.n && !quote; i++)
+		quote = s.p[i] == '"' || s.p[i] == ',' || s.p[i] == '\n' || s.p[i] == '\r';
+	/* Readers that trim would change these. */
+	quote = quote || (s.n > 0 && (s.p[0] == ' ' || s.p[s.n - 1] == ' '));
+	if (quote)
+		putc('"', w->f);
+	if (defuse)
+		putc('\'', w->f);
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '"')
+			putc('"', w->f);
+		putc(s.p[i], w->f);
+	}
+	if (quote)
+		putc('"', w->f);
+}
+
+void csv_printf(struct csv *w, const char *fmt, ...)
+{
+	char text[1024];
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	csv_str(w, str_from(text));
+}
+
+void csv_int(struct csv *w, int64_t n)
+{
+	csv_printf(w, "%lld", (long long)n);
+}
+
+void csv_time(struct csv *w, ms_t t)
+{
+	char text[CLOCK_TEXT];
+	csv_str(w, str_from(t != 0 ? clock_utc(t, text) : ""));
+}
+
+int csv_row(struct csv *w)
+{
+	w->inside = false;
+	return fputs("\r\n", w->f) == EOF || ferror(w->f) ? -1 : 0;
+}
+
+/* ---- Files ---- */
+
+int output_open(struct output *o, const char *path, struct err *e)
+{
+	struct stat st;
+	*o = (struct output){.f = stdout};
+	if (path == NULL || strcmp(path, "-") == 0)
+		return 0;
+	/* What is no regular file is written to as it is. */
+	bool through = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+	unsigned char random[6];
+	char suffix[13];
+	random_bytes(random, sizeof random);
+	hex_encode(random, sizeof random, suffix);
+	o->path = through ? strdup(path) : realpath(path, NULL);
+	if (o->path == NULL)
+		o->path = strdup(path);
+	if (o->path == NULL || (!through && asprintf(&o->temp, "%s.%s.tmp", o->path, suffix) < 0)) {
+		o->temp = NULL;
+		output_abandon(o);
+		return err_set(e, ERR_INTERNAL, "cannot write", "out of memory");
+	}
+	int fd = open(through ? path : o->temp, O_WRONLY | O_CLOEXEC | (through ? 0 : O_CREAT | O_EXCL), 0666);
+	o->f = fd >= 0 ? fdopen(fd, "w") : NULL;
+	if (o->f != NULL)
+		return 0;
+	err_sys(e, ERR_CREATE, "cannot write", path);
+	if (fd >= 0)
+		close(fd);
+	output_abandon(o);
+	return -1;
+}
+
+int output_commit(struct output *o, struct err *e)
+{
+	bool failed = fflush(o->f) != 0 || ferror(o->f);
+	if (o->f == stdout)
+		return failed ? output_error(e) : 0;
+	failed = failed || (o->temp != NULL && fsync(fileno(o->f)) != 0);
+	failed = fclose(o->f) != 0 || failed;
+	o->f = NULL;
+	if (failed || (o->temp != NULL && rename(o->temp, o->path) != 0)) {
+		err_sys(e, ERR_IO, "cannot write", o->path);
+		output_abandon(o);
+		return -1;
+	}
+	free(o->temp);
+	o->temp = NULL;
+	output_abandon(o);
+	return 0;
+}
+
+void output_abandon(struct output *o)
+{
+	if (o->f != NULL && o->f != stdout)
+		fclose(o->f);
+	if (o->temp != NULL)
+		unlink(o->temp);
+	free(o->temp);
+	free(o->path);
+	*o = (struct output){0};
+}

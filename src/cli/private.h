@@ -1,0 +1,40 @@
+/* What the frame knows and commands need not. */
+#ifndef CLI_PRIVATE_H
+#define CLI_PRIVATE_H
+
+#include "src/cli/cli.h"
+#include "src/cli/output.h"
+
+struct given { /* an option on the command line */
+	const struct option *option;
+	const char *value;
+};
+
+struct cli_private {
+	struct given *given;
+	size_t ngiven;
+	const char **values; /* scratch of cli_values() */
+	size_t nvalues;
+	bool help;
+	enum color_when color;
+	struct config *config;
+	struct store *store;
+	enum store_mode mode;
+	struct token_keys *keys;
+	char actor[300];
+};
+
+extern const struct command *const commands[]; /* ends with NULL */
+extern const struct option global_options[];
+extern const char *const group_titles[GROUP_NGROUPS];
+
+const struct command *command_find(const struct command *const *table, const char *name);
+int args_parse(struct cli *c, int argc, char **argv, struct err *e);
+void cli_release(struct cli *c);
+
+void help_overview(const struct cli *c, FILE *f);
+void help_command(const struct cli *c, const struct command *parent, const struct command *cmd, FILE *f);
+void usage_text(const struct cli *c, char *out, size_t size);
+void error_print(const struct cli *c, const struct err *e);
+
+#endif

@@ -1,0 +1,163 @@
+#include "src/cli/output.h"
+
+#include "src/base/utf8.h"
+#include "src/cli/cli.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define HELD     200
+#define TEXT_MAX (16 << 20)
+#define GAP      2
+
+struct cell {
+	size_t at, n, width;
+	enum style style;
+};
+
+struct table {
+	const struct cli *c;
+	FILE *f;
+	size_t ncolumns, nrows, filled; /* filled: cells of the row that is being made */
+	bool streaming;
+	enum style next;
+	struct buf text; /* of the cells held */
+	struct cell *cells; /* HELD rows */
+	size_t *widths;
+	struct column columns[];
+};
+
+struct table *table_new(const struct cli *c, FILE *f, const struct column *columns, size_t n)
+{
+	struct table *t = calloc(1, sizeof *t + n * sizeof *columns);
+	if (t == NULL)
+		return NULL;
+	t->cells = calloc(n * HELD, sizeof *t->cells);
+	t->widths = calloc(n, sizeof *t->widths);
+	if (t->cells == NULL || t->widths == NULL) {
+		free(t->cells);
+		free(t->widths);
+		free(t);
+		return NULL;
+	}
+	t->c = c;
+	t->f = f;
+	t->ncolumns = n;
+	buf_init(&t->text, TEXT_MAX);
+	memcpy(t->columns, columns, n * sizeof *columns);
+	return t;
+}
+
+/* Cells hold the safe text, so that widths are those of what is shown. */
+void table_str(struct table *t, struct str s)
+{
+	assert(t->filled < t->ncolumns);
+	struct cell *cell = &t->cells[t->nrows * t->ncolumns + t->filled];
+	size_t max = t->c->out_terminal && t->f == stdout ? t->columns[t->filled].max : 0;
+	*cell = (struct cell){.at = t->text.len, .style = t->next};
+	utf8_safe(&t->text, s);
+	struct str shown = str_n(t->text.p + cell->at, t->text.len - cell->at);
+	cell->width = utf8_width(shown);
+	if (max != 0 && cell->width > max) {
+		t->text.len = cell->at + utf8_cut(shown, max - 1).n;
+		buf_puts(&t->text, "…");
+		cell->width = utf8_width(str_n(t->text.p + cell->at, t->text.len - cell->at));
+	}
+	cell->n = t->text.len - cell->at;
+	t->next = STYLE_NONE;
+	t->filled++;
+}
+
+void table_printf(struct table *t, const char *fmt, ...)
+{
+	struct buf b = BUF_INIT(64 << 10);
+	va_list ap;
+	va_start(ap, fmt);
+	buf_vprintf(&b, fmt, ap);
+	va_end(ap);
+	table_str(t, buf_get(&b));
+	buf_release(&b);
+}
+
+void table_count(struct table *t, int64_t n)
+{
+	char text[TEXT_NUMBER];
+	table_str(t, str_from(text_count(n, text)));
+}
+
+void table_style(struct table *t, enum style s)
+{
+	t->next = s;
+}
+
+static void print_cell(const struct table *t, size_t column, struct str s, size_t width, enum style style)
+{
+	size_t pad = t->widths[column] > width ? t->widths[column] - width : 0;
+	bool color = t->f == stdout, last = column + 1 == t->ncolumns;
+	if (t->columns[column].right)
+		fprintf(t->f, "%*s", (int)pad, "");
+	fprintf(t->f, "%s%.*s%s", color ? style_on(t->c, style) : "", STR_ARG(s), color ? style_off(t->c, style) : "");
+	if (!last)
+		fprintf(t->f, "%*s", (int)(GAP + (t->columns[column].right ? 0 : pad)), "");
+}
+
+static void print_row(const struct table *t, size_t row)
+{
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		const struct cell *cell = &t->cells[row * t->ncolumns + i];
+		print_cell(t, i, str_n(t->text.p != NULL ? t->text.p + cell->at : "", cell->n), cell->width, cell->style);
+	}
+	putc('\n', t->f);
+}
+
+static void print_held(struct table *t)
+{
+	bool heading = t->columns[0].title != NULL;
+	for (size_t i = 0; i < t->ncolumns; i++) {
+		t->widths[i] = heading ? utf8_width(str_from(t->columns[i].title)) : 0;
+		for (size_t r = 0; r < t->nrows; r++)
+			if (t->cells[r * t->ncolumns + i].width > t->widths[i])
+				t->widths[i] = t->cells[r * t->ncolumns + i].width;
+	}
+	for (size_t i = 0; heading && i < t->ncolumns; i++)
+		print_cell(t, i, str_from(t->columns[i].title), utf8_width(str_from(t->columns[i].title)), STYLE_BOLD);
+	if (heading)
+		putc('\n', t->f);
+	for (size_t r = 0; r < t->nrows; r++)
+		print_row(t, r);
+	t->nrows = 0;
+	buf_clear(&t->text);
+	t->streaming = true;
+}
+
+int table_row(struct table *t)
+{
+	while (t->filled < t->ncolumns)
+		table_str(t, STR(""));
+	t->filled = 0;
+	t->nrows++;
+	if (t->streaming) {
+		print_row(t, 0);
+		t->nrows = 0;
+		buf_clear(&t->text);
+	} else if (t->nrows == HELD) {
+		print_held(t);
+	}
+	return ferror(t->f) ? -1 : 0;
+}
+
+int table_end(struct table **tp)
+{
+	struct table *t = *tp;
+	if (t == NULL)
+		return 0;
+	if (!t->streaming && t->nrows > 0)
+		print_held(t);
+	int rc = ferror(t->f) ? -1 : 0;
+	buf_release(&t->text);
+	free(t->cells);
+	free(t->widths);
+	free(t);
+	*tp = NULL;
+	return rc;
+}
