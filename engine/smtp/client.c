@@ -83,12 +83,16 @@ struct smtp_client *smtp_client_new(const struct smtp_options *o, const struct s
 	struct smtp_client *c = calloc(1, sizeof *c);
 	if (c == NULL)
 		return NULL;
+	buf_init(&c->out, OUT_MAX);
+	if (!buf_reserve(&c->out, 1024)) { /* enough for two envelopes; grows for rare ones */
+		free(c);
+		return NULL;
+	}
 	c->o = o;
 	c->ops = ops;
 	c->ctx = ctx;
 	c->id = 1 + atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed);
 	smtp_reply_init(&c->parser);
-	buf_init(&c->out, OUT_MAX);
 	return c;
 }
 
@@ -98,8 +102,7 @@ void smtp_client_free(struct smtp_client **cp)
 	*cp = NULL;
 	if (c == NULL)
 		return;
-	if (c->out.p != NULL)
-		explicit_bzero(c->out.p, c->out.cap);
+	explicit_bzero(c->out.p, c->out.cap);
 	buf_release(&c->out);
 	smtp_reply_release(&c->parser);
 	free(c);
@@ -165,8 +168,7 @@ void smtp_client_written(struct smtp_client *c, size_t n, ms_t now)
 
 static void drop_output(struct smtp_client *c)
 {
-	if (c->out.p != NULL)
-		explicit_bzero(c->out.p, c->out.len);
+	explicit_bzero(c->out.p, c->out.len);
 	c->out.len = c->out_done = 0;
 	c->data[0] = c->data[1] = (struct str){0};
 }

@@ -78,6 +78,12 @@ static void bury(struct smtp_conn *c)
 	ev_feed_event(c->loop, &c->kick, EV_CUSTOM);
 }
 
+static void release(struct smtp_conn *c)
+{
+	smtp_client_free(&c->client);
+	free(c);
+}
+
 static void fail(struct smtp_conn *c, enum smtp_stage stage, const char *why)
 {
 	if (c->state == CONN_UP || c->state == CONN_STARTTLS) {
@@ -261,8 +267,7 @@ static void on_kick(struct ev_loop *loop, ev_prepare *w, int revents)
 	(void)loop, (void)revents;
 	struct smtp_conn *c = w->data;
 	if (c->state == CONN_CLOSED) {
-		smtp_client_free(&c->client);
-		free(c);
+		release(c);
 		return;
 	}
 	if (c->state == CONN_CONNECTING && c->addr >= c->ep->naddrs)
@@ -360,15 +365,18 @@ static int try_address(struct smtp_conn *c)
 	return 0;
 }
 
-static void connect_some(struct smtp_conn *c)
+/* 0: under way; else why the last address failed at once, which is reported on the next turn. */
+static int connect_some(struct smtp_conn *c)
 {
+	int err = EDESTADDRREQ;
 	for (; c->addr < c->ep->naddrs; c->addr++) {
-		int err = try_address(c);
+		err = try_address(c);
 		if (err == 0)
-			return;
+			return 0;
 		explain_connect(c, strerror(err));
 	}
 	ev_feed_event(c->loop, &c->kick, EV_CUSTOM);
+	return err;
 }
 
 static void next_address(struct smtp_conn *c)
@@ -404,7 +412,14 @@ struct smtp_conn *smtp_conn_open(struct ev_loop *loop, const struct smtp_endpoin
 	ev_init(&c->timer, on_timer);
 	ev_init(&c->kick, on_kick);
 	c->readable.data = c->writable.data = c->timer.data = c->kick.data = c;
-	connect_some(c);
+	int err = connect_some(c);
+	if (err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS) {
+		ev_clear_pending(loop, &c->kick);
+		release(c);
+		errno = err;
+		err_sys(e, ERR_IO, "connection", ep->host);
+		return NULL;
+	}
 	return c;
 }
 

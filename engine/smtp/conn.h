@@ -29,7 +29,8 @@ struct smtp_conn_ops {
 	void (*closed)(void *ctx, struct smtp_conn *c, bool clean, const struct smtp_result *r);
 };
 
-/* Endpoint and options are lent for the connection's life. NULL: out of memory or descriptors. */
+/* Endpoint and options are lent for the connection's life. NULL: out of memory or descriptors (ERR_INTERNAL, ERR_IO); what
+ * concerns the server comes with closed(). */
 struct smtp_conn *smtp_conn_open(struct ev_loop *loop, const struct smtp_endpoint *ep, const struct smtp_options *o,
 				 const struct smtp_conn_ops *ops, void *ctx, struct err *e);
 bool smtp_conn_ready(const struct smtp_conn *c);

@@ -57,16 +57,26 @@ unsigned long smtp_client_sent(const struct smtp_client *c)
 	return c->answered;
 }
 
-/* Lists let no such address in; here it would become a command. */
+/* Lists let no such address in; here it would become a command or a parameter. */
 static bool path_is_clean(struct str s)
 {
+	bool quoted = false, escaped = false;
 	if (s.n > PATH_MAX_BYTES)
 		return false;
 	for (size_t i = 0; i < s.n; i++) {
-		if ((unsigned char)s.p[i] < 0x20 || s.p[i] == 0x7f)
+		unsigned char ch = (unsigned char)s.p[i];
+		if (ch < 0x20 || ch == 0x7f)
+			return false;
+		if (escaped)
+			escaped = false;
+		else if (ch == '"')
+			quoted = !quoted;
+		else if (quoted)
+			escaped = ch == '\\';
+		else if (ch == ' ' || ch == '<' || ch == '>')
 			return false;
 	}
-	return true;
+	return !quoted && !escaped;
 }
 
 static enum own_refusal look_at(const struct smtp_client *c, const struct smtp_message *m)

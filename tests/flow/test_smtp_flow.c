@@ -264,6 +264,10 @@ static void declare_message(struct play *p, char *words)
 			p->messages[i].m.utf8 = true;
 		else if (strcmp(w, "hostile") == 0)
 			strcpy(p->messages[i].rcpt, "x>\r\nRCPT TO:<y");
+		else if (strcmp(w, "parameter") == 0)
+			strcpy(p->messages[i].rcpt, "x@y> NOTIFY=NEVER");
+		else if (strcmp(w, "quoted") == 0)
+			strcpy(p->messages[i].rcpt, "\"a> \\\"b\"@y");
 		else
 			wrong(p, "unknown word '%s'", w);
 	}

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "engine/smtp/conn.h"
@@ -714,6 +715,26 @@ static void connect__silence__times_out_and_goes_to_the_next(void **state)
 	close(full);
 }
 
+static void connect__no_descriptor_left__is_an_error_at_once(void **state)
+{
+	(void)state;
+	struct rlimit before, none;
+	struct err e;
+	prepare(SMTP_TLS_NONE, plain_script);
+	getrlimit(RLIMIT_NOFILE, &before);
+	none = before;
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &none);
+	struct smtp_conn *c = smtp_conn_open(client.loop, &client.ep, &client.o, &ops, &client, &e);
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_null(c);
+	assert_int_equal(e.code, ERR_IO);
+	run_loop();
+	assert_string_equal(client.log, "");
+	close(server.listener);
+	ev_loop_destroy(client.loop);
+}
+
 static void abort__results_and_closed_come_later(void **state)
 {
 	(void)state;
@@ -851,6 +872,7 @@ int main(void)
 		cmocka_unit_test(connect__second_address__is_tried),
 		cmocka_unit_test(connect__no_address__closes_on_the_next_turn),
 		cmocka_unit_test(connect__silence__times_out_and_goes_to_the_next),
+		cmocka_unit_test(connect__no_descriptor_left__is_an_error_at_once),
 		cmocka_unit_test(abort__results_and_closed_come_later),
 		cmocka_unit_test(abort__inside_a_callback__is_fine),
 		cmocka_unit_test(send__outside_callbacks__goes_out),
