@@ -58,3 +58,24 @@ void html_preheader(struct run *out, struct str text)
 		run_puts(out, i % 10 == 9 ? "&#847;&zwnj;&nbsp;\n" : "&#847;&zwnj;&nbsp;");
 	run_puts(out, "</div>\n");
 }
+
+static bool declares_charset(struct str html, const struct html_token *t)
+{
+	struct html_attr a;
+	if (!is(t, HTML_OPEN, "meta"))
+		return false;
+	return html_attr_find(html, t, "charset", &a) ||
+	       (html_attr_find(html, t, "http-equiv", &a) && str_is_nocase(str_trim(a.value), "content-type"));
+}
+
+void html_drop_charset(struct run *out, struct str html)
+{
+	struct html_lexer x = {.s = html};
+	struct html_token t;
+	while (html_next(&x, &t)) {
+		if (!declares_charset(html, &t))
+			run_add(out, html.p + t.from, t.to - t.from);
+		else if (t.to < html.n && html.p[t.to] == '\n')
+			x.at++;
+	}
+}

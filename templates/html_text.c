@@ -563,11 +563,27 @@ static void skipped(struct writer *w, const struct html_token *t)
 		w->skip.n = 0;
 }
 
-static void trim_end(struct run *out)
+/* One line end at the end, also where blocks of Liquid close there. */
+static void trim_end(const struct writer *w, struct run *out)
 {
-	while (out->n != 0 && (out->p[out->n - 1] == '\n' || out->p[out->n - 1] == ' '))
-		out->n--;
-	run_putc(out, '\n');
+	struct str s = run_get(out);
+	size_t end = s.n;
+	for (;;) {
+		const struct opaque_span *span = end >= OPAQUE_LEN ? opaque_at(w->o, s, end - OPAQUE_LEN) : NULL;
+		if (end > 0 && (s.p[end - 1] == '\n' || s.p[end - 1] == ' '))
+			end--;
+		else if (span != NULL && span->kind == OPAQUE_CLOSE)
+			end -= OPAQUE_LEN;
+		else
+			break;
+	}
+	struct run tail = RUN_INIT(w->o->a);
+	run_putc(&tail, '\n');
+	for (size_t i = end; i < s.n; i++)
+		if (s.p[i] != '\n' && s.p[i] != ' ')
+			run_putc(&tail, s.p[i]);
+	out->n = end;
+	run_str(out, run_get(&tail));
 }
 
 bool html_to_text(struct str html, struct opaque *o, struct run *out)
@@ -591,6 +607,6 @@ bool html_to_text(struct str html, struct opaque *o, struct run *out)
 	}
 	link_end(w);
 	notes_end(w);
-	trim_end(out);
+	trim_end(w, out);
 	return !out->failed && !w->word.failed && !o->a->failed;
 }

@@ -3,6 +3,7 @@
 #include "templates/html_doc.h"
 #include "templates/html_text.h"
 #include "templates/html_token.h"
+#include "templates/html_url.h"
 #include "templates/markdown.h"
 #include "templates/message_language.h"
 
@@ -221,11 +222,29 @@ static int finish(struct message *m, struct content *c, struct str *hidden, bool
 	return opaque_show(&m->opaque, *hidden, &c->map) ? 0 : message_oom(m, e);
 }
 
+/* --- addresses in the HTML --- */
+
+/* A relative image becomes a part of the message, where the file is there. */
+static int embed(void *ctx, enum html_url what, struct str url, struct run *out, struct err *e)
+{
+	struct message *m = ctx;
+	struct run name = RUN_INIT(&m->keep);
+	struct str cid;
+	if (what != HTML_URL_IMAGE || !html_url_is_file(url, &name) || !message_name_ok(run_get(&name)))
+		return 0;
+	if (message_embed(m, run_get(&name), &cid, e) != 0)
+		return -1;
+	if (cid.n != 0)
+		run_printf(out, "cid:%.*s", STR_ARG(cid));
+	return 0;
+}
+
 /* --- the parts --- */
 
 static int html_source(struct message *m, struct str *out, struct err *e)
 {
 	struct run hidden = RUN_INIT(&m->keep), html = RUN_INIT(&m->keep), whole = RUN_INIT(&m->keep);
+	struct run done = RUN_INIT(&m->keep), undeclared = RUN_INIT(&m->keep);
 	if (opaque_hide(&m->opaque, m->source.body, &m->file, m->source.body_line, &hidden, e) != 0)
 		return -1;
 	struct str body = run_get(&hidden);
@@ -234,10 +253,14 @@ static int html_source(struct message *m, struct str *out, struct err *e)
 			return -1;
 		body = run_get(&html);
 	}
-	if (assemble(m, body, &whole, e) != 0)
+	if (assemble(m, body, &whole, e) != 0 || html_map_urls(run_get(&whole), embed, m, &done, e) != 0)
 		return -1;
-	*out = run_get(&whole);
-	return 0;
+	*out = run_get(&done);
+	if (m->charset != CHARSET_UTF8) {
+		html_drop_charset(&undeclared, *out);
+		*out = run_get(&undeclared);
+	}
+	return undeclared.failed ? message_oom(m, e) : 0;
 }
 
 /* The text part: NAME.txt beside the message, else from the HTML. */

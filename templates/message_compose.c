@@ -165,9 +165,20 @@ static void plain_literal(void *ctx, size_t i, struct str text)
 	run_str(ctx, text);
 }
 
+/* As the quoted-printable path does it: any line end is one, other control characters go. */
 static void plain_value(void *ctx, struct str text)
 {
-	run_str(ctx, text);
+	size_t plain = 0;
+	for (size_t i = 0; i < text.n; i++) {
+		unsigned char c = (unsigned char)text.p[i];
+		if ((c >= ' ' && c != 0x7f) || c == '\t' || c == '\n')
+			continue;
+		run_add(ctx, text.p + plain, i - plain);
+		plain = i + 1;
+		if (c == '\r' && (plain == text.n || text.p[plain] != '\n'))
+			run_putc(ctx, '\n');
+	}
+	run_add(ctx, text.p + plain, text.n - plain);
 }
 
 static int located(struct compose *c, const struct content *content)
@@ -374,13 +385,11 @@ static void write_list(struct compose *c, struct header *h)
 		return;
 	struct str title = header_clean(c->a, c->r->list_title);
 	header_begin(h, "List-Id");
-	if (title.n != 0) {
-		struct header probe = *h;
-		probe.charset = h->charset == CHARSET_ISO_2022_JP && !header_fits(c->a, title, h->charset) ? CHARSET_UTF8
-													 : h->charset;
-		header_phrase(&probe, title);
-		h->col = probe.col;
-	}
+	if (!header_fits(c->a, title, h->charset))
+		h->charset = CHARSET_UTF8;
+	if (title.n != 0)
+		header_phrase(h, title);
+	h->charset = c->charset;
 	header_token(h, arena_printf(c->a, "<%.*s>", STR_ARG(c->r->list_id)), false);
 	header_end(h);
 }
