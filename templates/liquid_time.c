@@ -434,7 +434,7 @@ bool lq_time_parse(struct str text, const struct zone *zone, ms_t now, struct mo
 	else
 		lq_civil_utc(now, &today);
 	complete(&f, &today);
-	if (f.month < 1 || f.month > 12 || f.day < 1 || f.day > 31 || f.hour > 24 || f.minute > 59 || f.second > 60)
+	if (f.year > 9999 || f.month < 1 || f.month > 12 || f.day < 1 || f.day > 31 || f.hour > 24 || f.minute > 59 || f.second > 60)
 		return false;
 	return to_moment(&f, zone, out);
 }

@@ -21,8 +21,8 @@ def main(program, suite):
 	except FileNotFoundError:
 		print(f"conformance: no suite at {suite}: name one with SUITE=FILE (golden-liquid's golden_liquid.json)", file=sys.stderr)
 		return 66
-	lines = "".join(json.dumps({"template": t["template"], "data": t.get("data") or {}, "templates": t.get("templates") or {}})
-		+ "\n" for t in tests)
+	lines = "".join(json.dumps({"template": t["template"], "data": t.get("data") or {}, "templates": t.get("templates") or {},
+		"mode": "strict2" if "strict2" in t.get("tags", []) else None}) + "\n" for t in tests)
 	run = subprocess.run([program, "render", "--plain", "--batch"], input=lines.encode(), stdout=subprocess.PIPE)
 	answers = [json.loads(line) for line in run.stdout.decode("utf-8", "replace").splitlines()]
 	if len(answers) != len(tests):

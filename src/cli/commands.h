@@ -3,6 +3,7 @@
 #define CLI_COMMANDS_H
 
 #define COMMANDS(X)                                                                                                \
+	X(cmd_render)                                                                                              \
 	X(cmd_help)                                                                                                \
 	X(cmd_version)
 
