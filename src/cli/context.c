@@ -69,6 +69,7 @@ int cli_ask(struct cli *c, const char *question, const char *remedy, char *out, 
 
 void cli_release(struct cli *c)
 {
+	store_close(&c->own->store);
 	token_keys_free(&c->own->keys);
 	config_free(&c->own->config);
 	free(c->own->given);

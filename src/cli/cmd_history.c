@@ -1,0 +1,68 @@
+#include "src/cli/private.h"
+
+struct walk {
+	struct cli *c;
+	struct table *table;
+	const struct zone *zone;
+};
+
+static int row_json(const struct history_row *h)
+{
+	json_t *o = json_object();
+	json_put(o, "id", json_integer(h->id));
+	json_put(o, "at", json_time(h->at));
+	json_put(o, "actor", json_str(h->actor));
+	json_put(o, "what", json_str(h->what));
+	json_put(o, "object", json_str(h->object));
+	json_put(o, "note", json_str(h->note));
+	return json_line(o);
+}
+
+static int row(void *ctx, const struct history_row *h)
+{
+	struct walk *w = ctx;
+	char at[TEXT_NUMBER];
+	if (w->c->json)
+		return row_json(h);
+	table_str(w->table, str_from(text_time(w->zone, h->at, at)));
+	table_str(w->table, h->actor);
+	table_str(w->table, h->what);
+	table_str(w->table, h->object);
+	table_str(w->table, h->note);
+	return table_row(w->table);
+}
+
+static int history_run(struct cli *c, struct err *e)
+{
+	static const struct column columns[] = {{.title = "when"}, {.title = "who", .max = 40}, {.title = "did"},
+		{.title = "to", .max = 50}, {.title = "note"}};
+	ms_t since = 0;
+	if (cli_value_since(c, "since", clock_now(), &since, e) != 0)
+		return -1;
+	struct store *s = cli_store(c, STORE_READ, e);
+	if (s == NULL)
+		return -1;
+	struct walk w = {c, table_new(c, stdout, columns, sizeof columns / sizeof columns[0]), cli_zone(c, e)};
+	if (w.table == NULL)
+		return err_set(e, ERR_INTERNAL, "history", "out of memory");
+	*e = (struct err){0};
+	int rc = store_history(s, since, row, &w, e);
+	if (table_end(&w.table) != 0)
+		rc = -1;
+	return rc == 0 || e->code != ERR_NONE ? rc : output_error(e);
+}
+
+static const struct option history_options[] = {
+	{.name = "since", .value = "TIME", .help = "only what happened since (a time, or a span as 7d)"},
+	{0},
+};
+
+const struct command cmd_history = {
+	.name = "history",
+	.summary = "show who changed what, and when",
+	.help = "Every change that a person asked for, oldest first: imports, campaigns launched,\n"
+		"paused and resumed, suppressions added and removed, contacts changed.\n",
+	.group = GROUP_SYSTEM,
+	.options = history_options,
+	.run = history_run,
+};
