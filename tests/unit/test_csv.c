@@ -295,19 +295,21 @@ static void unclosed_quote__is_an_error_with_its_line(void **state)
 	buf_release(&b);
 }
 
+#define B(literal) {literal, sizeof(literal) - 1}
+
 static void other_formats__are_named_with_a_way_out(void **state)
 {
 	(void)state;
 	static const struct { struct str bytes; const char *why; } files[] = {
-		{{"PK\003\004\024\0\006\0xl/workbook.xml", 25}, "this is an Excel workbook (.xlsx), not a CSV file"},
-		{{"PK\003\004mimetypeapplication/vnd.oasis.opendocument.spreadsheet", 58}, "this is an OpenDocument spreadsheet (.ods), not a CSV file"},
-		{{"PK\003\004zzzz", 8}, "this is a zip archive, not a CSV file"},
-		{{"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", 8}, "this is an old Excel workbook (.xls), not a CSV file"},
-		{{"%PDF-1.7\n", 9}, "this is a PDF document, not a CSV file"},
-		{{"\xef\xbb\xbf \n<!DOCTYPE html>", 20}, "this is an HTML page, not a CSV file"},
-		{{"<table><tr>", 11}, "this is an HTML page, not a CSV file"},
-		{{"[{\"email\":1}]", 13}, "this is JSON, not a CSV file"},
-		{{"BZh91AY", 7}, "this is a compressed file of a kind that is not read here, not a CSV file"},
+		{B("PK\003\004\024\0\006\0xl/workbook.xml"), "this is an Excel workbook (.xlsx), not a CSV file"},
+		{B("PK\003\004mimetypeapplication/vnd.oasis.opendocument.spreadsheet"), "this is an OpenDocument spreadsheet (.ods), not a CSV file"},
+		{B("PK\003\004zzzz"), "this is a zip archive, not a CSV file"},
+		{B("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "this is an old Excel workbook (.xls), not a CSV file"},
+		{B("%PDF-1.7\n"), "this is a PDF document, not a CSV file"},
+		{B("\xef\xbb\xbf \n<!DOCTYPE html>"), "this is an HTML page, not a CSV file"},
+		{B("<table><tr>"), "this is an HTML page, not a CSV file"},
+		{B("[{\"email\":1}]"), "this is JSON, not a CSV file"},
+		{B("BZh91AY"), "this is a compressed file of a kind that is not read here, not a CSV file"},
 	};
 	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
 		assert_null(open_str(files[i].bytes, NULL));
