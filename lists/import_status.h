@@ -1,0 +1,11 @@
+/* Words for a subscription's state, in English, Japanese and the words of common services' exports. */
+#ifndef LISTS_IMPORT_STATUS_H
+#define LISTS_IMPORT_STATUS_H
+
+#include "src/db/store.h"
+
+/* Empty is subscribed. Returns NULL and sets *out, or why such a row cannot be taken (a static text). */
+const char *import_status_read(struct str word, enum import_status *out);
+extern const char *const import_status_names[]; /* as export writes them, by enum import_status */
+
+#endif
