@@ -83,7 +83,7 @@ struct str smtp_server_output(const struct smtp_server *s);
 void smtp_server_written(struct smtp_server *s, size_t n);
 void smtp_server_answer(struct smtp_server *s, struct smtp_answer a); /* to SMTP_LATER */
 bool smtp_server_wants_tls(const struct smtp_server *s);              /* once the output is written, start TLS */
-void smtp_server_tls_done(struct smtp_server *s);
+void smtp_server_tls_done(struct smtp_server *s); /* also before start(), where TLS comes from the first byte */
 bool smtp_server_closing(const struct smtp_server *s);                /* close once the output is written */
 /* Says 421 and closes: timeout, shutdown. */
 void smtp_server_close(struct smtp_server *s, const char *enhanced, const char *text);

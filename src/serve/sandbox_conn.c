@@ -269,9 +269,8 @@ static void greet(struct sandbox_conn *c)
 
 static void handshake_done(struct sandbox_conn *c)
 {
-	if (smtp_server_wants_tls(c->smtp))
-		smtp_server_tls_done(c->smtp);
-	else
+	smtp_server_tls_done(c->smtp);
+	if (c->s->tls_implicit)
 		greet(c);
 }
 
