@@ -110,30 +110,36 @@ static struct session *session_of(struct tls_client *t, const char *host)
 	return &t->sessions[hash64(str_from(host)) % SESSIONS];
 }
 
-/* Returns 1: the session is ours now (SSL_CTX_sess_set_new_cb). */
+/* SSL_CTX_sess_set_new_cb. The SSL goes on using and changing its session, maybe beside another thread that resumes it:
+ * what is kept, and what is offered, is always a copy. */
 static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
 	struct tls_client *t = SSL_get_ex_data(ssl, owner_index);
 	const char *host = SSL_get_ex_data(ssl, host_index);
-	char *name = strdup(host);
-	if (name == NULL)
-		return 0;
-	pthread_mutex_lock(&t->lock);
-	struct session *s = session_of(t, host), old = *s;
-	*s = (struct session){name, session};
-	pthread_mutex_unlock(&t->lock);
-	SSL_SESSION_free(old.session);
-	free(old.host);
-	return 1;
+	struct session fresh = {strdup(host), SSL_SESSION_dup(session)};
+	if (fresh.host != NULL && fresh.session != NULL) {
+		pthread_mutex_lock(&t->lock);
+		struct session *s = session_of(t, host), old = *s;
+		*s = fresh;
+		fresh = old;
+		pthread_mutex_unlock(&t->lock);
+	}
+	SSL_SESSION_free(fresh.session);
+	free(fresh.host);
+	return 0; /* no reference taken */
 }
 
 static void offer_session(struct tls_client *t, SSL *ssl, const char *host)
 {
+	SSL_SESSION *copy = NULL;
 	pthread_mutex_lock(&t->lock);
 	struct session *s = session_of(t, host);
 	if (s->session != NULL && strcmp(s->host, host) == 0)
-		SSL_set_session(ssl, s->session); /* takes its own reference */
+		copy = SSL_SESSION_dup(s->session);
 	pthread_mutex_unlock(&t->lock);
+	if (copy != NULL)
+		SSL_set_session(ssl, copy); /* takes its own reference */
+	SSL_SESSION_free(copy);
 }
 
 /* ---- Contexts and connections ---- */

@@ -217,7 +217,7 @@ static void finish(struct smtp_client *c, bool clean, enum farewell farewell, en
 	if (farewell == FAREWELL_QUIT)
 		buf_puts(&c->out, "QUIT\r\n");
 	smtp_messages_lost(c, step, reply, c->why);
-	const struct smtp_result r = {.stage = stage, .reply = reply, .why = c->why};
+	const struct smtp_result r = {.stage = stage, .out_of_step = c->out_of_step, .reply = reply, .why = c->why};
 	log_debug("smtp#%u closed at %s: %s", c->id, smtp_stage_names[stage], c->why);
 	c->ops->closed(c->ctx, clean, &r);
 }
@@ -239,6 +239,7 @@ enum step smtp_out_of_step(struct smtp_client *c, enum step step, const struct s
 	char why[200];
 	struct str text = str_n(r->text.p, r->text.n < 80 ? r->text.n : 80);
 	snprintf(why, sizeof why, "the server answered %s with %d %.*s: out of step", steps[step].name, r->code, STR_ARG(text));
+	c->out_of_step = true;
 	smtp_fail(c, steps[step].stage, NULL, why);
 	return STEP_NONE;
 }
@@ -411,13 +412,15 @@ static void on_reply(struct smtp_client *c, const struct smtp_reply *r)
 		return;
 	}
 	if (step == STEP_NONE) {
+		c->out_of_step = true;
 		smtp_fail(c, SMTP_IDLE, r, "a reply that nobody asked for");
 		return;
 	}
 	if (c->awaited[c->awaited_first].behind > c->written && step != STEP_QUIT) {
 		if (step == STEP_END && r->code >= 400)
 			smtp_early_refusal(c, r);
-		smtp_out_of_step(c, step, r);
+		else
+			smtp_out_of_step(c, step, r);
 		return;
 	}
 	c->awaited_first = (c->awaited_first + 1) % AWAITED_MAX;

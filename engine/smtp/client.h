@@ -57,6 +57,7 @@ struct smtp_result {
 	bool accepted;                    /* 250 after the end */
 	bool tried;                       /* false: nothing of this message was answered or in doubt: give it to another connection */
 	bool doubt;
+	bool out_of_step;                 /* closed(): replies did not match commands; go one at a time with this server */
 	const struct smtp_reply *reply;   /* NULL: none came (`why` says what happened instead) */
 	const char *why;
 };

@@ -41,7 +41,7 @@ struct smtp_client {
 	void *ctx;
 	unsigned id; /* in the log */
 	enum phase phase;
-	bool tls_active, trust_clear, quitting, due;
+	bool tls_active, trust_clear, quitting, due, out_of_step;
 	bool busy;   /* inside input(), timeout() or eof(): callbacks may run, and what is new is queued at their end */
 	bool told;   /* ready() was called and not yet answered by a message */
 	ms_t now, since;

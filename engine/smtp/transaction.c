@@ -159,6 +159,7 @@ void smtp_early_refusal(struct smtp_client *c, const struct smtp_reply *r)
 	if (smtp_current(c)->m != NULL)
 		answer(c, SMTP_END, r, false);
 	c->data[0] = c->data[1] = (struct str){0}; /* given back; the connection ends here */
+	smtp_fail(c, SMTP_END, NULL, "the server refused a message while it was being sent");
 }
 
 static void own_result(struct smtp_client *c)

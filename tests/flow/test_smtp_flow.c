@@ -124,6 +124,8 @@ static void on_closed(void *ctx, bool clean, const struct smtp_result *r)
 	add_event(ctx, "closed", r);
 	if (clean)
 		add_word(ctx, "clean");
+	if (r->out_of_step)
+		add_word(ctx, "out-of-step");
 }
 
 static const struct smtp_client_ops ops = {on_ready, on_result, on_starttls, on_closed};
