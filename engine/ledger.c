@@ -61,6 +61,7 @@ struct ledger {
 	ms_t renewed;
 	unsigned turn;        /* which campaign is asked first */
 	unsigned second;
+	bool starved;         /* the last claims were wanted, and the limits let none through */
 };
 
 /* ---- What the other threads call ---- */
@@ -277,7 +278,11 @@ static int reload(struct ledger *l, struct err *e)
 			continue;
 		}
 		struct campaign_row c;
+		struct campaign_counts n;
 		struct err why = {0};
+		if (store_campaign_counts(l->store, w->id, true, &n, e) != 0 || (w->next_due = store_ledger_next_due(l->store, w->id, e)) < 0)
+			return -1;
+		w->fresh = n.fresh;
 		if (w->run == NULL && (store_campaign_by_id(l->store, w->id, &c, &why) != 0 || watch_load(l, w, &c, &why) != 0)) {
 			char text[600];
 			snprintf(text, sizeof text, "%s: %s", why.what, why.why);
@@ -545,6 +550,9 @@ static int transact(struct ledger *l, struct outcome_batch **done, bool claims, 
 		else
 			store_ledger_rollback(l->store);
 	}
+	l->starved = claims;
+	for (size_t i = 0; i < n; i++)
+		l->starved = l->starved && h[i].batch->claims.n == 0;
 	hand_over(l, h, n, rc == 0);
 	free(h);
 	if (rc == 0) {
@@ -775,7 +783,7 @@ static void *ledger_main(void *arg)
 	struct err e = {0};
 	for (;;) {
 		/* Where claims wait for the rate, look again soon; else until something is posted. */
-		ms_t longest = preparing(l) ? 0 : anything_wanted(l, clock_now()) ? 20 : TICK;
+		ms_t longest = preparing(l) ? 0 : !anything_wanted(l, clock_now()) ? TICK : l->starved ? 20 : 0;
 		pthread_mutex_lock(&l->lock);
 		wait_for_work(l, longest);
 		struct outcome_batch *done = l->done;
