@@ -270,44 +270,46 @@ static void fill_unsubscribe(const struct personal *p, struct token_signer *t, c
 	}
 }
 
-int personal_compose(const struct personal *p, struct token_signer *t, const struct claim *c, bool want_parts,
-	struct arena *a, struct letter *out, struct err *e)
+struct str personal_message_id(const struct personal *p, struct token_signer *t, int64_t delivery, struct arena *a)
+{
+	char token[TOKEN_MAX];
+	token_delivery(t, TOKEN_MESSAGE_ID, delivery, token);
+	return arena_printf(a, "%s@%.*s", token, STR_ARG(p->from_domain));
+}
+
+static struct str *slots_new(const struct personal *p, struct arena *a, struct err *e)
+{
+	size_t n = message_nslots(p->message);
+	struct str *slots = arena_zalloc(a, (n + 1) * sizeof *slots);
+	if (slots == NULL)
+		err_set(e, ERR_INTERNAL, "message", "out of memory");
+	return slots;
+}
+
+static int compose(const struct personal *p, struct token_signer *t, const struct claim *c, struct message_recipient *r,
+	bool want_parts, struct arena *a, struct letter *out, struct err *e)
 {
 	char token[TOKEN_MAX], unique[24];
-	size_t nslots = message_nslots(p->message);
-	struct str *slots = arena_alloc(a, (nslots + 1) * sizeof *slots);
-	if (slots == NULL)
-		return err_set(e, ERR_INTERNAL, "message", "out of memory");
-	memset(slots, 0, nslots * sizeof *slots);
-	for (struct attr_iter i = attrs_begin(c->attrs); attrs_next(&i);)
-		if (i.id < p->nslot_of && p->slot_of[i.id] >= 0)
-			slots[p->slot_of[i.id]] = i.value;
-	struct lookup look = {p, c->attrs};
 	int64_t delivery = p->campaign_id != 0 ? c->delivery : 0;
 	token_delivery(t, TOKEN_MESSAGE_ID, delivery, token);
 	/* Behind the key number and the delivery stands the MAC: its characters are as good as random. */
 	snprintf(unique, sizeof unique, "%.16s", token + 15);
-	struct message_recipient r = {
-		.slots = slots,
-		.lookup = lookup_attr,
-		.ctx = &look,
-		.email = c->address,
-		.campaign = p->campaign,
-		.list = c->list_name,
-		.list_id = c->list_id,
-		.list_title = c->list_title,
-		.feedback_id = p->feedback_id,
-		.unique = str_from(unique),
-		.date = c->first_attempt,
-		.subject_prefix = p->subject_prefix,
-		.message_id = arena_printf(a, "%s@%.*s", token, STR_ARG(p->from_domain)),
-	};
+	r->email = c->address;
+	r->campaign = p->campaign;
+	r->list = c->list_name;
+	r->list_id = c->list_id;
+	r->list_title = c->list_title;
+	r->feedback_id = p->feedback_id;
+	r->unique = str_from(unique);
+	r->date = c->first_attempt;
+	r->subject_prefix = p->subject_prefix;
+	r->message_id = arena_printf(a, "%s@%.*s", token, STR_ARG(p->from_domain));
 	if (c->list_id.n != 0 && str_find(c->list_id, '.') == c->list_id.n)
-		r.list_id = arena_printf(a, "%.*s.%.*s", STR_ARG(c->list_id), STR_ARG(p->from_domain));
-	fill_unsubscribe(p, t, c, a, &r);
+		r->list_id = arena_printf(a, "%.*s.%.*s", STR_ARG(c->list_id), STR_ARG(p->from_domain));
+	fill_unsubscribe(p, t, c, a, r);
 	if (a->failed)
 		return err_set(e, ERR_DATA, "message", "larger than the limit of %zu bytes", a->max);
-	if (message_compose(p->message, &r, want_parts, a, &out->mail, e) != 0)
+	if (message_compose(p->message, r, want_parts, a, &out->mail, e) != 0)
 		return -1;
 	out->rcpt = c->address;
 	if (personal_has_return_path(p->cfg)) {
@@ -317,4 +319,30 @@ int personal_compose(const struct personal *p, struct token_signer *t, const str
 		out->from = p->cfg->return_path.address != NULL ? str_from(p->cfg->return_path.address) : out->mail.from;
 	}
 	return a->failed ? err_set(e, ERR_DATA, "message", "larger than the limit of %zu bytes", a->max) : 0;
+}
+
+int personal_compose(const struct personal *p, struct token_signer *t, const struct claim *c, bool want_parts,
+	struct arena *a, struct letter *out, struct err *e)
+{
+	struct str *slots = slots_new(p, a, e);
+	if (slots == NULL)
+		return -1;
+	for (struct attr_iter i = attrs_begin(c->attrs); attrs_next(&i);)
+		if (i.id < p->nslot_of && p->slot_of[i.id] >= 0)
+			slots[p->slot_of[i.id]] = i.value;
+	struct lookup look = {p, c->attrs};
+	struct message_recipient r = {.slots = slots, .lookup = lookup_attr, .ctx = &look};
+	return compose(p, t, c, &r, want_parts, a, out, e);
+}
+
+int personal_compose_named(const struct personal *p, struct token_signer *t, const struct claim *c,
+	struct str (*value)(void *ctx, struct str name), void *ctx, bool want_parts, struct arena *a, struct letter *out, struct err *e)
+{
+	struct str *slots = slots_new(p, a, e);
+	if (slots == NULL)
+		return -1;
+	for (size_t i = 0; i < message_nslots(p->message); i++)
+		slots[i] = value(ctx, message_slot(p->message, i));
+	struct message_recipient r = {.slots = slots, .lookup = value, .ctx = ctx};
+	return compose(p, t, c, &r, want_parts, a, out, e);
 }

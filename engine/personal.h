@@ -32,6 +32,12 @@ struct letter {
 int personal_compose(const struct personal *p, struct token_signer *t, const struct claim *c, bool want_parts,
 		     struct arena *a, struct letter *out, struct err *e);
 
+/* The same with values by name instead of the claim's attributes: sample data for previews and tests. */
+int personal_compose_named(const struct personal *p, struct token_signer *t, const struct claim *c,
+	struct str (*value)(void *ctx, struct str name), void *ctx, bool want_parts, struct arena *a, struct letter *out, struct err *e);
+/* Without <>; n == 0: out of memory. */
+struct str personal_message_id(const struct personal *p, struct token_signer *t, int64_t delivery, struct arena *a);
+
 /* Fails with ERR_CONFIG, and what to set, where nobody could unsubscribe. */
 int personal_check_config(const struct config *cfg, struct err *e);
 bool personal_has_return_path(const struct config *cfg);
