@@ -4,7 +4,19 @@
 
 #define COMMANDS(X)                                                                                                \
 	X(cmd_init)                                                                                                \
+	X(cmd_preview)                                                                                             \
+	X(cmd_test)                                                                                                \
 	X(cmd_render)                                                                                              \
+	X(cmd_send)                                                                                                \
+	X(cmd_pause)                                                                                               \
+	X(cmd_resume)                                                                                              \
+	X(cmd_cancel)                                                                                              \
+	X(cmd_campaigns)                                                                                           \
+	X(cmd_status)                                                                                              \
+	X(cmd_report)                                                                                              \
+	X(cmd_bounces)                                                                                             \
+	X(cmd_trace)                                                                                               \
+	X(cmd_serve)                                                                                               \
 	X(cmd_history)                                                                                             \
 	X(cmd_help)                                                                                                \
 	X(cmd_version)

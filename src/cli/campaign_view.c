@@ -1,0 +1,344 @@
+#include "src/cli/campaign_view.h"
+
+#include "src/base/utf8.h"
+
+#include <stdio.h>
+
+static void number(struct buf *out, int64_t v)
+{
+	char digits[24];
+	int n = snprintf(digits, sizeof digits, "%lld", (long long)v);
+	for (int i = 0; i < n; i++) {
+		if (i > 0 && (n - i) % 3 == 0 && digits[i - 1] != '-')
+			buf_putc(out, ',');
+		buf_putc(out, digits[i]);
+	}
+}
+
+static int64_t handled(const struct campaign_counts *n)
+{
+	int64_t open = n->state[DELIVERY_QUEUED] + n->state[DELIVERY_SENDING] + n->state[DELIVERY_DEFERRED], all = 0;
+	for (int i = 0; i < DELIVERY_NSTATES; i++)
+		all += n->state[i];
+	return all - open;
+}
+
+static void clock_of_day(struct buf *out, const struct zone *z, ms_t t, ms_t now)
+{
+	char when[CLOCK_TEXT];
+	clock_iso(z, t, when);
+	/* The date only where it is another day. */
+	if (t - now > 20 * HOUR)
+		buf_printf(out, "%.10s ", when);
+	buf_printf(out, "%.5s%s", when + 11, when + 19);
+}
+
+void view_progress(struct buf *out, const struct campaign_row *c, const struct campaign_counts *n, const struct live *live,
+	const struct zone *z, ms_t now)
+{
+	static const int troubles[] = {DELIVERY_DEFERRED, DELIVERY_BOUNCED, DELIVERY_BLOCKED, DELIVERY_EXPIRED, DELIVERY_DOUBT};
+	int64_t all = c->selection.audience;
+	utf8_safe(out, c->name);
+	if (c->state == CAMPAIGN_PREPARING) {
+		buf_puts(out, ": selecting recipients, ");
+		int64_t so_far = 0;
+		for (int i = 0; i < DELIVERY_NSTATES; i++)
+			so_far += n->state[i];
+		number(out, so_far);
+		buf_puts(out, " so far");
+		return;
+	}
+	if (c->state == CAMPAIGN_SCHEDULED) {
+		buf_puts(out, ": starts at ");
+		clock_of_day(out, z, c->start_at, now);
+		return;
+	}
+	buf_puts(out, ": ");
+	number(out, handled(n));
+	buf_puts(out, " of ");
+	number(out, all);
+	if (all > 0)
+		buf_printf(out, " (%.1f %%)", 100.0 * (double)handled(n) / (double)all);
+	if (live->rate > 0)
+		buf_printf(out, live->rate < 10 ? ", %.1f/s" : ", %.0f/s", live->rate);
+	for (size_t i = 0; i < sizeof troubles / sizeof troubles[0]; i++) {
+		if (n->state[troubles[i]] == 0)
+			continue;
+		buf_puts(out, ", ");
+		number(out, n->state[troubles[i]]);
+		buf_printf(out, " %s", troubles[i] == DELIVERY_DOUBT ? "in doubt" : delivery_state_names[troubles[i]]);
+	}
+	if (c->state == CAMPAIGN_WAITING && live->next_attempt > now) {
+		buf_puts(out, ", next try at ");
+		clock_of_day(out, z, live->next_attempt, now);
+	} else if (live->eta > now) {
+		buf_puts(out, ", done about ");
+		clock_of_day(out, z, live->eta, now);
+	}
+	if (live->limit[0] != '\0') {
+		buf_puts(out, "; limit: ");
+		utf8_safe(out, str_from(live->limit));
+	}
+}
+
+/* ---- JSON ---- */
+
+json_t *view_time(ms_t t)
+{
+	char text[CLOCK_TEXT];
+	return t == 0 ? json_null() : json_string(clock_utc(t, text));
+}
+
+json_t *view_str(struct str s)
+{
+	if (s.n == 0)
+		return json_null();
+	json_t *j = json_stringn(s.p, s.n);
+	if (j != NULL)
+		return j;
+	struct buf b = BUF_INIT(s.n * 3 + 4);
+	for (size_t at = 0; at < s.n;) {
+		char c[4];
+		buf_add(&b, c, utf8_put(c, utf8_next(s, &at)));
+	}
+	j = json_stringn(buf_cstr(&b), b.len);
+	buf_release(&b);
+	return j;
+}
+
+static json_t *states_json(const int64_t state[DELIVERY_NSTATES])
+{
+	json_t *j = json_object();
+	for (int i = 0; i < DELIVERY_NSTATES; i++)
+		json_object_set_new(j, delivery_state_names[i], json_integer(state[i]));
+	return j;
+}
+
+static json_t *holder_json(const struct report *r)
+{
+	if (!r->held)
+		return json_null();
+	return json_pack("{s:s, s:s, s:I, s:o}", "what", r->holder.what, "host", r->holder.host, "pid", (json_int_t)r->holder.pid, "since",
+		view_time(r->holder.since));
+}
+
+static json_t *why_json(const struct campaign_row *c)
+{
+	if (c->why.n == 0)
+		return json_null();
+	struct buf remedy = BUF_INIT(1000);
+	view_remedy(&remedy, c->why, c->name);
+	json_t *j = json_pack("{s:o, s:o, s:o}", "id", view_str(c->why), "text", view_str(c->why_text), "remedy", view_str(buf_get(&remedy)));
+	buf_release(&remedy);
+	return j;
+}
+
+static json_t *providers_json(const struct report *r)
+{
+	json_t *all = json_array();
+	for (size_t i = 0; i < r->nproviders; i++)
+		json_array_append_new(all, json_pack("{s:o, s:I, s:o}", "provider", view_str(r->providers[i].name), "audience",
+						   (json_int_t)r->providers[i].total, "counts", states_json(r->providers[i].state)));
+	return all;
+}
+
+static json_t *reasons_json(const struct report *r)
+{
+	json_t *all = json_array();
+	for (size_t i = 0; i < r->nreasons; i++)
+		json_array_append_new(all, json_pack("{s:s, s:o, s:I, s:o}", "class", reply_class_names[r->reasons[i].class], "reason",
+						   view_str(r->reasons[i].reason), "deliveries", (json_int_t)r->reasons[i].deliveries, "example",
+						   view_str(r->reasons[i].example)));
+	return all;
+}
+
+json_t *view_json(const struct report *r, bool whole, ms_t now)
+{
+	const struct campaign_row *c = &r->campaign;
+	const struct selection *s = &c->selection;
+	json_t *left = json_pack("{s:I, s:I, s:I, s:I}", "suppressed", (json_int_t)s->suppressed, "unsubscribed", (json_int_t)s->unsubscribed,
+		"excluded", (json_int_t)s->excluded, "duplicate", (json_int_t)s->duplicate);
+	json_t *j = json_pack("{s:o, s:s, s:o, s:o, s:I, s:o, s:I, s:o, s:I, s:I, s:I}", "campaign", view_str(c->name), "state", r->state, "why",
+		why_json(c), "holder", holder_json(r), "selected", (json_int_t)s->selected, "left_out", left, "audience",
+		(json_int_t)s->audience, "counts", states_json(r->counts.state), "attempts", (json_int_t)r->counts.attempts, "complaints",
+		(json_int_t)c->complaints, "unsubscribed", (json_int_t)c->unsubscribed);
+	if (j == NULL)
+		return NULL;
+	json_object_set_new(j, "doubted", json_integer(r->counts.doubted));
+	json_object_set_new(j, "rate", r->held ? json_real(r->live.rate) : json_null());
+	json_object_set_new(j, "limit", r->held ? view_str(str_from(r->live.limit)) : json_null());
+	json_object_set_new(j, "next_attempt", view_time(r->live.next_attempt));
+	json_object_set_new(j, "eta", r->held ? view_time(r->live.eta) : json_null());
+	json_object_set_new(j, "start_at", view_time(c->start_at));
+	json_object_set_new(j, "started", view_time(c->started));
+	json_object_set_new(j, "finished", view_time(c->finished));
+	json_object_set_new(j, "seconds", json_real((double)report_duration(r, now) / 1000));
+	if (whole) {
+		json_object_set_new(j, "subject", view_str(c->subject));
+		json_object_set_new(j, "from", view_str(c->from));
+		json_object_set_new(j, "providers", providers_json(r));
+		json_object_set_new(j, "reasons", reasons_json(r));
+	}
+	return j;
+}
+
+/* ---- For people ---- */
+
+/* `text` with the campaign's name in the place of NAME. */
+static void with_name(struct buf *out, const char *text, struct str name)
+{
+	const char *at = strstr(text, "NAME");
+	buf_add(out, text, (size_t)(at - text));
+	utf8_safe(out, name);
+	buf_puts(out, at + strlen("NAME"));
+}
+
+void view_remedy(struct buf *out, struct str why, struct str name)
+{
+	static const struct {
+		const char *why, *text;
+	} remedies[] = {
+		{"user", "`postrider resume NAME` goes on"},
+		{"canary", "look at `postrider report NAME`, then `postrider resume` sends to the rest"},
+		{"login", "check user and password of the route, then `postrider resume NAME`"},
+		{"sender-refused", "let the relay know this sender's domain or address, then `postrider resume NAME`"},
+		{"quota", "when the relay's quota has room again, `postrider resume NAME`"},
+		{"missed", "`postrider resume NAME` sends it now, `postrider cancel` drops it"},
+		{"template", "the message fails for its recipients; `postrider cancel NAME`, mend it, and send it under a new name with --not-of"},
+		{"doubt", "`postrider resume NAME --doubt=resend` sends to those once more, --doubt=skip leaves them"},
+		{"route", "bring the route back into the configuration, then `postrider resume NAME`"},
+		{"restored", "`postrider resume NAME` goes on from the backup's state"},
+	};
+	for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++) {
+		if (!str_is(why, remedies[i].why))
+			continue;
+		with_name(out, remedies[i].text, name);
+	}
+}
+
+static void row(struct buf *out, const char *label, int64_t v, int64_t whole)
+{
+	struct buf n = BUF_INIT(40);
+	number(&n, v);
+	buf_printf(out, "  %-14s %12s", label, buf_cstr(&n));
+	if (whole > 0)
+		buf_printf(out, "  %5.1f %%", 100.0 * (double)v / (double)whole);
+	buf_putc(out, '\n');
+	buf_release(&n);
+}
+
+static void padded(struct buf *out, struct str s, size_t columns)
+{
+	struct buf safe = BUF_INIT(4096);
+	utf8_safe(&safe, s);
+	struct str cut = utf8_cut(buf_get(&safe), columns);
+	buf_str(out, cut);
+	for (size_t w = utf8_width(cut); w < columns; w++)
+		buf_putc(out, ' ');
+	buf_release(&safe);
+}
+
+static void text_head(struct buf *out, const struct report *r, const struct zone *z, ms_t now)
+{
+	const struct campaign_row *c = &r->campaign;
+	char when[CLOCK_TEXT];
+	buf_puts(out, "Campaign ");
+	utf8_safe(out, c->name);
+	buf_printf(out, ": %s", r->state);
+	if (c->why.n != 0) {
+		buf_puts(out, " (");
+		utf8_safe(out, c->why);
+		buf_puts(out, ")");
+	}
+	buf_puts(out, "\n  Subject  ");
+	utf8_safe(out, c->subject);
+	buf_putc(out, '\n');
+	if (c->why_text.n != 0) {
+		buf_puts(out, "  Because  ");
+		utf8_safe(out, c->why_text);
+		buf_puts(out, "\n  Remedy   ");
+		view_remedy(out, c->why, c->name);
+		buf_putc(out, '\n');
+	}
+	if (c->state == CAMPAIGN_SCHEDULED)
+		buf_printf(out, "  Starts   %s\n", clock_iso(z, c->start_at, when));
+	if (c->started != 0)
+		buf_printf(out, "  Started  %s\n", clock_iso(z, c->started, when));
+	if (c->finished != 0)
+		buf_printf(out, "  Ended    %s", clock_iso(z, c->finished, when));
+	if (c->finished != 0)
+		buf_printf(out, "  (%s)\n", clock_span_text(report_duration(r, now), when));
+	if (r->held && c->finished == 0)
+		buf_printf(out, "  Held by  %s, process %lld on %s\n", r->holder.what, (long long)r->holder.pid, r->holder.host);
+	if (r->held && c->finished == 0 && r->live.limit[0] != '\0')
+		buf_printf(out, "  Limit    %s\n", r->live.limit);
+	if (c->finished == 0 && r->live.next_attempt > now && c->state == CAMPAIGN_WAITING)
+		buf_printf(out, "  Next try %s\n", clock_iso(z, r->live.next_attempt, when));
+	if (r->held && r->live.rate > 0 && c->state == CAMPAIGN_RUNNING)
+		buf_printf(out, "  Rate     %.1f a second\n", r->live.rate);
+	if (r->held && r->live.eta > now && c->state == CAMPAIGN_RUNNING)
+		buf_printf(out, "  Done     about %s\n", clock_iso(z, r->live.eta, when));
+}
+
+static void text_tables(struct buf *out, const struct report *r)
+{
+	if (r->nproviders > 0) {
+		buf_printf(out, "\n  %-16s %12s %12s %10s %10s %10s\n", "Provider", "recipients", "sent", "bounced", "blocked", "deferred");
+		for (size_t i = 0; i < r->nproviders; i++) {
+			const struct report_provider *p = &r->providers[i];
+			const int64_t v[] = {p->total, p->state[DELIVERY_SENT], p->state[DELIVERY_BOUNCED], p->state[DELIVERY_BLOCKED], p->state[DELIVERY_DEFERRED]};
+			buf_puts(out, "  ");
+			padded(out, p->name.n != 0 ? p->name : STR("other domains"), 16);
+			for (size_t k = 0; k < 5; k++) {
+				struct buf n = BUF_INIT(40);
+				number(&n, v[k]);
+				buf_printf(out, " %*s", k < 2 ? 12 : 10, buf_cstr(&n));
+				buf_release(&n);
+			}
+			buf_putc(out, '\n');
+		}
+	}
+	if (r->nreasons > 0)
+		buf_printf(out, "\n  %-22s %-8s %10s  %s\n", "Reason", "class", "recipients", "for example");
+	for (size_t i = 0; i < r->nreasons; i++) {
+		const struct report_reason *x = &r->reasons[i];
+		struct buf n = BUF_INIT(40);
+		number(&n, x->deliveries);
+		buf_puts(out, "  ");
+		padded(out, x->reason, 22);
+		buf_printf(out, " %-8s %10s  ", reply_class_names[x->class], buf_cstr(&n));
+		struct buf safe = BUF_INIT(4096);
+		utf8_safe(&safe, x->example);
+		buf_str(out, utf8_cut(buf_get(&safe), 70));
+		buf_putc(out, '\n');
+		buf_release(&safe);
+		buf_release(&n);
+	}
+}
+
+void view_text(struct buf *out, const struct report *r, bool whole, const struct zone *z, ms_t now)
+{
+	const struct selection *s = &r->campaign.selection;
+	text_head(out, r, z, now);
+	buf_puts(out, "\n");
+	row(out, "selected", s->selected, 0);
+	if (s->suppressed > 0)
+		row(out, "- suppressed", s->suppressed, 0);
+	if (s->unsubscribed > 0)
+		row(out, "- unsubscribed", s->unsubscribed, 0);
+	if (s->excluded > 0)
+		row(out, "- excluded", s->excluded, 0);
+	if (s->duplicate > 0)
+		row(out, "(duplicates)", s->duplicate, 0);
+	row(out, "audience", s->audience, 0);
+	buf_puts(out, "\n");
+	for (int i = 0; i < DELIVERY_NSTATES; i++)
+		if (r->counts.state[i] > 0)
+			row(out, i == DELIVERY_DOUBT ? "in doubt" : delivery_state_names[i], r->counts.state[i], s->audience);
+	if (r->campaign.complaints > 0)
+		row(out, "complaints", r->campaign.complaints, s->audience);
+	if (r->campaign.unsubscribed > 0)
+		row(out, "unsubscribed", r->campaign.unsubscribed, s->audience);
+	if (whole)
+		text_tables(out, r);
+}

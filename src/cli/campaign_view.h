@@ -1,0 +1,23 @@
+/* How a campaign is shown: the progress line, the JSON document of send, resume, status and report, and the remedy for
+ * each reason of a pause. */
+#ifndef CLI_CAMPAIGN_VIEW_H
+#define CLI_CAMPAIGN_VIEW_H
+
+#include "src/cli/report_data.h"
+
+#include <jansson.h>
+
+/* "june: 12,345 of 50,000 (24.7 %), 830/s, 120 bounced, 125 deferred, done about 09:41; limit: route main: 14/s" */
+void view_progress(struct buf *out, const struct campaign_row *c, const struct campaign_counts *n, const struct live *live,
+	const struct zone *z, ms_t now);
+/* docs/INTERFACE.md: the document; `whole` adds providers and reasons. NULL: out of memory. */
+json_t *view_json(const struct report *r, bool whole, ms_t now);
+/* What a person can do about a paused campaign; "" where nothing is to be said. `name` of the campaign. */
+void view_remedy(struct buf *out, struct str why, struct str name);
+/* Several lines for people. */
+void view_text(struct buf *out, const struct report *r, bool whole, const struct zone *z, ms_t now);
+
+json_t *view_time(ms_t t); /* RFC 3339 UTC, null for 0 */
+json_t *view_str(struct str s); /* bytes that are not UTF-8 are replaced; null for n == 0 */
+
+#endif

@@ -1,0 +1,386 @@
+#include "engine/launch.h"
+#include "src/base/log.h"
+#include "src/cli/campaign_view.h"
+#include "src/cli/cli.h"
+#include "src/cli/output.h"
+#include "src/cli/rehearse.h"
+#include "src/cli/run.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const int64_t CHECK_ALL = 100000; /* recipients rendered before launch; of a larger audience, the first 1,000 */
+static const int64_t CHECK_FIRST = 1000;
+static const ms_t REPEAT_SPAN = 7 * DAY;
+
+struct send { /* what was asked for */
+	struct cli *c;
+	struct launch launch;
+	const struct config *cfg;
+	const struct config_route *route;
+	const char *name;
+	double rate;
+	int64_t first, min, max;
+	double first_share;
+	ms_t at, until, patience, now;
+	struct selection selection;
+	struct render_check check;
+};
+
+/* ---- Options ---- */
+
+static int parse_rate(struct send *s, struct err *e)
+{
+	const char *text = cli_value(s->c, "rate");
+	struct rate_spec r = {0};
+	if (text == NULL)
+		return 0;
+	if (rate_parse(text, &r, e) != 0 || r.per_hour != 0 || r.per_day != 0 || !(r.per_second > 0))
+		return cli_usage(s->c, e, "--rate takes a number a second or a minute, such as 20/s, not \"%s\"", text);
+	s->rate = r.per_second;
+	return 0;
+}
+
+static int parse_first(struct send *s, struct err *e)
+{
+	const char *text = cli_value(s->c, "first");
+	char *end;
+	if (text == NULL)
+		return 0;
+	double v = strtod(text, &end);
+	if (end != text && v > 0 && strcmp(end, "%") == 0 && v <= 100) {
+		s->first_share = v / 100;
+		return 0;
+	}
+	long long n;
+	if (!str_int(str_from(text), 1, INT32_MAX, &n))
+		return cli_usage(s->c, e, "--first takes a number of recipients or a share such as 5%%, not \"%s\"", text);
+	s->first = n;
+	return 0;
+}
+
+static int parse_expect(struct send *s, struct err *e)
+{
+	const char *text = cli_value(s->c, "expect"), *dots = text != NULL ? strstr(text, "..") : NULL;
+	long long min, max;
+	if (text == NULL)
+		return 0;
+	struct str low = dots != NULL ? str_n(text, (size_t)(dots - text)) : str_from(text), high = dots != NULL ? str_from(dots + 2) : low;
+	if (!str_int(low, 0, INT64_MAX, &min) || !str_int(high, min, INT64_MAX, &max))
+		return cli_usage(s->c, e, "--expect takes MIN..MAX, such as 9000..11000, not \"%s\"", text);
+	s->min = min;
+	s->max = max;
+	return 0;
+}
+
+static int parse(struct send *s, struct err *e)
+{
+	struct cli *c = s->c;
+	s->now = clock_now();
+	s->max = -1;
+	if (!cli_audience_given(c))
+		return cli_usage(c, e, "say to whom: --list LIST, --where, --of …");
+	if (cli_value_time(c, "at", s->now, &s->at, e) != 0 || cli_value_time(c, "until", s->now, &s->until, e) != 0 ||
+		parse_rate(s, e) != 0 || parse_first(s, e) != 0 || parse_expect(s, e) != 0 || run_patience(c, &s->patience, e) != 0)
+		return -1;
+	if (s->at != 0 && s->at < s->now - MINUTE)
+		return cli_usage(c, e, "--at lies in the past");
+	if (s->until != 0 && s->until <= (s->at != 0 ? s->at : s->now))
+		return cli_usage(c, e, "--until lies before the start");
+	return 0;
+}
+
+/* ---- Before anything is recorded ---- */
+
+static int open_message(struct send *s, struct err *e)
+{
+	struct cli *c = s->c;
+	struct audience_spec spec;
+	struct store *store = cli_store(c, STORE_WRITE, e);
+	if (store == NULL)
+		return -1;
+	cli_audience(c, &spec);
+	if (personal_check_config(s->cfg, e) != 0 || launch_open(&s->launch, c->args[0], NULL, s->cfg, store, e) != 0 ||
+		launch_audience(&s->launch, &spec, e) != 0)
+		return -1;
+	s->name = cli_value(c, "name") != NULL ? cli_value(c, "name") : s->launch.name.p;
+	s->route = launch_route(s->cfg, cli_value(c, "route"), message_from_domain(personal_message(s->launch.personal)), e);
+	return s->route != NULL ? 0 : -1;
+}
+
+static int name_taken(struct send *s, struct err *e)
+{
+	err_set(e, ERR_DATA, "send", "campaign `%s` exists already, with another message or to another audience", s->name);
+	return err_remedy(e, "to go on with that one: postrider resume %s; for a new one: --name ANOTHER", s->name);
+}
+
+static int check_repeats(struct send *s, struct err *e)
+{
+	int64_t n;
+	char other[256];
+	if (cli_given(s->c, "again"))
+		return 0;
+	if (launch_repeats(&s->launch, s->name, s->now - REPEAT_SPAN, &n, other, sizeof other, e) != 0)
+		return -1;
+	if (n == 0)
+		return 0;
+	char count[TEXT_NUMBER];
+	err_set(e, ERR_DATA, "send", "%s of these people had the same message in the last 7 days, in campaign `%s`", text_count(n, count), other);
+	return err_remedy(e, "--not-of %s leaves them out; --again sends it to them once more", other);
+}
+
+static int check_audience(struct send *s, struct err *e)
+{
+	char a[TEXT_NUMBER], b[TEXT_NUMBER], n[TEXT_NUMBER];
+	if (store_audience_count(s->launch.store, &s->launch.audience, &s->selection, e) != 0)
+		return -1;
+	if (s->selection.audience == 0) {
+		err_set(e, ERR_NOINPUT, "send", "nobody is left to send to: %s selected, %s of them suppressed, %s unsubscribed",
+			text_count(s->selection.selected, n), text_count(s->selection.suppressed, a), text_count(s->selection.unsubscribed, b));
+		return -1;
+	}
+	if (s->max >= 0 && (s->selection.audience < s->min || s->selection.audience > s->max)) {
+		err_set(e, ERR_DATA, "send", "the audience is %s people, and --expect says %s to %s", text_count(s->selection.audience, n),
+			text_count(s->min, a), text_count(s->max, b));
+		return err_remedy(e, "look at it with `postrider contacts` and the same options");
+	}
+	if (s->first_share > 0)
+		s->first = (int64_t)((double)s->selection.audience * s->first_share + 0.999);
+	return 0;
+}
+
+static int check_message(struct send *s, struct err *e)
+{
+	const struct token_keys *keys = cli_keys(s->c, e);
+	int64_t most = s->selection.audience < CHECK_ALL ? 0 : CHECK_FIRST;
+	char n[TEXT_NUMBER], all[TEXT_NUMBER];
+	if (keys == NULL || launch_render_check(&s->launch, keys, most, &s->check, e) != 0)
+		return -1;
+	if (s->check.failed == 0)
+		return 0;
+	if (e != NULL)
+		*e = s->check.first;
+	return err_remedy(e, "this is what %s would have got; the message fails for %s of %s", s->check.address,
+		text_count(s->check.failed, n), text_count(s->check.checked, all));
+}
+
+static void warnings(const struct send *s)
+{
+	struct str domain = message_from_domain(personal_message(s->launch.personal));
+	bool known = s->cfg->ndomains == 0;
+	for (size_t i = 0; i < s->cfg->ndomains; i++)
+		known = known || str_is_nocase(domain, s->cfg->domains[i]);
+	if (!known)
+		log_warn("From is at %.*s, for which there is no [domain] section", STR_ARG(domain));
+	if (!personal_has_return_path(s->cfg))
+		log_warn("no [return-path] is configured: returned mail goes to the From address, and cannot be counted");
+}
+
+/* ---- What the person sees before it goes out ---- */
+
+static double pace(const struct send *s)
+{
+	double rate = s->route->rate.per_second;
+	if (s->rate > 0 && (rate == 0 || s->rate < rate))
+		rate = s->rate;
+	if (s->route->rate.per_hour > 0 && (rate == 0 || (double)s->route->rate.per_hour / 3600 < rate))
+		rate = (double)s->route->rate.per_hour / 3600;
+	if (s->route->rate.per_day > 0 && s->selection.audience > s->route->rate.per_day)
+		rate = (double)s->route->rate.per_day / 86400;
+	return rate;
+}
+
+static void left_out(FILE *f, const char *what, int64_t n)
+{
+	char count[TEXT_NUMBER];
+	if (n > 0)
+		fprintf(f, "             %s %s\n", text_count(n, count), what);
+}
+
+static void summary(const struct send *s, FILE *f)
+{
+	char n[TEXT_NUMBER], size[TEXT_NUMBER], span[CLOCK_TEXT], when[TEXT_NUMBER];
+	const struct selection *sel = &s->selection;
+	double rate = pace(s);
+	fprintf(f, "Campaign     %s\n", out_safe(str_from(s->name)));
+	fprintf(f, "Subject      %s\n", out_safe(s->launch.subject));
+	fprintf(f, "From         %s\n", out_safe(s->launch.from));
+	fprintf(f, "Route        %s (%s)", s->route->name, s->route->kind == ROUTE_RELAY ? out_safe(str_from(s->route->host)) : "direct");
+	if (rate > 0)
+		fprintf(f, ", %g/s: about %s", rate, clock_span_text((ms_t)((double)sel->audience / rate * 1000), span));
+	fprintf(f, "\nStart        %s\n", s->at != 0 ? text_time(s->cfg->zone, s->at, when) : "now");
+	if (s->until != 0)
+		fprintf(f, "Until        %s\n", text_time(s->cfg->zone, s->until, when));
+	fprintf(f, "Recipients   %s", text_count(sel->audience, n));
+	if (sel->selected != sel->audience)
+		fprintf(f, " of %s selected; left out:", text_count(sel->selected, n));
+	fputc('\n', f);
+	left_out(f, "suppressed", sel->suppressed);
+	left_out(f, "unsubscribed", sel->unsubscribed);
+	left_out(f, "excluded", sel->excluded);
+	if (s->first > 0)
+		fprintf(f, "First        %s of them, at random; then it pauses\n", text_count(s->first, n));
+	fprintf(f, "Checked      rendered for %s", text_count(s->check.checked, n));
+	fprintf(f, ", largest %s\n", text_bytes(s->check.bytes, size));
+}
+
+static int dry_run(const struct send *s, struct err *e)
+{
+	const struct selection *sel = &s->selection;
+	if (!s->c->json) {
+		summary(s, stdout);
+		return 0;
+	}
+	json_t *j = json_pack("{s:s, s:b, s:o, s:o, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:I, s:{s:I, s:I, s:I, s:I}}", "campaign", s->name, "dry_run",
+		1, "subject", view_str(s->launch.subject), "from", view_str(s->launch.from), "route", s->route->name, "selected",
+		(json_int_t)sel->selected, "left_out", "suppressed", (json_int_t)sel->suppressed, "unsubscribed", (json_int_t)sel->unsubscribed,
+		"excluded", (json_int_t)sel->excluded, "duplicate", (json_int_t)sel->duplicate, "audience", (json_int_t)sel->audience, "checked",
+		"messages", (json_int_t)s->check.checked, "failed", (json_int_t)s->check.failed, "skipped", (json_int_t)s->check.skipped,
+		"largest_bytes", (json_int_t)s->check.bytes);
+	return json_document(j) != 0 ? output_error(e) : 0;
+}
+
+static int confirm(const struct send *s, struct err *e)
+{
+	char answer[64], digits[64], expect[32];
+	size_t n = 0;
+	if (cli_given(s->c, "yes"))
+		return 0;
+	if (cli_ask(s->c, "Type the number of recipients to send it, anything else to stop: ", "add --yes to send without being asked", answer,
+		    sizeof answer, e) != 0)
+		return -1;
+	for (const char *p = answer; *p != '\0'; p++)
+		if (!isspace((unsigned char)*p) && *p != ',' && *p != '.')
+			digits[n++] = *p;
+	digits[n] = '\0';
+	snprintf(expect, sizeof expect, "%lld", (long long)s->selection.audience);
+	return strcmp(digits, expect) == 0 ? 0 : err_set(e, ERR_USAGE, "send", "not confirmed; nothing was sent or recorded");
+}
+
+/* ---- Launch ---- */
+
+static int somebody_delivers(struct send *s, struct holder *h, struct err *e)
+{
+	return store_lease_get(s->launch.store, clock_now(), h, e);
+}
+
+/* --detach and --at: recorded; who delivers takes it up. */
+static int leave_it(struct send *s, int64_t id, struct err *e)
+{
+	struct holder h;
+	int alive = somebody_delivers(s, &h, e);
+	if (alive < 0)
+		return -1;
+	struct report r;
+	if (report_gather(&r, s->launch.store, id, false, clock_now(), e) != 0)
+		return -1;
+	int rc = s->c->json ? json_document(view_json(&r, false, clock_now())) : out_printf(s->c, "Campaign %s is recorded (%s).\n", out_safe(r.campaign.name), r.state);
+	report_release(&r);
+	if (rc != 0)
+		return output_error(e);
+	if (alive == 1 && strcmp(h.what, "serve") == 0)
+		return 0;
+	log_warn("no `postrider serve` is running: start one, or `postrider resume %s` delivers it here", s->name);
+	return ERR_AGAIN;
+}
+
+static int go_on(struct send *s, const struct campaign_row *row, struct err *e)
+{
+	int64_t id = row->id;
+	switch (row->state) {
+	case CAMPAIGN_FINISHED:
+	case CAMPAIGN_CANCELLED:
+	case CAMPAIGN_PAUSED:
+		if (!s->c->quiet)
+			fprintf(stderr, "postrider: campaign `%s` was launched before; this is how it stands\n", out_safe(row->name));
+		return run_show(s->c, id, e);
+	case CAMPAIGN_SCHEDULED:
+		return leave_it(s, id, e);
+	default:
+		return cli_given(s->c, "detach") ? leave_it(s, id, e) : run_campaign(s->c, id, "send", s->patience, e);
+	}
+}
+
+static int launch(struct send *s, struct err *e)
+{
+	struct launch_options o = {
+		.name = s->name,
+		.route = s->route->name,
+		.rate = s->rate,
+		.canary = s->first,
+		.start_at = s->at,
+		.until = s->until,
+		.now = s->now,
+	};
+	int64_t id;
+	if (launch_campaign(&s->launch, &o, &id, e) != 0)
+		return -1;
+	if (s->at != 0 || cli_given(s->c, "detach"))
+		return leave_it(s, id, e);
+	return run_campaign(s->c, id, "send", s->patience, e);
+}
+
+static int send_steps(struct send *s, struct err *e)
+{
+	enum launch_known known;
+	struct campaign_row row;
+	bool dry = cli_given(s->c, "dry-run"), rehearse = cli_given(s->c, "rehearse");
+	if (open_message(s, e) != 0 || launch_known(&s->launch, s->name, &known, &row, e) != 0)
+		return -1;
+	if (known == LAUNCH_SAME && !dry && !rehearse)
+		return go_on(s, &row, e);
+	if (known == LAUNCH_DIFFERENT && !rehearse)
+		return name_taken(s, e);
+	if (check_audience(s, e) != 0 || (!rehearse && known == LAUNCH_NEW && check_repeats(s, e) != 0) || check_message(s, e) != 0)
+		return -1;
+	warnings(s);
+	if (dry)
+		return dry_run(s, e);
+	if (rehearse)
+		return rehearse_campaign(s->c, &s->launch, s->name, s->first, e);
+	if (!s->c->quiet && !s->c->json)
+		summary(s, stderr);
+	return confirm(s, e) != 0 ? -1 : launch(s, e);
+}
+
+static int run(struct cli *c, struct err *e)
+{
+	struct send s = {.c = c, .cfg = cli_config(c, e)};
+	if (s.cfg == NULL || parse(&s, e) != 0)
+		return -1;
+	int rc = send_steps(&s, e);
+	launch_close(&s.launch);
+	return rc;
+}
+
+static const struct option options[] = {
+	CLI_AUDIENCE,
+	{.name = "name", .value = "NAME", .help = "what the campaign is called; else as its file"},
+	{.name = "at", .value = "TIME", .help = "start then: 2026-12-01T09:00, with an offset or in the configured zone"},
+	{.name = "until", .value = "TIME", .help = "who was not sent to by then gets nothing any more"},
+	{.name = "rate", .value = "N/s", .help = "no faster than that"},
+	{.name = "route", .value = "ROUTE", .help = "by this [route] of the configuration"},
+	{.name = "first", .value = "N|N%", .help = "to so many at random, then pause"},
+	{.name = "expect", .value = "MIN..MAX", .help = "refuse an audience of another size"},
+	{.name = "dry-run", .help = "show all of it, send and record nothing"},
+	{.name = "rehearse", .help = "deliver it to the built-in sandbox, without touching the records"},
+	{.name = "yes", .help = "do not ask"},
+	{.name = "again", .help = "also to people who had the same message in the last 7 days"},
+	RUN_OPTIONS,
+	{0},
+};
+
+const struct command cmd_send = {
+	.name = "send",
+	.args = "MESSAGE",
+	.min_args = 1,
+	.max_args = 1,
+	.group = GROUP_CAMPAIGN,
+	.summary = "launch a campaign and deliver it",
+	.help = "Checks the message for its recipients, shows what will happen and asks for the number\n"
+		"of recipients to be typed. The same command given twice mails nobody twice: it goes on\n"
+		"with that campaign, or shows its result.\n",
+	.options = options,
+	.run = run,
+};

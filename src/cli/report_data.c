@@ -1,0 +1,143 @@
+#include "src/cli/report_data.h"
+
+#include <stdlib.h>
+
+enum { REPORT_MAX = 64 << 20 };
+
+struct gather {
+	struct report *r;
+	size_t cap_providers, cap_reasons, cap_points;
+	bool oom;
+};
+
+/* Room for one more in a growing array of the arena; what it leaves behind goes with the report. */
+static void *one_more(struct gather *g, void *v, size_t n, size_t *cap, size_t size)
+{
+	if (n < *cap)
+		return v;
+	size_t more = *cap == 0 ? 64 : *cap * 2;
+	void *p = arena_alloc(&g->r->arena, more * size);
+	if (p == NULL) {
+		g->oom = true;
+		return NULL;
+	}
+	if (n > 0)
+		memcpy(p, v, n * size);
+	*cap = more;
+	return p;
+}
+
+static int add_provider(void *ctx, const struct provider_row *p)
+{
+	struct gather *g = ctx;
+	struct report *r = g->r;
+	r->providers = one_more(g, r->providers, r->nproviders, &g->cap_providers, sizeof *r->providers);
+	if (g->oom)
+		return 1;
+	struct report_provider *out = &r->providers[r->nproviders++];
+	*out = (struct report_provider){.name = arena_str(&r->arena, p->provider)};
+	for (int i = 0; i < DELIVERY_NSTATES; i++) {
+		out->state[i] = p->state[i];
+		out->total += p->state[i];
+	}
+	return 0;
+}
+
+static int add_reason(void *ctx, const struct reason_row *row)
+{
+	struct gather *g = ctx;
+	struct report *r = g->r;
+	for (size_t i = 0; i < r->nreasons; i++)
+		if (r->reasons[i].class == row->class && str_eq(r->reasons[i].reason, row->reason)) {
+			r->reasons[i].deliveries += row->deliveries;
+			return 0;
+		}
+	r->reasons = one_more(g, r->reasons, r->nreasons, &g->cap_reasons, sizeof *r->reasons);
+	if (g->oom)
+		return 1;
+	r->reasons[r->nreasons++] = (struct report_reason){
+		.class = row->class,
+		.reason = arena_str(&r->arena, row->reason),
+		.example = arena_str(&r->arena, row->example),
+		.deliveries = row->deliveries,
+	};
+	return 0;
+}
+
+static int add_point(void *ctx, const struct timeline_row *t)
+{
+	struct gather *g = ctx;
+	struct report *r = g->r;
+	r->points = one_more(g, r->points, r->npoints, &g->cap_points, sizeof *r->points);
+	if (g->oom)
+		return 1;
+	r->points[r->npoints++] = (struct report_point){t->minute, t->sent, t->deferred, t->failed};
+	return 0;
+}
+
+static int by_total(const void *a, const void *b)
+{
+	const struct report_provider *x = a, *y = b;
+	return (x->total < y->total) - (x->total > y->total);
+}
+
+static int by_deliveries(const void *a, const void *b)
+{
+	const struct report_reason *x = a, *y = b;
+	return (x->deliveries < y->deliveries) - (x->deliveries > y->deliveries);
+}
+
+static void keep_strings(struct report *r)
+{
+	struct str *const all[] = {&r->campaign.name, &r->campaign.why, &r->campaign.why_text, &r->campaign.subject, &r->campaign.from,
+		&r->campaign.message_path, &r->campaign.content_hash, &r->campaign.audience, &r->campaign.route};
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+		*all[i] = arena_str(&r->arena, *all[i]);
+}
+
+int report_gather(struct report *r, struct store *s, int64_t campaign, bool whole, ms_t now, struct err *e)
+{
+	struct gather g = {.r = r};
+	*r = (struct report){0};
+	arena_init(&r->arena, 16 << 10, REPORT_MAX);
+	if (store_campaign_by_id(s, campaign, &r->campaign, e) != 0)
+		return -1;
+	keep_strings(r);
+	int held = store_lease_get(s, now, &r->holder, e);
+	if (held < 0)
+		return -1;
+	r->held = held == 1;
+	if (store_campaign_counts(s, campaign, r->held, &r->counts, e) != 0)
+		return -1;
+	if (store_live(s, campaign, &r->live, NULL) != 0)
+		r->live = (struct live){0};
+	enum campaign_state state = r->campaign.state;
+	if (!r->held && (state == CAMPAIGN_PREPARING || state == CAMPAIGN_RUNNING || state == CAMPAIGN_WAITING))
+		state = CAMPAIGN_INTERRUPTED;
+	r->state = campaign_state_names[state];
+	if (whole && (store_report_providers(s, campaign, r->held, add_provider, &g, e) < 0 ||
+			     store_report_reasons(s, campaign, add_reason, &g, e) < 0 ||
+			     store_report_timeline(s, campaign, add_point, &g, e) < 0))
+		return -1;
+	if (g.oom || r->arena.failed)
+		return err_set(e, ERR_INTERNAL, "report", "out of memory");
+	if (r->nproviders > 1)
+		qsort(r->providers, r->nproviders, sizeof *r->providers, by_total);
+	if (r->nreasons > 1)
+		qsort(r->reasons, r->nreasons, sizeof *r->reasons, by_deliveries);
+	return 0;
+}
+
+void report_release(struct report *r)
+{
+	arena_release(&r->arena);
+	*r = (struct report){0};
+}
+
+ms_t report_duration(const struct report *r, ms_t now)
+{
+	if (r->campaign.started == 0)
+		return 0;
+	ms_t end = r->campaign.finished != 0 ? r->campaign.finished : now;
+	return end > r->campaign.started ? end - r->campaign.started : 0;
+}

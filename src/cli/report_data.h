@@ -1,0 +1,50 @@
+/* What a report shows of one campaign, gathered once and drawn as text, JSON or HTML. */
+#ifndef CLI_REPORT_DATA_H
+#define CLI_REPORT_DATA_H
+
+#include "src/base/arena.h"
+#include "src/db/store.h"
+
+struct report_provider {
+	struct str name; /* "" unknown */
+	int64_t state[DELIVERY_NSTATES], total;
+};
+
+struct report_reason {
+	enum reply_class class;
+	struct str reason, example;
+	int64_t deliveries;
+};
+
+struct report_point {
+	ms_t minute;
+	int64_t sent, deferred, failed;
+};
+
+struct report {
+	struct arena arena; /* of all strings */
+	struct campaign_row campaign;
+	struct campaign_counts counts;
+	struct live live;
+	struct holder holder;
+	bool held;                       /* somebody delivers */
+	const char *state;               /* its name, `interrupted` where nobody holds it */
+	struct report_provider *providers; /* most deliveries first */
+	size_t nproviders;
+	struct report_reason *reasons;   /* providers added up, most first */
+	size_t nreasons;
+	struct report_point *points;
+	size_t npoints;
+};
+
+/* `whole`: with providers, reasons and the timeline; without, what `status` needs. */
+int report_gather(struct report *r, struct store *s, int64_t campaign, bool whole, ms_t now, struct err *e);
+void report_release(struct report *r);
+/* Milliseconds from the start to the end, or until now. */
+ms_t report_duration(const struct report *r, ms_t now);
+
+/* A whole page with inline styles and plots. */
+struct zone;
+void report_html(struct buf *out, const struct report *r, size_t n, const struct zone *z, ms_t now);
+
+#endif
