@@ -18,6 +18,7 @@
 	X(cmd_trace)                                                                                               \
 	X(cmd_serve)                                                                                               \
 	X(cmd_history)                                                                                             \
+	X(cmd_sandbox)                                                                                             \
 	X(cmd_help)                                                                                                \
 	X(cmd_version)
 

@@ -282,7 +282,7 @@ static bool read_rates(struct fates *f, struct str s)
 	return true;
 }
 
-static bool read_span(struct str s, ms_t *out)
+bool fates_span(struct str s, ms_t *out)
 {
 	char text[24];
 	long long ms;
@@ -320,7 +320,7 @@ static bool read_line(struct fates *f, struct str line)
 	if (str_is(word, "rates"))
 		return read_rates(f, rest);
 	if (str_is(word, "rtt"))
-		return read_span(rest, &f->rtt);
+		return fates_span(rest, &f->rtt);
 	if (str_is(word, "busy"))
 		return read_percent(rest, &f->busy);
 	if (str_is(word, "messages"))

@@ -40,6 +40,8 @@ ms_t fates_rtt(const struct fates *f);
 unsigned long fates_messages(const struct fates *f); /* of a connection; 0: any number */
 bool fates_busy(const struct fates *f, unsigned long connection); /* this connection is refused */
 
+bool fates_span(struct str s, ms_t *out); /* "80ms", "2s", up to a minute */
+
 /* At the end of the message, or already at RCPT? */
 bool fate_at_end(enum fate fate);
 /* In the words of the provider that serves the recipient's domain. The text is made in buf. */
