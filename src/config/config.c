@@ -2,25 +2,21 @@
 
 #include "src/base/file.h"
 #include "src/base/nearest.h"
-#include "src/config/fields.h"
-#include "src/config/parse.h"
 #include "src/config/presets.h"
+#include "src/config/schema.h"
 
-#include <arpa/inet.h>
+#include <assert.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #define SECTIONS_MAX 2000
-#define KEYS_MAX     24
 #define MEMORY_MAX   (64 << 20)
 
 struct loaded { /* what config_load returns the first member of */
 	struct config c;
 	struct arena arena;
 };
-
-struct section;
 
 struct part { /* a section that was met: [route main] */
 	struct part *next;
@@ -36,296 +32,18 @@ struct loader {
 	size_t nparts;
 };
 
-struct section {
-	const char *kind;
-	bool named;
-	const struct field *fields; /* ends with key NULL */
-	/* Makes or finds what the keys fill. */
-	void *(*begin)(struct loader *p, const char *name, struct config_at at, struct err *e);
-};
-
-/* ---- The keys ---- */
-
-#define C(field) offsetof(struct config, field)
-#define R(field) offsetof(struct config_route, field)
-
-static const char *const doubt_words[] = {"skip", "resend", "hold", NULL};
-static const char *const law_words[] = {"none", "jp", "us", "ca", "eu", "uk", "au", NULL};
-static const char *const kind_words[] = {"relay", "direct", NULL};
-static const char *const tls_words[] = {"", "none", "opportunistic", "starttls", "implicit", NULL};
-static const char *const auth_words[] = {"", "plain", "login", "xoauth2", NULL};
-static const char *const private_words[] = {"refuse", "allow", NULL};
-static const char *const scope_words[] = {"lists", "all", NULL};
-static const char *const format_words[] = {"text", "json", NULL};
-
-static int read_law(const struct field *f, const struct value *v, void *base, struct err *e)
-{
-	int at;
-	struct field word = {.words = f->words};
-	if (read_word(&word, v, &at, e) != 0)
-		return -1;
-	((struct config *)base)->law = at == 0 ? NULL : v->text;
-	return 0;
-}
-
-static int read_preset(const struct field *f, const struct value *v, void *base, struct err *e)
-{
-	struct nearest near;
-	nearest_init(&near, str_from(v->text));
-	for (size_t i = 0; i < npresets; i++) {
-		if (strcmp(presets[i].name, v->text) == 0)
-			return read_text(f, v, base, e);
-		nearest_offer(&near, str_from(presets[i].name));
-	}
-	if (near.best[0] != '\0')
-		return config_bad(e, v->at, "unknown preset \"%.60s\": did you mean \"%s\"?", v->text, near.best);
-	return config_bad(e, v->at, "unknown preset \"%.60s\": leave it out and write host, port and tls", v->text);
-}
-
-static const struct field global_fields[] = {
-	{"database", read_database, C(database), NULL, 0, 0},
-	{"timezone", read_zone, 0, NULL, 0, 0},
-	{"secret", read_path, C(secret_file), NULL, 0, 0},
-	{"doubt", read_word, C(doubt), doubt_words, 0, 0},
-	{"ahead", read_int, C(ahead), NULL, 1, 1000},
-	{"quiet", read_quiet, 0, NULL, 0, 0},
-	{"law", read_law, 0, law_words, 0, 0},
-	{"rules", read_path, C(rules_file), NULL, 0, 0},
-	{"workers", read_int, C(workers), NULL, 0, 256},
-	{0},
-};
-
-static const struct field sender_fields[] = {
-	{"name", read_text, C(sender.name), NULL, 0, 0},
-	{"postal-address", read_text, C(sender.postal_address), NULL, 0, 0},
-	{"contact", read_text, C(sender.contact), NULL, 0, 0},
-	{0},
-};
-
-static const struct field domain_fields[] = {{0}};
-
-static const struct field dkim_fields[] = {
-	{"domain", check_host, 0, NULL, 0, 0},
-	{"key", check_text, 0, NULL, 0, 0},
-	{0},
-};
-
-static const struct field route_fields[] = {
-	{"kind", read_word, R(kind), kind_words, 0, 0},
-	{"preset", read_preset, R(preset), NULL, 0, 0},
-	{"host", read_host, R(host), NULL, 0, 0},
-	{"port", read_int, R(port), NULL, 1, 65535},
-	{"tls", read_word, R(tls), tls_words, 0, 0},
-	{"ca-file", read_path, R(ca_file), NULL, 0, 0},
-	{"auth", read_word, R(auth), auth_words, 0, 0},
-	{"user", read_text, R(user), NULL, 0, 0},
-	{"password-file", read_secret_file, R(password), NULL, 0, 0},
-	{"password-env", read_secret_env, R(password), NULL, 0, 0},
-	{"password-command", read_secret_command, R(password), NULL, 0, 0},
-	{"helo", read_host, R(helo), NULL, 0, 0},
-	{"connections", read_int, R(connections), NULL, 1, 10000},
-	{"messages-per-connection", read_int, R(messages_per_connection), NULL, 1, 1000000},
-	{"timeout", read_span, R(timeout), NULL, 1000, 0},
-	{"rate", read_rate, R(rate), NULL, 0, 0},
-	{"for", read_names, 0, NULL, 0, 0},
-	{"weight", read_double, R(weight), NULL, 0, 1000000},
-	{"private-addresses", read_switch, R(private_addresses), private_words, 0, 0},
-	{"ahead", read_int, R(ahead), NULL, 1, 1000},
-	{"resolver", check_text, 0, NULL, 0, 0},
-	{"trust-anchor", check_text, 0, NULL, 0, 0},
-	{0},
-};
-
-static const struct field source_fields[] = {
-	{"route", check_text, 0, NULL, 0, 0},
-	{"helo", check_host, 0, NULL, 0, 0},
-	{"weight", check_int, 0, NULL, 0, 1000000},
-	{"warm-up", check_text, 0, NULL, 0, 0},
-	{0},
-};
-
-static const struct field provider_fields[] = {
-	{"connections", check_int, 0, NULL, 1, 10000},
-	{"messages-per-connection", check_int, 0, NULL, 1, 1000000},
-	{"rate", check_rate, 0, NULL, 0, 0},
-	{0},
-};
-
-static const struct field retry_fields[] = {
-	{"delays", read_delays, 0, NULL, 0, 0},
-	{"expire", read_span, C(retry_expire), NULL, 60 * 1000, 0},
-	{0},
-};
-
-static const struct field return_path_fields[] = {
-	{"domain", read_host, C(return_path.domain), NULL, 0, 0},
-	{"address", read_token_address, C(return_path.address), NULL, 0, 0},
-	{"listen", check_text, 0, NULL, 0, 0},
-	{"postmaster", check_text, 0, NULL, 0, 0},
-	{0},
-};
-
-static const struct field mailbox_fields[] = {
-	{"url", check_text, 0, NULL, 0, 0},
-	{"user", check_text, 0, NULL, 0, 0},
-	{"password-file", check_text, 0, NULL, 0, 0},
-	{"password-env", check_text, 0, NULL, 0, 0},
-	{"password-command", check_text, 0, NULL, 0, 0},
-	{"after", check_text, 0, NULL, 0, 0},
-	{0},
-};
-
-static const struct field unsubscribe_fields[] = {
-	{"url", read_token_url, C(unsubscribe.url), NULL, 0, 0},
-	{"mailto", read_token_address, C(unsubscribe.mailto), NULL, 0, 0},
-	{"one-click", read_switch, C(unsubscribe.one_click), NULL, 0, 0},
-	{"scope", read_switch, C(unsubscribe.scope_all), scope_words, 0, 0},
-	{0},
-};
-
-static const struct field http_fields[] = {
-	{"listen", read_text, C(http.listen), NULL, 0, 0},
-	{"public-url", read_url, C(http.public_url), NULL, 0, 0},
-	{0},
-};
-
-static const struct field suppress_fields[] = {
-	{"hard", read_int, C(suppress.hard), NULL, 0, 1000},
-	{"soft", read_int, C(suppress.soft), NULL, 0, 1000},
-	{"soft-days", read_int, C(suppress.soft_days), NULL, 0, 3650},
-	{"complaint", read_int, C(suppress.complaint), NULL, 0, 1000},
-	{0},
-};
-
-static const struct field brake_fields[] = {
-	{"bounces", read_share, C(brake.bounces), NULL, 0, 0},
-	{"blocks", read_share, C(brake.blocks), NULL, 0, 0},
-	{"complaints", read_share, C(brake.complaints), NULL, 0, 0},
-	{"after", read_int, C(brake.after), NULL, 1, 1000000000},
-	{0},
-};
-
-static const struct field log_fields[] = {
-	{"file", read_path, C(log.file), NULL, 0, 0},
-	{"format", read_switch, C(log.json), format_words, 0, 0},
-	{"size", read_size, C(log.size), NULL, 0, 0},
-	{0},
-};
-
-static const struct field retention_fields[] = {
-	{"evidence", read_span, C(retention.evidence), NULL, 24 * 3600 * 1000.0, 0},
-	{"deliveries", read_span, C(retention.deliveries), NULL, 24 * 3600 * 1000.0, 0},
-	{0},
-};
-
-static const struct field webhook_fields[] = {
-	{"url", check_url, 0, NULL, 0, 0},
-	{"secret-file", check_text, 0, NULL, 0, 0},
-	{"events", check_text, 0, NULL, 0, 0},
-	{0},
-};
-
-static const struct field daemon_fields[] = {
-	{"user", check_text, 0, NULL, 0, 0},
-	{"group", check_text, 0, NULL, 0, 0},
-	{0},
-};
-
-/* ---- The sections ---- */
-
 static int no_memory(struct err *e)
 {
 	return err_set(e, ERR_INTERNAL, "cannot read the configuration", "out of memory");
 }
 
-static void *begin_config(struct loader *p, const char *name, struct config_at at, struct err *e)
-{
-	(void)name;
-	(void)at;
-	(void)e;
-	return &p->l->c;
-}
-
-static bool name_ok(const char *name)
-{
-	for (const char *c = name; *c != '\0'; c++)
-		if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
-			    strchr("-_.", *c) != NULL))
-			return false;
-	return strlen(name) <= 64;
-}
-
-static void *begin_named(struct loader *p, const char *name, struct config_at at, struct err *e)
-{
-	if (!name_ok(name)) {
-		config_bad(e, at, "[… %.100s]: names are made of at most 64 ASCII letters, digits, - _ and .", name);
-		return NULL;
-	}
-	return &p->l->c;
-}
-
-static void *begin_domain(struct loader *p, const char *name, struct config_at at, struct err *e)
-{
-	if (config_host_check(name, e) == 0)
-		return &p->l->c;
-	if (e != NULL) {
-		struct err why = *e;
-		config_bad(e, at, "%s", why.why);
-	}
-	return NULL;
-}
-
-static void *begin_source(struct loader *p, const char *name, struct config_at at, struct err *e)
-{
-	unsigned char ip[16];
-	if (inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1)
-		return &p->l->c;
-	config_bad(e, at, "[source %.100s]: expected an IP address of this host", name);
-	return NULL;
-}
-
-static void *begin_route(struct loader *p, const char *name, struct config_at at, struct err *e)
-{
-	if (begin_named(p, name, at, e) == NULL)
-		return NULL;
-	struct config_route *r = arena_zalloc(&p->l->arena, sizeof *r);
-	if (r == NULL) {
-		no_memory(e);
-		return NULL;
-	}
-	r->name = name;
-	r->at = at;
-	r->weight = 1;
-	return r;
-}
-
-static const struct section sections[] = {
-	{"", false, global_fields, begin_config},
-	{"sender", false, sender_fields, begin_config},
-	{"domain", true, domain_fields, begin_domain},
-	{"dkim", true, dkim_fields, begin_named},
-	{"route", true, route_fields, begin_route},
-	{"source", true, source_fields, begin_source},
-	{"provider", true, provider_fields, begin_named},
-	{"retry", false, retry_fields, begin_config},
-	{"return-path", false, return_path_fields, begin_config},
-	{"mailbox", true, mailbox_fields, begin_named},
-	{"unsubscribe", false, unsubscribe_fields, begin_config},
-	{"http", false, http_fields, begin_config},
-	{"suppress", false, suppress_fields, begin_config},
-	{"brake", false, brake_fields, begin_config},
-	{"log", false, log_fields, begin_config},
-	{"retention", false, retention_fields, begin_config},
-	{"webhook", true, webhook_fields, begin_named},
-	{"daemon", false, daemon_fields, begin_config},
-};
-#define NSECTIONS (sizeof sections / sizeof sections[0])
+/* ---- What is read ---- */
 
 static const struct section *find_section(const char *kind, struct config_at at, struct err *e)
 {
 	struct nearest near;
 	nearest_init(&near, str_from(kind));
-	for (size_t i = 0; i < NSECTIONS; i++) {
+	for (size_t i = 0; i < nsections; i++) {
 		if (strcmp(sections[i].kind, kind) == 0)
 			return &sections[i];
 		nearest_offer(&near, str_from(sections[i].kind));
@@ -346,7 +64,7 @@ static int part_new(struct loader *p, const struct section *s, const char *name,
 	if (part == NULL || own == NULL)
 		return no_memory(e);
 	*part = (struct part){.next = p->parts, .section = s, .name = own, .at = at};
-	part->base = s->begin(p, own, at, e);
+	part->base = s->begin(&p->l->c, &p->l->arena, own, at, e);
 	if (part->base == NULL)
 		return -1;
 	p->parts = p->here = part;
@@ -381,7 +99,7 @@ static int unknown_key(const struct part *here, const char *key, struct config_a
 		snprintf(in, sizeof in, " in [%s%s%.100s]", here->section->kind, here->name[0] != '\0' ? " " : "", here->name);
 	if (near.best[0] != '\0')
 		return config_bad(e, at, "unknown key \"%.60s\"%s: did you mean \"%s\"?", key, in, near.best);
-	for (size_t i = 0; i < NSECTIONS; i++)
+	for (size_t i = 0; i < nsections; i++)
 		for (const struct field *f = sections[i].fields; f->key != NULL; f++)
 			if (strcmp(f->key, key) == 0 && sections[i].kind[0] != '\0')
 				return config_bad(e, at, "unknown key \"%s\"%s: it belongs below a [%s%s] line", key, in,
@@ -397,6 +115,7 @@ static int on_value(void *ctx, const char *key, const char *text, struct config_
 		const struct field *f = &here->section->fields[i];
 		if (strcmp(f->key, key) != 0)
 			continue;
+		assert(i < KEYS_MAX);
 		if (here->seen[i].file != NULL)
 			return config_bad(e, at, "the key \"%s\" is given twice, first in %s:%ld", key, here->seen[i].file,
 				here->seen[i].line);
@@ -492,8 +211,8 @@ static int collect(struct loader *p, struct err *e)
 	struct config *c = &p->l->c;
 	size_t nroutes = 0, ndomains = 0;
 	for (const struct part *part = p->parts; part != NULL; part = part->next) {
-		nroutes += part->section->begin == begin_route;
-		ndomains += part->section->begin == begin_domain;
+		nroutes += part->section->makes == SECTION_ROUTE;
+		ndomains += part->section->makes == SECTION_DOMAIN;
 	}
 	c->routes = arena_zalloc(&p->l->arena, (nroutes + 1) * sizeof *c->routes);
 	c->domains = arena_zalloc(&p->l->arena, (ndomains + 1) * sizeof *c->domains);
@@ -502,9 +221,9 @@ static int collect(struct loader *p, struct err *e)
 	c->nroutes = nroutes;
 	c->ndomains = ndomains;
 	for (const struct part *part = p->parts; part != NULL; part = part->next) {
-		if (part->section->begin == begin_domain)
+		if (part->section->makes == SECTION_DOMAIN)
 			c->domains[--ndomains] = part->name;
-		if (part->section->begin == begin_route)
+		if (part->section->makes == SECTION_ROUTE)
 			memcpy(&c->routes[--nroutes], part->base, sizeof *c->routes);
 	}
 	for (size_t i = 0; i < c->nroutes; i++)
