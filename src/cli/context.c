@@ -26,8 +26,11 @@ const struct token_keys *cli_keys(struct cli *c, struct err *e)
 	const struct config *cfg = cli_config(c, e);
 	if (cfg == NULL)
 		return NULL;
-	if (c->own->keys == NULL && token_keys_load(cfg->secret_file, &c->own->keys, e) != 0)
+	if (c->own->keys == NULL && token_keys_load(cfg->secret_file, &c->own->keys, e) != 0) {
+		if (e != NULL && e->code == ERR_NOINPUT)
+			err_remedy(e, "it was made by postrider init: restore it from a backup");
 		return NULL;
+	}
 	return c->own->keys;
 }
 

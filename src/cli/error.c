@@ -24,14 +24,18 @@ static void print_json(const struct err *e)
 void error_print(const struct cli *c, const struct err *e)
 {
 	const char *red = c->color_err ? "\x1b[31m" : "", *off = c->color_err ? "\x1b[0m" : "";
-	fprintf(stderr, "%spostrider:%s %s: ", red, off, out_safe(str_from(e->what)));
+	struct buf b = BUF_INIT(16 << 10);
+	buf_printf(&b, "%spostrider:%s %s: ", red, off, out_safe(str_from(e->what)));
 	if (e->file[0] != '\0' && e->line > 0)
-		fprintf(stderr, "%s:%ld: ", out_safe(str_from(e->file)), e->line);
+		buf_printf(&b, "%s:%ld: ", out_safe(str_from(e->file)), e->line);
 	else if (e->file[0] != '\0')
-		fprintf(stderr, "%s: ", out_safe(str_from(e->file)));
-	fprintf(stderr, "%s\n", out_safe(str_from(e->why)));
+		buf_printf(&b, "%s: ", out_safe(str_from(e->file)));
+	buf_printf(&b, "%s\n", out_safe(str_from(e->why)));
 	if (e->remedy[0] != '\0')
-		fprintf(stderr, "  %s\n", out_safe(str_from(e->remedy)));
+		buf_printf(&b, "  %s\n", out_safe(str_from(e->remedy)));
+	/* In one write: other processes may use the same terminal. */
+	fwrite(buf_cstr(&b), 1, b.len, stderr);
+	buf_release(&b);
 	if (c->json)
 		print_json(e);
 }
