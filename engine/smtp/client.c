@@ -25,15 +25,8 @@ const struct smtp_timeouts smtp_timeouts_default = {
 	.quit = 10 * SECOND,
 };
 
-static void put_ehlo(struct smtp_client *c);
-static void put_helo(struct smtp_client *c);
-static void put_starttls(struct smtp_client *c);
 static void put_rset(struct smtp_client *c);
 static void put_quit(struct smtp_client *c);
-static enum step on_greeting(struct smtp_client *c, const struct smtp_reply *r);
-static enum step on_ehlo(struct smtp_client *c, const struct smtp_reply *r);
-static enum step on_helo(struct smtp_client *c, const struct smtp_reply *r);
-static enum step on_starttls(struct smtp_client *c, const struct smtp_reply *r);
 static enum step on_quit(struct smtp_client *c, const struct smtp_reply *r);
 
 /* `enter` writes the command; `reply` returns the step that follows, or STEP_NONE where nothing is to be sent now. */
@@ -46,10 +39,10 @@ static const struct {
 } steps[STEP_NSTEPS] = {
 #define TIMEOUT(name) offsetof(struct smtp_timeouts, name)
 	[STEP_NONE] = {"nothing", SMTP_IDLE, 0, NULL, NULL},
-	[STEP_GREETING] = {"greeting", SMTP_GREETING, TIMEOUT(greeting), NULL, on_greeting},
-	[STEP_EHLO] = {"EHLO", SMTP_EHLO, TIMEOUT(ehlo), put_ehlo, on_ehlo},
-	[STEP_HELO] = {"HELO", SMTP_EHLO, TIMEOUT(ehlo), put_helo, on_helo},
-	[STEP_STARTTLS] = {"STARTTLS", SMTP_STARTTLS, TIMEOUT(tls), put_starttls, on_starttls},
+	[STEP_GREETING] = {"greeting", SMTP_GREETING, TIMEOUT(greeting), NULL, smtp_on_greeting},
+	[STEP_EHLO] = {"EHLO", SMTP_EHLO, TIMEOUT(ehlo), smtp_put_ehlo, smtp_on_ehlo},
+	[STEP_HELO] = {"HELO", SMTP_EHLO, TIMEOUT(ehlo), smtp_put_helo, smtp_on_helo},
+	[STEP_STARTTLS] = {"STARTTLS", SMTP_STARTTLS, TIMEOUT(tls), smtp_put_starttls, smtp_on_starttls},
 	[STEP_LOGIN] = {"AUTH", SMTP_AUTH, TIMEOUT(auth), smtp_put_login, smtp_on_login},
 	[STEP_RSET] = {"RSET", SMTP_MAIL, TIMEOUT(mail), put_rset, smtp_on_rset},
 	[STEP_MAIL] = {"MAIL", SMTP_MAIL, TIMEOUT(mail), smtp_put_mail, smtp_on_mail},
@@ -70,7 +63,7 @@ enum step smtp_awaiting(const struct smtp_client *c)
 	return c->nawaited != 0 ? c->awaited[c->awaited_first].step : STEP_NONE;
 }
 
-static void set_phase(struct smtp_client *c, enum phase phase)
+void smtp_set_phase(struct smtp_client *c, enum phase phase)
 {
 	static const char *const names[] = {"new", "setup", "tls", "open", "quit", "closed"};
 	log_debug("smtp#%u is %s", c->id, names[phase]);
@@ -211,7 +204,7 @@ static void finish(struct smtp_client *c, bool clean, enum farewell farewell, en
 {
 	enum step step = c->answered_step != STEP_NONE ? c->answered_step : smtp_awaiting(c);
 	snprintf(c->why, sizeof c->why, "%s", why != NULL ? why : reply != NULL ? "refused" : "closed");
-	set_phase(c, PHASE_CLOSED);
+	smtp_set_phase(c, PHASE_CLOSED);
 	c->nawaited = 0;
 	drop_output(c);
 	if (farewell == FAREWELL_QUIT)
@@ -244,35 +237,6 @@ enum step smtp_out_of_step(struct smtp_client *c, enum step step, const struct s
 	return STEP_NONE;
 }
 
-/* ---- Greeting to login ---- */
-
-static void ehlo_line(void *ctx, struct str line)
-{
-	smtp_caps_line(ctx, line);
-}
-
-static void put_ehlo(struct smtp_client *c)
-{
-	c->caps = (struct smtp_caps){0};
-	buf_puts(&c->out, "EHLO ");
-	buf_puts(&c->out, c->o->helo);
-	buf_puts(&c->out, "\r\n");
-	c->parser.line_cb = ehlo_line;
-	c->parser.ctx = &c->caps;
-}
-
-static void put_helo(struct smtp_client *c)
-{
-	buf_puts(&c->out, "HELO ");
-	buf_puts(&c->out, c->o->helo);
-	buf_puts(&c->out, "\r\n");
-}
-
-static void put_starttls(struct smtp_client *c)
-{
-	buf_puts(&c->out, "STARTTLS\r\n");
-}
-
 static void put_rset(struct smtp_client *c)
 {
 	buf_puts(&c->out, "RSET\r\n");
@@ -280,84 +244,8 @@ static void put_rset(struct smtp_client *c)
 
 static void put_quit(struct smtp_client *c)
 {
-	set_phase(c, PHASE_QUIT);
+	smtp_set_phase(c, PHASE_QUIT);
 	buf_puts(&c->out, "QUIT\r\n");
-}
-
-static enum step on_greeting(struct smtp_client *c, const struct smtp_reply *r)
-{
-	if (smtp_ok(r))
-		return STEP_EHLO;
-	smtp_refused(c, SMTP_GREETING, r, NULL);
-	return STEP_NONE;
-}
-
-enum step smtp_logged_in(struct smtp_client *c)
-{
-	set_phase(c, PHASE_OPEN);
-	return STEP_NONE;
-}
-
-static enum step after_tls(struct smtp_client *c)
-{
-	return c->o->user != NULL ? smtp_login_start(c) : smtp_logged_in(c);
-}
-
-static enum step after_hello(struct smtp_client *c)
-{
-	if (c->tls_active || c->o->tls == SMTP_TLS_NONE)
-		return after_tls(c);
-	if (c->caps.starttls)
-		return STEP_STARTTLS;
-	if (c->o->tls == SMTP_TLS_OPPORTUNISTIC)
-		return after_tls(c);
-	smtp_refused(c, SMTP_STARTTLS, NULL, "the server does not offer STARTTLS, and this route demands TLS");
-	return STEP_NONE;
-}
-
-static bool may_say_helo(const struct smtp_client *c, int code)
-{
-	if (code != 500 && code != 501 && code != 502 && code != 504 && code != 550)
-		return false;
-	return c->o->user == NULL && (c->tls_active || c->o->tls != SMTP_TLS_STARTTLS);
-}
-
-static enum step on_ehlo(struct smtp_client *c, const struct smtp_reply *r)
-{
-	c->parser.line_cb = NULL;
-	if (smtp_ok(r))
-		return after_hello(c);
-	c->caps = (struct smtp_caps){0};
-	if (may_say_helo(c, r->code))
-		return STEP_HELO;
-	smtp_refused(c, SMTP_EHLO, r, NULL);
-	return STEP_NONE;
-}
-
-static enum step on_helo(struct smtp_client *c, const struct smtp_reply *r)
-{
-	if (smtp_ok(r))
-		return after_hello(c);
-	smtp_refused(c, SMTP_EHLO, r, NULL);
-	return STEP_NONE;
-}
-
-/* RFC 3207 4.2: whatever was learnt or received before TLS is forgotten, and nothing may stand behind the reply. */
-static enum step on_starttls(struct smtp_client *c, const struct smtp_reply *r)
-{
-	if (!smtp_ok(r)) {
-		if (c->o->tls == SMTP_TLS_OPPORTUNISTIC)
-			return after_tls(c);
-		smtp_refused(c, SMTP_STARTTLS, r, NULL);
-	} else if (c->unread != 0) {
-		smtp_fail(c, SMTP_STARTTLS, NULL, "data before TLS: the server, or somebody between, sent more behind its STARTTLS reply");
-	} else {
-		c->caps = (struct smtp_caps){0};
-		c->since = c->now;
-		set_phase(c, PHASE_TLS);
-		c->ops->starttls(c->ctx);
-	}
-	return STEP_NONE;
 }
 
 static enum step on_quit(struct smtp_client *c, const struct smtp_reply *r)
@@ -378,7 +266,7 @@ void smtp_client_start(struct smtp_client *c, ms_t now)
 	assert(c->phase == PHASE_NEW);
 	c->now = now;
 	c->tls_active = c->o->tls == SMTP_TLS_IMPLICIT;
-	set_phase(c, PHASE_SETUP);
+	smtp_set_phase(c, PHASE_SETUP);
 	smtp_enter(c, STEP_GREETING);
 }
 
@@ -388,7 +276,7 @@ void smtp_client_tls_done(struct smtp_client *c, ms_t now)
 		return;
 	c->now = now;
 	c->tls_active = true;
-	set_phase(c, PHASE_SETUP);
+	smtp_set_phase(c, PHASE_SETUP);
 	smtp_enter(c, STEP_EHLO);
 }
 

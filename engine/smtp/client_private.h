@@ -1,4 +1,4 @@
-/* What client.c (the session and its bytes), transaction.c (messages) and login.c share.
+/* What client.c (the session and its bytes), hello.c, login.c and transaction.c (messages) share.
  *
  * Steps are what a reply can answer. `awaited` holds, in order, the steps whose commands were queued and whose replies
  * have not come: without PIPELINING one, with it up to the end of one message and the whole envelope of the next. */
@@ -28,7 +28,7 @@ struct slot {
 	bool taken, begun;
 	bool answered;          /* the server said something about it */
 	bool failed;            /* the result is out, the rest of the transaction is only cleared away */
-	bool rcpt_accepted, data_sent;
+	bool rcpt_accepted;
 	enum own_refusal own;
 	uint64_t end;           /* the output offset behind its end; 0: not queued */
 };
@@ -75,6 +75,7 @@ static inline bool smtp_ok(const struct smtp_reply *r)
 }
 
 /* client.c */
+void smtp_set_phase(struct smtp_client *c, enum phase phase);
 void smtp_enter(struct smtp_client *c, enum step step); /* the only place that queues a command and awaits its reply */
 enum step smtp_awaiting(const struct smtp_client *c);   /* what the next reply answers; STEP_NONE: nothing */
 /* Ends the session: results, then closed(). `why` may be NULL when there is a reply. smtp_refused() leaves a QUIT behind. */
@@ -82,6 +83,15 @@ void smtp_fail(struct smtp_client *c, enum smtp_stage stage, const struct smtp_r
 void smtp_refused(struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, const char *why);
 enum step smtp_out_of_step(struct smtp_client *c, enum step step, const struct smtp_reply *r);
 enum smtp_stage smtp_step_stage(enum step step);
+
+/* hello.c */
+void smtp_put_ehlo(struct smtp_client *c);
+void smtp_put_helo(struct smtp_client *c);
+void smtp_put_starttls(struct smtp_client *c);
+enum step smtp_on_greeting(struct smtp_client *c, const struct smtp_reply *r);
+enum step smtp_on_ehlo(struct smtp_client *c, const struct smtp_reply *r);
+enum step smtp_on_helo(struct smtp_client *c, const struct smtp_reply *r);
+enum step smtp_on_starttls(struct smtp_client *c, const struct smtp_reply *r);
 enum step smtp_logged_in(struct smtp_client *c);
 
 /* transaction.c */

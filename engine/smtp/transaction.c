@@ -253,7 +253,6 @@ void smtp_put_rcpt(struct smtp_client *c)
 void smtp_put_data(struct smtp_client *c)
 {
 	buf_str(&c->out, STR("DATA\r\n"));
-	c->put->data_sent = true;
 }
 
 /* The message is lent until its result, so it is written from where it lies. */
