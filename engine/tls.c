@@ -110,8 +110,8 @@ static struct session *session_of(struct tls_client *t, const char *host)
 	return &t->sessions[hash64(str_from(host)) % SESSIONS];
 }
 
-/* SSL_CTX_sess_set_new_cb. The SSL goes on using and changing its session, maybe beside another thread that resumes it:
- * what is kept, and what is offered, is always a copy. */
+/* SSL_CTX_sess_set_new_cb. The SSL goes on using and changing its session, maybe beside another thread that
+ * resumes it: what is kept, and what is offered, is always a copy. */
 static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
 	struct tls_client *t = SSL_get_ex_data(ssl, owner_index);
@@ -155,11 +155,12 @@ static const char *last_error(char out[160])
 static int load_trust(SSL_CTX *ctx, const char *ca_file, struct err *e)
 {
 	char why[160];
-	int ok = ca_file != NULL ? SSL_CTX_load_verify_locations(ctx, ca_file, NULL) : SSL_CTX_set_default_verify_paths(ctx);
+	int ok = ca_file != NULL ? SSL_CTX_load_verify_locations(ctx, ca_file, NULL)
+				 : SSL_CTX_set_default_verify_paths(ctx);
 	if (ok == 1)
 		return 0;
-	err_set(e, ERR_CONFIG, "certificates of authorities (ca-file)", "%s: %s", ca_file != NULL ? ca_file : "the system's",
-		last_error(why));
+	err_set(e, ERR_CONFIG, "certificates of authorities (ca-file)", "%s: %s",
+		ca_file != NULL ? ca_file : "the system's", last_error(why));
 	ERR_clear_error();
 	return -1;
 }
@@ -179,7 +180,8 @@ struct tls_client *tls_client_new(const char *ca_file, bool verify, struct err *
 	t->verify = verify;
 	pthread_mutex_init(&t->lock, NULL);
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-	SSL_CTX_set_options(ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
+	SSL_CTX_set_options(
+		ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 	SSL_CTX_set_verify(ctx, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
@@ -245,7 +247,8 @@ static void explain_certificate(SSL *ssl, long result, char *out, unsigned long 
 		snprintf(out, n, "the certificate of %s has expired", host);
 		break;
 	case X509_V_ERR_CERT_NOT_YET_VALID:
-		snprintf(out, n, "the certificate of %s is not valid yet (is this machine's clock right?)", host);
+		snprintf(out, n, "the certificate of %s is not valid yet (is this machine's clock right?)",
+			host);
 		break;
 	case X509_V_ERR_HOSTNAME_MISMATCH:
 	case X509_V_ERR_IP_ADDRESS_MISMATCH:
@@ -256,11 +259,14 @@ static void explain_certificate(SSL *ssl, long result, char *out, unsigned long 
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
 	case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
 	case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-		snprintf(out, n, "the certificate of %s is not signed by a trusted authority (%s; ca-file names others)", host,
-			X509_verify_cert_error_string(result));
+		snprintf(out, n,
+			"the certificate of %s is not signed by a trusted authority (%s; ca-file names "
+			"others)",
+			host, X509_verify_cert_error_string(result));
 		break;
 	default:
-		snprintf(out, n, "the certificate of %s does not verify: %s", host, X509_verify_cert_error_string(result));
+		snprintf(out, n, "the certificate of %s does not verify: %s", host,
+			X509_verify_cert_error_string(result));
 		break;
 	}
 }

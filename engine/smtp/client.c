@@ -9,8 +9,8 @@
 
 #define OUT_MAX 65536
 
-const char *const smtp_stage_names[SMTP_NSTAGES] = {"connect", "greeting", "ehlo", "starttls", "tls", "auth", "mail",
-	"rcpt", "data", "end", "idle", "quit"};
+const char *const smtp_stage_names[SMTP_NSTAGES] = {"connect", "greeting", "ehlo", "starttls", "tls", "auth",
+	"mail", "rcpt", "data", "end", "idle", "quit"};
 
 const struct smtp_timeouts smtp_timeouts_default = {
 	.greeting = 5 * MINUTE,
@@ -29,7 +29,8 @@ static void put_rset(struct smtp_client *c);
 static void put_quit(struct smtp_client *c);
 static enum step on_quit(struct smtp_client *c, const struct smtp_reply *r);
 
-/* `enter` writes the command; `reply` returns the step that follows, or STEP_NONE where nothing is to be sent now. */
+/* `enter` writes the command; `reply` returns the step that follows, or STEP_NONE where nothing is to be sent
+ * now. */
 static const struct {
 	const char *name;
 	enum smtp_stage stage;
@@ -70,7 +71,8 @@ void smtp_set_phase(struct smtp_client *c, enum phase phase)
 	c->phase = phase;
 }
 
-struct smtp_client *smtp_client_new(const struct smtp_options *o, const struct smtp_client_ops *ops, void *ctx)
+struct smtp_client *smtp_client_new(
+	const struct smtp_options *o, const struct smtp_client_ops *ops, void *ctx)
 {
 	static atomic_uint ids;
 	struct smtp_client *c = calloc(1, sizeof *c);
@@ -210,7 +212,8 @@ static void finish(struct smtp_client *c, bool clean, enum farewell farewell, en
 	if (farewell == FAREWELL_QUIT)
 		buf_puts(&c->out, "QUIT\r\n");
 	smtp_messages_lost(c, step, reply, c->why);
-	const struct smtp_result r = {.stage = stage, .out_of_step = c->out_of_step, .reply = reply, .why = c->why};
+	const struct smtp_result r = {
+		.stage = stage, .out_of_step = c->out_of_step, .reply = reply, .why = c->why};
 	log_debug("smtp#%u closed at %s: %s", c->id, smtp_stage_names[stage], c->why);
 	c->ops->closed(c->ctx, clean, &r);
 }
@@ -222,7 +225,8 @@ void smtp_fail(struct smtp_client *c, enum smtp_stage stage, const struct smtp_r
 }
 
 /* A server that works but does not want us: it is told QUIT. */
-void smtp_refused(struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, const char *why)
+void smtp_refused(
+	struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, const char *why)
 {
 	finish(c, false, FAREWELL_QUIT, stage, reply, why);
 }
@@ -231,7 +235,8 @@ enum step smtp_out_of_step(struct smtp_client *c, enum step step, const struct s
 {
 	char why[200];
 	struct str text = str_n(r->text.p, r->text.n < 80 ? r->text.n : 80);
-	snprintf(why, sizeof why, "the server answered %s with %d %.*s: out of step", steps[step].name, r->code, STR_ARG(text));
+	snprintf(why, sizeof why, "the server answered %s with %d %.*s: out of step", steps[step].name,
+		r->code, STR_ARG(text));
 	c->out_of_step = true;
 	smtp_fail(c, steps[step].stage, NULL, why);
 	return STEP_NONE;
@@ -288,12 +293,14 @@ static void on_421(struct smtp_client *c, enum step step, const struct smtp_repl
 		between = true; /* it crossed a MAIL that has not left yet */
 		c->nawaited = 0;
 	}
-	finish(c, between, FAREWELL_NONE, between ? SMTP_IDLE : steps[step].stage, r, "the server closes the connection (421)");
+	finish(c, between, FAREWELL_NONE, between ? SMTP_IDLE : steps[step].stage, r,
+		"the server closes the connection (421)");
 }
 
 static void on_reply(struct smtp_client *c, const struct smtp_reply *r)
 {
-	log_debug("smtp#%u < %d %s%s%.*s", c->id, r->code, r->enhanced, r->enhanced[0] != '\0' ? " " : "", STR_ARG(r->text));
+	log_debug("smtp#%u < %d %s%s%.*s", c->id, r->code, r->enhanced, r->enhanced[0] != '\0' ? " " : "",
+		STR_ARG(r->text));
 	enum step step = smtp_awaiting(c);
 	if (r->code == 421 && step != STEP_QUIT) {
 		on_421(c, step, r);
@@ -346,7 +353,8 @@ void smtp_client_input(struct smtp_client *c, const char *p, size_t n, ms_t now)
 		enum smtp_parse got = smtp_reply_feed(&c->parser, &s);
 		c->unread = s.n;
 		if (got == SMTP_PARSE_BAD)
-			smtp_fail(c, smtp_step_stage(smtp_awaiting(c)), NULL, "what the server sends is not SMTP");
+			smtp_fail(c, smtp_step_stage(smtp_awaiting(c)), NULL,
+				"what the server sends is not SMTP");
 		else if (got == SMTP_PARSE_DONE)
 			on_reply(c, &c->parser.reply);
 	}
@@ -363,7 +371,8 @@ void smtp_client_eof(struct smtp_client *c, const char *why, ms_t now)
 	else if (c->phase == PHASE_TLS)
 		smtp_fail(c, SMTP_TLS, NULL, why);
 	else
-		smtp_fail(c, c->phase == PHASE_NEW ? SMTP_CONNECT : smtp_step_stage(smtp_awaiting(c)), NULL, why);
+		smtp_fail(c, c->phase == PHASE_NEW ? SMTP_CONNECT : smtp_step_stage(smtp_awaiting(c)), NULL,
+			why);
 	end_event(c);
 }
 
@@ -402,9 +411,11 @@ void smtp_client_timeout(struct smtp_client *c, ms_t now)
 		if (c->phase == PHASE_TLS)
 			snprintf(why, sizeof why, "timeout: TLS was not set up within %ld s", seconds);
 		else if (data_pending(c))
-			snprintf(why, sizeof why, "timeout: the server took nothing of the message for %ld s", seconds);
+			snprintf(why, sizeof why, "timeout: the server took nothing of the message for %ld s",
+				seconds);
 		else
-			snprintf(why, sizeof why, "timeout: no answer to %s within %ld s", steps[step].name, seconds);
+			snprintf(why, sizeof why, "timeout: no answer to %s within %ld s", steps[step].name,
+				seconds);
 		if (c->phase == PHASE_QUIT)
 			finish(c, true, FAREWELL_NONE, SMTP_QUIT, NULL, why);
 		else

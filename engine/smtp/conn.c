@@ -29,8 +29,9 @@ struct smtp_conn {
 	struct smtp_client *client;
 	enum conn_state state;
 	bool aborted, busy;
-	size_t addr;             /* the one in use */
-	ms_t deadline, timer_at; /* deadline: of connecting and implicit TLS; afterwards the client's counts */
+	size_t addr;   /* the one in use */
+	ms_t deadline; /* of connecting and implicit TLS; afterwards the client's counts */
+	ms_t timer_at;
 	struct wire wire;
 	SSL *ssl;
 	ev_io readable, writable;
@@ -61,7 +62,9 @@ static void disconnect(struct smtp_conn *c)
 static void say_goodbye(struct smtp_conn *c)
 {
 	struct iovec v[PIECES];
-	int n = c->state == CONN_UP && !c->aborted && c->wire.fd >= 0 ? smtp_client_output(c->client, v, PIECES) : 0;
+	int n = c->state == CONN_UP && !c->aborted && c->wire.fd >= 0
+			? smtp_client_output(c->client, v, PIECES)
+			: 0;
 	if (n != 0 && c->wire.gathered == 0)
 		wire_write(&c->wire, v, n);
 	if (c->wire.fd >= 0)
@@ -217,8 +220,8 @@ static void handshake(struct smtp_conn *c)
 		fail(c, SMTP_TLS, c->why);
 	} else {
 		bool implicit = c->state == CONN_IMPLICIT_TLS;
-		log_debug("smtp: %s with %s, %s%s", SSL_get_version(c->ssl), c->ep->host, SSL_get_cipher_name(c->ssl),
-			SSL_session_reused(c->ssl) ? ", resumed" : "");
+		log_debug("smtp: %s with %s, %s%s", SSL_get_version(c->ssl), c->ep->host,
+			SSL_get_cipher_name(c->ssl), SSL_session_reused(c->ssl) ? ", resumed" : "");
 		c->state = CONN_UP;
 		if (implicit)
 			smtp_client_start(c->client, clock_mono());
@@ -273,7 +276,8 @@ static void on_kick(struct ev_loop *loop, ev_prepare *w, int revents)
 	if (c->state == CONN_CONNECTING && c->addr >= c->ep->naddrs)
 		fail(c, SMTP_CONNECT, c->why);
 	else if (c->state == CONN_UP)
-		smtp_client_timeout(c->client, clock_mono()); /* what the client refuses by itself is due at once */
+		smtp_client_timeout(
+			c->client, clock_mono()); /* what the client refuses by itself is due at once */
 	run(c, false);
 }
 
@@ -312,7 +316,8 @@ static void on_connected(struct smtp_conn *c)
 	ev_io_stop(c->loop, &c->writable);
 	ev_io_start(c->loop, &c->readable);
 	if (c->o->tls == SMTP_TLS_IMPLICIT) {
-		const struct smtp_timeouts *t = c->o->timeouts != NULL ? c->o->timeouts : &smtp_timeouts_default;
+		const struct smtp_timeouts *t =
+			c->o->timeouts != NULL ? c->o->timeouts : &smtp_timeouts_default;
 		c->deadline = clock_mono() + t->tls;
 		c->state = CONN_IMPLICIT_TLS;
 	} else {
@@ -388,8 +393,8 @@ static void next_address(struct smtp_conn *c)
 
 /* ---- For the owner ---- */
 
-struct smtp_conn *smtp_conn_open(struct ev_loop *loop, const struct smtp_endpoint *ep, const struct smtp_options *o,
-	const struct smtp_conn_ops *ops, void *ctx, struct err *e)
+struct smtp_conn *smtp_conn_open(struct ev_loop *loop, const struct smtp_endpoint *ep,
+	const struct smtp_options *o, const struct smtp_conn_ops *ops, void *ctx, struct err *e)
 {
 	assert(o->tls == SMTP_TLS_NONE || ep->tls != NULL);
 	struct smtp_conn *c = calloc(1, sizeof *c);

@@ -55,7 +55,8 @@ static enum step after_hello(struct smtp_client *c)
 		return STEP_STARTTLS;
 	if (c->o->tls == SMTP_TLS_OPPORTUNISTIC)
 		return after_tls(c);
-	smtp_refused(c, SMTP_STARTTLS, NULL, "the server does not offer STARTTLS, and this route demands TLS");
+	smtp_refused(
+		c, SMTP_STARTTLS, NULL, "the server does not offer STARTTLS, and this route demands TLS");
 	return STEP_NONE;
 }
 
@@ -86,7 +87,8 @@ enum step smtp_on_helo(struct smtp_client *c, const struct smtp_reply *r)
 	return STEP_NONE;
 }
 
-/* RFC 3207 4.2: whatever was learnt or received before TLS is forgotten, and nothing may stand behind the reply. */
+/* RFC 3207 4.2: whatever was learnt or received before TLS is forgotten, and nothing may stand behind the
+ * reply. */
 enum step smtp_on_starttls(struct smtp_client *c, const struct smtp_reply *r)
 {
 	if (!smtp_ok(r)) {
@@ -94,7 +96,9 @@ enum step smtp_on_starttls(struct smtp_client *c, const struct smtp_reply *r)
 			return after_tls(c);
 		smtp_refused(c, SMTP_STARTTLS, r, NULL);
 	} else if (c->unread != 0) {
-		smtp_fail(c, SMTP_STARTTLS, NULL, "data before TLS: the server, or somebody between, sent more behind its STARTTLS reply");
+		smtp_fail(c, SMTP_STARTTLS, NULL,
+			"data before TLS: the server, or somebody between, sent more behind its STARTTLS "
+			"reply");
 	} else {
 		c->caps = (struct smtp_caps){0};
 		c->since = c->now;

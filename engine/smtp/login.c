@@ -10,12 +10,14 @@
 static void put_base64(struct buf *b, struct str s)
 {
 	if (buf_reserve(b, (s.n + 2) / 3 * 4))
-		b->len += (size_t)EVP_EncodeBlock((unsigned char *)b->p + b->len, (const unsigned char *)s.p, (int)s.n);
+		b->len += (size_t)EVP_EncodeBlock(
+			(unsigned char *)b->p + b->len, (const unsigned char *)s.p, (int)s.n);
 }
 
 static struct str plain(const struct smtp_client *c, char out[CREDENTIALS_MAX])
 {
-	int n = snprintf(out, CREDENTIALS_MAX, "%c%s%c%s", 0, c->o->user, 0, c->o->password != NULL ? c->o->password : "");
+	int n = snprintf(out, CREDENTIALS_MAX, "%c%s%c%s", 0, c->o->user, 0,
+		c->o->password != NULL ? c->o->password : "");
 	return str_n(out, (size_t)n);
 }
 
@@ -37,7 +39,8 @@ enum step smtp_login_start(struct smtp_client *c)
 	size_t user = strlen(c->o->user), password = c->o->password != NULL ? strlen(c->o->password) : 0;
 	if (!c->tls_active && !(c->trust_clear && c->o->tls <= SMTP_TLS_OPPORTUNISTIC))
 		why = "no TLS, so the login was not sent: the password would go over the network in clear";
-	else if (user > CREDENTIALS_MAX || password > CREDENTIALS_MAX || user + password + 3 > CREDENTIALS_MAX)
+	else if (user > CREDENTIALS_MAX || password > CREDENTIALS_MAX ||
+		 user + password + 3 > CREDENTIALS_MAX)
 		why = "user and password are too long";
 	else if (!c->caps.auth)
 		why = "the server offers no login (AUTH), but a user is configured";
@@ -114,7 +117,8 @@ enum step smtp_on_login(struct smtp_client *c, const struct smtp_reply *r)
 		return STEP_LOGIN;
 	}
 	if (c->login == LOGIN_CANCEL)
-		smtp_refused(c, SMTP_AUTH, smtp_ok(r) ? NULL : r, "the server asked for more than user and password during the login");
+		smtp_refused(c, SMTP_AUTH, smtp_ok(r) ? NULL : r,
+			"the server asked for more than user and password during the login");
 	else if (smtp_ok(r))
 		return smtp_logged_in(c);
 	else

@@ -95,7 +95,8 @@ static bool needs_no_stuffing(const struct smtp_message *m)
 #ifdef __SANITIZE_ADDRESS__
 	const struct str parts[] = {m->header, m->body};
 	for (size_t i = 0; i < 2; i++) {
-		if (parts[i].n != 0 && (parts[i].p[0] == '.' || memmem(parts[i].p, parts[i].n, "\n.", 2) != NULL))
+		if (parts[i].n != 0 &&
+			(parts[i].p[0] == '.' || memmem(parts[i].p, parts[i].n, "\n.", 2) != NULL))
 			return false;
 	}
 #else
@@ -173,7 +174,8 @@ static void own_result(struct smtp_client *c)
 		r->code = 552;
 		enhanced = "5.3.4";
 		snprintf(c->own_text, sizeof c->own_text,
-			"message of %" PRIu64 " bytes is larger than the server takes (%" PRIu64 ")", message_size(m), c->caps.size);
+			"message of %" PRIu64 " bytes is larger than the server takes (%" PRIu64 ")",
+			message_size(m), c->caps.size);
 		break;
 	case OWN_NO_UTF8:
 		r->code = 553;
@@ -184,7 +186,8 @@ static void own_result(struct smtp_client *c)
 	default:
 		r->code = 553;
 		enhanced = "5.1.3";
-		snprintf(c->own_text, sizeof c->own_text, "the address cannot be said in SMTP (control characters, length)");
+		snprintf(c->own_text, sizeof c->own_text,
+			"the address cannot be said in SMTP (control characters, length)");
 		break;
 	}
 	snprintf(r->enhanced, sizeof r->enhanced, "%s", enhanced);
@@ -194,7 +197,8 @@ static void own_result(struct smtp_client *c)
 	give_result(c, m, &result);
 }
 
-void smtp_messages_lost(struct smtp_client *c, enum step step, const struct smtp_reply *reply, const char *why)
+void smtp_messages_lost(
+	struct smtp_client *c, enum step step, const struct smtp_reply *reply, const char *why)
 {
 	struct slot *cur = smtp_current(c), *next = following(c);
 	struct smtp_message *m = cur->m, *m2 = next->m;
@@ -294,7 +298,8 @@ void smtp_begin_queued(struct smtp_client *c)
 	struct slot *cur = smtp_current(c), *next = following(c);
 	if (cur->taken && !cur->begun && cur->own == OWN_NONE && c->nawaited == 0)
 		begin(c, cur, c->open_transaction);
-	if (next->taken && !next->begun && next->own == OWN_NONE && cur->end != 0 && !cur->failed && pipelined(c))
+	if (next->taken && !next->begun && next->own == OWN_NONE && cur->end != 0 && !cur->failed &&
+		pipelined(c))
 		begin(c, next, false);
 	if ((c->quitting || limit_reached(c)) && !cur->taken && c->nawaited == 0)
 		smtp_enter(c, STEP_QUIT);
@@ -352,8 +357,9 @@ enum step smtp_on_rcpt(struct smtp_client *c, const struct smtp_reply *r)
 	return STEP_NONE;
 }
 
-/* RFC 2920 3.1: after a refused envelope, DATA that was already sent may be answered with 354; a lone dot ends it. Where
- * the server refused MAIL but took RCPT, that dot could deliver an empty message: the connection ends instead. */
+/* RFC 2920 3.1: after a refused envelope, DATA that was already sent may be answered with 354; a lone dot
+ * ends it. Where the server refused MAIL but took RCPT, that dot could deliver an empty message: the
+ * connection ends instead. */
 enum step smtp_on_data(struct smtp_client *c, const struct smtp_reply *r)
 {
 	struct slot *s = smtp_current(c);
@@ -375,7 +381,8 @@ enum step smtp_on_end(struct smtp_client *c, const struct smtp_reply *r)
 		return smtp_out_of_step(c, STEP_END, r);
 	c->open_transaction = false;
 	if (smtp_current(c)->failed) {
-		log_debug("smtp#%u a message without recipient was ended, and the server says %d", c->id, r->code);
+		log_debug("smtp#%u a message without recipient was ended, and the server says %d", c->id,
+			r->code);
 		release(c);
 	} else {
 		answer(c, SMTP_END, r, true);

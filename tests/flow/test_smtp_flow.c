@@ -259,7 +259,8 @@ static void declare_message(struct play *p, char *words)
 		if (after(&w, "rcpt="))
 			snprintf(p->messages[i].rcpt, sizeof p->messages[i].rcpt, "%s", w);
 		else if (after(&w, "from="))
-			snprintf(p->messages[i].from, sizeof p->messages[i].from, "%s", strcmp(w, "<>") == 0 ? "" : w);
+			snprintf(p->messages[i].from, sizeof p->messages[i].from, "%s",
+				strcmp(w, "<>") == 0 ? "" : w);
 		else if (after(&w, "size="))
 			size = atol(w);
 		else if (strcmp(w, "utf8") == 0)
@@ -338,7 +339,8 @@ static void expect_event(struct play *p, const char *s)
 	if (p->seen == p->nevents)
 		wrong(p, "no event, but expected: %s", s);
 	if (strcmp(p->events[p->seen].text, s) != 0)
-		wrong(p, "event '%s' (%s), but expected: %s", p->events[p->seen].text, p->events[p->seen].why, s);
+		wrong(p, "event '%s' (%s), but expected: %s", p->events[p->seen].text, p->events[p->seen].why,
+			s);
 	p->seen++;
 }
 
@@ -352,7 +354,8 @@ static void expect_deadline(struct play *p, const char *s)
 {
 	ms_t at = smtp_client_deadline(p->c), want = strcmp(s, "none") == 0 ? 0 : p->now + span(p, s);
 	if (at != want)
-		wrong(p, "the deadline is %lld ms from now, not %s", (long long)(at != 0 ? at - p->now : 0), s);
+		wrong(p, "the deadline is %lld ms from now, not %s", (long long)(at != 0 ? at - p->now : 0),
+			s);
 }
 
 static void move_clock(struct play *p, const char *s)
@@ -431,7 +434,8 @@ static void play_line(struct play *p, const char *s)
 static void play(const char *file, enum mode mode)
 {
 	struct play *p = calloc(1, sizeof *p);
-	*p = (struct play){.file = file, .mode = mode, .o.helo = "us.example", .now = 1000, .wire = WIRE_OPEN};
+	*p = (struct play){
+		.file = file, .mode = mode, .o.helo = "us.example", .now = 1000, .wire = WIRE_OPEN};
 	buf_init(&p->in, 1 << 20);
 	buf_init(&p->sent, 1 << 20);
 	FILE *f = fopen(file, "r");

@@ -1,5 +1,6 @@
-/* Any bytes as a server and as the order of events. The first byte chooses the options; then each byte below 32 is an event
- * (give, write, time, loss …), and what stands between such bytes is what the server says (a newline ends a line). */
+/* Any bytes as a server and as the order of events. The first byte chooses the options; then each byte below
+ * 32 is an event (give, write, time, loss …), and what stands between such bytes is what the server says (a
+ * newline ends a line). */
 #include <stdint.h>
 #include <stdlib.h>
 
@@ -29,8 +30,11 @@ static void give(struct world *w)
 	int i = w->given++;
 	memcpy(w->text[i], "Subject: x\r\n\r\nMessage 0\r\n", 26);
 	w->text[i][22] = (char)('0' + i);
-	w->messages[i] = (struct smtp_message){.from = STR("from@us.example"), .rcpt = STR("to@them.example"),
-		.header = str_n(w->text[i], 14), .body = str_n(w->text[i] + 14, 11), .utf8 = i == 4};
+	w->messages[i] = (struct smtp_message){.from = STR("from@us.example"),
+		.rcpt = STR("to@them.example"),
+		.header = str_n(w->text[i], 14),
+		.body = str_n(w->text[i] + 14, 11),
+		.utf8 = i == 4};
 	smtp_client_send(w->c, &w->messages[i], w->now);
 }
 

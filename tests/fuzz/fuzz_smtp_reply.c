@@ -66,8 +66,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < 3; i++) {
 		must(read_all(data, size, steps[i], cut) == n);
 		for (int k = 0; k < n; k++)
-			must(whole[k].code == cut[k].code && whole[k].text == cut[k].text && whole[k].sum == cut[k].sum
-				&& strcmp(whole[k].enhanced, cut[k].enhanced) == 0);
+			must(whole[k].code == cut[k].code && whole[k].text == cut[k].text &&
+				whole[k].sum == cut[k].sum &&
+				strcmp(whole[k].enhanced, cut[k].enhanced) == 0);
 	}
 	return 0;
 }

@@ -33,7 +33,9 @@ static void note(struct fixture *f, const char *fmt, ...)
 static void give(struct fixture *f, ms_t now)
 {
 	struct smtp_message *m = &f->messages[f->given++];
-	*m = (struct smtp_message){.from = STR("a@x"), .rcpt = STR("b@y"), .header = STR("Subject: x\r\n\r\n"),
+	*m = (struct smtp_message){.from = STR("a@x"),
+		.rcpt = STR("b@y"),
+		.header = STR("Subject: x\r\n\r\n"),
 		.body = STR("hello\r\n")};
 	smtp_client_send(f->c, m, now);
 }
@@ -49,8 +51,9 @@ static void on_ready(void *ctx)
 static void on_result(void *ctx, struct smtp_message *m, const struct smtp_result *r)
 {
 	struct fixture *f = ctx;
-	note(f, "%d:%s:%d%s%s%s ", (int)(m - f->messages), smtp_stage_names[r->stage], r->reply != NULL ? r->reply->code : 0,
-		r->accepted ? ":accepted" : "", r->tried ? "" : ":untried", r->doubt ? ":doubt" : "");
+	note(f, "%d:%s:%d%s%s%s ", (int)(m - f->messages), smtp_stage_names[r->stage],
+		r->reply != NULL ? r->reply->code : 0, r->accepted ? ":accepted" : "",
+		r->tried ? "" : ":untried", r->doubt ? ":doubt" : "");
 }
 
 static void on_starttls(void *ctx)
@@ -107,14 +110,17 @@ static void envelope_of_the_next__goes_behind_the_end(void **state)
 	assert_string_equal(written(&f), "MAIL FROM:<a@x> SIZE=21\r\nRCPT TO:<b@y>\r\nDATA\r\n");
 	assert_string_equal(f.log, "ready ready ");
 	say(&f, "250 1\r\n250 2\r\n354 3\r\n");
-	assert_string_equal(written(&f), "Subject: x\r\n\r\nhello\r\n.\r\nMAIL FROM:<a@x> SIZE=21\r\nRCPT TO:<b@y>\r\nDATA\r\n");
+	assert_string_equal(written(&f),
+		"Subject: x\r\n\r\nhello\r\n.\r\nMAIL FROM:<a@x> SIZE=21\r\nRCPT TO:<b@y>\r\nDATA\r\n");
 	f.to_give = 3;
 	say(&f, "250 1\r\n250 2\r\n250 3\r\n354 4\r\n");
 	assert_string_equal(f.log, "ready ready 0:end:250:accepted ready ");
-	assert_string_equal(written(&f), "Subject: x\r\n\r\nhello\r\n.\r\nMAIL FROM:<a@x> SIZE=21\r\nRCPT TO:<b@y>\r\nDATA\r\n");
+	assert_string_equal(written(&f),
+		"Subject: x\r\n\r\nhello\r\n.\r\nMAIL FROM:<a@x> SIZE=21\r\nRCPT TO:<b@y>\r\nDATA\r\n");
 	assert_int_equal(smtp_client_in_flight(f.c), 2);
 	smtp_client_eof(f.c, "reset", 6);
-	assert_string_equal(f.log, "ready ready 0:end:250:accepted ready 1:end:0:doubt 2:mail:0:untried closed:end ");
+	assert_string_equal(
+		f.log, "ready ready 0:end:250:accepted ready 1:end:0:doubt 2:mail:0:untried closed:end ");
 	smtp_client_free(&f.c);
 }
 
@@ -164,7 +170,8 @@ static void no_end_of_line_at_the_end__is_added(void **state)
 	struct fixture f;
 	setup(&f, &pipelining);
 	say(&f, "250 x\r\n");
-	struct smtp_message m = {.from = STR("a@x"), .rcpt = STR("b@y"), .header = STR("A: b\r\n\r\n"), .body = STR("last")};
+	struct smtp_message m = {
+		.from = STR("a@x"), .rcpt = STR("b@y"), .header = STR("A: b\r\n\r\n"), .body = STR("last")};
 	smtp_client_send(f.c, &m, 5);
 	written(&f);
 	say(&f, "250 x\r\n");
@@ -216,7 +223,8 @@ static void counts__are_of_what_was_answered(void **state)
 	struct fixture f;
 	setup(&f, &pipelining);
 	f.to_give = 2;
-	say(&f, "250-x\r\n250-LIMITS RCPTMAX=7 FOO= MAILMAX=0 =\r\n250-SIZE\r\n250-auth plain XOAUTH2\r\n250 PIPELINING\r\n");
+	say(&f, "250-x\r\n250-LIMITS RCPTMAX=7 FOO= MAILMAX=0 =\r\n250-SIZE\r\n250-auth plain XOAUTH2\r\n250 "
+		"PIPELINING\r\n");
 	const struct smtp_caps *caps = smtp_client_caps(f.c);
 	assert_int_equal(caps->rcpt_max, 7);
 	assert_int_equal(caps->mail_max, 0);
@@ -239,8 +247,8 @@ static void counts__are_of_what_was_answered(void **state)
 static void credentials__are_not_in_the_log(void **state)
 {
 	(void)state;
-	static const struct smtp_options login = {.helo = "me.example", .tls = SMTP_TLS_IMPLICIT, .user = "user",
-		.password = "secret"};
+	static const struct smtp_options login = {
+		.helo = "me.example", .tls = SMTP_TLS_IMPLICIT, .user = "user", .password = "secret"};
 	char path[] = "/tmp/postrider-test-log-XXXXXX", text[4000];
 	close(mkstemp(path));
 	assert_int_equal(log_open(path, false, 0, NULL), 0);

@@ -43,7 +43,8 @@ static void add_extension(X509 *x, X509 *issuer, int nid, const char *value)
 }
 
 /* by NULL: signs itself, an authority. san as in "DNS:localhost". */
-static struct identity make_identity(const struct identity *by, const char *name, const char *san, long from, long to)
+static struct identity make_identity(
+	const struct identity *by, const char *name, const char *san, long from, long to)
 {
 	static long serial = 1;
 	struct identity id = {X509_new(), EVP_EC_gen("P-256")};
@@ -52,7 +53,8 @@ static struct identity make_identity(const struct identity *by, const char *name
 	X509_gmtime_adj(X509_getm_notBefore(id.cert), from);
 	X509_gmtime_adj(X509_getm_notAfter(id.cert), to);
 	X509_set_pubkey(id.cert, id.key);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(id.cert), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+	X509_NAME_add_entry_by_txt(
+		X509_get_subject_name(id.cert), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
 	X509_set_issuer_name(id.cert, X509_get_subject_name(by != NULL ? by->cert : id.cert));
 	if (by == NULL)
 		add_extension(id.cert, id.cert, NID_basic_constraints, "critical,CA:TRUE");
@@ -120,7 +122,8 @@ static void server_write(struct server *s, const char *p, size_t n)
 static bool server_fill(struct server *s)
 {
 	size_t room = sizeof s->in - s->have;
-	ssize_t n = s->ssl != NULL ? SSL_read(s->ssl, s->in + s->have, (int)room) : recv(s->fd, s->in + s->have, room, 0);
+	ssize_t n = s->ssl != NULL ? SSL_read(s->ssl, s->in + s->have, (int)room)
+				   : recv(s->fd, s->in + s->have, room, 0);
 	if (n > 0)
 		s->have += (size_t)n;
 	return n > 0;
@@ -180,7 +183,8 @@ static void server_step(struct server *s, int nth, const char *step)
 		usleep(50000);
 		s->have = 0;
 		server_fill(s);
-		if (memmem(s->in, s->have, "\r\n.\r\nMAIL FROM:", 15) == NULL || !str_ends(str_n(s->in, s->have), STR("DATA\r\n")))
+		if (memmem(s->in, s->have, "\r\n.\r\nMAIL FROM:", 15) == NULL ||
+			!str_ends(str_n(s->in, s->have), STR("DATA\r\n")))
 			snprintf(s->error, sizeof s->error, "end and next envelope did not come together");
 		s->have = 0;
 	} else if (strcmp(step, "reset") == 0) {
@@ -273,8 +277,9 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 {
 	struct client *t = ctx;
 	(void)c;
-	note(t, "%d:%s:%d%s%s%s ", (int)(m - t->messages), smtp_stage_names[r->stage], r->reply != NULL ? r->reply->code : 0,
-		r->accepted ? ":accepted" : "", r->tried || r->doubt ? "" : ":untried", r->doubt ? ":doubt" : "");
+	note(t, "%d:%s:%d%s%s%s ", (int)(m - t->messages), smtp_stage_names[r->stage],
+		r->reply != NULL ? r->reply->code : 0, r->accepted ? ":accepted" : "",
+		r->tried || r->doubt ? "" : ":untried", r->doubt ? ":doubt" : "");
 }
 
 static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct smtp_result *r)
@@ -291,7 +296,8 @@ static const struct smtp_conn_ops ops = {on_ready, on_result, on_closed};
 
 static void set_address(struct sockaddr_storage *to, int port)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	memcpy(to, &a, sizeof a);
 }
@@ -303,10 +309,13 @@ static void prepare(enum smtp_tls tls, const char *const *script)
 	client = (struct client){.loop = ev_loop_new(0), .quit_when_done = true};
 	client.o = (struct smtp_options){.helo = "us.example", .tls = tls, .pipeline = true};
 	set_address(&client.addrs[0], server.port);
-	client.ep = (struct smtp_endpoint){.host = "localhost", .addrs = client.addrs, .naddrs = 1, .connect_timeout = 5 * SECOND};
+	client.ep = (struct smtp_endpoint){
+		.host = "localhost", .addrs = client.addrs, .naddrs = 1, .connect_timeout = 5 * SECOND};
 	for (int i = 0; i < 4; i++)
-		client.messages[i] = (struct smtp_message){.from = STR("from@us.example"), .rcpt = STR("to@them.example"),
-			.header = STR("Subject: hello\r\n\r\n"), .body = STR("One line.\r\n")};
+		client.messages[i] = (struct smtp_message){.from = STR("from@us.example"),
+			.rcpt = STR("to@them.example"),
+			.header = STR("Subject: hello\r\n\r\n"),
+			.body = STR("One line.\r\n")};
 }
 
 static void connect_client(void)
@@ -323,7 +332,8 @@ static void connect_client(void)
 
 static void run_loop(void)
 {
-	ev_run(client.loop, 0); /* ends when no watcher is left: nothing of a closed connection stays behind */
+	ev_run(client.loop,
+		0); /* ends when no watcher is left: nothing of a closed connection stays behind */
 	assert_int_equal(client.open, 0);
 }
 
@@ -360,15 +370,15 @@ static void run(int messages, const char *want)
 	assert_string_equal(client.log, want);
 }
 
-#define HELLO         "S 220 hi", "C EHLO us.example"
-#define ENVELOPE      "C MAIL FROM:<from@us.example>", "C RCPT TO:<to@them.example>", "C DATA"
-#define OKS           "S 250 ok", "S 250 ok", "S 354 go on"
-#define DELIVERED     "0:end:250:accepted closed:quit:clean"
-#define QUIT          "C QUIT", "S 221 bye"
-#define TO_TLS        HELLO, "S 250-x", "S 250 STARTTLS", "C STARTTLS", "S 220 go", "tls"
-#define OFFER         "C EHLO us.example", "S 250-x", "S 250 PIPELINING"
-#define ONE_MESSAGE   ENVELOPE, OKS, "message", "S 250 ok", QUIT
-#define FAILS_IN_TLS  HELLO, "S 250-x", "S 250 STARTTLS", "C STARTTLS", "S 220 go", "tls", NULL
+#define HELLO        "S 220 hi", "C EHLO us.example"
+#define ENVELOPE     "C MAIL FROM:<from@us.example>", "C RCPT TO:<to@them.example>", "C DATA"
+#define OKS          "S 250 ok", "S 250 ok", "S 354 go on"
+#define DELIVERED    "0:end:250:accepted closed:quit:clean"
+#define QUIT         "C QUIT", "S 221 bye"
+#define TO_TLS       HELLO, "S 250-x", "S 250 STARTTLS", "C STARTTLS", "S 220 go", "tls"
+#define OFFER        "C EHLO us.example", "S 250-x", "S 250 PIPELINING"
+#define ONE_MESSAGE  ENVELOPE, OKS, "message", "S 250 ok", QUIT
+#define FAILS_IN_TLS HELLO, "S 250-x", "S 250 STARTTLS", "C STARTTLS", "S 220 go", "tls", NULL
 
 static const char *const plain_script[] = {HELLO, "S 250-x", "S 250 PIPELINING", ONE_MESSAGE, NULL};
 static const char *const starttls_script[] = {TO_TLS, OFFER, ONE_MESSAGE, NULL};
@@ -386,8 +396,8 @@ static void plain__one_message__is_delivered_and_quit(void **state)
 static void plain__end_and_next_envelope__leave_in_one_write(void **state)
 {
 	(void)state;
-	static const char *const script[] = {HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, OKS, "together", "S 250 ok", OKS,
-		"message", "S 250 ok", QUIT, NULL};
+	static const char *const script[] = {HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, OKS, "together",
+		"S 250 ok", OKS, "message", "S 250 ok", QUIT, NULL};
 	prepare(SMTP_TLS_NONE, script);
 	run(2, "0:end:250:accepted 1:end:250:accepted closed:quit:clean");
 	finish();
@@ -414,8 +424,8 @@ static void implicit_tls__one_message__is_delivered(void **state)
 static void tls__end_and_next_envelope__leave_in_one_record(void **state)
 {
 	(void)state;
-	static const char *const script[] = {TO_TLS, OFFER, ENVELOPE, OKS, "together", "S 250 ok", OKS, "message", "S 250 ok",
-		QUIT, NULL};
+	static const char *const script[] = {
+		TO_TLS, OFFER, ENVELOPE, OKS, "together", "S 250 ok", OKS, "message", "S 250 ok", QUIT, NULL};
 	prepare(SMTP_TLS_STARTTLS, script);
 	use_tls(ca_file, true, good_context());
 	run(2, "0:end:250:accepted 1:end:250:accepted closed:quit:clean");
@@ -471,9 +481,12 @@ static void tls_fails(SSL_CTX *ctx, const char *host, const char *why)
 static void tls__certificate_for_another_name__is_refused_in_words(void **state)
 {
 	(void)state;
-	tls_fails(server_context(&authority, "DNS:other.example", -3600, 3600), "localhost", "another name than localhost");
-	tls_fails(server_context(&authority, "DNS:localhost", -3600, 3600), "127.0.0.1", "another name than 127.0.0.1");
-	tls_fails(server_context(&authority, "DNS:127.0.0.1", -3600, 3600), "127.0.0.1", "another name than 127.0.0.1");
+	tls_fails(server_context(&authority, "DNS:other.example", -3600, 3600), "localhost",
+		"another name than localhost");
+	tls_fails(server_context(&authority, "DNS:localhost", -3600, 3600), "127.0.0.1",
+		"another name than 127.0.0.1");
+	tls_fails(server_context(&authority, "DNS:127.0.0.1", -3600, 3600), "127.0.0.1",
+		"another name than 127.0.0.1");
 }
 
 static void tls__certificate_out_of_its_time__is_refused_in_words(void **state)
@@ -486,7 +499,8 @@ static void tls__certificate_out_of_its_time__is_refused_in_words(void **state)
 static void tls__unknown_authority__is_refused_in_words(void **state)
 {
 	(void)state;
-	tls_fails(server_context(&other_authority, "DNS:localhost", -3600, 3600), "localhost", "not signed by a trusted authority");
+	tls_fails(server_context(&other_authority, "DNS:localhost", -3600, 3600), "localhost",
+		"not signed by a trusted authority");
 }
 
 static void tls__old_version__is_refused_in_words(void **state)
@@ -522,7 +536,8 @@ static void implicit_tls__to_a_plain_text_port__is_explained(void **state)
 static void starttls__refused_by_the_server__closes(void **state)
 {
 	(void)state;
-	static const char *const script[] = {HELLO, "S 250-x", "S 250 STARTTLS", "C STARTTLS", "S 454 no", "C QUIT", NULL};
+	static const char *const script[] = {
+		HELLO, "S 250-x", "S 250 STARTTLS", "C STARTTLS", "S 454 no", "C QUIT", NULL};
 	prepare(SMTP_TLS_STARTTLS, script);
 	use_tls(ca_file, true, NULL);
 	run(1, "closed:starttls");
@@ -532,7 +547,8 @@ static void starttls__refused_by_the_server__closes(void **state)
 static void starttls__server_closes_in_the_handshake__is_an_end_in_tls(void **state)
 {
 	(void)state;
-	static const char *const script[] = {HELLO, "S 250-x", "S 250 STARTTLS", "C STARTTLS", "S 220 go", NULL};
+	static const char *const script[] = {
+		HELLO, "S 250-x", "S 250 STARTTLS", "C STARTTLS", "S 220 go", NULL};
 	prepare(SMTP_TLS_STARTTLS, script);
 	use_tls(ca_file, true, NULL);
 	run(1, "closed:tls");
@@ -591,10 +607,12 @@ static void server_that_closes__decides_doubt(void **state)
 {
 	(void)state;
 	static const char *const at_once[] = {NULL};
-	static const char *const after_mail[] = {HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, "S 250 ok", NULL};
-	static const char *const after_end[] = {HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, OKS, "message", NULL};
-	static const char *const reset_after_end[] = {HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, OKS, "message", ENVELOPE,
-		"reset", NULL};
+	static const char *const after_mail[] = {
+		HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, "S 250 ok", NULL};
+	static const char *const after_end[] = {
+		HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, OKS, "message", NULL};
+	static const char *const reset_after_end[] = {
+		HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, OKS, "message", ENVELOPE, "reset", NULL};
 	static const char *const at_421[] = {HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, OKS, "message",
 		"S 421 4.3.2 enough", "reset", "pause", NULL};
 	server_that_closes(at_once, "closed:greeting");
@@ -619,9 +637,10 @@ static void fill_large(struct smtp_message *m, char *text, size_t n, unsigned lo
 static void large_message__to_a_server_that_reads_late__arrives_whole(void **state)
 {
 	(void)state;
-	static const char *const script[] = {HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, "S 250 ok", "S 250 ok",
-		"S 354 go on", "pause", "message", "S 250 ok", QUIT, NULL};
-	static const char *const tls_script[] = {TO_TLS, OFFER, ENVELOPE, OKS, "pause", "message", "S 250 ok", QUIT, NULL};
+	static const char *const script[] = {HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, "S 250 ok",
+		"S 250 ok", "S 354 go on", "pause", "message", "S 250 ok", QUIT, NULL};
+	static const char *const tls_script[] = {
+		TO_TLS, OFFER, ENVELOPE, OKS, "pause", "message", "S 250 ok", QUIT, NULL};
 	const size_t n = 80 * 100000;
 	char *text = malloc(n);
 	for (int tls = 0; tls < 2; tls++) {
@@ -641,7 +660,8 @@ static void large_message__to_a_server_that_reads_late__arrives_whole(void **sta
 static void large_message__reset_in_the_middle__is_no_doubt(void **state)
 {
 	(void)state;
-	static const char *const script[] = {HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, OKS, "pause", "reset", NULL};
+	static const char *const script[] = {
+		HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, OKS, "pause", "reset", NULL};
 	const size_t n = 80 * 200000;
 	unsigned long sum;
 	char *text = malloc(n);
@@ -776,8 +796,8 @@ static void send__outside_callbacks__goes_out(void **state)
 {
 	(void)state;
 	static const char *const script[] = {HELLO, "S 250-x", "S 250-SIZE 1000", "S 250 PIPELINING",
-		"C MAIL FROM:<from@us.example> SIZE=29", "C RCPT TO:<to@them.example>", "C DATA", OKS, "message", "S 250 ok",
-		QUIT, NULL};
+		"C MAIL FROM:<from@us.example> SIZE=29", "C RCPT TO:<to@them.example>", "C DATA", OKS,
+		"message", "S 250 ok", QUIT, NULL};
 	static char large[2000] = "x";
 	prepare(SMTP_TLS_NONE, script);
 	client.quit_when_done = false;
@@ -795,7 +815,8 @@ static void send__outside_callbacks__goes_out(void **state)
 static void own_refusal__outside_callbacks__comes_on_the_next_turn(void **state)
 {
 	(void)state;
-	static const char *const script[] = {HELLO, "S 250-x", "S 250-SIZE 10", "S 250 PIPELINING", QUIT, NULL};
+	static const char *const script[] = {
+		HELLO, "S 250-x", "S 250-SIZE 10", "S 250 PIPELINING", QUIT, NULL};
 	prepare(SMTP_TLS_NONE, script);
 	client.quit_when_done = false;
 	start_server();
@@ -811,7 +832,8 @@ static void own_refusal__outside_callbacks__comes_on_the_next_turn(void **state)
 static void reply_timeout__closes(void **state)
 {
 	(void)state;
-	static const char *const script[] = {HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, OKS, "message", "wait", NULL};
+	static const char *const script[] = {
+		HELLO, "S 250-x", "S 250 PIPELINING", ENVELOPE, OKS, "message", "wait", NULL};
 	static struct smtp_timeouts t;
 	t = smtp_timeouts_default;
 	t.end = 150;

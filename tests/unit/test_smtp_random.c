@@ -1,8 +1,8 @@
 /* Thousands of random dialogues with the SMTP protocol core.
  *
- * An orderly server answers every command once and in turn, with any code, in any chunks, and may fall silent, say 421
- * or hang up anywhere; it knows what it answered to whom, and each result must say the same. A wild server also says
- * what nobody asked for; then only what always holds is checked. */
+ * An orderly server answers every command once and in turn, with any code, in any chunks, and may fall
+ * silent, say 421 or hang up anywhere; it knows what it answered to whom, and each result must say the same.
+ * A wild server also says what nobody asked for; then only what always holds is checked. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -31,13 +31,13 @@ struct world {
 	int total, given, results;
 	bool closed, in_tls, wild, no_pipelining;
 	ms_t now;
-	struct buf stream;   /* all that the client wrote */
-	size_t server_read;  /* how far the server has read it */
-	struct buf replies;  /* all that the server said */
-	size_t delivered;    /* how much of it the client has */
+	struct buf stream;  /* all that the client wrote */
+	size_t server_read; /* how far the server has read it */
+	struct buf replies; /* all that the server said */
+	size_t delivered;   /* how much of it the client has */
 	enum server_state state;
 	bool transaction, rcpt_ok, quit_seen;
-	int sender;          /* the message whose MAIL came last */
+	int sender; /* the message whose MAIL came last */
 	struct told told[MESSAGES];
 };
 
@@ -54,17 +54,18 @@ static bool chance(struct world *w, uint32_t percent)
 	return rnd(w, 100) < percent;
 }
 
-#define check(w, cond)                                                                                             \
-	do {                                                                                                       \
-		if (!(cond))                                                                                       \
-			broken(w, #cond, __LINE__);                                                                \
+#define check(w, cond)                                                                                       \
+	do {                                                                                                 \
+		if (!(cond))                                                                                 \
+			broken(w, #cond, __LINE__);                                                          \
 	} while (0)
 
 static void broken(const struct world *w, const char *cond, int line)
 {
 	print_error("seed %llu, line %d: %s\n-- client:\n%.*s\n-- server (%zu of %zu delivered):\n%.*s\n",
-		(unsigned long long)w->seed, line, cond, (int)w->stream.len, w->stream.p != NULL ? w->stream.p : "", w->delivered,
-		w->replies.len, (int)w->replies.len, w->replies.p != NULL ? w->replies.p : "");
+		(unsigned long long)w->seed, line, cond, (int)w->stream.len,
+		w->stream.p != NULL ? w->stream.p : "", w->delivered, w->replies.len, (int)w->replies.len,
+		w->replies.p != NULL ? w->replies.p : "");
 	fail();
 }
 
@@ -73,8 +74,8 @@ static void broken(const struct world *w, const char *cond, int line)
 static void say(struct world *w, int code, const char *text)
 {
 	if (w->wild && chance(w, 3)) {
-		static const char *const noise[] = {"garbage\r\n", "250 once more\r\n", "354 why not\r\n", "\r\n", "421 bye\r\n",
-			"250-\r\n", "999 x\r\n", "550 5.1.1 no\r\n"};
+		static const char *const noise[] = {"garbage\r\n", "250 once more\r\n", "354 why not\r\n",
+			"\r\n", "421 bye\r\n", "250-\r\n", "999 x\r\n", "550 5.1.1 no\r\n"};
 		buf_puts(&w->replies, noise[rnd(w, 8)]);
 	}
 	if (w->wild && chance(w, 2))
@@ -235,7 +236,8 @@ static void compare(struct world *w, int id, const struct smtp_result *r)
 	else if (r->stage == SMTP_DATA)
 		check(w, code == t->data && t->rcpt == 250);
 	else
-		check(w, r->stage == SMTP_END && code == t->end && t->data == 354 && t->end_at <= w->delivered);
+		check(w, r->stage == SMTP_END && code == t->end && t->data == 354 &&
+				 t->end_at <= w->delivered);
 	if (code == 0 && end_written(w, id))
 		check(w, t->end == 0 || t->end_at > w->delivered);
 }
@@ -249,7 +251,8 @@ static void on_result(void *ctx, struct smtp_message *m, const struct smtp_resul
 	w->results++;
 	bool end = end_written(w, id);
 	check(w, r->doubt == (end && r->reply == NULL));
-	check(w, !r->accepted || (end && r->reply != NULL && r->reply->code / 100 == 2 && r->stage == SMTP_END));
+	check(w, !r->accepted ||
+			 (end && r->reply != NULL && r->reply->code / 100 == 2 && r->stage == SMTP_END));
 	check(w, r->tried || (r->reply == NULL && !r->accepted && !(r->doubt && r->stage != SMTP_END)));
 	check(w, r->reply == NULL || r->reply->code >= 200);
 	if (!w->wild)
@@ -310,14 +313,20 @@ static void move_input(struct world *w, size_t limit)
 static void one_step(struct world *w)
 {
 	switch (rnd(w, 12)) {
-	case 0: case 1: case 2:
+	case 0:
+	case 1:
+	case 2:
 		move_output(w, chance(w, 50) ? 1 + rnd(w, 60) : 100000);
 		break;
-	case 3: case 4: case 5:
+	case 3:
+	case 4:
+	case 5:
 		while (server_turn(w) && chance(w, 70))
 			;
 		break;
-	case 6: case 7: case 8:
+	case 6:
+	case 7:
+	case 8:
 		move_input(w, chance(w, 50) ? 1 + rnd(w, 60) : 100000);
 		break;
 	case 9:
@@ -354,7 +363,8 @@ static void let_it_end(struct world *w)
 		move_output(w, chance(w, 80) ? 100000 : 1);
 	}
 	check(w, w->closed);
-	check(w, smtp_client_deadline(w->c) == 0 && !smtp_client_ready(w->c) && smtp_client_in_flight(w->c) == 0);
+	check(w, smtp_client_deadline(w->c) == 0 && !smtp_client_ready(w->c) &&
+			 smtp_client_in_flight(w->c) == 0);
 }
 
 static void write_message(struct world *w, int id)
@@ -366,7 +376,8 @@ static void write_message(struct world *w, int id)
 	snprintf(w->text[id][2], sizeof w->text[id][2], "Subject: x%.*s\r\n\r\nMessage %d\r\n", pad,
 		"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx", id);
 	struct str all = str_from(w->text[id][2]);
-	w->messages[id] = (struct smtp_message){.from = str_from(w->text[id][0]), .rcpt = str_from(w->text[id][1])};
+	w->messages[id] =
+		(struct smtp_message){.from = str_from(w->text[id][0]), .rcpt = str_from(w->text[id][1])};
 	size_t header = (size_t)((const char *)memmem(all.p, all.n, "\r\n\r\n", 4) - all.p) + 4;
 	w->messages[id].header = str_n(all.p, header);
 	w->messages[id].body = str_n(all.p + header, all.n - header);
@@ -384,8 +395,8 @@ static void dialogue(uint64_t seed, bool wild)
 	w->total = (int)rnd(w, MESSAGES + 1);
 	for (int i = 0; i < w->total; i++)
 		write_message(w, i);
-	w->o = (struct smtp_options){.helo = "us.example", .pipeline = chance(w, 75),
-		.tls = (enum smtp_tls)rnd(w, 3)};
+	w->o = (struct smtp_options){
+		.helo = "us.example", .pipeline = chance(w, 75), .tls = (enum smtp_tls)rnd(w, 3)};
 	w->c = smtp_client_new(&w->o, &ops, w);
 	smtp_client_start(w->c, w->now);
 	say(w, pick(w, 220, 98), "hello");

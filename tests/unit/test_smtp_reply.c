@@ -116,7 +116,8 @@ static void what_is_no_reply__is_bad(void **state)
 	bad("2500 x\r\n");
 	bad("150 preliminary\r\n");
 	bad("650 x\r\n");
-	bad("2\xff""0 x\r\n");
+	bad("2\xff"
+	    "0 x\r\n");
 	bad("250-x\r\nHTTP/1.1\r\n");
 	bad(" 250 x\r\n");
 }
@@ -169,7 +170,8 @@ static void long_text__is_cut_at_1000_bytes(void **state)
 	struct smtp_reply_parser p;
 	smtp_reply_init(&p);
 	for (int i = 0; i < 30; i++)
-		assert_int_equal(feed(&p, "250-0123456789012345678901234567890123456789\r\n"), SMTP_PARSE_MORE);
+		assert_int_equal(
+			feed(&p, "250-0123456789012345678901234567890123456789\r\n"), SMTP_PARSE_MORE);
 	assert_int_equal(feed(&p, "250 end\r\n"), SMTP_PARSE_DONE);
 	assert_int_equal(p.reply.text.n, 1000);
 	smtp_reply_release(&p);
