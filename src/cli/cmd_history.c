@@ -45,11 +45,8 @@ static int history_run(struct cli *c, struct err *e)
 	struct walk w = {c, table_new(c, stdout, columns, sizeof columns / sizeof columns[0]), cli_zone(c, e)};
 	if (w.table == NULL)
 		return err_set(e, ERR_INTERNAL, "history", "out of memory");
-	*e = (struct err){0};
 	int rc = store_history(s, since, row, &w, e);
-	if (table_end(&w.table) != 0)
-		rc = -1;
-	return rc == 0 || e->code != ERR_NONE ? rc : output_error(e);
+	return table_end(&w.table) == 0 ? rc : -1;
 }
 
 static const struct option history_options[] = {

@@ -58,6 +58,10 @@ int main(int argc, char **argv)
 	/* A server or a pager that hangs up is an error of its write, not the end of the program. */
 	signal(SIGPIPE, SIG_IGN);
 	int status = run(&c, argc, argv, &e);
+	if (status < 0 && e.code == ERR_NONE && ferror(stdout))
+		output_error(&e);
+	else if (status < 0 && e.code == ERR_NONE)
+		err_set(&e, ERR_INTERNAL, "internal error", "the command failed and did not say why");
 	bool pipe_gone = status < 0 && e.code == ERR_IO && ferror(stdout) && errno == EPIPE;
 	if (status < 0) {
 		if (!pipe_gone)

@@ -1,8 +1,8 @@
 /* Results on standard output: tables, JSON, CSV, numbers, colour. Everything that comes from outside is made harmless
  * for a terminal here (utf8_safe), so a caller passes it as it is.
  *
- * Writers return 0, or -1 once the file failed (disk full, reader gone): stop then and return -1 from run() with
- * output_error(). */
+ * Writers return 0, or -1 once the file failed (disk full, reader gone): stop then and return -1 from run(); for
+ * standard output the frame says why where `e` was left empty. */
 #ifndef CLI_OUTPUT_H
 #define CLI_OUTPUT_H
 
