@@ -277,6 +277,33 @@ struct str personal_message_id(const struct personal *p, struct token_signer *t,
 	return arena_printf(a, "%s@%.*s", token, STR_ARG(p->from_domain));
 }
 
+/* RFC 2919: set by hand, or made of the list's name as far as that is ASCII; below the sender's domain. */
+static void fill_list_id(const struct personal *p, const struct claim *c, struct arena *a, struct message_recipient *r)
+{
+	char label[41];
+	size_t n = 0;
+	bool dropped = false;
+	r->list_id = c->list_id;
+	if (c->list == 0 || (c->list_id.n != 0 && str_find(c->list_id, '.') < c->list_id.n))
+		return;
+	struct str name = c->list_id.n != 0 ? c->list_id : c->list_name;
+	for (size_t i = 0; i < name.n && n < sizeof label - 1; i++) {
+		unsigned char ch = (unsigned char)name.p[i];
+		dropped = dropped || ch >= 0x80;
+		if (ch < 0x80 && isalnum(ch))
+			label[n++] = (char)tolower(ch);
+		else if (n > 0 && label[n - 1] != '-')
+			label[n++] = '-';
+	}
+	while (n > 0 && label[n - 1] == '-')
+		n--;
+	/* What was left out may be all that tells two lists apart: then their number does. */
+	if (n > 0 && !dropped)
+		r->list_id = arena_printf(a, "%.*s.%.*s", (int)n, label, STR_ARG(p->from_domain));
+	else
+		r->list_id = arena_printf(a, "list-%lld.%.*s", (long long)c->list, STR_ARG(p->from_domain));
+}
+
 static struct str *slots_new(const struct personal *p, struct arena *a, struct err *e)
 {
 	size_t n = message_nslots(p->message);
@@ -304,8 +331,7 @@ static int compose(const struct personal *p, struct token_signer *t, const struc
 	r->date = c->first_attempt;
 	r->subject_prefix = p->subject_prefix;
 	r->message_id = arena_printf(a, "%s@%.*s", token, STR_ARG(p->from_domain));
-	if (c->list_id.n != 0 && str_find(c->list_id, '.') == c->list_id.n)
-		r->list_id = arena_printf(a, "%.*s.%.*s", STR_ARG(c->list_id), STR_ARG(p->from_domain));
+	fill_list_id(p, c, a, r);
 	fill_unsubscribe(p, t, c, a, r);
 	if (a->failed)
 		return err_set(e, ERR_DATA, "message", "larger than the limit of %zu bytes", a->max);

@@ -355,6 +355,8 @@ static void write_plain(struct header *h, const char *name, struct str value)
 static int write_unsubscribe(struct compose *c, struct header *h)
 {
 	struct str uris[2] = {c->r->unsubscribe_url, c->r->unsubscribe_mailto};
+	if (str_starts(uris[0], STR("mailto:")))
+		uris[1] = (struct str){0}; /* the visible link is that address already */
 	bool any = false;
 	if (str_eq(uris[0], uris[1]))
 		uris[1].n = 0;
