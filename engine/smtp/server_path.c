@@ -11,13 +11,12 @@ static bool is_path_byte(unsigned char c)
 static size_t quoted_length(struct str s)
 {
 	for (size_t i = 1; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
+		bool escaped = s.p[i] == '\\' && ++i < s.n;
+		unsigned char c = i < s.n ? (unsigned char)s.p[i] : 0;
 		if (c < ' ' || c == 0x7f)
 			return 0;
-		if (c == '"')
+		if (c == '"' && !escaped)
 			return i + 1;
-		if (c == '\\' && ++i == s.n)
-			return 0;
 	}
 	return 0;
 }
