@@ -145,6 +145,34 @@ static void the_manual_s_example__loads(void **state)
 	assert_null(config_route_find(&(struct config){0}, "main"));
 }
 
+extern const unsigned char asset_postrider_conf[];
+extern const size_t asset_postrider_conf_len;
+
+/* What init writes; and with the # taken from the lines that offer a key. */
+static void the_example_that_ships__loads(void **state)
+{
+	(void)state;
+	struct buf b = BUF_INIT(1 << 16);
+	buf_add(&b, asset_postrider_conf, asset_postrider_conf_len);
+	struct config *c = load(buf_cstr(&b));
+	assert_int_equal(c->nroutes, 1);
+	assert_int_equal(c->routes[0].tls, ROUTE_TLS_OPPORTUNISTIC);
+	assert_non_null(strstr(c->unsubscribe.url, "{token}"));
+	config_free(&c);
+	static const char *const offered[] = {"# timezone", "# quiet", "# law", "# rate"};
+	for (size_t i = 0; i < sizeof offered / sizeof offered[0]; i++) {
+		char *at = strstr(b.p, offered[i]);
+		assert_non_null(at);
+		*at = ' ';
+	}
+	c = load(buf_cstr(&b));
+	assert_string_equal(c->timezone, "Asia/Tokyo");
+	assert_string_equal(c->law, "jp");
+	assert_true(c->quiet_from != c->quiet_to && c->routes[0].rate.per_second == 14);
+	config_free(&c);
+	buf_release(&b);
+}
+
 static void tls_and_port__follow_from_each_other(void **state)
 {
 	(void)state;
@@ -478,6 +506,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(no_file__defaults),
 		cmocka_unit_test(the_manual_s_example__loads),
+		cmocka_unit_test(the_example_that_ships__loads),
 		cmocka_unit_test(tls_and_port__follow_from_each_other),
 		cmocka_unit_test(preset__fills_what_is_left_out),
 		cmocka_unit_test(errors__name_line_and_remedy),
