@@ -86,9 +86,10 @@ static void line_start(struct writer *w)
 
 static void blank_line(struct writer *w)
 {
-	if (!w->blank || !w->begun)
-		return;
+	bool due = w->blank && w->begun;
 	w->blank = false;
+	if (!due)
+		return;
 	w->fresh = true;
 	for (size_t i = 0; i < w->quotes; i++)
 		run_putc(w->out, '>');
@@ -408,6 +409,7 @@ static void item_begin(struct writer *w)
 
 static void list_begin(struct writer *w, const struct html_token *t)
 {
+	break_line(w);
 	if (w->nlists == 0)
 		block(w);
 	if (w->nlists < DEPTH)
@@ -563,27 +565,29 @@ static void skipped(struct writer *w, const struct html_token *t)
 		w->skip.n = 0;
 }
 
-/* One line end at the end, also where blocks of Liquid close there. */
+/* One line end at the end: within the blocks of Liquid that close there, if lines end in them. */
 static void trim_end(const struct writer *w, struct run *out)
 {
 	struct str s = run_get(out);
+	struct run tail = RUN_INIT(w->o->a);
 	size_t end = s.n;
+	bool inside = false;
 	for (;;) {
 		const struct opaque_span *span = end >= OPAQUE_LEN ? opaque_at(w->o, s, end - OPAQUE_LEN) : NULL;
 		if (end > 0 && (s.p[end - 1] == '\n' || s.p[end - 1] == ' '))
-			end--;
+			inside |= s.p[--end] == '\n' && tail.n != 0;
 		else if (span != NULL && span->kind == OPAQUE_CLOSE)
-			end -= OPAQUE_LEN;
+			run_add(&tail, s.p + (end -= OPAQUE_LEN), OPAQUE_LEN);
 		else
 			break;
 	}
-	struct run tail = RUN_INIT(w->o->a);
-	run_putc(&tail, '\n');
-	for (size_t i = end; i < s.n; i++)
-		if (s.p[i] != '\n' && s.p[i] != ' ')
-			run_putc(&tail, s.p[i]);
 	out->n = end;
-	run_str(out, run_get(&tail));
+	if (inside)
+		run_putc(out, '\n');
+	for (size_t i = tail.n; i > 0; i -= OPAQUE_LEN)
+		run_add(out, tail.p + i - OPAQUE_LEN, OPAQUE_LEN);
+	if (!inside)
+		run_putc(out, '\n');
 }
 
 bool html_to_text(struct str html, struct opaque *o, struct run *out)
