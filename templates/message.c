@@ -150,8 +150,12 @@ static int sender_compile(struct message *m, enum message_field f, struct sender
 		return 0;
 	if (opaque_hide(&m->opaque, unfold(&m->keep, l->value), &m->file, l->line, &hidden, e) != 0)
 		return -1;
-	if (mailbox_split(run_get(&hidden), &m->keep, &name, &address, e) != 0)
+	if (mailbox_split(run_get(&hidden), &m->keep, &name, &address, e) != 0) {
+		/* The reason shows the text; not one with hidden Liquid. */
+		if (opaque_in(run_get(&hidden)) && e != NULL)
+			snprintf(e->why, sizeof e->why, "one address with one name is wanted");
 		return at_line(m, l, e);
+	}
 	out->there = true;
 	/* {{ x }} alone may give a name as well. */
 	out->whole = name.n == 0 && opaque_in(address) && str_find(address, '@') == address.n;

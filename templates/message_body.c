@@ -1,6 +1,7 @@
 #include "templates/message_private.h"
 
 #include "templates/html_doc.h"
+#include "templates/html_inline.h"
 #include "templates/html_text.h"
 #include "templates/html_token.h"
 #include "templates/html_url.h"
@@ -244,7 +245,7 @@ static int embed(void *ctx, enum html_url what, struct str url, struct run *out,
 static int html_source(struct message *m, struct str *out, struct err *e)
 {
 	struct run hidden = RUN_INIT(&m->keep), html = RUN_INIT(&m->keep), whole = RUN_INIT(&m->keep);
-	struct run done = RUN_INIT(&m->keep), undeclared = RUN_INIT(&m->keep);
+	struct run styled = RUN_INIT(&m->keep), done = RUN_INIT(&m->keep), undeclared = RUN_INIT(&m->keep);
 	if (opaque_hide(&m->opaque, m->source.body, &m->file, m->source.body_line, &hidden, e) != 0)
 		return -1;
 	struct str body = run_get(&hidden);
@@ -253,7 +254,11 @@ static int html_source(struct message *m, struct str *out, struct err *e)
 			return -1;
 		body = run_get(&html);
 	}
-	if (assemble(m, body, &whole, e) != 0 || html_map_urls(run_get(&whole), embed, m, &done, e) != 0)
+	if (assemble(m, body, &whole, e) != 0)
+		return -1;
+	if (!html_inline_css(run_get(&whole), &m->opaque, &styled))
+		return message_oom(m, e);
+	if (html_map_urls(run_get(&styled), embed, m, &done, e) != 0)
 		return -1;
 	*out = run_get(&done);
 	if (m->charset != CHARSET_UTF8) {

@@ -24,7 +24,7 @@ struct compose {
 
 static int no_memory(struct compose *c)
 {
-	return err_set(c->e, ERR_INTERNAL, c->m->path, "the message is too large, or out of memory");
+	return err_set(c->e, ERR_DATA, c->m->path, "it needs more memory than a message may use");
 }
 
 /* --- values --- */
