@@ -237,24 +237,52 @@ static int update_contact(struct store *s, struct import *im, int64_t contact, s
 	return 0;
 }
 
+/* Most rows clear nothing and are written as they came. */
+static bool clears(struct str attrs)
+{
+	for (struct attr_iter i = attrs_begin(attrs); attrs_next(&i);)
+		if (i.value.n == 0)
+			return true;
+	return false;
+}
+
 static int add_contact(struct store *s, struct import *im, uint64_t hash, struct import_row *r, struct err *e)
 {
 	int64_t domain, id = im->last + 1;
-	struct str key = str_eq(r->address, r->key) ? (struct str){NULL, 0} : r->key;
+	struct str key = str_eq(r->address, r->key) ? (struct str){NULL, 0} : r->key, attrs = r->attrs;
 	bool joined;
-	buf_clear(&im->merged);
-	attrs_merge(&im->merged, STR(""), r->attrs);
-	if (im->merged.failed)
-		return db_nomem(e);
+	if (clears(attrs)) {
+		buf_clear(&im->merged);
+		attrs_merge(&im->merged, STR(""), attrs);
+		if (im->merged.failed)
+			return db_nomem(e);
+		attrs = buf_get(&im->merged);
+	}
 	if (domain_id(s, r->domain, true, &domain, e) < 0 ||
 	    db_run(s, e, "INSERT INTO contact(id, address, key, domain, attrs, born) VALUES(?, ?, ?, ?, ?, ?)", "isxibi", id, r->address,
-		    key, domain, buf_get(&im->merged), im->id) < 0)
+		    key, domain, attrs, im->id) < 0)
 		return -1;
 	im->last = id;
-	if (join_list(s, im, id, r, &joined, e) < 0 || seen_set(im, id, e) < 0)
+	/* Those that say nothing of their own join at the end of the slice, all at once. */
+	if ((r->source.n != 0 || r->consent_at != 0) && join_list(s, im, id, r, &joined, e) < 0)
+		return -1;
+	if (seen_set(im, id, e) < 0)
 		return -1;
 	recent_add(im, hash, id);
 	r->result = IMPORT_ADDED;
+	return 0;
+}
+
+static int join_added(struct store *s, struct import *im, int64_t after, struct err *e)
+{
+	if (im->last == after)
+		return 0;
+	if (db_run(s, e,
+		    "INSERT INTO member(list, contact, born) SELECT ?1, id, ?2 FROM contact WHERE id > ?3 AND id <= ?4 ORDER BY id "
+		    "ON CONFLICT DO NOTHING",
+		    "iiii", im->list, im->id, after, im->last) < 0)
+		return -1;
+	im->members += sqlite3_changes64(s->db);
 	return 0;
 }
 
@@ -336,8 +364,13 @@ static int take_row(struct store *s, struct import *im, uint64_t hash, int64_t c
 
 struct lookup {
 	uint64_t hash;
-	int64_t contact;
 	size_t row;
+};
+
+struct known { /* of a chunk, by row */
+	uint64_t *hash;
+	int64_t *contact; /* 0: not in the index */
+	struct lookup *order;
 };
 
 static int lookup_by_hash(const void *a, const void *b)
@@ -346,41 +379,40 @@ static int lookup_by_hash(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int lookup_by_row(const void *a, const void *b)
-{
-	size_t x = ((const struct lookup *)a)->row, y = ((const struct lookup *)b)->row;
-	return (x > y) - (x < y);
-}
-
 /* Finds who is known, in the order of the index, so that its pages are read one after the other. */
-static int find_known(struct store *s, struct lookup *v, const struct import_row *rows, size_t n, struct err *e)
+static int find_known(struct store *s, struct known *k, const struct import_row *rows, size_t n, struct err *e)
 {
 	int rc = 0;
-	qsort(v, n, sizeof *v, lookup_by_hash);
+	for (size_t i = 0; i < n; i++)
+		k->order[i] = (struct lookup){k->hash[i], i};
+	qsort(k->order, n, sizeof *k->order, lookup_by_hash);
 	for (size_t i = 0; i < n && rc >= 0; i++) {
+		size_t row = k->order[i].row;
 		if (i % 4096 == 0 && db_run(s, e, "BEGIN", "") < 0)
 			return -1;
-		rc = db_int(s, e, &v[i].contact,
+		rc = db_int(s, e, &k->contact[row],
 			"SELECT c.id FROM address a JOIN contact c ON c.id = a.contact WHERE a.hash = ? AND coalesce(c.key, c.address) = ?", "is",
-			(int64_t)v[i].hash, rows[v[i].row].key);
+			(int64_t)k->hash[row], rows[row].key);
 		if ((i % 4096 == 4095 || i + 1 == n || rc < 0) && db_run(s, rc < 0 ? NULL : e, "COMMIT", "") < 0)
 			rc = -1;
 	}
-	qsort(v, n, sizeof *v, lookup_by_row);
 	return rc < 0 ? -1 : 0;
 }
 
-static int take_slice(struct store *s, struct import *im, const struct lookup *v, struct import_row *rows, size_t *at, size_t n,
+static int take_slice(struct store *s, struct import *im, const struct known *k, struct import_row *rows, size_t *at, size_t n,
 	struct err *e)
 {
 	if (import_slice_begin(s, im, e) < 0)
 		return -1;
 	ms_t began = clock_mono();
+	int64_t before = im->last;
 	int rc = 0;
 	do {
-		rc = take_row(s, im, v[*at].hash, v[*at].contact, &rows[*at], e);
+		rc = take_row(s, im, k->hash[*at], k->contact[*at], &rows[*at], e);
 		++*at;
 	} while (rc == 0 && *at < n && (*at % 32 != 0 || !db_slice_over(began)));
+	if (rc == 0)
+		rc = join_added(s, im, before, e);
 	return import_slice_end(s, rc, e);
 }
 
@@ -392,18 +424,19 @@ static int any(struct store *s, bool *out, const char *sql, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
-static int take_chunk(struct store *s, struct import *im, struct lookup *v, struct import_row *rows, size_t n, struct err *e)
+static int take_chunk(struct store *s, struct import *im, struct known *k, struct import_row *rows, size_t n, struct err *e)
 {
 	bool known;
 	/* Before anybody is looked up: who is not in the index must be among the recent ones. */
 	if (im->nrecent + n > RECENT_MAX && import_index(s, im, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		v[i] = (struct lookup){hash64(rows[i].key), 0, i};
-	if (any(s, &known, "SELECT 1 FROM address LIMIT 1", e) < 0 || (known && find_known(s, v, rows, n, e) < 0))
+		k->hash[i] = hash64(rows[i].key);
+	memset(k->contact, 0, n * sizeof *k->contact);
+	if (any(s, &known, "SELECT 1 FROM address LIMIT 1", e) < 0 || (known && find_known(s, k, rows, n, e) < 0))
 		return -1;
 	for (size_t at = 0; at < n;)
-		if (take_slice(s, im, v, rows, &at, n, e) < 0)
+		if (take_slice(s, im, k, rows, &at, n, e) < 0)
 			return -1;
 	return 0;
 }
@@ -414,18 +447,20 @@ int store_import_rows(struct store *s, struct import *im, struct import_row *row
 	size_t most = n < CHUNK ? n : CHUNK;
 	if (n == 0)
 		return 0;
-	struct lookup *v = malloc(most * sizeof *v);
-	if (v == NULL)
-		return db_nomem(e);
-	int rc = any(s, &im->forgotten, "SELECT 1 FROM forgotten LIMIT 1", e);
+	struct known k = {malloc(most * sizeof *k.hash), malloc(most * sizeof *k.contact), malloc(most * sizeof *k.order)};
+	int rc = k.hash == NULL || k.contact == NULL || k.order == NULL ? db_nomem(e) : 0;
+	if (rc == 0)
+		rc = any(s, &im->forgotten, "SELECT 1 FROM forgotten LIMIT 1", e);
 	if (rc == 0 && !im->suppressions)
 		rc = any(s, &im->suppressions, "SELECT 1 FROM suppression LIMIT 1", e);
 	memset(im->domain_checked, 0, sizeof im->domain_checked);
 	for (size_t at = 0; at < n && rc == 0; at += most) {
 		most = n - at < CHUNK ? n - at : CHUNK;
-		rc = take_chunk(s, im, v, rows + at, most, e);
+		rc = take_chunk(s, im, &k, rows + at, most, e);
 	}
-	free(v);
+	free(k.hash);
+	free(k.contact);
+	free(k.order);
 	im->failed |= rc < 0;
 	return rc;
 }

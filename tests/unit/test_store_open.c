@@ -1,0 +1,217 @@
+#include "tests/unit/store_fixture.h"
+
+#include <sys/stat.h>
+
+static int try_open(struct fixture *f, enum store_mode mode, const char *path)
+{
+	struct store *s = NULL;
+	struct store_config c = {.path = path, .busy = 100, .actor = "tester"};
+	int rc = store_open(&s, mode, &c, &f->e);
+	store_close(&s);
+	return rc;
+}
+
+static void create__existing_file__is_refused_and_kept(void **state)
+{
+	struct fixture *f = *state;
+	FAILS(f, ERR_CREATE, try_open(f, STORE_CREATE, f->path));
+	assert_int_equal(try_open(f, STORE_WRITE, f->path), 0);
+}
+
+static void files__are_for_the_owner_alone(void **state)
+{
+	struct fixture *f = *state;
+	char name[128];
+	struct stat st;
+	OK(f, store_meta_set(f->s, "a", STR("b"), &f->e));
+	static const char *const ends[] = {"", "-wal", "-shm"};
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(name, sizeof name, "%s%s", f->path, ends[i]);
+		assert_int_equal(stat(name, &st), 0);
+		assert_int_equal(st.st_mode & 0777, 0600);
+	}
+}
+
+static void open__nothing_there__names_init(void **state)
+{
+	struct fixture *f = *state;
+	FAILS(f, ERR_NOINPUT, try_open(f, STORE_WRITE, "/tmp/postrider-no-such/file.db"));
+	assert_non_null(strstr(f->e.remedy, "init"));
+}
+
+static void open__foreign_files__are_refused(void **state)
+{
+	struct fixture *f = *state;
+	char name[128];
+	snprintf(name, sizeof name, "%s.copy", f->path);
+	FILE *out = fopen(name, "w");
+	for (int i = 0; i < 5000; i++)
+		fputs("not a database at all. ", out);
+	fclose(out);
+	FAILS(f, ERR_DATA, try_open(f, STORE_WRITE, name));
+	assert_int_equal(truncate(name, 0), 0);
+	FAILS(f, ERR_DATA, try_open(f, STORE_WRITE, name));
+	sqlite3 *db;
+	sqlite3_open(name, &db);
+	sqlite3_exec(db, "CREATE TABLE contact(id); PRAGMA user_version = 1", NULL, NULL, NULL);
+	sqlite3_close(db);
+	FAILS(f, ERR_DATA, try_open(f, STORE_READ, name));
+}
+
+static void open__newer_schema__is_refused(void **state)
+{
+	struct fixture *f = *state;
+	fixture_sql(f, "PRAGMA user_version = 99");
+	FAILS(f, ERR_DATA, try_open(f, STORE_WRITE, f->path));
+	assert_non_null(strstr(f->e.why, "newer"));
+}
+
+static void read__writing__is_refused(void **state)
+{
+	struct fixture *f = *state;
+	struct store *s = fixture_open(f, STORE_READ);
+	FAILS(f, ERR_CREATE, store_meta_set(s, "a", STR("b"), &f->e));
+	/* And the connection is as good as before. */
+	struct buf b = BUF_INIT(100);
+	FAILS(f, ERR_NOINPUT, store_meta_get(s, "a", &b, &f->e));
+	OK(f, store_meta_set(f->s, "a", STR("x\0y"), &f->e));
+	OK(f, store_meta_get(s, "a", &b, &f->e));
+	assert_true(str_eq(buf_get(&b), STR("x\0y")));
+	buf_release(&b);
+	store_close(&s);
+}
+
+static void write__lock_held_by_another__is_again(void **state)
+{
+	struct fixture *f = *state;
+	sqlite3 *db;
+	assert_int_equal(sqlite3_open(f->path, &db), SQLITE_OK);
+	sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	struct store_config c = {.path = f->path, .busy = 50, .actor = "tester"};
+	struct store *s;
+	OK(f, store_open(&s, STORE_WRITE, &c, &f->e));
+	FAILS(f, ERR_AGAIN, store_meta_set(s, "a", STR("b"), &f->e));
+	sqlite3_exec(db, "COMMIT", NULL, NULL, NULL);
+	sqlite3_close(db);
+	OK(f, store_meta_set(s, "a", STR("b"), &f->e));
+	store_close(&s);
+}
+
+static void data_version__changes_with_others(void **state)
+{
+	struct fixture *f = *state;
+	int64_t v = store_data_version(f->s);
+	assert_int_equal(store_data_version(f->s), v);
+	fixture_sql(f, "INSERT INTO meta VALUES('x', 'y')");
+	assert_int_not_equal(store_data_version(f->s), v);
+}
+
+static void backup__is_a_whole_database(void **state)
+{
+	struct fixture *f = *state;
+	char name[128];
+	struct stat st;
+	fixture_people(f, "news", 1, 20);
+	snprintf(name, sizeof name, "%s.copy", f->path);
+	OK(f, store_backup(f->s, name, &f->e));
+	assert_int_equal(stat(name, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	FAILS(f, ERR_CREATE, store_backup(f->s, name, &f->e));
+	struct store *s;
+	struct store_config c = {.path = name, .actor = "tester"};
+	OK(f, store_open(&s, STORE_WRITE, &c, &f->e));
+	struct list_row l;
+	OK(f, store_list_get(s, STR("news"), &l, &f->e));
+	assert_int_equal(l.members, 20);
+	store_close(&s);
+}
+
+static void attr_ids__are_stable_and_named(void **state)
+{
+	struct fixture *f = *state;
+	int64_t a = store_attr_id(f->s, STR("氏名"), true, &f->e);
+	assert_true(a > 0);
+	assert_int_equal(store_attr_id(f->s, STR("city"), false, &f->e), 0);
+	int64_t b = store_attr_id(f->s, STR("city"), true, &f->e);
+	assert_int_not_equal(a, b);
+	assert_int_equal(store_attr_id(f->s, STR("氏名"), false, &f->e), a);
+	assert_true(str_is(store_attr_name(f->s, (uint32_t)a), "氏名"));
+	assert_int_equal(store_attr_name(f->s, 4000000000u).n, 0);
+}
+
+static int last_note(void *ctx, const struct history_row *h)
+{
+	snprintf(ctx, 200, "%.*s|%.*s|%.*s|%.*s", STR_ARG(h->actor), STR_ARG(h->what), STR_ARG(h->object), STR_ARG(h->note));
+	return 0;
+}
+
+static void history__says_who_did_what(void **state)
+{
+	struct fixture *f = *state;
+	char text[200] = "";
+	int64_t id;
+	OK(f, store_list_create(f->s, STR("news"), NOW, &id, &f->e));
+	OK(f, store_history(f->s, NOW, last_note, text, &f->e));
+	assert_string_equal(text, "tester|list create|news|");
+	for (int i = 0; i < 450; i++)
+		OK(f, store_history_add(f->s, NOW + 1, "note", STR("x"), STR(""), &f->e));
+	OK(f, store_history_add(f->s, NOW + 2, "last", STR("x"), STR("y"), &f->e));
+	OK(f, store_history(f->s, 0, last_note, text, &f->e));
+	assert_string_equal(text, "tester|last|x|y");
+	text[0] = '\0';
+	OK(f, store_history(f->s, NOW + 3, last_note, text, &f->e));
+	assert_string_equal(text, "");
+}
+
+static void list__names_are_unique_and_deletion_forgets_members_not_suppressions(void **state)
+{
+	struct fixture *f = *state;
+	int64_t id, again, other;
+	bool added;
+	struct list_row l;
+	fixture_people(f, "news", 1, 1200);
+	id = fixture_list(f, "news");
+	FAILS(f, ERR_DATA, store_list_create(f->s, STR("news"), NOW, &again, &f->e));
+	struct suppression sup = {.key = STR("p4@gmail.com"), .list = id, .reason = SUPPRESS_UNSUBSCRIBE, .created = NOW};
+	OK(f, store_suppress(f->s, &sup, &added, &f->e));
+	OK(f, store_list_set(f->s, id, &STR("The News"), NULL, &f->e));
+	OK(f, store_list_create(f->s, STR("other"), NOW, &other, &f->e));
+	FAILS(f, ERR_DATA, store_list_rename(f->s, other, STR("news"), &f->e));
+	OK(f, store_list_delete(f->s, id, &f->e));
+	FAILS(f, ERR_NOINPUT, store_list_get(f->s, STR("news"), &l, &f->e));
+	struct contact_row c;
+	OK(f, store_contact_get(f->s, STR("p4@gmail.com"), &c, &f->e));
+	assert_true(c.removed);
+	OK(f, store_list_create(f->s, STR("news"), NOW, &again, &f->e));
+	assert_int_equal(again, id);
+	OK(f, store_list_get(f->s, STR("news"), &l, &f->e));
+	assert_int_equal(l.members, 0);
+	assert_int_equal(l.title.n, 0);
+	fixture_people(f, "news", 1, 8);
+	struct audience a = {.lists = {id}, .nlists = 1};
+	struct selection sel;
+	OK(f, store_audience_count(f->s, &a, &sel, &f->e));
+	assert_int_equal(sel.unsubscribed, 1);
+	assert_int_equal(sel.audience, 7);
+	fixture_check(f);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+	const struct CMUnitTest tests[] = {
+		T(create__existing_file__is_refused_and_kept),
+		T(files__are_for_the_owner_alone),
+		T(open__nothing_there__names_init),
+		T(open__foreign_files__are_refused),
+		T(open__newer_schema__is_refused),
+		T(read__writing__is_refused),
+		T(write__lock_held_by_another__is_again),
+		T(data_version__changes_with_others),
+		T(backup__is_a_whole_database),
+		T(attr_ids__are_stable_and_named),
+		T(history__says_who_did_what),
+		T(list__names_are_unique_and_deletion_forgets_members_not_suppressions),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
