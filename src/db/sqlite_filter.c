@@ -4,7 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-enum { NODES_MAX = 2000, DEPTH_MAX = 200 };
+/* SQLite's parser holds 100 open things, a level takes three of them; an expression is at most 1000 deep. */
+enum { NODES_MAX = 900, DEPTH_MAX = 25, NVALUES_MAX = 20000 };
 
 /* ---- Functions known to SQL ---- */
 
@@ -99,6 +100,7 @@ struct writer {
 	struct buf *sql;
 	int *nbind;
 	int nodes;
+	size_t values;
 	/* When binding: the statement and the tree walked the same way, so that the numbers agree. */
 	struct store *s;
 	sqlite3_stmt *st;
@@ -247,6 +249,19 @@ static void one_of(struct writer *w, const struct filter *f)
 	put(w, ")");
 }
 
+static bool expression(struct writer *w, const struct filter *f, int depth);
+
+/* a and b and c is one level, however it was nested. */
+static bool chain(struct writer *w, const struct filter *f, enum filter_op op, int depth)
+{
+	if (f->op != op)
+		return expression(w, f, depth + 1);
+	if (++w->nodes > NODES_MAX || !chain(w, f->a, op, depth))
+		return false;
+	put(w, op == FILTER_AND ? " AND " : " OR ");
+	return chain(w, f->b, op, depth);
+}
+
 static bool expression(struct writer *w, const struct filter *f, int depth)
 {
 	static const char *const ops[] = {[FILTER_EQ] = " = ", [FILTER_NE] = " IS NOT ", [FILTER_LT] = " < ", [FILTER_LE] = " <= ",
@@ -258,9 +273,7 @@ static bool expression(struct writer *w, const struct filter *f, int depth)
 	case FILTER_AND:
 	case FILTER_OR:
 		put(w, "(");
-		ok = expression(w, f->a, depth + 1);
-		put(w, f->op == FILTER_AND ? " AND " : " OR ");
-		ok = ok && expression(w, f->b, depth + 1);
+		ok = chain(w, f, f->op, depth);
 		put(w, ")");
 		break;
 	case FILTER_NOT:
@@ -269,8 +282,10 @@ static bool expression(struct writer *w, const struct filter *f, int depth)
 		put(w, ")");
 		break;
 	case FILTER_IN:
-		w->nodes += (int)(f->nvalues < NODES_MAX ? f->nvalues / 16 : NODES_MAX);
-		one_of(w, f);
+		w->values += f->nvalues;
+		ok = w->values <= NVALUES_MAX;
+		if (ok)
+			one_of(w, f);
 		break;
 	case FILTER_EMPTY:
 		put(w, "(");
@@ -304,16 +319,17 @@ int filter_bind(struct store *s, sqlite3_stmt *st, const struct filter *f, int *
 	return expression(&w, f, 0) ? 0 : err_set(e, ERR_DATA, "condition", "it is too long");
 }
 
-static bool uses(const struct filter *f, enum filter_field_kind field, int depth)
+static bool uses(const struct filter *f, enum filter_field_kind field, int *nodes)
 {
-	if (f == NULL || depth > DEPTH_MAX)
+	if (f == NULL || ++*nodes > NODES_MAX)
 		return false;
 	if (f->op == FILTER_AND || f->op == FILTER_OR || f->op == FILTER_NOT)
-		return uses(f->a, field, depth + 1) || (f->op != FILTER_NOT && uses(f->b, field, depth + 1));
+		return uses(f->a, field, nodes) || (f->op != FILTER_NOT && uses(f->b, field, nodes));
 	return f->field == field;
 }
 
 bool filter_uses(const struct filter *f, enum filter_field_kind field)
 {
-	return uses(f, field, 0);
+	int nodes = 0;
+	return uses(f, field, &nodes);
 }
