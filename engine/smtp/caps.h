@@ -1,5 +1,5 @@
-/* What a server offers in its EHLO reply (RFC 5321 4.1.1.1). Unknown keywords are passed over, malformed values count as
- * not said. */
+/* What a server offers in its EHLO reply (RFC 5321 4.1.1.1). Unknown keywords are passed over, malformed
+ * values count as not said. */
 #ifndef ENGINE_SMTP_CAPS_H
 #define ENGINE_SMTP_CAPS_H
 
@@ -10,9 +10,9 @@
 struct smtp_caps {
 	bool pipelining, chunking, starttls, smtputf8, dsn, eightbit, enhanced;
 	bool auth, auth_plain, auth_login, auth_xoauth2; /* auth: offered, with whatever mechanisms */
-	bool size_offered;      /* MAIL may carry SIZE= (RFC 1870) */
-	uint64_t size;          /* 0: no limit known */
-	int mail_max, rcpt_max; /* LIMITS, RFC 9422; 0: not said */
+	bool size_offered;                               /* MAIL may carry SIZE= (RFC 1870) */
+	uint64_t size;                                   /* 0: no limit known */
+	int mail_max, rcpt_max;                          /* LIMITS, RFC 9422; 0: not said */
 };
 
 /* One line of the reply, without its code. */

@@ -1,17 +1,17 @@
-/* The SMTP client's protocol core (RFC 5321, 2920, 1870, 3207, 4954, 2034, 3461, 6531): bytes and times in, bytes and
- * deadlines out. It does no I/O, reads no clock, and allocates nothing for each message: a test plays a
- * dialogue in a millisecond (tests/flow), a fuzzer can hold it.
+/* The SMTP client's protocol core (RFC 5321, 2920, 1870, 3207, 4954, 2034, 3461, 6531): bytes and times in,
+ * bytes and deadlines out. It does no I/O, reads no clock, and allocates nothing for each message: a test
+ * plays a dialogue in a millisecond (tests/flow), a fuzzer can hold it.
  *
  * The owner (conn.h) moves bytes: what smtp_client_output() shows goes to the wire, what arrives goes into
- * smtp_client_input(). Callbacks come from inside input(), timeout() and eof() and may call smtp_client_send() and
- * smtp_client_quit(), nothing else.
+ * smtp_client_input(). Callbacks come from inside input(), timeout() and eof() and may call
+ * smtp_client_send() and smtp_client_quit(), nothing else.
  *
- * A message given to smtp_client_send() is lent until its result, which comes exactly once, in order, also when the connection dies.
- * Two messages can be under way: with PIPELINING the next envelope goes out behind this message's end, so that on a
- * warm connection a message costs one round trip.
+ * A message given to smtp_client_send() is lent until its result, which comes exactly once, in order, also
+ * when the connection dies. Two messages can be under way: with PIPELINING the next envelope goes out behind
+ * this message's end, so that on a warm connection a message costs one round trip.
  *
- * One rule decides doubt: `doubt` is true exactly when the last byte of the message's end was handed to the wire
- * (smtp_client_written) and no reply to it came. */
+ * One rule decides doubt: `doubt` is true exactly when the last byte of the message's end was handed to the
+ * wire (smtp_client_written) and no reply to it came. */
 #ifndef ENGINE_SMTP_CLIENT_H
 #define ENGINE_SMTP_CLIENT_H
 
@@ -24,78 +24,99 @@
 struct smtp_client;
 
 enum smtp_stage { /* what the last reply (or silence) answered */
-	SMTP_CONNECT, SMTP_GREETING, SMTP_EHLO, SMTP_STARTTLS, SMTP_TLS, SMTP_AUTH,
-	SMTP_MAIL, SMTP_RCPT, SMTP_DATA, SMTP_END, SMTP_IDLE, SMTP_QUIT, SMTP_NSTAGES
+	SMTP_CONNECT,
+	SMTP_GREETING,
+	SMTP_EHLO,
+	SMTP_STARTTLS,
+	SMTP_TLS,
+	SMTP_AUTH,
+	SMTP_MAIL,
+	SMTP_RCPT,
+	SMTP_DATA,
+	SMTP_END,
+	SMTP_IDLE,
+	SMTP_QUIT,
+	SMTP_NSTAGES
 };
 extern const char *const smtp_stage_names[SMTP_NSTAGES]; /* "connect", "greeting", "ehlo", … */
 
 enum smtp_tls { SMTP_TLS_NONE, SMTP_TLS_OPPORTUNISTIC, SMTP_TLS_STARTTLS, SMTP_TLS_IMPLICIT };
 enum smtp_auth { SMTP_AUTH_ANY, SMTP_AUTH_PLAIN, SMTP_AUTH_LOGIN };
 
-struct smtp_timeouts { ms_t greeting, ehlo, tls, auth, mail, rcpt, data, block, end, quit; };
+struct smtp_timeouts {
+	ms_t greeting, ehlo, tls, auth, mail, rcpt, data, block, end, quit;
+};
 extern const struct smtp_timeouts smtp_timeouts_default; /* RFC 5321 4.5.3.2 */
 
-struct smtp_options { /* lent for the client's life */
-	const char *helo;                 /* our FQDN or address literal */
+struct smtp_options {     /* lent for the client's life */
+	const char *helo; /* our FQDN or address literal */
 	enum smtp_tls tls;
 	enum smtp_auth auth;
-	const char *user, *password;      /* NULL: no AUTH */
-	bool pipeline;                    /* false: one at a time, whatever is offered */
+	const char *user, *password; /* NULL: no AUTH */
+	bool pipeline;               /* false: one at a time, whatever is offered */
 	const struct smtp_timeouts *timeouts;
 };
 
+/* CRLF lines; the header ends with its empty line. Nothing needs dot-stuffing: the composer leaves no line
+ * that begins with a dot (asserted in builds with the address sanitizer). */
 struct smtp_message {
-	struct str from, rcpt;            /* wire form, without <> */
-	struct str header, body;          /* CRLF lines; header ends with its empty line. Never needs dot-stuffing:
-	                                   * the composer leaves no line that begins with a dot (asserted in debug builds) */
-	bool utf8;                        /* needs SMTPUTF8 */
+	struct str from, rcpt; /* wire form, without <> */
+	struct str header, body;
+	bool utf8; /* needs SMTPUTF8 */
 	void *user;
 };
 
 struct smtp_result {
 	enum smtp_stage stage;
-	bool accepted;                    /* 250 after the end */
-	bool tried;                       /* false: nothing of this message was answered or in doubt: give it to another connection */
+	bool accepted; /* 250 after the end */
+	bool tried;    /* false: nothing of it was answered or is in doubt: give it to another connection */
 	bool doubt;
-	bool out_of_step;                 /* closed(): replies did not match commands; go one at a time with this server */
-	const struct smtp_reply *reply;   /* NULL: none came (`why` says what happened instead) */
+	bool out_of_step; /* closed(): replies did not match commands; go one at a time with this server */
+	const struct smtp_reply *reply; /* NULL: none came (`why` says what happened instead) */
 	const char *why;
 };
 
 struct smtp_client_ops {
-	/* May take one more message: call smtp_client_send() now or later. Comes once for each message that it may take. */
+	/* May take one more message: call smtp_client_send() now or later. Comes once for each message that
+	 * it may take. */
 	void (*ready)(void *ctx);
 	void (*result)(void *ctx, struct smtp_message *m, const struct smtp_result *r);
 	void (*starttls)(void *ctx); /* the owner starts TLS now, then calls smtp_client_tls_done() */
-	/* The last callback. `r` says at which stage and why; r->reply may be NULL. clean: the server was told QUIT when nothing
-	 * was under way, or 421 came between messages. All results were delivered before. */
+	/* The last callback. `r` says at which stage and why; r->reply may be NULL. clean: the server was
+	 * told QUIT when nothing was under way, or 421 came between messages. All results were delivered
+	 * before. */
 	void (*closed)(void *ctx, bool clean, const struct smtp_result *r);
 };
 
-struct smtp_client *smtp_client_new(const struct smtp_options *o, const struct smtp_client_ops *ops, void *ctx);
+struct smtp_client *smtp_client_new(
+	const struct smtp_options *o, const struct smtp_client_ops *ops, void *ctx);
 void smtp_client_free(struct smtp_client **c);
 
-/* Credentials go over TLS only, unless this was called: the peer is this very host, and no TLS is required. */
+/* Credentials go over TLS only, unless this was called: the peer is this very host, no TLS is required. */
 void smtp_client_trust_clear(struct smtp_client *c);
-void smtp_client_start(struct smtp_client *c, ms_t now);     /* connected (implicit TLS done) */
+void smtp_client_start(struct smtp_client *c, ms_t now); /* connected (implicit TLS done) */
 void smtp_client_tls_done(struct smtp_client *c, ms_t now);
 void smtp_client_input(struct smtp_client *c, const char *p, size_t n, ms_t now);
-/* Up to `max` pieces to write, in order; 0: nothing to write. The pieces stay valid until the next call into the client.
- * After closed() a QUIT may still be there, to be written if that goes at once. */
+/* Up to `max` pieces to write, in order; 0: nothing to write. The pieces stay valid until the next call into
+ * the client. After closed() a QUIT may still be there, to be written if that goes at once. */
 int smtp_client_output(struct smtp_client *c, struct iovec *v, int max);
 void smtp_client_written(struct smtp_client *c, size_t n, ms_t now);
 /* 0: none. When it has passed, call smtp_client_timeout(). */
 ms_t smtp_client_deadline(const struct smtp_client *c);
 void smtp_client_timeout(struct smtp_client *c, ms_t now);
-void smtp_client_eof(struct smtp_client *c, const char *why, ms_t now); /* closed, reset, TLS failed: `why` for people */
+/* The connection was closed or reset, or TLS failed; `why` is for people. */
+void smtp_client_eof(struct smtp_client *c, const char *why, ms_t now);
 
-bool smtp_client_established(const struct smtp_client *c);   /* past greeting, EHLO, TLS and AUTH, and not closed */
-bool smtp_client_ready(const struct smtp_client *c);         /* smtp_client_send() is allowed */
-/* What the client itself refuses (larger than SIZE, SMTPUTF8 not offered, control characters in an address) gets a result
- * with a reply of our own words (552, 553), in its turn; called outside a callback, smtp_client_deadline() is due at once. */
+/* Past greeting, EHLO, TLS and AUTH, and not closed. */
+bool smtp_client_established(const struct smtp_client *c);
+bool smtp_client_ready(const struct smtp_client *c); /* smtp_client_send() is allowed */
+/* What the client itself refuses (larger than SIZE, SMTPUTF8 not offered, an address that could end its path)
+ * gets a result with a reply of our own words (552, 553), in its turn; called outside a callback,
+ * smtp_client_deadline() is due at once. */
 void smtp_client_send(struct smtp_client *c, struct smtp_message *m, ms_t now);
-void smtp_client_quit(struct smtp_client *c, ms_t now);      /* after what is under way */
-/* What EHLO offered; for logs, SIZE checks and tests. With mail_max the client closes after that many messages by itself. */
+void smtp_client_quit(struct smtp_client *c, ms_t now); /* after what is under way */
+/* What EHLO offered; for logs, SIZE checks and tests. With mail_max the client closes after that many
+ * messages by itself. */
 const struct smtp_caps *smtp_client_caps(const struct smtp_client *c);
 int smtp_client_in_flight(const struct smtp_client *c);      /* messages lent */
 unsigned long smtp_client_sent(const struct smtp_client *c); /* messages answered on this connection */

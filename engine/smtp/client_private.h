@@ -1,15 +1,27 @@
 /* What client.c (the session and its bytes), hello.c, login.c and transaction.c (messages) share.
  *
- * Steps are what a reply can answer. `awaited` holds, in order, the steps whose commands were queued and whose replies
- * have not come: without PIPELINING one, with it up to the end of one message and the whole envelope of the next. */
+ * Steps are what a reply can answer. `awaited` holds, in order, the steps whose commands were queued and
+ * whose replies have not come: without PIPELINING one, with it up to the end of one message and the whole
+ * envelope of the next. */
 #ifndef ENGINE_SMTP_CLIENT_PRIVATE_H
 #define ENGINE_SMTP_CLIENT_PRIVATE_H
 
 #include "engine/smtp/client.h"
 
 enum step {
-	STEP_NONE, STEP_GREETING, STEP_EHLO, STEP_HELO, STEP_STARTTLS, STEP_LOGIN, STEP_RSET, STEP_MAIL, STEP_RCPT,
-	STEP_DATA, STEP_END, STEP_QUIT, STEP_NSTEPS
+	STEP_NONE,
+	STEP_GREETING,
+	STEP_EHLO,
+	STEP_HELO,
+	STEP_STARTTLS,
+	STEP_LOGIN,
+	STEP_RSET,
+	STEP_MAIL,
+	STEP_RCPT,
+	STEP_DATA,
+	STEP_END,
+	STEP_QUIT,
+	STEP_NSTEPS
 };
 
 enum phase { PHASE_NEW, PHASE_SETUP, PHASE_TLS, PHASE_OPEN, PHASE_QUIT, PHASE_CLOSED };
@@ -22,15 +34,16 @@ struct awaited {
 
 enum own_refusal { OWN_NONE, OWN_TOO_LARGE, OWN_NO_UTF8, OWN_BAD_ADDRESS };
 
-/* A message's place on the connection. It stays taken after the result while replies to its commands are to come. */
+/* A message's place on the connection. It stays taken after the result while replies to its commands are to
+ * come. */
 struct slot {
 	struct smtp_message *m; /* NULL: none, or its result is out */
 	bool taken, begun;
-	bool answered;          /* the server said something about it */
-	bool failed;            /* the result is out, the rest of the transaction is only cleared away */
+	bool answered; /* the server said something about it */
+	bool failed;   /* the result is out, the rest of the transaction is only cleared away */
 	bool rcpt_accepted;
 	enum own_refusal own;
-	uint64_t end;           /* the output offset behind its end; 0: not queued */
+	uint64_t end; /* the output offset behind its end; 0: not queued */
 };
 
 enum login_state { LOGIN_START, LOGIN_PLAIN_SENT, LOGIN_USER, LOGIN_PASSWORD, LOGIN_CANCEL };
@@ -42,8 +55,9 @@ struct smtp_client {
 	unsigned id; /* in the log */
 	enum phase phase;
 	bool tls_active, trust_clear, quitting, due, out_of_step;
-	bool busy;   /* inside input(), timeout() or eof(): callbacks may run, and what is new is queued at their end */
-	bool told;   /* ready() was called and not yet answered by a message */
+	/* Inside input(), timeout() or eof(): callbacks may run, and what is new is queued at their end. */
+	bool busy;
+	bool told; /* ready() was called and not yet answered by a message */
 	ms_t now, since;
 	size_t unread; /* input behind the reply that is being handled */
 	struct smtp_reply_parser parser;
@@ -52,16 +66,17 @@ struct smtp_client {
 	unsigned awaited_first, nawaited;
 	enum step answered_step; /* whose reply is being handled */
 
-	struct buf out;       /* commands; the lent pieces in data[] stand at offset data_at */
+	struct buf out; /* commands; the lent pieces in data[] stand at offset data_at */
 	size_t out_done, data_at;
 	struct str data[2];
 	uint64_t queued, written; /* output offsets since the start of the connection */
 	bool secret_out;
 
 	struct slot slots[2];
-	unsigned first;        /* slots[first] is the current message, the other one the next */
-	struct slot *put;      /* whose commands are being queued */
-	bool open_transaction; /* the server took a MAIL whose transaction has not ended: RFC 5321 4.1.4 wants RSET */
+	unsigned first;   /* slots[first] is the current message, the other one the next */
+	struct slot *put; /* whose commands are being queued */
+	/* The server took a MAIL whose transaction has not ended: RFC 5321 4.1.4 wants RSET. */
+	bool open_transaction;
 	unsigned long begun, answered;
 
 	enum login_state login;
@@ -76,11 +91,14 @@ static inline bool smtp_ok(const struct smtp_reply *r)
 
 /* client.c */
 void smtp_set_phase(struct smtp_client *c, enum phase phase);
-void smtp_enter(struct smtp_client *c, enum step step); /* the only place that queues a command and awaits its reply */
-enum step smtp_awaiting(const struct smtp_client *c);   /* what the next reply answers; STEP_NONE: nothing */
-/* Ends the session: results, then closed(). `why` may be NULL when there is a reply. smtp_refused() leaves a QUIT behind. */
+/* The only place that queues a command and awaits its reply. */
+void smtp_enter(struct smtp_client *c, enum step step);
+enum step smtp_awaiting(const struct smtp_client *c); /* what the next reply answers; STEP_NONE: nothing */
+/* Ends the session: results, then closed(). `why` may be NULL when there is a reply. smtp_refused() leaves a
+ * QUIT behind. */
 void smtp_fail(struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, const char *why);
-void smtp_refused(struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, const char *why);
+void smtp_refused(
+	struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, const char *why);
 enum step smtp_out_of_step(struct smtp_client *c, enum step step, const struct smtp_reply *r);
 enum smtp_stage smtp_step_stage(enum step step);
 
@@ -96,8 +114,10 @@ enum step smtp_logged_in(struct smtp_client *c);
 
 /* transaction.c */
 struct slot *smtp_current(struct smtp_client *c);
-/* The results of all messages lent, as the connection is over; `reply` is for the one that `step` belongs to. */
-void smtp_messages_lost(struct smtp_client *c, enum step step, const struct smtp_reply *reply, const char *why);
+/* The results of all messages lent, as the connection is over; `reply` is about the one that `step` belongs
+ * to. */
+void smtp_messages_lost(
+	struct smtp_client *c, enum step step, const struct smtp_reply *reply, const char *why);
 void smtp_settle(struct smtp_client *c); /* inside callbacks' reach: results of our own, ready(), envelopes */
 void smtp_begin_queued(struct smtp_client *c);
 void smtp_put_mail(struct smtp_client *c);

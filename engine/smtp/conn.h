@@ -1,8 +1,8 @@
 /* One SMTP connection on a libev loop: socket, TLS and the protocol core in client.h.
  *
- * Callbacks never run inside the call that caused them, but for what smtp_conn_send() finds out at once, which is
- * reported on the next loop turn. closed() comes last; after it the connection is gone (it frees itself once the
- * loop turn is over) and the owner forgets the pointer. */
+ * Callbacks never run inside the call that caused them, but for what smtp_conn_send() finds out at once,
+ * which is reported on the next loop turn. closed() comes last; after it the connection is gone (it frees
+ * itself once the loop turn is over) and the owner forgets the pointer. */
 #ifndef ENGINE_SMTP_CONN_H
 #define ENGINE_SMTP_CONN_H
 
@@ -16,11 +16,11 @@ struct smtp_conn;
 struct tls_client; /* engine/tls.h: context and session cache of one route; shared by threads */
 
 struct smtp_endpoint {
-	const char *host;                 /* for SNI, certificate check and messages */
+	const char *host;                     /* for SNI, certificate check and messages */
 	const struct sockaddr_storage *addrs; /* tried in order */
 	size_t naddrs;
-	ms_t connect_timeout;             /* for each address */
-	struct tls_client *tls;           /* NULL with SMTP_TLS_NONE */
+	ms_t connect_timeout;   /* for each address */
+	struct tls_client *tls; /* NULL with SMTP_TLS_NONE */
 };
 
 struct smtp_conn_ops {
@@ -29,14 +29,14 @@ struct smtp_conn_ops {
 	void (*closed)(void *ctx, struct smtp_conn *c, bool clean, const struct smtp_result *r);
 };
 
-/* Endpoint and options are lent for the connection's life. NULL: out of memory or descriptors (ERR_INTERNAL, ERR_IO); what
- * concerns the server comes with closed(). */
-struct smtp_conn *smtp_conn_open(struct ev_loop *loop, const struct smtp_endpoint *ep, const struct smtp_options *o,
-				 const struct smtp_conn_ops *ops, void *ctx, struct err *e);
+/* Endpoint and options are lent for the connection's life. NULL: out of memory or descriptors (ERR_INTERNAL,
+ * ERR_IO); what concerns the server comes with closed(). */
+struct smtp_conn *smtp_conn_open(struct ev_loop *loop, const struct smtp_endpoint *ep,
+	const struct smtp_options *o, const struct smtp_conn_ops *ops, void *ctx, struct err *e);
 bool smtp_conn_ready(const struct smtp_conn *c);
 void smtp_conn_send(struct smtp_conn *c, struct smtp_message *m);
-void smtp_conn_quit(struct smtp_conn *c);   /* after what is under way */
-void smtp_conn_abort(struct smtp_conn *c);  /* closes now; results and closed() still come */
+void smtp_conn_quit(struct smtp_conn *c);  /* after what is under way */
+void smtp_conn_abort(struct smtp_conn *c); /* closes now; results and closed() still come */
 struct smtp_client *smtp_conn_client(struct smtp_conn *c);
 bool smtp_conn_established(const struct smtp_conn *c); /* greeted, and past EHLO, TLS and AUTH */
 

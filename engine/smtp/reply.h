@@ -1,17 +1,20 @@
 /* SMTP replies (RFC 5321 4.2, 2034), read by the byte.
  *
- * Tolerant where servers are known to be odd (LF alone, no text, a code that changes between the lines of one reply:
- * the last line's counts), strict where it matters: a line over 8 KB, a reply over 64 KB or 128 lines, or a line that
- * does not begin with three digits is an error, after which the connection is of no use. Text is kept up to 1,000 bytes. */
+ * Tolerant where servers are known to be odd (LF alone, no text, a code that changes between the lines of one
+ * reply: the last line's counts), strict where it matters: a line over 8 KB, a reply over 64 KB or 128 lines,
+ * or a line that does not begin with three digits is an error, after which the connection is of no use. Text
+ * is kept up to 1,000 bytes. */
 #ifndef ENGINE_SMTP_REPLY_H
 #define ENGINE_SMTP_REPLY_H
 
 #include "src/base/buf.h"
 
 struct smtp_reply {
-	int code;            /* 200..599 */
-	char enhanced[12];   /* "5.1.1"; "" if none stood at the start of the text */
-	struct str text;     /* all lines, codes and enhanced codes taken out, joined by a blank; control characters as they came */
+	int code;          /* 200..599 */
+	char enhanced[12]; /* "5.1.1"; "" if none stood at the start of the text */
+	/* All lines, codes and enhanced codes taken out, joined by a blank; control characters as they came.
+	 */
+	struct str text;
 };
 
 struct smtp_reply_parser {

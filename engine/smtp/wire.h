@@ -1,4 +1,5 @@
-/* A non-blocking socket, in clear or under TLS: the calls of both with the same results. Owns neither descriptor nor SSL. */
+/* A non-blocking socket, in clear or under TLS: the calls of both with the same results. Owns neither
+ * descriptor nor SSL. */
 #ifndef ENGINE_SMTP_WIRE_H
 #define ENGINE_SMTP_WIRE_H
 
@@ -13,11 +14,11 @@ enum { WIRE_AGAIN = -1, WIRE_END = -2, WIRE_ERROR = -3 };
 
 struct wire {
 	int fd;
-	struct ssl_st *ssl;     /* NULL: in clear */
-	unsigned char *gather;  /* a TLS record that was begun must be offered again unchanged */
+	struct ssl_st *ssl;    /* NULL: in clear */
+	unsigned char *gather; /* a TLS record that was begun must be offered again unchanged */
 	size_t gathered;
-	bool wants_write;       /* after WIRE_AGAIN: wait until writable, else until readable */
-	char why[200];          /* after WIRE_END and WIRE_ERROR */
+	bool wants_write; /* after WIRE_AGAIN: wait until writable, else until readable */
+	char why[200];    /* after WIRE_END and WIRE_ERROR */
 };
 
 void wire_init(struct wire *w, int fd);
@@ -27,7 +28,7 @@ bool wire_secure(struct wire *w, struct ssl_st *ssl);
 /* 1: done; WIRE_AGAIN; WIRE_ERROR with `why` in words (tls_explain). */
 int wire_handshake(struct wire *w);
 ssize_t wire_read(struct wire *w, void *p, size_t n);
-/* Returns how many bytes are with the kernel. After WIRE_AGAIN the next call must begin with the same bytes. */
+/* Returns how many bytes the kernel has. After WIRE_AGAIN the next call must begin with the same bytes. */
 ssize_t wire_write(struct wire *w, const struct iovec *v, int n);
 void wire_goodbye(struct wire *w); /* TLS close_notify, if it goes at once */
 
