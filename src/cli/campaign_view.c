@@ -199,11 +199,11 @@ void view_remedy(struct buf *out, struct str why, struct str name)
 		const char *why, *text;
 	} remedies[] = {
 		{"user", "`postrider resume NAME` goes on"},
-		{"canary", "look at `postrider report NAME`, then `postrider resume` sends to the rest"},
+		{"canary", "look at the report, then `postrider resume NAME` sends to the rest"},
 		{"login", "check user and password of the route, then `postrider resume NAME`"},
 		{"sender-refused", "let the relay know this sender's domain or address, then `postrider resume NAME`"},
 		{"quota", "when the relay's quota has room again, `postrider resume NAME`"},
-		{"missed", "`postrider resume NAME` sends it now, `postrider cancel` drops it"},
+		{"missed", "`postrider resume NAME` sends it now; `postrider cancel` drops it"},
 		{"template", "the message fails for its recipients; `postrider cancel NAME`, mend it, and send it under a new name with --not-of"},
 		{"doubt", "`postrider resume NAME --doubt=resend` sends to those once more, --doubt=skip leaves them"},
 		{"route", "bring the route back into the configuration, then `postrider resume NAME`"},

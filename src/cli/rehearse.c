@@ -14,8 +14,11 @@ struct rehearsal {
 	struct sandbox *sandbox;
 	struct config config;       /* the real one, but for routes and times */
 	struct config_route route;
+	ms_t delay;
 	struct store_config sc;
 };
+
+static const ms_t PATIENCE = 5 * SECOND; /* for what the sandbox defers: retries come after one second */
 
 static int drop_campaign(void *ctx, const struct campaign_row *c)
 {
@@ -69,6 +72,9 @@ static int open_world(struct cli *c, struct rehearsal *r, const char *route, str
 	r->config.routes = &r->route;
 	r->config.nroutes = 1;
 	r->config.quiet_from = r->config.quiet_to = 0;
+	r->delay = SECOND;
+	r->config.retry_delays = &r->delay;
+	r->config.nretry = 1;
 	return 0;
 }
 
@@ -99,7 +105,7 @@ static int deliver(struct cli *c, struct rehearsal *r, struct launch *l, const c
 	l->store = r->store;
 	int rc = launch_campaign(l, &o, &id, e);
 	l->store = real;
-	if (rc != 0 || run_deliver(c, &r->config, &r->sc, id, "rehearsal", 0, &end, e) != 0 ||
+	if (rc != 0 || run_deliver(c, &r->config, &r->sc, id, "rehearsal", PATIENCE, &end, e) != 0 ||
 		report_gather(&report, r->store, id, true, clock_now(), e) != 0)
 		return -1;
 	rc = run_print(c, &report, e);
