@@ -32,6 +32,7 @@ struct liquid_options {
 	enum liquid_escape escape;
 	const struct zone *zone; /* of dates; NULL: UTC */
 	const char *locale;      /* "en" (also NULL), "de", "fr", "es", "ja" …: of date names, numbers and money */
+	unsigned long max_steps; /* how much work one render may be; 0: 2 million, plain 20 million */
 	const char *path;        /* for errors */
 	long first_line;         /* line of the source's first line in that file; 0: 1 */
 	/* Reads a partial (render, include). NULL: no partials. */

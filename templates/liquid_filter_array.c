@@ -94,7 +94,12 @@ static struct value dotted(struct vm *vm, const struct value *item, struct str k
 	return key.n == 0 ? v : NIL;
 }
 
-/* item[key] as Ruby has it: also text in text. */
+static bool has_properties(const struct value *v)
+{
+	return v->type == V_HASH || v->type == V_LOOP || v->type == V_STR || v->type == V_INT || v->type == V_BIG;
+}
+
+/* item[key] as Ruby has it: also text in text, a character of text, a bit of an integer. */
 static enum got property(struct vm *vm, const struct value *item, const struct value *key, struct value *out)
 {
 	*out = NIL;
@@ -111,15 +116,18 @@ static enum got property(struct vm *vm, const struct value *item, const struct v
 				*out = *key;
 			return GOT;
 		}
-		if (key->type == V_INT)
+		if (key->type == V_INT || key->type == V_FLOAT) {
+			*out = lq_char_at(v_bytes(item), lq_to_i(vm, key));
 			return GOT;
+		}
 		if (key->type == V_NIL)
 			return NO_PROPERTIES;
 		break;
 	case V_INT:
 	case V_BIG:
-		if (key->type == V_INT) {
-			*out = v_int(key->i < 0 ? 0 : item->type == V_INT ? item->i >> (key->i > 63 ? 63 : key->i) & 1 : 0);
+		if (key->type == V_INT || key->type == V_FLOAT) {
+			int64_t bit = lq_to_i(vm, key);
+			*out = v_int(bit < 0 || item->type != V_INT ? 0 : item->i >> (bit > 63 ? 63 : bit) & 1);
 			return GOT;
 		}
 		break;
@@ -291,16 +299,14 @@ static int sort_by(struct vm *vm, const struct call *c, order_fn *order, struct 
 	bool keyed = c->n > 0 && c->arg[0].type != V_NIL;
 	for (size_t i = 0; i < l.n; i++) {
 		more[i] = l.items[i];
-		if (!keyed)
-			continue;
-		enum got got = property(vm, &l.items[i], &c->arg[0], &more[i]);
-		if (got == GOT_ERROR)
-			return -1;
-		if (got == NO_PROPERTIES) {
+		if (keyed && !has_properties(&l.items[i])) {
 			*out = NIL;
 			return 0;
 		}
 	}
+	for (size_t i = 0; i < l.n && keyed && l.n > 1; i++)
+		if (property(vm, &l.items[i], &c->arg[0], &more[i]) == GOT_ERROR)
+			return -1;
 	merge_sort(vm, v, spare, l.n, order);
 	*out = v_array(v[1], l.n);
 	return vm->failed ? -1 : 0;
@@ -346,7 +352,8 @@ static int filter_uniq(struct vm *vm, const struct call *c, struct value *out)
 	struct value *keys = arena_alloc(vm->a, l.n * sizeof *keys + 1);
 	if (keys == NULL)
 		return lq_nomem(vm);
-	bool keyed = c->n > 0 && c->arg[0].type != V_NIL;
+	/* One element is never compared, nor asked for its property. */
+	bool keyed = c->n > 0 && c->arg[0].type != V_NIL && l.n > 1;
 	size_t n = 0;
 	for (size_t i = 0; i < l.n; i++) {
 		struct value key = l.items[i];

@@ -1,5 +1,7 @@
 #include "templates/liquid_private.h"
 
+#include <math.h>
+
 static bool quick(char op, int64_t a, int64_t b, int64_t *out)
 {
 	switch (op) {
@@ -23,6 +25,40 @@ static bool quick(char op, int64_t a, int64_t b, int64_t *out)
 	return true;
 }
 
+static double as_double(struct vm *vm, const struct value *v)
+{
+	struct number n;
+	struct value d;
+	if (v->type == V_FLOAT)
+		return v->f;
+	if (lq_to_number(vm, v, &n) != 0)
+		return 0;
+	n.integer = false;
+	return lq_from_number(vm, &n, &d) == 0 ? d.f : 0;
+}
+
+static bool both_integers(struct vm *vm, const struct call *c)
+{
+	struct number a, b;
+	return lq_to_number(vm, &c->in, &a) == 0 && lq_to_number(vm, &c->arg[0], &b) == 0 && a.integer && b.integer;
+}
+
+/* What the bare language calls Infinity and NaN; a message had better not be sent with them. */
+static bool beyond_decimals(struct vm *vm, const struct call *c, char op, struct value *out)
+{
+	bool endless = (c->in.type == V_FLOAT && !isfinite(c->in.f)) || (c->arg[0].type == V_FLOAT && !isfinite(c->arg[0].f));
+	bool decimal = c->in.type == V_FLOAT || c->arg[0].type == V_FLOAT || c->in.type == V_STR || c->arg[0].type == V_STR;
+	if (!vm->l->o.plain || !decimal)
+		return false;
+	double a = as_double(vm, &c->in), b = as_double(vm, &c->arg[0]);
+	if (!endless && (op != '/' || b != 0 || both_integers(vm, c)))
+		return false;
+	if (op == '%' && b == 0)
+		return false;
+	*out = v_float(op == '+' ? a + b : op == '-' ? a - b : op == '*' ? a * b : op == '/' ? a / b : fmod(a, b));
+	return true;
+}
+
 static int arith(struct vm *vm, const struct call *c, char op, struct value *out)
 {
 	int64_t i;
@@ -30,6 +66,8 @@ static int arith(struct vm *vm, const struct call *c, char op, struct value *out
 		*out = v_int(i);
 		return 0;
 	}
+	if (beyond_decimals(vm, c, op, out))
+		return 0;
 	struct number a, b, r;
 	if (lq_to_number(vm, &c->in, &a) != 0 || lq_to_number(vm, &c->arg[0], &b) != 0 || lq_arith(vm, op, &a, &b, &r) != 0)
 		return -1;

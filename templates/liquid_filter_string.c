@@ -35,6 +35,18 @@ static int64_t char_count(struct str s)
 	return n;
 }
 
+struct value lq_char_at(struct str s, int64_t i)
+{
+	int64_t n = char_count(s);
+	if (i < 0)
+		i += n;
+	if (i < 0 || i >= n)
+		return NIL;
+	size_t from = char_offset(s, i);
+	struct str rest = str_n(s.p + from, s.n - from);
+	return v_str(str_n(rest.p, char_offset(rest, 1)));
+}
+
 /* ---- letters ---- */
 
 typedef uint8_t *case_fn(const uint8_t *s, size_t n, const char *language, uninorm_t nf, uint8_t *out, size_t *length);
@@ -246,11 +258,11 @@ static int filter_slice(struct vm *vm, const struct call *c, struct value *out)
 static int filter_truncate(struct vm *vm, const struct call *c, struct value *out)
 {
 	int64_t length = 50;
-	if (c->n > 0 && lq_to_integer(vm, &c->arg[0], &length) != 0)
-		return -1;
 	*out = NIL;
 	if (c->in.type == V_NIL)
 		return 0;
+	if (c->n > 0 && lq_to_integer(vm, &c->arg[0], &length) != 0)
+		return -1;
 	struct str s = input(vm, c), more = lq_arg_str(vm, c, 1, STR("..."));
 	*out = v_str(s);
 	if (char_count(s) <= length)
@@ -266,11 +278,11 @@ static int filter_truncate(struct vm *vm, const struct call *c, struct value *ou
 static int filter_truncatewords(struct vm *vm, const struct call *c, struct value *out)
 {
 	int64_t words = 15;
-	if (c->n > 0 && lq_to_integer(vm, &c->arg[0], &words) != 0)
-		return -1;
 	*out = NIL;
 	if (c->in.type == V_NIL)
 		return 0;
+	if (c->n > 0 && lq_to_integer(vm, &c->arg[0], &words) != 0)
+		return -1;
 	struct str s = input(vm, c);
 	struct text t;
 	*out = v_str(s);

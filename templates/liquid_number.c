@@ -584,7 +584,8 @@ int lq_to_number(struct vm *vm, const struct value *v, struct number *out)
 		return 0;
 	case V_FLOAT:
 		if (!isfinite(v->f))
-			return lq_fail(vm, "%.*s", (int)lq_float_text(v->f, b), b);
+			return lq_fail(vm, "Computation results in '%.*s'%s", (int)lq_float_text(v->f, b), b,
+				isnan(v->f) ? " (Not a Number)" : "");
 		return from_text(vm, str_n(b, lq_float_text(v->f, b)), out);
 	case V_STR:
 		if (is_decimal(str_trim(v_bytes(v))))

@@ -102,7 +102,7 @@ static inline bool v_truthy(const struct value *v)
 
 struct vm;
 
-/* As the reference's to_s: nil is empty, arrays are joined, hashes shown as Ruby shows them. */
+/* As the reference's to_s: nil is empty, lists and hashes are shown as Ruby shows them (written out, lists are joined). */
 struct str lq_to_s(struct vm *vm, const struct value *v);
 bool lq_equal(struct vm *vm, const struct value *a, const struct value *b);
 /* <=>: -1, 0, 1; 2 where the two cannot be compared. */
@@ -147,7 +147,7 @@ static inline void lq_text_str(struct text *t, struct str s)
 {
 	lq_text_add(t, s.p, s.n);
 }
-void lq_text_value(struct vm *vm, struct text *t, const struct value *v);
+void lq_text_value(struct vm *vm, struct text *t, const struct value *v); /* lists joined */
 void lq_escape(struct text *t, struct str s); /* & < > " ' */
 
 /* ---- numbers ---- */
@@ -265,6 +265,7 @@ struct filter {
 
 const struct filter *lq_filter_find(struct str name, bool plain);
 struct str lq_arg_str(struct vm *vm, const struct call *c, int i, struct str otherwise);
+struct value lq_char_at(struct str s, int64_t i); /* nil outside; negative: from the end */
 int lq_give(struct vm *vm, struct text *t, struct value *out); /* the text as a string value */
 
 extern const struct filter lq_filters_string[], lq_filters_html[], lq_filters_number[], lq_filters_array[], lq_filters_date[],

@@ -191,7 +191,7 @@ struct str lq_to_s(struct vm *vm, const struct value *v)
 		return STR("");
 	struct text t;
 	lq_text_init(&t, vm->a, 0);
-	lq_text_value(vm, &t, v);
+	add_inspected(vm, &t, v);
 	if (t.failed)
 		lq_nomem(vm);
 	return t.p != NULL ? str_n(t.p, t.len) : STR("");

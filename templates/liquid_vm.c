@@ -391,9 +391,9 @@ enum flow lq_run(struct vm *vm, uint32_t begin, uint32_t end)
 void lq_vm_init(struct vm *vm, const struct liquid *l, const struct liquid_vars *v, struct arena *a)
 {
 	*vm = (struct vm){.l = l, .root = l, .v = v, .a = a};
-	vm->limits = l->o.plain ? (struct limits){.steps = 50000000, .output = (size_t)256 << 20, .capture = (size_t)64 << 20}
+	vm->limits = l->o.plain ? (struct limits){.steps = 20000000, .output = (size_t)256 << 20, .capture = (size_t)64 << 20}
 				: (struct limits){.steps = 2000000, .output = (size_t)32 << 20, .capture = (size_t)4 << 20};
-	vm->steps = vm->limits.steps;
+	vm->steps = l->o.max_steps != 0 ? l->o.max_steps : vm->limits.steps;
 }
 
 static void set_error(const struct vm *vm, struct err *e)

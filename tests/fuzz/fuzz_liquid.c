@@ -82,6 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		.escape = (enum liquid_escape)((flags >> 1) % 3),
 		.read = read_partial,
 		.strict = (flags & 64) != 0,
+		.max_steps = 20000,
 	};
 	struct err e;
 	struct liquid *l = liquid_compile(source, &o, names, &e);
