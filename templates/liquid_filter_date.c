@@ -27,7 +27,7 @@ static bool to_moment(struct vm *vm, const struct value *v, struct moment *m)
 		lq_time_at(zone, lq_to_i(vm, v), 0, m);
 		return true;
 	}
-	return lq_time_parse(s, zone, vm->v->now, m);
+	return lq_time_parse(s, zone, vm->v->now, !vm->l->o.plain, m);
 }
 
 static const struct locale *locale_of(struct vm *vm, const struct call *c, int i)
@@ -53,7 +53,8 @@ static int filter_date(struct vm *vm, const struct call *c, struct value *out)
 	if (l == NULL)
 		return -1;
 	lq_text_init(&t, vm->a, 64);
-	lq_strftime(&t, format, &m, l);
+	if (!lq_strftime(&t, format, &m, l))
+		return lq_fail(vm, "invalid format: %.*s", STR_ARG(format));
 	return lq_give(vm, &t, out);
 }
 

@@ -36,13 +36,13 @@ static int optional_integer(struct vm *vm, const struct expr *x, int64_t *out, b
 
 static struct offset_state *offset_of(struct vm *vm, struct str name)
 {
-	struct offset_state *s = vm->offsets;
+	struct offset_state *s = vm->r.offsets;
 	while (s != NULL && !str_eq(s->name, name))
 		s = s->next;
 	if (s == NULL && (s = arena_zalloc(vm->a, sizeof *s)) != NULL) {
 		s->name = name;
-		s->next = vm->offsets;
-		vm->offsets = s;
+		s->next = vm->r.offsets;
+		vm->r.offsets = s;
 	}
 	if (s == NULL)
 		lq_nomem(vm);
@@ -125,9 +125,10 @@ static struct loop *loop_new(struct vm *vm, struct str name, size_t length)
 	return l;
 }
 
+/* The reference counts scopes: one to begin with, one for each loop and include, and those of the callers of render. */
 static int go_deeper(struct vm *vm)
 {
-	if (++vm->depth <= LIQUID_MAX_DEPTH)
+	if (++vm->depth + vm->renders < LIQUID_MAX_DEPTH)
 		return 0;
 	vm->depth--;
 	return lq_fail(vm, "Nesting too deep");
@@ -146,8 +147,8 @@ enum flow lq_for(struct vm *vm, const struct op *op)
 	if (loop == NULL || go_deeper(vm) != 0)
 		return FLOW_FAIL;
 	enum flow flow = FLOW_ON;
-	loop->parent = vm->loop;
-	vm->loop = loop;
+	loop->parent = vm->r.loop;
+	vm->r.loop = loop;
 	lq_hide(vm, f->drop, (struct value){.type = V_LOOP, .loop = loop}, &drop);
 	lq_hide(vm, f->var, NIL, &item);
 	for (size_t i = 0; i < span.n && flow != FLOW_BREAK && flow != FLOW_FAIL; i++) {
@@ -160,7 +161,7 @@ enum flow lq_for(struct vm *vm, const struct op *op)
 		loop->index = (int64_t)span.n;
 	lq_unhide(vm, f->var, item);
 	lq_unhide(vm, f->drop, drop);
-	vm->loop = loop->parent;
+	vm->r.loop = loop->parent;
 	vm->depth--;
 	return flow == FLOW_FAIL ? FLOW_FAIL : FLOW_ON;
 }
@@ -235,7 +236,7 @@ static struct cycle_state *cycle_of(struct vm *vm, const struct cycle *c)
 	struct value key = {.type = V_UNSET};
 	if (c->name != NULL && lq_eval(vm, c->name, &key) != 0)
 		return NULL;
-	struct cycle_state *s = vm->cycles;
+	struct cycle_state *s = vm->r.cycles;
 	for (; s != NULL; s = s->next) {
 		if (s->key.type == V_UNSET || key.type == V_UNSET) {
 			if (s->key.type == key.type && str_eq(s->text, c->key))
@@ -249,8 +250,8 @@ static struct cycle_state *cycle_of(struct vm *vm, const struct cycle *c)
 		lq_nomem(vm);
 		return NULL;
 	}
-	*s = (struct cycle_state){.next = vm->cycles, .key = key, .text = c->key};
-	vm->cycles = s;
+	*s = (struct cycle_state){.next = vm->r.cycles, .key = key, .text = c->key};
+	vm->r.cycles = s;
 	return s;
 }
 
@@ -282,10 +283,9 @@ static enum flow render_once(struct vm *vm, const struct partial_call *c, const 
 	const struct value *named, const struct loop *loop)
 {
 	struct frame outer = vm->f, f;
-	struct cycle_state *cycles = vm->cycles;
-	struct offset_state *offsets = vm->offsets;
-	struct value changed = vm->last_changed;
+	struct registers registers = vm->r;
 	bool isolated = vm->isolated, in_render = vm->in_render;
+	uint32_t depth = vm->depth;
 	if (lq_frame_new(vm, &f, outer.n) != 0)
 		return FLOW_FAIL;
 	if (loop != NULL)
@@ -295,18 +295,18 @@ static enum flow render_once(struct vm *vm, const struct partial_call *c, const 
 	if (with->type != V_NIL)
 		f.vars[c->target] = *with;
 	vm->f = f;
+	vm->r = (struct registers){0};
 	vm->isolated = vm->l->o.plain;
 	vm->in_render = true;
+	vm->depth = 0;
+	vm->renders++;
 	enum flow flow = run_partial(vm, vm->l, p->begin, p->end);
 	vm->f = outer;
 	vm->isolated = isolated;
 	vm->in_render = in_render;
-	/* Registers that were in use before are shared with the partial, new ones are its own. */
-	if (cycles == NULL)
-		vm->cycles = NULL;
-	if (offsets == NULL)
-		vm->offsets = NULL;
-	vm->last_changed = changed;
+	vm->depth = depth;
+	vm->renders--;
+	vm->r = registers;
 	return flow == FLOW_FAIL ? FLOW_FAIL : FLOW_ON;
 }
 
@@ -427,13 +427,23 @@ enum flow lq_partial(struct vm *vm, const struct op *op)
 	}
 	if (c->include && vm->in_render)
 		lq_fail(vm, "include usage is not allowed in this context");
-	else if (p != NULL && p->error != NULL)
+	else if (p != NULL && p->error != NULL) {
+		vm->syntax_line = p->error_line;
 		lq_fail(vm, "%s", p->error);
+	}
 	for (uint32_t i = 0; i < c->nnamed && !vm->failed; i++)
 		lq_eval(vm, c->named[i].value, &named[i]);
-	if (vm->failed || go_deeper(vm) != 0)
+	if (vm->failed)
 		return FLOW_FAIL;
-	enum flow flow = c->include ? run_include(vm, c, p, named) : run_render(vm, c, p, named);
+	if (!c->include) {
+		if (vm->depth + vm->renders < LIQUID_MAX_DEPTH)
+			return run_render(vm, c, p, named);
+		lq_fail(vm, "Nesting too deep");
+		return FLOW_FAIL;
+	}
+	if (go_deeper(vm) != 0)
+		return FLOW_FAIL;
+	enum flow flow = run_include(vm, c, p, named);
 	vm->depth--;
 	return flow;
 }

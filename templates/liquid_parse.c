@@ -381,6 +381,7 @@ static int compile_partial(struct parser *p, uint32_t i)
 		p->failed = true;
 		lq_error_at(outer, p->l, called, why.why[0] != '\0' ? why.why : "it cannot be read");
 	}
+	bool loaded = rc == 0;
 	if (rc == 0)
 		rc = assign_arguments(p, &((struct partial *)p->partials.p)[i]);
 	if (rc == 0)
@@ -389,6 +390,7 @@ static int compile_partial(struct parser *p, uint32_t i)
 	if (rc != 0 && p->l->o.plain) {
 		/* The reference reads a partial only when it is rendered. */
 		x->error = arena_strdup(&p->l->arena, outer != NULL && outer->why[0] != '\0' ? outer->why : "partial failed");
+		x->error_line = loaded && outer != NULL ? outer->line : 0;
 		p->failed = false;
 		p->code.n = keep;
 		begin = end = (uint32_t)keep;

@@ -357,6 +357,7 @@ struct partial {
 	const struct partial_call *call;
 	uint32_t begin, end; /* code */
 	const char *error;   /* plain: it cannot be used, which matters only if it is rendered */
+	long error_line;     /* in it; 0: it is not there */
 };
 
 struct source {
@@ -402,6 +403,13 @@ struct counter {
 	int64_t value;
 };
 
+struct registers { /* what tags remember; each rendered partial has its own */
+	const struct loop *loop;
+	struct cycle_state *cycles;
+	struct offset_state *offsets;
+	struct value last_changed;
+};
+
 struct limits {
 	uint64_t steps;
 	size_t output, capture;
@@ -419,11 +427,10 @@ struct vm {
 	uint32_t depth;
 	uint64_t steps;
 	struct limits limits;
-	const struct loop *loop;
-	struct cycle_state *cycles;
-	struct offset_state *offsets;
-	struct value last_changed;
-	uint32_t nest;
+	struct registers r;
+	uint32_t renders; /* how many partials are being rendered */
+	uint32_t nest;    /* of the machine itself */
+	long syntax_line; /* the failure is one of a partial's syntax, there */
 	const struct liquid *root, *failed_in;
 	bool in_render;
 	bool exhausted; /* a limit was passed: nothing may go on */

@@ -114,6 +114,8 @@ static void put_offset(struct text *t, const struct spec *s, int offset)
 	int n;
 	if (s->colons == 0)
 		n = snprintf(b, sizeof b, "%02u%02u", a / 3600, a / 60 % 60);
+	else if (s->colons == 3)
+		n = snprintf(b, sizeof b, "%02u", a / 3600);
 	else if (s->colons == 1)
 		n = snprintf(b, sizeof b, "%02u:%02u", a / 3600, a / 60 % 60);
 	else
@@ -170,7 +172,6 @@ static const char *expansion(char x)
 	case 'R': return "%H:%M";
 	case 'r': return "%I:%M:%S %p";
 	case 'v': return "%e-%^b-%Y";
-	case '+': return "%a %b %e %H:%M:%S %Z %Y";
 	default: return NULL;
 	}
 }
@@ -276,7 +277,7 @@ static size_t read_spec(struct str f, size_t i, struct spec *s)
 	return i;
 }
 
-void lq_strftime(struct text *t, struct str f, const struct moment *m, const struct locale *l)
+bool lq_strftime(struct text *t, struct str f, const struct moment *m, const struct locale *l)
 {
 	for (size_t i = 0; i < f.n && !t->failed;) {
 		size_t plain = str_find(str_n(f.p + i, f.n - i), '%');
@@ -291,7 +292,10 @@ void lq_strftime(struct text *t, struct str f, const struct moment *m, const str
 		i = x < f.n ? x + 1 : x;
 		if (format != NULL)
 			put_expansion(t, &s, format, m, l);
-		else if (c == '\0' || (!put_date(t, &s, c, &m->c) && !put_name(t, &s, c, m, l)))
+		else if (!put_date(t, &s, c, &m->c) && !put_name(t, &s, c, m, l))
 			lq_text_add(t, f.p + at, i - at);
+		if (x >= f.n)
+			return false;
 	}
+	return true;
 }

@@ -279,12 +279,13 @@ static int loop_attribute(struct parser *p, struct lexer *x, struct for_loop *f,
 
 static int loop_attributes(struct parser *p, struct lexer *x, struct for_loop *f, bool table)
 {
+	if (!table && x->tok.kind == T_ID && str_is(x->tok.s, "reversed") && !lq_lex_peek_colon(x)) {
+		f->reversed = true;
+		if (lq_lex_next(p, x) != 0)
+			return -1;
+	}
 	while (x->tok.kind != T_END) {
 		if (lq_is_punct(x, ',')) {
-			if (lq_lex_next(p, x) != 0)
-				return -1;
-		} else if (!table && x->tok.kind == T_ID && str_is(x->tok.s, "reversed") && !lq_lex_peek_colon(x)) {
-			f->reversed = true;
 			if (lq_lex_next(p, x) != 0)
 				return -1;
 		} else if (x->tok.kind == T_ID && lq_lex_peek_colon(x)) {
@@ -339,12 +340,8 @@ static int loop_bodies(struct parser *p, struct reader *r, const char *tag, stru
 	*otherwise = *body;
 	otherwise->from = otherwise->to = f->otherwise;
 	otherwise->blank = true;
-	while (tag[0] == 'f' && str_is(otherwise->end.name, "else")) {
-		/* Only the last of several counts. */
-		p->code.n = f->otherwise;
-		if (lq_parse_body(p, r, tag, otherwise) != 0)
-			return -1;
-	}
+	if (tag[0] == 'f' && str_is(otherwise->end.name, "else") && lq_parse_body(p, r, tag, otherwise) != 0)
+		return -1;
 	return ends_with(&otherwise->end, tag) ? 0 : lq_bad_end(p, tag, &otherwise->end);
 }
 
@@ -366,8 +363,8 @@ static int tag_loop(struct parser *p, struct reader *r, const struct piece *t, b
 	p->definite = before;
 	if (rc != 0)
 		return -1;
-	*blank = !table && body.blank && otherwise.blank;
-	if (*blank) {
+	*blank = body.blank && otherwise.blank;
+	if (*blank && !table) {
 		lq_remove_blank(p, &body);
 		lq_remove_blank(p, &otherwise);
 	}
@@ -471,7 +468,6 @@ static int tag_ifchanged(struct parser *p, struct reader *r, const struct piece 
 
 static int cycle_values(struct parser *p, struct lexer *x, struct vec *values, struct cycle *c)
 {
-	size_t from = x->tok.off;
 	while (x->tok.kind != T_END) {
 		const struct expr *e = lq_parse_expr(p, x);
 		if (e == NULL)
@@ -486,13 +482,35 @@ static int cycle_values(struct parser *p, struct lexer *x, struct vec *values, s
 		if (v == NULL)
 			return -1;
 		*v = e;
+		/* The reference, where it is not asked to be stricter, does not read on behind a value. */
+		while (p->l->o.plain && !p->l->o.strict && x->tok.kind != T_END && !lq_is_punct(x, ','))
+			if (lq_lex_next(p, x) != 0)
+				return -1;
 		if (!lq_is_punct(x, ','))
 			break;
 		if (lq_lex_next(p, x) != 0)
 			return -1;
 	}
-	c->key = arena_str(&p->l->arena, str_trim(str_n(x->src.p + from, x->src.n - from)));
 	return lq_expect_end(p, x);
+}
+
+/* Unnamed groups with the same literals are one; with a variable in it, each tag is a group of its own. */
+static int cycle_key(struct parser *p, const struct vec *values, struct cycle *c)
+{
+	const struct expr *const *v = values->p;
+	struct vm vm = {.a = &p->l->arena};
+	struct text t;
+	lq_text_init(&t, &p->l->arena, 32);
+	for (size_t i = 0; i < values->n; i++) {
+		if (v[i]->type != E_CONST) {
+			c->key = arena_printf(&p->l->arena, "%u:%u", p->file, (unsigned)p->code.n);
+			return 0;
+		}
+		struct value list = v_array(&v[i]->value, 1);
+		lq_text_str(&t, lq_to_s(&vm, &list));
+	}
+	c->key = str_n(t.p, t.len);
+	return t.failed ? lq_error(p, p->here, "out of memory") : 0;
 }
 
 static int tag_cycle(struct parser *p, struct reader *r, const struct piece *t, bool *blank)
@@ -505,6 +523,8 @@ static int tag_cycle(struct parser *p, struct reader *r, const struct piece *t, 
 	int rc = c != NULL && lq_lex_start(p, &x, t->markup) == 0 ? cycle_values(p, &x, &values, c) : -1;
 	if (rc == 0 && values.n == 0)
 		rc = lq_error(p, t->at, "Syntax Error in 'cycle' - Valid syntax: cycle [name :] var [, var2, var3 ...]");
+	if (rc == 0)
+		rc = cycle_key(p, &values, c);
 	if (rc == 0) {
 		c->n = (uint32_t)values.n;
 		c->values = copy(p, values.p, values.n * values.size);
@@ -527,6 +547,11 @@ static int partial_with(struct parser *p, struct lexer *x, struct partial_call *
 		c->with = lq_lex_next(p, x) == 0 ? lq_parse_expr(p, x) : NULL;
 		if (c->with == NULL)
 			return -1;
+		/* As in the reference, `with false` is as good as nothing. */
+		if (c->with->type == E_CONST && c->with->value.type <= V_FALSE) {
+			c->with = NULL;
+			c->loop = false;
+		}
 	}
 	if (x->tok.kind == T_ID && str_is(x->tok.s, "as") && !lq_lex_peek_colon(x)) {
 		if (lq_lex_next(p, x) != 0)

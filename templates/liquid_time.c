@@ -62,8 +62,7 @@ static bool named_zone(const char *p, size_t n, int *offset)
 		const char *name;
 		int hours;
 	} zones[] = {{"utc", 0}, {"gmt", 0}, {"z", 0}, {"ut", 0}, {"est", -5}, {"edt", -4}, {"cst", -6}, {"cdt", -5}, {"mst", -7},
-		{"mdt", -6}, {"pst", -8}, {"pdt", -7}, {"jst", 9}, {"cet", 1}, {"cest", 2}, {"bst", 1}, {"eet", 2}, {"eest", 3},
-		{"wet", 0}, {"west", 1}, {"msk", 3}};
+		{"mdt", -6}, {"pst", -8}, {"pdt", -7}};
 	for (size_t i = 0; i < sizeof zones / sizeof *zones; i++)
 		if (strlen(zones[i].name) == n && memcmp(zones[i].name, p, n) == 0) {
 			*offset = zones[i].hours * 3600;
@@ -105,10 +104,11 @@ static size_t read_zone(const struct scan *s, size_t i, struct fields *f)
 	while (end < s->n && is_alpha(s->p[end]))
 		end++;
 	if (end > at && named_zone(s->p + at, end - at, &f->offset)) {
-		f->has_zone = true;
-		f->utc = f->offset == 0;
-		size_t more = numeric_zone(s, end, &f->offset);
-		f->utc = f->utc && f->offset == 0;
+		/* GMT+3 is no zone that Ruby knows: the time is local. */
+		int ignored;
+		size_t more = numeric_zone(s, end, &ignored);
+		f->has_zone = more == end;
+		f->utc = f->has_zone && f->offset == 0;
 		return more;
 	}
 	end = numeric_zone(s, at, &f->offset);
@@ -285,6 +285,36 @@ static bool named_month(const struct scan *s, struct fields *f)
 	return false;
 }
 
+/* 2016-075 */
+static bool day_of_year(struct fields *f, const struct figure *year, const struct figure *day)
+{
+	struct civil c;
+	if (day->value < 1 || day->value > 366 || year->value > 9999)
+		return false;
+	lq_civil_utc((lq_days(year->value, 1, 1) + day->value - 1) * 86400000, &c);
+	f->has_year = f->has_month = f->has_day = true;
+	f->year = c.year;
+	f->month = c.month;
+	f->day = c.day;
+	return true;
+}
+
+/* R8.11.22, as in JIS X 0301. */
+static bool japanese_era(const struct scan *s, size_t at, struct fields *f, const struct figure *year)
+{
+	static const struct {
+		char letter;
+		int before;
+	} eras[] = {{'m', 1867}, {'t', 1911}, {'s', 1925}, {'h', 1988}, {'r', 2018}};
+	for (size_t i = 0; i < sizeof eras / sizeof *eras; i++)
+		if (s->p[at] == eras[i].letter && (at == 0 || !is_alpha(s->p[at - 1]))) {
+			f->has_year = true;
+			f->year = eras[i].before + year->value;
+			return true;
+		}
+	return false;
+}
+
 static bool numbers_with(const struct scan *s, char by, struct fields *f)
 {
 	for (size_t i = 0; i < s->n; i++) {
@@ -301,11 +331,11 @@ static bool numbers_with(const struct scan *s, char by, struct fields *f)
 		if (n < 2 || (n == 2 && by == '.'))
 			continue;
 		const struct figure *y = n == 3 ? &x[0] : NULL, *m = n == 3 ? &x[1] : &x[0], *d = n == 3 ? &x[2] : &x[1];
-		if (n == 2 && year_like(&x[0])) { /* 2016-03 */
-			y = &x[0];
-			m = &x[1];
-			d = NULL;
-		} else if (y != NULL && year_like(d)) {
+		if (n == 2 && year_like(&x[0]))
+			return by == '-' && x[1].n == 3 && day_of_year(f, &x[0], &x[1]);
+		if (n == 3 && by == '.' && i > 0 && japanese_era(s, i - 1, f, &x[0]))
+			y = NULL;
+		if (y != NULL && year_like(d)) {
 			const struct figure *t = y;
 			y = d;
 			d = t;
@@ -314,8 +344,7 @@ static bool numbers_with(const struct scan *s, char by, struct fields *f)
 			set_year(f, y);
 		f->has_month = true;
 		f->month = m->value;
-		if (d != NULL)
-			set_day(f, d);
+		set_day(f, d);
 		return true;
 	}
 	return false;
@@ -330,12 +359,14 @@ static bool run_of_digits(const struct scan *s, struct fields *f)
 			n++;
 		if (n == 0)
 			continue;
-		struct scan part = {.p = s->p + i, .n = 4};
+		struct scan part = {.p = s->p + i, .n = n < 4 ? n : 4};
 		int y, m, d;
-		if (n == 4) {
-			digits(&part, 0, &y);
-			f->has_year = true;
-			f->year = y;
+		if (n == 2 || n == 4) {
+			digits(&part, 0, &d);
+			f->has_day = true;
+			f->day = d % 100;
+			f->has_month = n == 4;
+			f->month = d / 100;
 			return true;
 		}
 		if (n != 8 && n != 14 && n != 12)
@@ -416,7 +447,29 @@ static bool to_moment(const struct fields *f, const struct zone *zone, struct mo
 	return true;
 }
 
-bool lq_time_parse(struct str text, const struct zone *zone, ms_t now, struct moment *out)
+/* 2026年3月14日 becomes 2026-3-14. */
+static size_t plain_japanese(char *p, size_t n)
+{
+	static const struct {
+		const char *sign;
+		char plain;
+	} signs[] = {{"年", '-'}, {"月", '-'}, {"日", ' '}, {"時", ':'}, {"分", ' '}};
+	size_t out = 0;
+	for (size_t i = 0; i < n; out++) {
+		size_t k = 0, skip = 1;
+		p[out] = p[i];
+		for (; k < sizeof signs / sizeof *signs && n - i >= 3; k++)
+			if (memcmp(p + i, signs[k].sign, 3) == 0) {
+				p[out] = signs[k].plain;
+				skip = 3;
+				break;
+			}
+		i += skip;
+	}
+	return out;
+}
+
+bool lq_time_parse(struct str text, const struct zone *zone, ms_t now, bool japanese, struct moment *out)
 {
 	enum { LONGEST = 128 };
 	char lowered[LONGEST];
@@ -427,6 +480,8 @@ bool lq_time_parse(struct str text, const struct zone *zone, ms_t now, struct mo
 		return false;
 	for (size_t i = 0; i < text.n; i++)
 		lowered[i] = text.p[i] >= 'A' && text.p[i] <= 'Z' ? (char)(text.p[i] | 0x20) : text.p[i];
+	if (japanese)
+		s.n = plain_japanese(lowered, s.n);
 	if (!read_fields(&s, &f))
 		return false;
 	if (zone != NULL)

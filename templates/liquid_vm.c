@@ -180,6 +180,8 @@ static int count(struct vm *vm, const struct op *op)
 		c = c->next;
 	if (c == NULL) {
 		struct value outside = lq_global(vm, lq_interned(vm->l->names, name), name);
+		if (vm->l->o.plain && outside.type != V_NIL && outside.type != V_INT)
+			return lq_fail(vm, "internal");
 		c = arena_alloc(vm->a, sizeof *c);
 		if (c == NULL)
 			return lq_nomem(vm);
@@ -217,8 +219,8 @@ static enum flow run_ifchanged(struct vm *vm, const struct op *op, uint32_t body
 	enum flow flow = collect(vm, op, body, &v);
 	if (flow == FLOW_FAIL)
 		return flow;
-	bool same = vm->last_changed.type == V_STR && str_eq(v_bytes(&vm->last_changed), v_bytes(&v));
-	vm->last_changed = v;
+	bool same = vm->r.last_changed.type == V_STR && str_eq(v_bytes(&vm->r.last_changed), v_bytes(&v));
+	vm->r.last_changed = v;
 	if (!same && lq_emit_text(vm, v_bytes(&v)) != 0)
 		return FLOW_FAIL;
 	return flow;
@@ -278,8 +280,13 @@ static bool note_error(struct vm *vm, const struct op *op)
 	char text[600];
 	lq_error_at(&e, vm->l, op->at, "");
 	bool partial = op->at.file != 0 || vm->l != vm->root;
-	snprintf(text, sizeof text, "Liquid error (%s%sline %ld): %s", partial ? e.file : "", partial ? " " : "", e.line, vm->why);
+	if (vm->syntax_line != 0)
+		snprintf(text, sizeof text, "Liquid syntax error (line %ld): %s", vm->syntax_line, vm->why);
+	else
+		snprintf(text, sizeof text, "Liquid error (%s%sline %ld): %s", partial ? e.file : "", partial ? " " : "", e.line, vm->why);
 	vm->failed = vm->placed = false;
+	vm->syntax_line = 0;
+	vm->failed_in = NULL;
 	return op->blank || lq_emit_text(vm, arena_printf(vm->a, "%s", text)) == 0;
 }
 
