@@ -76,7 +76,6 @@ static int apply_slice(struct store *s, int64_t *arg, struct err *e)
 
 static int suppress_slice(struct store *s, int64_t *arg, struct err *e)
 {
-	(void)arg;
 	for (int n = 0; n < 500; n++) {
 		sqlite3_stmt *st = db_query(s, e, "SELECT key, list, reason, evidence, created FROM import_suppression LIMIT 1", "");
 		int rc = st != NULL ? db_step(s, st, e) : -1;
@@ -88,7 +87,7 @@ static int suppress_slice(struct store *s, int64_t *arg, struct err *e)
 			.reason = (enum suppress_reason)col_int(st, 2), .evidence = arena_str(&a, col_str(st, 3)),
 			.created = col_int(st, 4)};
 		db_done(st);
-		rc = a.failed ? db_nomem(e) : suppression_put(s, &sup, 0, e);
+		rc = a.failed ? db_nomem(e) : suppression_put(s, &sup, arg[ARG_IMPORT], e);
 		if (rc >= 0)
 			rc = db_run(s, e, "DELETE FROM import_suppression WHERE hash = ? AND list = ? AND key = ?", "iis",
 				(int64_t)hash64(sup.key), sup.list, sup.key);
