@@ -21,10 +21,10 @@ struct rules {
 	struct textset *texts;
 	struct str providers[PROVIDERS]; /* each is a bit in `masks` */
 	int nproviders;
-	uint64_t *masks;          /* for each rule; all bits: any */
-	uint16_t *literals;       /* numbers in `texts` of all pieces of all rules, in order */
-	uint32_t *first_literal;  /* for each rule */
-	uint16_t *by_code;        /* rules that match a code, in order */
+	uint64_t *masks;         /* for each rule; all bits: any */
+	uint16_t *literals;      /* numbers in `texts` of all pieces of all rules, in order */
+	uint32_t *first_literal; /* for each rule */
+	uint16_t *by_code;       /* rules that match a code, in order */
 	uint32_t first[CODES + 1];
 };
 
@@ -139,7 +139,8 @@ static struct rules *load(struct str user_rules, const char *name, struct err *e
 	arena_init(&r->arena, 64 << 10, 16 << 20);
 	struct str shipped = str_n((const char *)asset_rules_conf, asset_rules_conf_len);
 	if (rulefile_parse(user_rules, name, false, &r->arena, &r->list, e) != 0 ||
-		rulefile_parse(shipped, "rules.conf (built in)", true, &r->arena, &r->list, e) != 0 || index_all(r, e) != 0)
+		rulefile_parse(shipped, "rules.conf (built in)", true, &r->arena, &r->list, e) != 0 ||
+		index_all(r, e) != 0)
 		rules_free(&r);
 	return r;
 }
@@ -203,8 +204,9 @@ static bool enhanced_matches(const struct rule *rule, const struct question *q)
 				return true;
 			continue;
 		}
-		if ((p->class == RULE_ANY || p->class == q->e[0]) && (p->subject == RULE_ANY || p->subject == q->e[1]) &&
-			q->e[2] >= p->low && q->e[2] <= p->high)
+		if ((p->class == RULE_ANY || p->class == q->e[0]) &&
+			(p->subject == RULE_ANY || p->subject == q->e[1]) && q->e[2] >= p->low &&
+			q->e[2] <= p->high)
 			return true;
 	}
 	return rule->nenhanced == 0;
@@ -244,12 +246,12 @@ static bool text_matches(const struct rule *rule, const uint16_t *literal, const
 static bool in_address(char c)
 {
 	static const char other[] = "!#$%&'*+-/=?^_`{|}~.@";
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || (unsigned char)c >= 0x80 ||
-	       (c != '\0' && strchr(other, c) != NULL);
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+	       (unsigned char)c >= 0x80 || (c != '\0' && strchr(other, c) != NULL);
 }
 
-/* The text without the addresses it quotes, of which only "@" stays: a person whose address holds the word spam, or a
- * domain that does, must not decide what the server meant. */
+/* The text without the addresses it quotes, of which only "@" stays: a person whose address holds the word
+ * spam, or a domain that does, must not decide what the server meant. */
 static size_t without_addresses(struct str s, char *out)
 {
 	size_t n = 0, i = 0;
@@ -269,8 +271,8 @@ static size_t without_addresses(struct str s, char *out)
 	return n;
 }
 
-static void ask(const struct rules *r, struct str provider, struct str stage, struct str enhanced, struct str text,
-	struct question *q)
+static void ask(const struct rules *r, struct str provider, struct str stage, struct str enhanced,
+	struct str text, struct question *q)
 {
 	size_t slash = str_find(provider, '/');
 	struct str first = str_n(provider.p, slash);
@@ -283,7 +285,8 @@ static void ask(const struct rules *r, struct str provider, struct str stage, st
 	assert(number >= 0);
 	q->stage = 1u << number;
 	q->enhanced = rule_enhanced_parse(enhanced, q->e);
-	q->text = str_n(q->copy, without_addresses(str_n(text.p, text.n < TEXT_MAX ? text.n : TEXT_MAX), q->copy));
+	q->text = str_n(
+		q->copy, without_addresses(str_n(text.p, text.n < TEXT_MAX ? text.n : TEXT_MAX), q->copy));
 	textset_find(r->texts, q->text, &q->hits);
 }
 

@@ -1,8 +1,9 @@
 /* What a reply means, and what follows from it: one rule file, one module (DESIGN "SMTP").
  *
- * A rule is a line of data: provider, stage, code, enhanced code, text -> class, scope, reason, action. The shipped
- * rules are built in (engine/rules.conf); a user's own file is read first. The first match decides; the last rules match
- * by the first digit alone, so that something always does. Later also used for returned mail. */
+ * A rule is a line of data: provider, stage, code, enhanced code, text -> class, scope, reason, action. The
+ * shipped rules are built in (engine/rules.conf); a user's own file is read first. The first match decides;
+ * the last rules match by the first digit alone, so that something always does. Later also used for returned
+ * mail. */
 #ifndef ENGINE_OUTCOME_H
 #define ENGINE_OUTCOME_H
 
@@ -28,24 +29,26 @@ struct verdict {
 	enum reply_class class;
 	enum reply_scope scope;
 	enum verdict_action action;
-	struct str reason;   /* "user-unknown", "mailbox-full" …: the list is in docs/REASONS.md */
-	struct str pause;    /* with ACTION_PAUSE: "login", "sender-refused", "quota" */
-	struct str remedy;   /* for a person; n == 0: none */
-	ms_t delay;          /* 0: none given */
-	int rule_line;       /* of the file that decided, for --explain */
+	struct str reason; /* "user-unknown", "mailbox-full" …: the list is in docs/REASONS.md */
+	struct str pause;  /* with ACTION_PAUSE: "login", "sender-refused", "quota" */
+	struct str remedy; /* for a person; n == 0: none */
+	ms_t delay;        /* 0: none given */
+	int rule_line;     /* of the file that decided, for --explain */
 	bool builtin;
 };
 
 /* user_file NULL: only the shipped ones. ERR_CONFIG with file and line. */
 struct rules *rules_load(const char *user_file, struct err *e);
-struct rules *rules_parse(struct str user_rules, struct err *e); /* the same from memory: for tests, checks and fuzzing */
+/* The same from memory: for tests, checks and fuzzing. */
+struct rules *rules_parse(struct str user_rules, struct err *e);
 void rules_free(struct rules **r);
 
-/* provider: of the server that answered, or of the recipient ("google", or empty). On a direct route "direct/google" or
- * "direct"; anything else is taken as a relay's answer and matches rules for `relay` too. stage as in smtp_stage_names
- * ("rcpt", "end" …). code 0: no reply, `text` then says what happened ("timed out", "closed", "connection refused" …).
- * What v points to lives as long as the rules. Safe from any thread, 1 to 2 us. */
-void rules_decide(const struct rules *r, struct str provider, struct str stage, int code, struct str enhanced, struct str text,
-		  struct verdict *v);
+/* provider: of the server that answered, or of the recipient ("google", or empty). On a direct route
+ * "direct/google" or "direct"; anything else is taken as a relay's answer and matches rules for `relay` too.
+ * stage as in smtp_stage_names ("rcpt", "end" …). code 0: no reply, `text` then says what happened ("timed
+ * out", "closed", "connection refused" …). What v points to lives as long as the rules. Safe from any thread,
+ * about 1 us. */
+void rules_decide(const struct rules *r, struct str provider, struct str stage, int code, struct str enhanced,
+	struct str text, struct verdict *v);
 
 #endif

@@ -39,8 +39,8 @@ static const char *const scope_words[SCOPE_NSCOPES] = {"address", "message", "si
 
 static int bad(struct parser *p, const char *why, struct str what)
 {
-	err_set(p->e, ERR_CONFIG, "reply rules", "%s%s%.*s%s", why, what.n != 0 ? ": \"" : "", what.n > 80 ? 80 : (int)what.n,
-		what.p != NULL ? what.p : "", what.n != 0 ? "\"" : "");
+	err_set(p->e, ERR_CONFIG, "reply rules", "%s%s%.*s%s", why, what.n != 0 ? ": \"" : "",
+		what.n > 80 ? 80 : (int)what.n, what.p != NULL ? what.p : "", what.n != 0 ? "\"" : "");
 	return err_at(p->e, p->name, p->line);
 }
 
@@ -49,7 +49,8 @@ static int no_memory(struct parser *p)
 	return err_set(p->e, ERR_INTERNAL, "reply rules", "out of memory");
 }
 
-/* The next alternative of "a|b|c" from *s; a backslash takes the next byte's meaning away. False: none left. */
+/* The next alternative of "a|b|c" from *s; a backslash takes the next byte's meaning away. False: none left.
+ */
 static bool next_part(struct str *s, char by, struct str *part)
 {
 	if (s->p == NULL)
@@ -252,7 +253,8 @@ static bool enhanced_pattern(struct str s, struct rule_enhanced *c)
 	if (!number(str_n(part.p, dash), &c->low))
 		return false;
 	c->high = c->low;
-	return dash == part.n || (number(str_n(part.p + dash + 1, part.n - dash - 1), &c->high) && c->low <= c->high);
+	return dash == part.n ||
+	       (number(str_n(part.p + dash + 1, part.n - dash - 1), &c->high) && c->low <= c->high);
 }
 
 static int parse_enhanced(struct parser *p, const struct token *t, struct rule *r)
@@ -265,7 +267,9 @@ static int parse_enhanced(struct parser *p, const struct token *t, struct rule *
 		return -1;
 	while (next_part(&rest, '|', &part))
 		if (!enhanced_pattern(part, &r->enhanced[r->nenhanced++]))
-			return bad(p, "not an enhanced code (5.1.1, x.1.1, 5.7.x, 5.7.606-649, or - for none)", part);
+			return bad(p,
+				"not an enhanced code (5.1.1, x.1.1, 5.7.x, 5.7.606-649, or - for none)",
+				part);
 	return 0;
 }
 
@@ -341,8 +345,10 @@ static int parse_verdict(struct parser *p, const struct token *t, struct verdict
 	if (!is_word(t[2].s))
 		return bad(p, "not a reason (lower-case letters, digits and hyphens)", t[2].s);
 	if (action < 0)
-		return bad(p, "unknown action (fail, suppress, retry, requeue, slow, suspend, pause, reconnect)", t[3].s);
-	v->class = (enum reply_class)class;
+		return bad(p,
+			"unknown action (fail, suppress, retry, requeue, slow, suspend, pause, reconnect)",
+			t[3].s);
+	v->class = (enum reply_class) class;
 	v->scope = (enum reply_scope)scope;
 	v->action = (enum verdict_action)action;
 	v->reason = arena_str(p->a, t[2].s);
@@ -373,7 +379,7 @@ static int parse_option(struct parser *p, const struct token *t, size_t n, struc
 	return bad(p, "unknown or repeated option (delay=, pause=, remedy=\"…\")", t->s);
 }
 
-/* May this rule mark an address as bad? Only a 5xx to RCPT or to the end of the message is about the recipient. */
+/* May this rule mark an address as bad? Only a 5xx to RCPT or to the message's end is about the recipient. */
 static bool may_suppress(const struct rule *r)
 {
 	if (r->stages & ~(1u << SMTP_RCPT | 1u << SMTP_END) || r->ncodes == 0)
@@ -389,9 +395,12 @@ static int check_rule(struct parser *p, const struct rule *r)
 	const struct verdict *v = &r->verdict;
 	bool final = v->action == ACTION_FAIL || v->action == ACTION_SUPPRESS;
 	if (v->action == ACTION_SUPPRESS && !may_suppress(r))
-		return bad(p, "suppress needs stage rcpt or end, codes 5xx, class hard and scope address", str_n(NULL, 0));
+		return bad(p, "suppress needs stage rcpt or end, codes 5xx, class hard and scope address",
+			str_n(NULL, 0));
 	if (final && (v->scope == SCOPE_ROUTE || v->scope == SCOPE_ACCOUNT || v->class == CLASS_CONFIG))
-		return bad(p, "a delivery does not end for what is wrong with the route, the account or the configuration",
+		return bad(p,
+			"a delivery does not end for what is wrong with the route, the account or the "
+			"configuration",
 			str_n(NULL, 0));
 	if ((v->action == ACTION_PAUSE) != (v->pause.n != 0))
 		return bad(p, "pause= belongs to the action pause, and to no other", str_n(NULL, 0));
@@ -412,9 +421,9 @@ static int parse_rule(struct parser *p, struct str line, bool builtin, struct ru
 	if (n < 10 || t[5].quoted || !str_is(t[5].s, "->"))
 		return bad(p, "a rule is: provider stage code enhanced \"text\" -> class scope reason action",
 			n > 0 ? t[0].s : str_n(NULL, 0));
-	if (parse_providers(p, &t[0], r) != 0 || parse_stages(p, &t[1], r) != 0 || parse_codes(p, &t[2], r) != 0 ||
-		parse_enhanced(p, &t[3], r) != 0 || parse_texts(p, &t[4], r) != 0 ||
-		parse_verdict(p, t + 6, &r->verdict) != 0)
+	if (parse_providers(p, &t[0], r) != 0 || parse_stages(p, &t[1], r) != 0 ||
+		parse_codes(p, &t[2], r) != 0 || parse_enhanced(p, &t[3], r) != 0 ||
+		parse_texts(p, &t[4], r) != 0 || parse_verdict(p, t + 6, &r->verdict) != 0)
 		return -1;
 	for (size_t i = 10; i < n;) {
 		int used = parse_option(p, t + i, n - i, &r->verdict);
@@ -483,7 +492,8 @@ static int rule_lines(struct parser *p, struct str *file, struct str first, long
 	return joined->failed ? bad(p, "rule too long", str_n(NULL, 0)) : 0;
 }
 
-int rulefile_parse(struct str file, const char *name, bool builtin, struct arena *a, struct rule_list *out, struct err *e)
+int rulefile_parse(struct str file, const char *name, bool builtin, struct arena *a, struct rule_list *out,
+	struct err *e)
 {
 	struct parser p = {.a = a, .name = name, .e = e};
 	struct buf joined = BUF_INIT(4 * LINE_MAX_BYTES);

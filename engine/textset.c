@@ -5,8 +5,9 @@
 
 struct node {
 	int32_t child, sibling; /* the trie while texts are added; 0: none */
-	uint16_t fail, up;      /* longest proper suffix that is a node; the nearest one of them where a text ends */
-	int16_t text;           /* that ends here, or -1 */
+	uint16_t fail,
+		up;   /* longest proper suffix that is a node; the nearest one of them where a text ends */
+	int16_t text; /* that ends here, or -1 */
 	unsigned char byte;
 };
 
@@ -100,8 +101,8 @@ static void classes_assign(struct textset *t)
 		t->class[c] = t->class[fold((unsigned char)c)];
 }
 
-/* One node in breadth-first order: its row begins as that of its suffix, which is nearer to the root and so complete;
- * then its children take their places. */
+/* One node in breadth-first order: its row begins as that of its suffix, which is nearer to the root and so
+ * complete; then its children take their places. */
 static void node_link(struct textset *t, int at, uint16_t *queue, int *tail)
 {
 	size_t width = (size_t)t->nclasses;

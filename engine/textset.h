@@ -1,5 +1,5 @@
-/* A set of texts that are looked for together: one pass over a reply finds which of them occur in it, however many
- * there are (Aho and Corasick, 1975, as a table of next states). ASCII case is folded on both sides.
+/* A set of texts that are looked for together: one pass over a reply finds which of them occur in it, however
+ * many there are (Aho and Corasick, 1975, as a table of next states). ASCII case is folded on both sides.
  *
  * Built once (add, add, …, build), then only read: threads may share it. */
 #ifndef ENGINE_TEXTSET_H

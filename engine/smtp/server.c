@@ -5,7 +5,7 @@
 
 #define OUT_FULL (16 << 10) /* output that rests this high stops the input */
 #define OUT_MAX  (64 << 10)
-#define AUTH_MAX 12288      /* bytes of a line of AUTH (RFC 4954 4) */
+#define AUTH_MAX 12288 /* bytes of a line of AUTH (RFC 4954 4) */
 
 /* ---- replies ---- */
 
@@ -97,7 +97,8 @@ static size_t line_input(struct smtp_server *s, const char *p, size_t n)
 	if (!s->overlong && !s->line.failed && cr)
 		s->line.p[--s->line.len] = '\0';
 	if (!cr || (s->line.len != 0 && memchr(s->line.p, '\r', s->line.len) != NULL))
-		/* Two programs that disagree on what a line is can be played against each other: end it here. */
+		/* Two programs that disagree on what a line is can be played against each other: end it here.
+		 */
 		server_reply(s, 421, "4.5.2", "Bare CR or LF, closing");
 	else
 		line_complete(s);
@@ -161,7 +162,8 @@ void smtp_server_answer(struct smtp_server *s, struct smtp_answer a)
 
 /* ---- life ---- */
 
-struct smtp_server *smtp_server_new(const struct smtp_server_options *o, const struct smtp_server_ops *ops, void *ctx)
+struct smtp_server *smtp_server_new(
+	const struct smtp_server_options *o, const struct smtp_server_ops *ops, void *ctx)
 {
 	struct smtp_server *s = calloc(1, sizeof *s);
 	if (s == NULL)
@@ -241,7 +243,13 @@ void smtp_server_close(struct smtp_server *s, const char *enhanced, const char *
 
 struct smtp_server_state smtp_server_state(const struct smtp_server *s)
 {
-	return (struct smtp_server_state){.greeted = s->greeted, .tls = s->tls, .authenticated = s->authenticated,
-		.in_data = s->mode == MODE_DATA || s->mode == MODE_BDAT, .helo = str_from(s->helo), .messages = s->messages,
-		.commands = s->commands, .errors = s->errors, .recipients = s->rcpts};
+	return (struct smtp_server_state){.greeted = s->greeted,
+		.tls = s->tls,
+		.authenticated = s->authenticated,
+		.in_data = s->mode == MODE_DATA || s->mode == MODE_BDAT,
+		.helo = str_from(s->helo),
+		.messages = s->messages,
+		.commands = s->commands,
+		.errors = s->errors,
+		.recipients = s->rcpts};
 }

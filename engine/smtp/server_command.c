@@ -182,7 +182,8 @@ static bool take_path(struct str arg, const char *word, struct str *path, struct
 
 enum param { PARAM_OK, PARAM_UNKNOWN, PARAM_BAD };
 
-static enum param mail_param(const struct smtp_server *s, struct str word, struct str value, struct smtp_mail *m)
+static enum param mail_param(
+	const struct smtp_server *s, struct str word, struct str value, struct smtp_mail *m)
 {
 	long long size;
 	if (str_is_nocase(word, "SIZE")) {
@@ -413,9 +414,19 @@ static const struct command {
 	const char *word;
 	void (*run)(struct smtp_server *s, struct str arg);
 } commands[] = {
-	{"EHLO", cmd_ehlo}, {"HELO", cmd_helo_plain}, {"LHLO", cmd_lhlo}, {"MAIL", cmd_mail}, {"RCPT", cmd_rcpt},
-	{"DATA", cmd_data}, {"BDAT", server_bdat}, {"RSET", cmd_rset}, {"NOOP", cmd_noop}, {"VRFY", cmd_vrfy},
-	{"AUTH", cmd_auth}, {"STARTTLS", cmd_starttls}, {"QUIT", cmd_quit},
+	{"EHLO", cmd_ehlo},
+	{"HELO", cmd_helo_plain},
+	{"LHLO", cmd_lhlo},
+	{"MAIL", cmd_mail},
+	{"RCPT", cmd_rcpt},
+	{"DATA", cmd_data},
+	{"BDAT", server_bdat},
+	{"RSET", cmd_rset},
+	{"NOOP", cmd_noop},
+	{"VRFY", cmd_vrfy},
+	{"AUTH", cmd_auth},
+	{"STARTTLS", cmd_starttls},
+	{"QUIT", cmd_quit},
 };
 
 static const struct command *find_command(const struct smtp_server *s, struct str word)

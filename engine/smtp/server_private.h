@@ -1,4 +1,5 @@
-/* What the parts of the SMTP server share: server.c (bytes, lines, replies, life), server_command.c, server_text.c. */
+/* What the parts of the SMTP server share: server.c (bytes, lines, replies, life), server_command.c,
+ * server_text.c. */
 #ifndef ENGINE_SMTP_SERVER_PRIVATE_H
 #define ENGINE_SMTP_SERVER_PRIVATE_H
 
@@ -7,9 +8,18 @@
 
 #define HELO_MAX 255
 
-enum mode { MODE_COMMAND, MODE_AUTH_PLAIN, MODE_AUTH_USER, MODE_AUTH_PASSWORD, MODE_DATA, MODE_BDAT, MODE_TLS, MODE_CLOSING };
+enum mode {
+	MODE_COMMAND,
+	MODE_AUTH_PLAIN,
+	MODE_AUTH_USER,
+	MODE_AUTH_PASSWORD,
+	MODE_DATA,
+	MODE_BDAT,
+	MODE_TLS,
+	MODE_CLOSING
+};
 
-/* Where we are in the text of DATA. A line of one dot ends it; another dot at the start of a line is taken off. */
+/* Where we are in the text of DATA. A line of one dot ends it; any other first dot is taken off. */
 enum text_state { TEXT_START, TEXT_DOT, TEXT_DOT_CR, TEXT_LINE, TEXT_CR };
 
 /* Which answer is awaited after SMTP_LATER. */
@@ -23,7 +33,7 @@ struct smtp_server {
 	struct buf line, out;
 	enum mode mode;
 	enum waiting waiting;
-	bool refused;     /* the greeting was no 220 */
+	bool refused; /* the greeting was no 220 */
 	bool greeted, extended, tls, authenticated;
 	bool overlong;    /* the line is too long; the rest of it is passed over */
 	bool cr;          /* the last byte of the line was CR */
@@ -40,7 +50,7 @@ struct smtp_server {
 	uint64_t size, left; /* taken so far; left of a BDAT chunk */
 	unsigned text_line;
 	bool last, begun, unwanted, bare, long_line;
-	int next_rcpt;    /* LMTP: whose answer is next */
+	int next_rcpt; /* LMTP: whose answer is next */
 };
 
 /* server.c. `refuse` counts as an error; `say` is what a callback answered. */

@@ -88,7 +88,8 @@ static size_t text_run(struct smtp_server *s, const char *p, size_t i, size_t n)
 	return end;
 }
 
-/* One byte that is not in the middle of a line's text; *from is where the bytes not yet handed on begin. True: the end. */
+/* One byte that is not in the middle of a line's text; *from is where the bytes not yet handed on begin.
+ * True: the end. */
 static bool text_step(struct smtp_server *s, const char *p, size_t i, size_t *from)
 {
 	char c = p[i];
@@ -205,7 +206,8 @@ void server_bdat(struct smtp_server *s, struct str arg)
 	size_t blank = str_find(arg, ' ');
 	long long size;
 	struct str last = blank < arg.n ? str_trim(str_n(arg.p + blank, arg.n - blank)) : str_n(NULL, 0);
-	if (!str_int(str_n(arg.p, blank), 0, 1LL << 40, &size) || (last.n != 0 && !str_is_nocase(last, "LAST"))) {
+	if (!str_int(str_n(arg.p, blank), 0, 1LL << 40, &size) ||
+		(last.n != 0 && !str_is_nocase(last, "LAST"))) {
 		/* How much follows is not known: nothing can be read any more. */
 		server_reply(s, 421, "4.5.4", "BDAT without a size, closing");
 		return;

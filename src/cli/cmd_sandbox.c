@@ -16,14 +16,23 @@ static int read_rtt(struct cli *c, ms_t *out, struct err *e)
 static int read_options(struct cli *c, struct sandbox_options *o, struct err *e)
 {
 	long long port = 2525, seed = 0, connections = 0, messages = 0;
-	if (cli_value_int(c, "port", 0, 65535, &port, e) != 0 || cli_value_int(c, "seed", 0, INT64_MAX, &seed, e) != 0 ||
+	if (cli_value_int(c, "port", 0, 65535, &port, e) != 0 ||
+		cli_value_int(c, "seed", 0, INT64_MAX, &seed, e) != 0 ||
 		cli_value_int(c, "max-connections", 1, 100000, &connections, e) != 0 ||
 		cli_value_int(c, "messages", 1, 1000000, &messages, e) != 0)
 		return -1;
-	*o = (struct sandbox_options){.port = (int)port, .profile = cli_value(c, "profile"), .rates = cli_value(c, "rates"),
-		.seed = (uint64_t)seed, .no_words = cli_given(c, "no-words"), .tls = cli_given(c, "tls"),
-		.tls_implicit = cli_given(c, "tls-implicit"), .ca_out = cli_value(c, "ca-out"), .auth = cli_value(c, "auth"),
-		.keep = cli_value(c, "keep"), .log = cli_value(c, "log"), .max_connections = (int)connections,
+	*o = (struct sandbox_options){.port = (int)port,
+		.profile = cli_value(c, "profile"),
+		.rates = cli_value(c, "rates"),
+		.seed = (uint64_t)seed,
+		.no_words = cli_given(c, "no-words"),
+		.tls = cli_given(c, "tls"),
+		.tls_implicit = cli_given(c, "tls-implicit"),
+		.ca_out = cli_value(c, "ca-out"),
+		.auth = cli_value(c, "auth"),
+		.keep = cli_value(c, "keep"),
+		.log = cli_value(c, "log"),
+		.max_connections = (int)connections,
 		.messages_per_connection = (unsigned long)messages};
 	if (o->ca_out != NULL && !o->tls && !o->tls_implicit)
 		return cli_usage(c, e, "--ca-out needs --tls or --tls-implicit");
@@ -39,7 +48,9 @@ static int say_ready(const struct cli *c, const struct sandbox *s, struct err *e
 		json_put(o, "port", json_integer(sandbox_port(s)));
 		rc = json_line(o);
 	} else {
-		rc = out_printf(c, "The sandbox listens on 127.0.0.1:%d. Interrupt it to stop and see its counts.\n", sandbox_port(s));
+		rc = out_printf(c,
+			"The sandbox listens on 127.0.0.1:%d. Interrupt it to stop and see its counts.\n",
+			sandbox_port(s));
 	}
 	return rc == 0 && fflush(stdout) == 0 ? 0 : output_error(e);
 }
@@ -47,15 +58,19 @@ static int say_ready(const struct cli *c, const struct sandbox *s, struct err *e
 static int say_counts(const struct cli *c, const struct sandbox *s, struct err *e)
 {
 	struct sandbox_counts n = sandbox_counts(s);
-	const struct { const char *name; unsigned long n; } rows[] = {{"accepted", n.accepted}, {"refused", n.refused},
-		{"deferred", n.deferred}, {"dropped", n.dropped}, {"messages", n.messages}, {"connections", n.connections}};
+	const struct {
+		const char *name;
+		unsigned long n;
+	} rows[] = {{"accepted", n.accepted}, {"refused", n.refused}, {"deferred", n.deferred},
+		{"dropped", n.dropped}, {"messages", n.messages}, {"connections", n.connections}};
 	json_t *o = c->json ? json_object() : NULL;
 	int rc = 0;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		char text[TEXT_NUMBER];
 		if (c->json)
 			json_put(o, rows[i].name, json_integer((json_int_t)rows[i].n));
-		else if (out_printf(c, "%-12s %12s\n", rows[i].name, text_count((int64_t)rows[i].n, text)) != 0)
+		else if (out_printf(c, "%-12s %12s\n", rows[i].name, text_count((int64_t)rows[i].n, text)) !=
+			 0)
 			rc = -1;
 	}
 	if (c->json)
@@ -89,10 +104,16 @@ static int sandbox_run(struct cli *c, struct err *e)
 }
 
 static const struct option sandbox_options[] = {
-	{.name = "port", .value = "N", .help = "listen on this port of 127.0.0.1 (2525; 0: any, it is printed)"},
+	{.name = "port",
+		.value = "N",
+		.help = "listen on this port of 127.0.0.1 (2525; 0: any, it is printed)"},
 	{.name = "profile", .value = "P", .help = "clean, typical, hostile, or a file"},
-	{.name = "rates", .value = "LIST", .help = "instead of the profile's: unknown=2%,full=1%,greylist=3%"},
-	{.name = "seed", .value = "N", .help = "another number, other fates; the same number, the same fates"},
+	{.name = "rates",
+		.value = "LIST",
+		.help = "instead of the profile's: unknown=2%,full=1%,greylist=3%"},
+	{.name = "seed",
+		.value = "N",
+		.help = "another number, other fates; the same number, the same fates"},
 	{.name = "no-words", .help = "words in addresses decide nothing, only the profile does"},
 	{.name = "rtt", .value = "TIME", .help = "everything it says comes so much later, such as 80ms"},
 	{.name = "tls", .help = "offer STARTTLS, with a certificate made at the start"},

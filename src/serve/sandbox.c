@@ -48,7 +48,9 @@ static void on_prepare(struct ev_loop *loop, ev_prepare *w, int events)
 
 static int listen_on(struct sandbox *s, int port, struct err *e)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof a;
 	int one = 1;
 	s->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -60,7 +62,8 @@ static int listen_on(struct sandbox *s, int port, struct err *e)
 		char name[40];
 		snprintf(name, sizeof name, "127.0.0.1:%d", port);
 		err_sys(e, ERR_IO, "sandbox", name);
-		return err_remedy(e, "Another program may use that port: choose another with --port, or 0 for any.");
+		return err_remedy(
+			e, "Another program may use that port: choose another with --port, or 0 for any.");
 	}
 	s->port = ntohs(a.sin_port);
 	return 0;
@@ -101,11 +104,21 @@ static int set_up(struct sandbox *s, const struct sandbox_options *o, struct err
 	s->rtt = o->rtt != 0 ? o->rtt : fates_rtt(s->fates);
 	s->max_connections = o->max_connections > 0 ? (unsigned long)o->max_connections : 2000;
 	s->tls_implicit = o->tls_implicit;
-	unsigned long messages = o->messages_per_connection != 0 ? o->messages_per_connection : fates_messages(s->fates);
-	s->smtp = (struct smtp_server_options){.name = "sandbox.localhost", .starttls = o->tls && !o->tls_implicit,
-		.auth = o->auth != NULL, .auth_required = o->auth != NULL, .auth_plaintext = !o->tls && !o->tls_implicit,
-		.chunking = !o->no_chunking, .smtputf8 = true, .dsn = true, .no_pipelining = o->no_pipelining,
-		.limits = {.size = SANDBOX_MESSAGE_MAX, .text_line = 998, .recipients = 1000, .messages = (unsigned)messages,
+	unsigned long messages =
+		o->messages_per_connection != 0 ? o->messages_per_connection : fates_messages(s->fates);
+	s->smtp = (struct smtp_server_options){.name = "sandbox.localhost",
+		.starttls = o->tls && !o->tls_implicit,
+		.auth = o->auth != NULL,
+		.auth_required = o->auth != NULL,
+		.auth_plaintext = !o->tls && !o->tls_implicit,
+		.chunking = !o->no_chunking,
+		.smtputf8 = true,
+		.dsn = true,
+		.no_pipelining = o->no_pipelining,
+		.limits = {.size = SANDBOX_MESSAGE_MAX,
+			.text_line = 998,
+			.recipients = 1000,
+			.messages = (unsigned)messages,
 			.errors = 1000000}};
 	random_bytes(&s->run, sizeof s->run);
 	if (o->auth != NULL && set_auth(s, o->auth, e) != 0)
@@ -186,9 +199,14 @@ int sandbox_port(const struct sandbox *s)
 
 struct sandbox_counts sandbox_counts(const struct sandbox *s)
 {
-	return (struct sandbox_counts){.accepted = s->counts.accepted, .refused = s->counts.refused, .deferred = s->counts.deferred,
-		.dropped = s->counts.dropped, .messages = s->counts.messages, .connections = s->counts.connections,
-		.open = s->counts.open, .bytes = s->counts.bytes};
+	return (struct sandbox_counts){.accepted = s->counts.accepted,
+		.refused = s->counts.refused,
+		.deferred = s->counts.deferred,
+		.dropped = s->counts.dropped,
+		.messages = s->counts.messages,
+		.connections = s->counts.connections,
+		.open = s->counts.open,
+		.bytes = s->counts.bytes};
 }
 
 void sandbox_stop(struct sandbox **s)

@@ -25,13 +25,18 @@ static X509 *make_certificate(EVP_PKEY *key)
 	if (x == NULL)
 		return NULL;
 	X509_NAME *name = X509_get_subject_name(x);
-	bool ok = X509_set_version(x, 2) == 1 && ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), (uint64_t)clock_now()) == 1 &&
+	bool ok = X509_set_version(x, 2) == 1 &&
+		  ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), (uint64_t)clock_now()) == 1 &&
 		  X509_gmtime_adj(X509_getm_notBefore(x), -3600) != NULL &&
-		  X509_gmtime_adj(X509_getm_notAfter(x), 30L * 86400) != NULL && X509_set_pubkey(x, key) == 1 &&
-		  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1, 0) == 1 &&
-		  X509_set_issuer_name(x, name) == 1 && add_extension(x, NID_basic_constraints, "critical,CA:TRUE") &&
+		  X509_gmtime_adj(X509_getm_notAfter(x), 30L * 86400) != NULL &&
+		  X509_set_pubkey(x, key) == 1 &&
+		  X509_NAME_add_entry_by_txt(
+			  name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1, 0) == 1 &&
+		  X509_set_issuer_name(x, name) == 1 &&
+		  add_extension(x, NID_basic_constraints, "critical,CA:TRUE") &&
 		  add_extension(x, NID_subject_key_identifier, "hash") &&
-		  add_extension(x, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1,IP:::1") && X509_sign(x, key, EVP_sha256()) > 0;
+		  add_extension(x, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1,IP:::1") &&
+		  X509_sign(x, key, EVP_sha256()) > 0;
 	if (!ok) {
 		X509_free(x);
 		return NULL;
@@ -41,13 +46,15 @@ static X509 *make_certificate(EVP_PKEY *key)
 
 static int write_pem(X509 *x, const char *path, struct err *e)
 {
-	char *p;
+	char *p = NULL;
 	BIO *b = BIO_new(BIO_s_mem());
 	int rc = -1;
-	if (b == NULL || PEM_write_bio_X509(b, x) != 1)
+	if (b == NULL || PEM_write_bio_X509(b, x) != 1) {
 		err_set(e, ERR_INTERNAL, "sandbox", "cannot write the certificate");
-	else
-		rc = file_write(path, str_n(p, (size_t)BIO_get_mem_data(b, &p)), 0644, e);
+	} else {
+		long n = BIO_get_mem_data(b, &p);
+		rc = file_write(path, str_n(p, (size_t)n), 0644, e);
+	}
 	BIO_free(b);
 	return rc;
 }
@@ -57,7 +64,8 @@ SSL_CTX *sandbox_tls_new(const char *ca_out, struct err *e)
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 	EVP_PKEY *key = EVP_EC_gen("P-256");
 	X509 *x = key != NULL ? make_certificate(key) : NULL;
-	bool ok = ctx != NULL && x != NULL && SSL_CTX_use_certificate(ctx, x) == 1 && SSL_CTX_use_PrivateKey(ctx, key) == 1 &&
+	bool ok = ctx != NULL && x != NULL && SSL_CTX_use_certificate(ctx, x) == 1 &&
+		  SSL_CTX_use_PrivateKey(ctx, key) == 1 &&
 		  SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1;
 	if (!ok)
 		err_set(e, ERR_INTERNAL, "sandbox", "cannot make a certificate");

@@ -1,4 +1,5 @@
-/* One connection of the sandbox: socket, TLS in memory, the delay of what is said, and the policy of the fates. */
+/* One connection of the sandbox: socket, TLS in memory, the delay of what is said, and what the fates decide.
+ */
 #include "src/base/log.h"
 #include "src/serve/sandbox_private.h"
 
@@ -25,16 +26,16 @@ struct sandbox_conn {
 	struct smtp_server *smtp;
 	SSL *ssl;
 	BIO *from_wire, *to_wire;
-	struct buf in;      /* read, not yet taken by the core */
-	struct buf wait;    /* said, not yet due */
-	struct buf held;    /* struct held for what is in `wait` */
-	struct buf out;     /* due */
+	struct buf in;   /* read, not yet taken by the core */
+	struct buf wait; /* said, not yet due */
+	struct buf held; /* struct held for what is in `wait` */
+	struct buf out;  /* due */
 	struct buf from, rcpts, message;
 	uint64_t size;
-	struct fated end;   /* what happens at the end of this message */
-	bool drop;          /* close at once */
-	bool taken;         /* the message was kept, or would have been */
-	bool decided;       /* the slow message was dealt with; its answer is to come */
+	struct fated end; /* what happens at the end of this message */
+	bool drop;        /* close at once */
+	bool taken;       /* the message was kept, or would have been */
+	bool decided;     /* the slow message was dealt with; its answer is to come */
 	char text[700];
 };
 
@@ -57,8 +58,15 @@ static void receipt(struct sandbox_conn *c, struct str rcpt, struct smtp_answer 
 	count(c->s, a.code);
 	if (c->s->log == NULL)
 		return;
-	struct sandbox_receipt r = {.connection = c->id, .from = buf_get(&c->from), .rcpt = rcpt, .message = buf_get(&c->message),
-		.size = c->size, .code = a.code > 0 ? a.code : 0, .enhanced = a.enhanced, .text = a.text, .taken = c->taken};
+	struct sandbox_receipt r = {.connection = c->id,
+		.from = buf_get(&c->from),
+		.rcpt = rcpt,
+		.message = buf_get(&c->message),
+		.size = c->size,
+		.code = a.code > 0 ? a.code : 0,
+		.enhanced = a.enhanced,
+		.text = a.text,
+		.taken = c->taken};
 	sandbox_log(c->s, &r);
 }
 
@@ -96,7 +104,8 @@ static struct smtp_answer on_rcpt(void *ctx, struct str rcpt)
 	struct smtp_answer a = {250, "2.1.5", "Ok"};
 	if (d.fate == FATE_DROP)
 		a = (struct smtp_answer){SMTP_DROP, NULL, NULL};
-	else if (d.fate == FATE_SLOW || d.fate == FATE_DROP_DATA || d.fate == FATE_DROP_END || fate_at_end(d.fate))
+	else if (d.fate == FATE_SLOW || d.fate == FATE_DROP_DATA || d.fate == FATE_DROP_END ||
+		 fate_at_end(d.fate))
 		c->end = d;
 	else
 		a = fate_reply(d.fate, rcpt, c->text, sizeof c->text);
@@ -126,7 +135,8 @@ static struct smtp_answer accept_message(struct sandbox_conn *c)
 {
 	struct sandbox *s = c->s;
 	unsigned long id = ++s->counts.messages;
-	if (s->keep != NULL && sandbox_keep(s, buf_get(&c->from), buf_get(&c->rcpts), buf_get(&c->message)) != 0)
+	if (s->keep != NULL &&
+		sandbox_keep(s, buf_get(&c->from), buf_get(&c->rcpts), buf_get(&c->message)) != 0)
 		return (struct smtp_answer){452, "4.3.1", "The sandbox cannot write the message"};
 	c->taken = true;
 	snprintf(c->text, sizeof c->text, "Ok: queued as %08" PRIX64 "%08lX", s->run & 0xffffffff, id);
@@ -169,8 +179,12 @@ static void on_reset(void *ctx)
 	c->decided = c->taken = false;
 }
 
-static const struct smtp_server_ops smtp_ops = {.on_auth = on_auth, .on_mail = on_mail, .on_rcpt = on_rcpt, .on_data = on_data,
-	.on_message = on_message, .on_reset = on_reset};
+static const struct smtp_server_ops smtp_ops = {.on_auth = on_auth,
+	.on_mail = on_mail,
+	.on_rcpt = on_rcpt,
+	.on_data = on_data,
+	.on_message = on_message,
+	.on_reset = on_reset};
 
 /* ---- output ---- */
 
@@ -293,7 +307,7 @@ static void read_encrypted(struct sandbox_conn *c, const char *p, size_t n)
 	say_encrypted(c);
 }
 
-/* Gives the core what rests and takes what it says, until neither moves; then writes. May close the connection. */
+/* Gives the core what rests and takes what it says, until neither moves; then writes. May close it all. */
 static void pump(struct sandbox_conn *c)
 {
 	for (;;) {

@@ -7,7 +7,7 @@
 
 #define TRIES_MAX    (1 << 20) /* addresses whose tries are remembered */
 #define PATTERNS_MAX 1000
-#define PARTS        1000000   /* rates are counted in millionths */
+#define PARTS        1000000 /* rates are counted in millionths */
 
 struct pattern {
 	struct str glob; /* in `text` */
@@ -37,10 +37,24 @@ static const struct {
 	const char *word;
 	enum fate fate;
 } fate_words[] = {
-	{"drop-data", FATE_DROP_DATA}, {"drop-end", FATE_DROP_END}, {"drop", FATE_DROP}, {"bounce", FATE_UNKNOWN},
-	{"unknown", FATE_UNKNOWN}, {"disabled", FATE_DISABLED}, {"full", FATE_FULL}, {"greylist", FATE_GREYLIST},
-	{"defer", FATE_DEFER}, {"never", FATE_NEVER}, {"blocked", FATE_BLOCK}, {"block", FATE_BLOCK}, {"spam", FATE_SPAM},
-	{"big", FATE_BIG}, {"slow", FATE_SLOW}, {"limit", FATE_LIMIT}, {"quota", FATE_QUOTA}, {"accept", FATE_ACCEPT},
+	{"drop-data", FATE_DROP_DATA},
+	{"drop-end", FATE_DROP_END},
+	{"drop", FATE_DROP},
+	{"bounce", FATE_UNKNOWN},
+	{"unknown", FATE_UNKNOWN},
+	{"disabled", FATE_DISABLED},
+	{"full", FATE_FULL},
+	{"greylist", FATE_GREYLIST},
+	{"defer", FATE_DEFER},
+	{"never", FATE_NEVER},
+	{"blocked", FATE_BLOCK},
+	{"block", FATE_BLOCK},
+	{"spam", FATE_SPAM},
+	{"big", FATE_BIG},
+	{"slow", FATE_SLOW},
+	{"limit", FATE_LIMIT},
+	{"quota", FATE_QUOTA},
+	{"accept", FATE_ACCEPT},
 };
 #define NWORDS (sizeof fate_words / sizeof fate_words[0])
 
@@ -52,7 +66,8 @@ static const struct {
 	{"clean", "", 0, 0},
 	{"typical", "unknown=2%,full=1%,greylist=3%,block=0.5%", 0, 0},
 	{"hostile",
-		"unknown=8%,disabled=1%,full=3%,greylist=12%,defer=4%,block=4%,spam=2%,limit=1%,drop=1%,drop-data=0.5%,"
+		"unknown=8%,disabled=1%,full=3%,greylist=12%,defer=4%,block=4%,spam=2%,limit=1%,drop=1%,drop-"
+		"data=0.5%,"
 		"drop-end=0.5%",
 		PARTS / 20, 20},
 };
@@ -135,7 +150,8 @@ static uint64_t address_hash(const struct fates *f, struct str rcpt)
 	size_t n = rcpt.n < 320 ? rcpt.n : 320;
 	memcpy(key, &f->seed, 8);
 	for (size_t i = 0; i < n; i++)
-		key[8 + i] = rcpt.p[i] >= 'A' && rcpt.p[i] <= 'Z' ? (char)(rcpt.p[i] + ('a' - 'A')) : rcpt.p[i];
+		key[8 + i] =
+			rcpt.p[i] >= 'A' && rcpt.p[i] <= 'Z' ? (char)(rcpt.p[i] + ('a' - 'A')) : rcpt.p[i];
 	return hash64(str_n(key, 8 + n));
 }
 
@@ -144,7 +160,8 @@ static struct fated by_chance(const struct fates *f, uint64_t hash)
 	unsigned at = (unsigned)(hash % PARTS);
 	for (int i = 0; i < FATE_NFATES; i++) {
 		if (at < f->rates[i])
-			return (struct fated){(enum fate)i, i == FATE_DEFER ? 1 + (unsigned)(hash >> 40) % 3 : default_n((enum fate)i)};
+			return (struct fated){(enum fate)i,
+				i == FATE_DEFER ? 1 + (unsigned)(hash >> 40) % 3 : default_n((enum fate)i)};
 		at -= f->rates[i];
 	}
 	return (struct fated){FATE_ACCEPT, 0};
@@ -177,7 +194,8 @@ bool fates_sender_refused(const struct fates *f, struct str from)
 {
 	struct str local = str_n(from.p, str_find(from, '@'));
 	struct str word = STR("refused");
-	return f->words && str_ends(local, word) && (local.n == word.n || is_border(local.p[local.n - word.n - 1]));
+	return f->words && str_ends(local, word) &&
+	       (local.n == word.n || is_border(local.p[local.n - word.n - 1]));
 }
 
 /* ---- how often it was tried ---- */
@@ -339,7 +357,8 @@ static int read_file(struct fates *f, const char *path, struct err *e)
 		size_t n = str_find(s, '\n');
 		struct str one = str_trim(str_n(s.p, str_find(str_n(s.p, n), '#')));
 		if (one.n != 0 && !read_line(f, one)) {
-			err_set(e, ERR_CONFIG, "sandbox profile", "not understood: \"%.*s\"", (int)(one.n < 80 ? one.n : 80), one.p);
+			err_set(e, ERR_CONFIG, "sandbox profile", "not understood: \"%.*s\"",
+				(int)(one.n < 80 ? one.n : 80), one.p);
 			return err_at(e, path, line);
 		}
 		s = n < s.n ? str_n(s.p + n + 1, s.n - n - 1) : str_n(NULL, 0);
@@ -373,7 +392,8 @@ struct fates *fates_new(const char *profile, const char *rates, uint64_t seed, b
 		fates_free(&f);
 	} else if (rates != NULL && !read_rates(f, str_from(rates))) {
 		err_set(e, ERR_USAGE, "sandbox", "rates not understood: \"%.80s\"", rates);
-		err_remedy(e, "For example unknown=2%%,full=1%%,greylist=3%%: words of the sandbox, together at most 100%%.");
+		err_remedy(e, "For example unknown=2%%,full=1%%,greylist=3%%: words of the sandbox, together "
+			      "at most 100%%.");
 		fates_free(&f);
 	}
 	return f;

@@ -5,7 +5,7 @@
  *     rtt      80ms
  *     messages 20                 a connection closes after so many
  *     busy     5%                 of connections are refused with 421
- *     *@slow.example  slow-3      a pattern (* stands for anything) and a fate, by the words of sandbox.h or accept
+ *     *@slow.example  slow-3      a pattern (* is anything) and a fate: a word of sandbox.h, or accept
  * Patterns come before words, the first match counts. */
 #ifndef SERVE_SANDBOX_FATE_H
 #define SERVE_SANDBOX_FATE_H
@@ -15,8 +15,23 @@
 #include "src/base/err.h"
 
 enum fate {
-	FATE_ACCEPT, FATE_UNKNOWN, FATE_DISABLED, FATE_FULL, FATE_GREYLIST, FATE_DEFER, FATE_NEVER, FATE_BLOCK, FATE_SPAM,
-	FATE_BIG, FATE_SLOW, FATE_LIMIT, FATE_QUOTA, FATE_DROP, FATE_DROP_DATA, FATE_DROP_END, FATE_NFATES
+	FATE_ACCEPT,
+	FATE_UNKNOWN,
+	FATE_DISABLED,
+	FATE_FULL,
+	FATE_GREYLIST,
+	FATE_DEFER,
+	FATE_NEVER,
+	FATE_BLOCK,
+	FATE_SPAM,
+	FATE_BIG,
+	FATE_SLOW,
+	FATE_LIMIT,
+	FATE_QUOTA,
+	FATE_DROP,
+	FATE_DROP_DATA,
+	FATE_DROP_END,
+	FATE_NFATES
 };
 
 struct fated {
@@ -30,14 +45,14 @@ struct fates;
 struct fates *fates_new(const char *profile, const char *rates, uint64_t seed, bool words, struct err *e);
 void fates_free(struct fates **f);
 
-/* What will happen to this try, which is counted: deferrals and drops that had their number of tries are accepted. */
+/* What will happen to this try. It is counted: deferrals and drops end after their number of tries. */
 struct fated fates_try(struct fates *f, struct str rcpt);
 /* The fate itself, without counting. */
 struct fated fates_of(const struct fates *f, struct str rcpt);
 bool fates_sender_refused(const struct fates *f, struct str from);
 
 ms_t fates_rtt(const struct fates *f);
-unsigned long fates_messages(const struct fates *f); /* of a connection; 0: any number */
+unsigned long fates_messages(const struct fates *f);              /* of a connection; 0: any number */
 bool fates_busy(const struct fates *f, unsigned long connection); /* this connection is refused */
 
 bool fates_span(struct str s, ms_t *out); /* "80ms", "2s", up to a minute */

@@ -53,7 +53,8 @@ int sandbox_keep(struct sandbox *s, struct str from, struct str rcpts, struct st
 		buf_printf(&head, "X-Envelope-To: <%.*s>\r\n", (int)n, rcpts.p);
 		rcpts = str_n(rcpts.p + n + 1, rcpts.n - n - 1);
 	}
-	snprintf(name, sizeof name, "%lld.%08" PRIx64 "_%lu.sandbox", (long long)(clock_now() / 1000), s->run & 0xffffffff, ++s->next_file);
+	snprintf(name, sizeof name, "%lld.%08" PRIx64 "_%lu.sandbox", (long long)(clock_now() / 1000),
+		s->run & 0xffffffff, ++s->next_file);
 	snprintf(tmp, sizeof tmp, "%s/tmp/%s", s->keep, name);
 	snprintf(to, sizeof to, "%s/new/%s", s->keep, name);
 	int rc = head.failed ? -1 : write_file(tmp, buf_get(&head), message);
@@ -113,7 +114,8 @@ void sandbox_log(struct sandbox *s, const struct sandbox_receipt *r)
 	char time[CLOCK_TEXT], code[24] = "";
 	struct buf b = BUF_INIT(16 << 10), reply = BUF_INIT(2048);
 	if (r->code != 0)
-		snprintf(code, sizeof code, "%d%s%s ", r->code, r->enhanced != NULL ? " " : "", r->enhanced != NULL ? r->enhanced : "");
+		snprintf(code, sizeof code, "%d%s%s ", r->code, r->enhanced != NULL ? " " : "",
+			r->enhanced != NULL ? r->enhanced : "");
 	buf_printf(&reply, "%s%s", code, r->text != NULL ? r->text : "");
 	buf_printf(&b, "{\"time\":\"%s\",\"connection\":%lu", clock_utc(clock_now(), time), r->connection);
 	put_field(&b, "from", r->from);

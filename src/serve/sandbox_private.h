@@ -34,9 +34,9 @@ struct sandbox {
 	unsigned long max_connections;
 	struct str user, password; /* in `auth` */
 	char *auth;
-	char *keep;                /* NULL: discard */
+	char *keep; /* NULL: discard */
 	FILE *log;
-	uint64_t run;              /* in queue ids and file names, so that two runs do not meet */
+	uint64_t run; /* in queue ids and file names, so that two runs do not meet */
 	unsigned long next_file;
 	struct sandbox_conn *conns;
 	struct {
@@ -55,7 +55,7 @@ struct sandbox_receipt {
 	unsigned long connection;
 	struct str from, rcpt, message; /* message: as much as was kept */
 	uint64_t size;
-	int code;                       /* 0: closed without a reply */
+	int code; /* 0: closed without a reply */
 	bool taken;
 	const char *enhanced, *text;
 };

@@ -54,7 +54,10 @@ static struct smtp_answer on_message(void *ctx, int rcpt)
 	return decide(ctx, 250);
 }
 
-static const struct smtp_server_ops ops = {.on_auth = on_auth, .on_mail = on_mail, .on_rcpt = on_rcpt, .on_data = on_data,
+static const struct smtp_server_ops ops = {.on_auth = on_auth,
+	.on_mail = on_mail,
+	.on_rcpt = on_rcpt,
+	.on_data = on_data,
 	.on_message = on_message};
 
 /* Every line that goes out is a reply: three digits, a blank or hyphen, no control character. */
@@ -63,9 +66,11 @@ static void check_output(struct smtp_server *s)
 	struct str o = smtp_server_output(s);
 	for (size_t at = 0; at < o.n;) {
 		size_t n = str_find(str_n(o.p + at, o.n - at), '\n');
-		assert(n >= 5 && at + n < o.n && o.p[at + n - 1] == '\r' && (o.p[at + 3] == ' ' || o.p[at + 3] == '-'));
+		assert(n >= 5 && at + n < o.n && o.p[at + n - 1] == '\r' &&
+			(o.p[at + 3] == ' ' || o.p[at + 3] == '-'));
 		for (size_t i = 0; i < n - 1; i++)
-			assert(o.p[at + i] >= ' ' && o.p[at + i] < 0x7f && (i >= 3 || (o.p[at + i] >= '0' && o.p[at + i] <= '9')));
+			assert(o.p[at + i] >= ' ' && o.p[at + i] < 0x7f &&
+				(i >= 3 || (o.p[at + i] >= '0' && o.p[at + i] <= '9')));
 		at += n + 1;
 	}
 	smtp_server_written(s, o.n);
@@ -76,8 +81,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2)
 		return 0;
 	struct world w = {.bits = data[0]};
-	struct smtp_server_options o = {.name = "x", .lmtp = data[0] & 1, .starttls = data[0] & 2, .auth = true,
-		.auth_plaintext = data[0] & 4, .chunking = true, .smtputf8 = data[0] & 8, .dsn = true,
+	struct smtp_server_options o = {.name = "x",
+		.lmtp = data[0] & 1,
+		.starttls = data[0] & 2,
+		.auth = true,
+		.auth_plaintext = data[0] & 4,
+		.chunking = true,
+		.smtputf8 = data[0] & 8,
+		.dsn = true,
 		.limits = {.size = 2000, .line = 300, .text_line = 200, .recipients = 3, .errors = 50}};
 	size_t step = data[1];
 	w.s = smtp_server_new(&o, &ops, &w);
@@ -92,7 +103,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		check_output(w.s);
 		while (w.waiting) {
 			w.waiting = false;
-			smtp_server_answer(w.s, (struct smtp_answer){w.bits & 0x80 ? 451 : 250, NULL, "later"});
+			smtp_server_answer(
+				w.s, (struct smtp_answer){w.bits & 0x80 ? 451 : 250, NULL, "later"});
 			check_output(w.s);
 		}
 		if (smtp_server_wants_tls(w.s))

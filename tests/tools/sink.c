@@ -1,11 +1,15 @@
-/* sink: takes mail as fast as it comes and says so, to measure senders and to check their exactness. Not a mail server.
+/* sink: takes mail as fast as it comes and says so, to measure senders and to check their exactness. Not a
+ * mail server.
  *
- *   sink [--port N] [--port-file FILE] [--threads N] [--log FILE] [--chunking] [--no-pipelining] [--tls] [--ca-out FILE]
+ *   sink [--port N] [--port-file FILE] [--threads N] [--log FILE] [--chunking] [--no-pipelining] [--tls]
+ * [--ca-out FILE]
  *        [--delay MS] [--messages N] [--seed N] [--reject P] [--defer P] [--drop-end P]
  *
- * --log       a line "recipient TAB message-id TAB bytes" for each recipient of a complete message, written before the reply is sent
+ * --log       a line "recipient TAB message-id TAB bytes" for each recipient of a complete message, written
+ * before the reply is sent
  * --delay     each reply goes out so much later      --messages   a connection closes (421) after so many
- * --reject    percent of addresses refused (550), --defer (451): by a hash of seed and address, so always the same ones
+ * --reject    percent of addresses refused (550), --defer (451): by a hash of seed and address, so always the
+ * same ones
  * --drop-end  percent of messages after which the connection is closed without a reply (they are in the log)
  *
  * SIGTERM or SIGINT ends it and prints its counts as JSON. */
@@ -39,18 +43,18 @@ struct conn {
 	struct thread *t;
 	int fd;
 	enum state state;
-	int end;                 /* how much of CRLF . CRLF stands at the end of what was read: 0 to 5 */
-	uint64_t left, size;     /* of a chunk; of the message */
+	int end;             /* how much of CRLF . CRLF stands at the end of what was read: 0 to 5 */
+	uint64_t left, size; /* of a chunk; of the message */
 	bool last, dirty, closing, start_tls, handshake, epollout;
 	unsigned long messages;
 	SSL *ssl;
 	size_t line_n, rcpts_n, header_n, out_n, due_n;
 	unsigned nrcpts;
 	struct conn *next_dirty, *next, **link;
-	char line[LINE_SIZE];    /* the beginning of a command that is not complete */
-	char rcpts[4096];        /* each ends with a NUL */
+	char line[LINE_SIZE]; /* the beginning of a command that is not complete */
+	char rcpts[4096];     /* each ends with a NUL */
 	char header[HEADER_SIZE];
-	char out[OUT_SIZE];      /* the first due_n bytes may go out */
+	char out[OUT_SIZE]; /* the first due_n bytes may go out */
 };
 
 struct later { /* replies that are held back */
@@ -164,8 +168,10 @@ static void want_write(struct conn *c, bool yes)
 static bool conn_write(struct conn *c)
 {
 	while (c->due_n != 0) {
-		ssize_t n = c->ssl != NULL ? SSL_write(c->ssl, c->out, (int)c->due_n) : send(c->fd, c->out, c->due_n, MSG_NOSIGNAL);
-		bool again = c->ssl != NULL ? SSL_get_error(c->ssl, (int)n) == SSL_ERROR_WANT_WRITE : errno == EAGAIN;
+		ssize_t n = c->ssl != NULL ? SSL_write(c->ssl, c->out, (int)c->due_n)
+					   : send(c->fd, c->out, c->due_n, MSG_NOSIGNAL);
+		bool again = c->ssl != NULL ? SSL_get_error(c->ssl, (int)n) == SSL_ERROR_WANT_WRITE
+					    : errno == EAGAIN;
 		if (n <= 0 && !again) {
 			conn_close(c);
 			return false;
@@ -182,7 +188,8 @@ static bool conn_write(struct conn *c)
 		if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1)
 			c->closing = true;
 		if (c->ssl != NULL) {
-			SSL_set_mode(c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+			SSL_set_mode(
+				c->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
 			SSL_set_accept_state(c->ssl);
 		}
 		c->start_tls = false;
@@ -221,7 +228,8 @@ static void log_message(struct conn *c)
 			if (t->log == NULL)
 				die("sink: memory");
 		}
-		t->log_n += (size_t)sprintf(t->log + t->log_n, "%s\t%.*s\t%llu\n", c->rcpts + at, STR_ARG(id), (unsigned long long)c->size);
+		t->log_n += (size_t)sprintf(t->log + t->log_n, "%s\t%.*s\t%llu\n", c->rcpts + at, STR_ARG(id),
+			(unsigned long long)c->size);
 		at += n + 1;
 	}
 }
@@ -488,8 +496,10 @@ static void conn_read(struct conn *c)
 		envelope_reset(c);
 	}
 	for (;;) {
-		ssize_t n = c->ssl != NULL ? SSL_read(c->ssl, t->read, READ_SIZE) : recv(c->fd, t->read, READ_SIZE, 0);
-		bool again = c->ssl != NULL ? SSL_get_error(c->ssl, (int)n) == SSL_ERROR_WANT_READ : n < 0 && errno == EAGAIN;
+		ssize_t n = c->ssl != NULL ? SSL_read(c->ssl, t->read, READ_SIZE)
+					   : recv(c->fd, t->read, READ_SIZE, 0);
+		bool again = c->ssl != NULL ? SSL_get_error(c->ssl, (int)n) == SSL_ERROR_WANT_READ
+					    : n < 0 && errno == EAGAIN;
 		if (n <= 0 && !again) {
 			conn_close(c);
 			return;
@@ -585,7 +595,8 @@ static void *thread_run(void *arg)
 			struct conn *c = ev[i].data.ptr;
 			if (c == NULL)
 				conn_accept(t);
-			else if (((ev[i].events & EPOLLOUT) == 0 || conn_write(c)) && (ev[i].events & ~(unsigned)EPOLLOUT) != 0)
+			else if (((ev[i].events & EPOLLOUT) == 0 || conn_write(c)) &&
+				 (ev[i].events & ~(unsigned)EPOLLOUT) != 0)
 				conn_read(c);
 		}
 		flush_turn(t);
@@ -595,7 +606,9 @@ static void *thread_run(void *arg)
 
 static struct thread *thread_start(uint64_t number)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)opt.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)opt.port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof a;
 	int one = 1;
 	struct thread *t = calloc(1, sizeof *t);
@@ -619,26 +632,57 @@ static struct thread *thread_start(uint64_t number)
 
 static void read_options(int argc, char **argv)
 {
-	static const struct option longs[] = {{"port", 1, 0, 'p'}, {"port-file", 1, 0, 'f'}, {"threads", 1, 0, 't'}, {"log", 1, 0, 'l'},
-		{"chunking", 0, 0, 'c'}, {"no-pipelining", 0, 0, 'n'}, {"tls", 0, 0, 'T'}, {"ca-out", 1, 0, 'C'}, {"delay", 1, 0, 'd'},
-		{"messages", 1, 0, 'm'}, {"seed", 1, 0, 's'}, {"reject", 1, 0, 'r'}, {"defer", 1, 0, 'e'}, {"drop-end", 1, 0, 'x'}, {0}};
+	static const struct option longs[] = {{"port", 1, 0, 'p'}, {"port-file", 1, 0, 'f'},
+		{"threads", 1, 0, 't'}, {"log", 1, 0, 'l'}, {"chunking", 0, 0, 'c'},
+		{"no-pipelining", 0, 0, 'n'}, {"tls", 0, 0, 'T'}, {"ca-out", 1, 0, 'C'}, {"delay", 1, 0, 'd'},
+		{"messages", 1, 0, 'm'}, {"seed", 1, 0, 's'}, {"reject", 1, 0, 'r'}, {"defer", 1, 0, 'e'},
+		{"drop-end", 1, 0, 'x'}, {0}};
 	for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
 		switch (o) {
-		case 'p': opt.port = atoi(optarg); break;
-		case 'f': opt.port_file = optarg; break;
-		case 't': opt.threads = atoi(optarg); break;
-		case 'l': opt.log_file = optarg; break;
-		case 'c': opt.chunking = true; break;
-		case 'n': opt.no_pipelining = true; break;
-		case 'T': opt.tls = true; break;
-		case 'C': opt.ca_out = optarg; break;
-		case 'd': opt.delay = atoi(optarg); break;
-		case 'm': opt.messages = strtoul(optarg, NULL, 10); break;
-		case 's': opt.seed = strtoull(optarg, NULL, 10); break;
-		case 'r': opt.reject = atof(optarg); break;
-		case 'e': opt.defer = atof(optarg); break;
-		case 'x': opt.drop_end = atof(optarg); break;
-		default: exit(64);
+		case 'p':
+			opt.port = atoi(optarg);
+			break;
+		case 'f':
+			opt.port_file = optarg;
+			break;
+		case 't':
+			opt.threads = atoi(optarg);
+			break;
+		case 'l':
+			opt.log_file = optarg;
+			break;
+		case 'c':
+			opt.chunking = true;
+			break;
+		case 'n':
+			opt.no_pipelining = true;
+			break;
+		case 'T':
+			opt.tls = true;
+			break;
+		case 'C':
+			opt.ca_out = optarg;
+			break;
+		case 'd':
+			opt.delay = atoi(optarg);
+			break;
+		case 'm':
+			opt.messages = strtoul(optarg, NULL, 10);
+			break;
+		case 's':
+			opt.seed = strtoull(optarg, NULL, 10);
+			break;
+		case 'r':
+			opt.reject = atof(optarg);
+			break;
+		case 'e':
+			opt.defer = atof(optarg);
+			break;
+		case 'x':
+			opt.drop_end = atof(optarg);
+			break;
+		default:
+			exit(64);
 		}
 	}
 	if (optind != argc || opt.threads < 1 || opt.threads > 64) {
@@ -653,7 +697,8 @@ static void write_port(void)
 	char tmp[4096];
 	snprintf(tmp, sizeof tmp, "%s.tmp", opt.port_file);
 	FILE *f = fopen(tmp, "we");
-	if (f == NULL || fprintf(f, "%d\n", opt.port) < 0 || fclose(f) != 0 || rename(tmp, opt.port_file) != 0)
+	if (f == NULL || fprintf(f, "%d\n", opt.port) < 0 || fclose(f) != 0 ||
+		rename(tmp, opt.port_file) != 0)
 		die(opt.port_file);
 }
 
@@ -672,10 +717,13 @@ static void print_counts(struct thread *const *t)
 		bytes += t[i]->bytes;
 	}
 	getrusage(RUSAGE_SELF, &u);
-	double cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) + (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
-	printf("{\"messages\":%lu,\"recipients\":%lu,\"rejected\":%lu,\"deferred\":%lu,\"dropped\":%lu,\"connections\":%lu,"
+	double cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+		     (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+	printf("{\"messages\":%lu,\"recipients\":%lu,\"rejected\":%lu,\"deferred\":%lu,\"dropped\":%lu,"
+	       "\"connections\":%lu,"
 	       "\"bytes\":%llu,\"cpu_seconds\":%.3f,\"cpu_us_per_message\":%.2f}\n",
-		messages, recipients, rejected, deferred, dropped, connections, bytes, cpu, messages != 0 ? cpu * 1e6 / (double)messages : 0);
+		messages, recipients, rejected, deferred, dropped, connections, bytes, cpu,
+		messages != 0 ? cpu * 1e6 / (double)messages : 0);
 	fflush(stdout);
 }
 
@@ -690,7 +738,8 @@ int main(int argc, char **argv)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	if (opt.log_file != NULL && (opt.log = open(opt.log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) < 0)
+	if (opt.log_file != NULL &&
+		(opt.log = open(opt.log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) < 0)
 		die(opt.log_file);
 	if (opt.tls && (opt.ctx = sandbox_tls_new(opt.ca_out, &e)) == NULL) {
 		fprintf(stderr, "sink: %s: %s\n", e.what, e.why);

@@ -47,8 +47,8 @@ static int teardown(void **state)
 	return 0;
 }
 
-static struct verdict decide(const struct rules *r, const char *provider, const char *stage, int code, const char *enhanced,
-	const char *text)
+static struct verdict decide(const struct rules *r, const char *provider, const char *stage, int code,
+	const char *enhanced, const char *text)
 {
 	struct verdict v;
 	rules_decide(r, str_from(provider), str_from(stage), code, str_from(enhanced), str_from(text), &v);
@@ -64,9 +64,9 @@ static void decide__known_replies__give_their_verdict(void **state)
 		struct verdict v = decide(shipped, c->provider, c->stage, c->code, c->enhanced, c->text);
 		if ((int)v.class == c->class && v.action == c->action && str_is(v.reason, c->reason))
 			continue;
-		print_error("%s %s %d %s \"%s\": class %d action %d %.*s by line %d, expected %d %d %s\n", c->provider, c->stage,
-			c->code, c->enhanced, c->text, (int)v.class, (int)v.action, STR_ARG(v.reason), v.rule_line, c->class,
-			(int)c->action, c->reason);
+		print_error("%s %s %d %s \"%s\": class %d action %d %.*s by line %d, expected %d %d %s\n",
+			c->provider, c->stage, c->code, c->enhanced, c->text, (int)v.class, (int)v.action,
+			STR_ARG(v.reason), v.rule_line, c->class, (int)c->action, c->reason);
 		wrong++;
 	}
 	assert_int_equal(wrong, 0);
@@ -77,11 +77,13 @@ static void decide__known_replies__give_their_verdict(void **state)
 static void decide__before_rcpt__never_ends_in_suppression(void **state)
 {
 	(void)state;
-	static const char *const stages[] = {"connect", "greeting", "ehlo", "starttls", "tls", "auth", "mail", "data", "idle", "quit"};
+	static const char *const stages[] = {
+		"connect", "greeting", "ehlo", "starttls", "tls", "auth", "mail", "data", "idle", "quit"};
 	for (size_t s = 0; s < sizeof stages / sizeof stages[0]; s++)
 		for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
 			const struct reply_case *c = &cases[i];
-			struct verdict v = decide(shipped, c->provider, stages[s], c->code, c->enhanced, c->text);
+			struct verdict v =
+				decide(shipped, c->provider, stages[s], c->code, c->enhanced, c->text);
 			assert_int_not_equal(v.action, ACTION_SUPPRESS);
 		}
 }
@@ -89,7 +91,8 @@ static void decide__before_rcpt__never_ends_in_suppression(void **state)
 static void decide__every_code_and_stage__has_a_verdict(void **state)
 {
 	(void)state;
-	static const int codes[] = {0, 199, 200, 250, 299, 354, 399, 400, 421, 450, 499, 500, 521, 550, 599, 600, 999, -1, 1 << 20};
+	static const int codes[] = {0, 199, 200, 250, 299, 354, 399, 400, 421, 450, 499, 500, 521, 550, 599,
+		600, 999, -1, 1 << 20};
 	for (int s = 0; s < SMTP_NSTAGES; s++)
 		for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++) {
 			struct verdict v = decide(shipped, "", smtp_stage_names[s], codes[i], "", "");
@@ -105,7 +108,8 @@ static void decide__every_code_and_stage__has_a_verdict(void **state)
 static void decide__words_in_a_quoted_address__do_not_count(void **state)
 {
 	(void)state;
-	struct verdict v = decide(shipped, "", "rcpt", 550, "5.1.1", "<spamhaus.blacklist@rbl.example>: user unknown");
+	struct verdict v =
+		decide(shipped, "", "rcpt", 550, "5.1.1", "<spamhaus.blacklist@rbl.example>: user unknown");
 	assert_int_equal(v.action, ACTION_SUPPRESS);
 	v = decide(shipped, "", "rcpt", 550, "", "no.such+user_unknown=x@user-unknown.example refused");
 	assert_string_equal(v.reason.p, "recipient-refused");
@@ -116,7 +120,8 @@ static void decide__words_in_a_quoted_address__do_not_count(void **state)
 static void decide__provider_behind_a_relay__matches_both_words(void **state)
 {
 	(void)state;
-	struct verdict v = decide(shipped, "relay", "rcpt", 554, "5.7.1", "<x@example.com>: Relay access denied");
+	struct verdict v =
+		decide(shipped, "relay", "rcpt", 554, "5.7.1", "<x@example.com>: Relay access denied");
 	assert_int_equal(v.action, ACTION_PAUSE);
 	assert_string_equal(v.pause.p, "login");
 	v = decide(shipped, "relay/ses", "rcpt", 554, "5.7.1", "<x@example.com>: Relay access denied");
@@ -136,8 +141,8 @@ static const char *probe_enhanced(const struct rule *r, size_t i, int code, char
 	const struct rule_enhanced *p = &r->enhanced[i];
 	if (p->class == RULE_NONE)
 		return "";
-	snprintf(out, 32, "%d.%d.%d", p->class == RULE_ANY ? code / 100 : p->class, p->subject == RULE_ANY ? 9 : p->subject,
-		p->low == 0 && p->high == 999 ? 99 : p->low);
+	snprintf(out, 32, "%d.%d.%d", p->class == RULE_ANY ? code / 100 : p->class,
+		p->subject == RULE_ANY ? 9 : p->subject, p->low == 0 && p->high == 999 ? 99 : p->low);
 	return out;
 }
 
@@ -146,7 +151,8 @@ static void probe_text(const struct rule *r, size_t i, char out[400])
 	size_t n = 0;
 	out[0] = '\0';
 	for (size_t k = 0; i < r->ntexts && k < r->texts[i].npieces; k++)
-		n += (size_t)snprintf(out + n, 400 - n, "%s%.*s", k > 0 ? " " : "", STR_ARG(r->texts[i].pieces[k]));
+		n += (size_t)snprintf(
+			out + n, 400 - n, "%s%.*s", k > 0 ? " " : "", STR_ARG(r->texts[i].pieces[k]));
 }
 
 static bool decides(const struct rule *r, size_t p, int stage, int code, size_t en, size_t t)
@@ -157,8 +163,10 @@ static bool decides(const struct rule *r, size_t p, int stage, int code, size_t 
 	snprintf(direct, sizeof direct, "direct/%s", provider);
 	const char *enh = probe_enhanced(r, en, code, enhanced);
 	probe_text(r, t, text);
-	return decide(shipped, provider, smtp_stage_names[stage], code, enh, text).rule_line == r->verdict.rule_line ||
-	       decide(shipped, direct, smtp_stage_names[stage], code, enh, text).rule_line == r->verdict.rule_line;
+	return decide(shipped, provider, smtp_stage_names[stage], code, enh, text).rule_line ==
+		       r->verdict.rule_line ||
+	       decide(shipped, direct, smtp_stage_names[stage], code, enh, text).rule_line ==
+		       r->verdict.rule_line;
 }
 
 static size_t at_least_one(size_t n)
@@ -173,13 +181,15 @@ static bool reachable(const struct rule *r)
 		if ((r->stages >> stage & 1) == 0)
 			continue;
 		for (int code = 0; code < 600; code++) {
-			bool has = r->ncodes == 0 && (code == 250 || code == 421 || code == 450 || code == 550 || code == 554);
+			bool has = r->ncodes == 0 &&
+				   (code == 250 || code == 421 || code == 450 || code == 550 || code == 554);
 			for (size_t i = 0; i < r->ncodes; i++)
 				has = has || (code >= r->codes[i].low && code <= r->codes[i].high);
 			if (!has)
 				continue;
 			for (size_t p = 0; p < at_least_one(r->nproviders); p++)
-				for (size_t en = 0; en < at_least_one(r->nenhanced) + (r->nenhanced == 0); en++)
+				for (size_t en = 0; en < at_least_one(r->nenhanced) + (r->nenhanced == 0);
+					en++)
 					for (size_t t = 0; t < at_least_one(r->ntexts); t++)
 						if (decides(r, p, stage, code, en, t))
 							return true;
@@ -224,8 +234,8 @@ static void shipped_rules__each_text__can_decide(void **state)
 			one.texts += t;
 			one.ntexts = 1;
 			if (!reachable(&one)) {
-				print_error("rules.conf:%d: \"%.*s\" can never decide\n", one.verdict.rule_line,
-					STR_ARG(one.texts[0].pieces[0]));
+				print_error("rules.conf:%d: \"%.*s\" can never decide\n",
+					one.verdict.rule_line, STR_ARG(one.texts[0].pieces[0]));
 				dead++;
 			}
 		}
@@ -275,11 +285,12 @@ static void user_file__is_read_before_the_shipped_rules(void **state)
 {
 	(void)state;
 	struct err e;
-	struct rules *r = load_text("# ours\r\n\r\n"
-				    "example rcpt 550 x.1.1 \"User\\|*gone\" -> soft address our-reason retry\r\n"
-				    "   delay=90s remedy=\"say \\\"so\" # why\r\n"
-				    "*\t*\t4xx\t*\t* -> soft site later slow delay=1h\n",
-		&e);
+	struct rules *r =
+		load_text("# ours\r\n\r\n"
+			  "example rcpt 550 x.1.1 \"User\\|*gone\" -> soft address our-reason retry\r\n"
+			  "   delay=90s remedy=\"say \\\"so\" # why\r\n"
+			  "*\t*\t4xx\t*\t* -> soft site later slow delay=1h\n",
+			&e);
 	assert_non_null(r);
 	struct verdict v = decide(r, "example", "rcpt", 550, "5.1.1", "the user| has GONE");
 	assert_string_equal(v.reason.p, "our-reason");
@@ -298,7 +309,11 @@ static void user_file__is_read_before_the_shipped_rules(void **state)
 static void user_file__mistakes__are_errors_with_their_line(void **state)
 {
 	(void)state;
-	static const struct { const char *text; long line; const char *says; } bad[] = {
+	static const struct {
+		const char *text;
+		long line;
+		const char *says;
+	} bad[] = {
 		{"* rcpt 550 *", 1, "a rule is"},
 		{"\n\n* rcpt 550 * * hard address x fail", 3, "a rule is"},
 		{"* rcpt 550 * * -> nasty address x fail", 1, "unknown class"},
@@ -336,19 +351,25 @@ static void user_file__mistakes__are_errors_with_their_line(void **state)
 		{"* rcpt 550 * * -> soft site x retry remedy=", 1, "option"},
 		{"* rcpt 550 * * -> soft site x retry remedy=\"\"", 1, "empty remedy"},
 		{"* rcpt 550 * * -> soft site x retry colour=red", 1, "option"},
-		{"* rcpt 550 * * -> soft site x retry\n* rcpt 550 * *\n  -> soft site x what", 2, "unknown action"},
+		{"* rcpt 550 * * -> soft site x retry\n* rcpt 550 * *\n  -> soft site x what", 2,
+			"unknown action"},
 		{"\n  * rcpt 550 * * -> soft site x retry", 2, "indented"},
 		{"* rcpt 550 * \"a\x01\" -> soft site x retry", 1, "control character"},
 		{"* a b c d e f g h i j k l m n o p q r s t", 1, "too many fields"},
-		{"* rcpt 550 * \"1|2|3|4|5|6|7|8|9|10|11|12|13|14|15|16|17|18|19|20|21|22|23|24|25|26|27|28|29|30|31|32|33|34|"
-		 "35|36|37|38|39|40|41|42|43|44|45|46|47|48|49|50|51|52|53|54|55|56|57|58|59|60|61|62|63|64|65|66|67|68|69|70|71|"
-		 "72|73|74|75|76|77|78|79|80|81|82|83|84|85|86|87|88|89|90|91|92|93|94|95|96|97|98|99|100|101\" -> soft site x fail",
+		{"* rcpt 550 * "
+		 "\"1|2|3|4|5|6|7|8|9|10|11|12|13|14|15|16|17|18|19|20|21|22|23|24|25|26|27|28|29|30|31|32|"
+		 "33|34|"
+		 "35|36|37|38|39|40|41|42|43|44|45|46|47|48|49|50|51|52|53|54|55|56|57|58|59|60|61|62|63|64|"
+		 "65|66|67|68|69|70|71|"
+		 "72|73|74|75|76|77|78|79|80|81|82|83|84|85|86|87|88|89|90|91|92|93|94|95|96|97|98|99|100|"
+		 "101\" -> soft site x fail",
 			1, "too many alternatives"},
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		struct err e;
 		struct rules *r = load_text(bad[i].text, &e);
-		if (r != NULL || e.code != ERR_CONFIG || e.line != bad[i].line || strstr(e.why, bad[i].says) == NULL)
+		if (r != NULL || e.code != ERR_CONFIG || e.line != bad[i].line ||
+			strstr(e.why, bad[i].says) == NULL)
 			print_error("%s: code %d line %ld: %s\n", bad[i].text, (int)e.code, e.line, e.why);
 		assert_null(r);
 		assert_int_equal(e.code, ERR_CONFIG);

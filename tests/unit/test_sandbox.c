@@ -33,14 +33,33 @@ static struct fates *fates(const char *profile, const char *rates, uint64_t seed
 static void words__in_the_address__decide(void **state)
 {
 	(void)state;
-	static const struct { const char *address; enum fate fate; unsigned n; } t[] = {
-		{"ann@example.com", FATE_ACCEPT, 0}, {"bounce@example.com", FATE_UNKNOWN, 1}, {"Ann-FULL@example.com", FATE_FULL, 1},
-		{"ann+defer-3@example.com", FATE_DEFER, 3}, {"defer@example.com", FATE_DEFER, 1}, {"a.slow-2@x.example", FATE_SLOW, 2},
-		{"slow@x.example", FATE_SLOW, 5}, {"drop@x.example", FATE_DROP, 1}, {"drop-data@x.example", FATE_DROP_DATA, 1},
-		{"a_drop-end@x.example", FATE_DROP_END, 1}, {"raindrop@x.example", FATE_ACCEPT, 0}, {"fullname@x.example", FATE_ACCEPT, 0},
-		{"full.name@x.example", FATE_ACCEPT, 0}, {"ann@full.example", FATE_FULL, 1}, {"ann@mail.full.example", FATE_ACCEPT, 0},
-		{"bounce@full.example", FATE_UNKNOWN, 1}, {"@full.example", FATE_FULL, 1}, {"full", FATE_ACCEPT, 0}, {"", FATE_ACCEPT, 0},
-		{"-3@x.example", FATE_ACCEPT, 0}, {"greylist@x.example", FATE_GREYLIST, 1}, {"quota@x.example", FATE_QUOTA, 1},
+	static const struct {
+		const char *address;
+		enum fate fate;
+		unsigned n;
+	} t[] = {
+		{"ann@example.com", FATE_ACCEPT, 0},
+		{"bounce@example.com", FATE_UNKNOWN, 1},
+		{"Ann-FULL@example.com", FATE_FULL, 1},
+		{"ann+defer-3@example.com", FATE_DEFER, 3},
+		{"defer@example.com", FATE_DEFER, 1},
+		{"a.slow-2@x.example", FATE_SLOW, 2},
+		{"slow@x.example", FATE_SLOW, 5},
+		{"drop@x.example", FATE_DROP, 1},
+		{"drop-data@x.example", FATE_DROP_DATA, 1},
+		{"a_drop-end@x.example", FATE_DROP_END, 1},
+		{"raindrop@x.example", FATE_ACCEPT, 0},
+		{"fullname@x.example", FATE_ACCEPT, 0},
+		{"full.name@x.example", FATE_ACCEPT, 0},
+		{"ann@full.example", FATE_FULL, 1},
+		{"ann@mail.full.example", FATE_ACCEPT, 0},
+		{"bounce@full.example", FATE_UNKNOWN, 1},
+		{"@full.example", FATE_FULL, 1},
+		{"full", FATE_ACCEPT, 0},
+		{"", FATE_ACCEPT, 0},
+		{"-3@x.example", FATE_ACCEPT, 0},
+		{"greylist@x.example", FATE_GREYLIST, 1},
+		{"quota@x.example", FATE_QUOTA, 1},
 	};
 	struct fates *f = fates("clean", NULL, 1);
 	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
@@ -58,7 +77,8 @@ static void words__in_the_address__decide(void **state)
 static void rates__of_the_typical_profile__come_about(void **state)
 {
 	(void)state;
-	struct fates *f = fates("typical", NULL, 42), *same = fates("typical", NULL, 42), *other = fates("typical", NULL, 43);
+	struct fates *f = fates("typical", NULL, 42), *same = fates("typical", NULL, 42),
+		     *other = fates("typical", NULL, 43);
 	int n[FATE_NFATES] = {0}, differ = 0;
 	for (int i = 0; i < 100000; i++) {
 		char a[40];
@@ -84,8 +104,10 @@ static void tries__are_remembered(void **state)
 	(void)state;
 	struct fates *f = fates(NULL, NULL, 1);
 	for (int round = 0; round < 5; round++) {
-		assert_int_equal(fates_try(f, STR("defer-3@x.example")).fate, round < 3 ? FATE_DEFER : FATE_ACCEPT);
-		assert_int_equal(fates_try(f, STR("GREYLIST@x.example")).fate, round < 1 ? FATE_GREYLIST : FATE_ACCEPT);
+		assert_int_equal(
+			fates_try(f, STR("defer-3@x.example")).fate, round < 3 ? FATE_DEFER : FATE_ACCEPT);
+		assert_int_equal(fates_try(f, STR("GREYLIST@x.example")).fate,
+			round < 1 ? FATE_GREYLIST : FATE_ACCEPT);
 		assert_int_equal(fates_try(f, STR("never@x.example")).fate, FATE_NEVER);
 		assert_int_equal(fates_try(f, STR("bounce@x.example")).fate, FATE_UNKNOWN);
 	}
@@ -105,8 +127,8 @@ static void tries__are_remembered(void **state)
 static void rates__mistakes__are_errors(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"unknown", "unknown=x", "nothing=1%", "unknown=60%,full=60%", "unknown=-1%", "unknown=101%",
-		"unknown=1%%", "unknown=nan"};
+	static const char *const bad[] = {"unknown", "unknown=x", "nothing=1%", "unknown=60%,full=60%",
+		"unknown=-1%", "unknown=101%", "unknown=1%%", "unknown=nan"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		struct err e = {0};
 		assert_null(fates_new(NULL, bad[i], 0, true, &e));
@@ -127,7 +149,8 @@ static void profile__file__is_read(void **state)
 	(void)state;
 	char path[] = "/tmp/test_sandbox.XXXXXX";
 	close(mkstemp(path));
-	write_text(path, "# a world\nrates unknown=100%\nrtt 80ms\nmessages 7\nbusy 50%\n*@good.example\taccept # these\na*c@x.* defer-2\n");
+	write_text(path, "# a world\nrates unknown=100%\nrtt 80ms\nmessages 7\nbusy "
+			 "50%\n*@good.example\taccept # these\na*c@x.* defer-2\n");
 	struct fates *f = fates(path, NULL, 0);
 	assert_int_equal(fates_rtt(f), 80);
 	assert_int_equal(fates_messages(f), 7);
@@ -139,7 +162,8 @@ static void profile__file__is_read(void **state)
 		busy += fates_busy(f, i);
 	assert_in_range(busy, 400, 600);
 	fates_free(&f);
-	static const char *const bad[] = {"x\nwhat\n", "rtt soon\n", "messages 0\n", "*@x.example explode\n", "nothing accept\n"};
+	static const char *const bad[] = {
+		"x\nwhat\n", "rtt soon\n", "messages 0\n", "*@x.example explode\n", "nothing accept\n"};
 	static const long line[] = {1, 1, 1, 1, 1};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		struct err e = {0};
@@ -158,9 +182,10 @@ static void profile__file__is_read(void **state)
 static void replies__of_every_provider__are_understood(void **state)
 {
 	(void)state;
-	static const char *const domains[] = {"example.com", "gmail.com", "hotmail.com", "yahoo.com", "icloud.com", "docomo.ne.jp",
-		"ezweb.ne.jp", "i.softbank.jp", "jcom.home.ne.jp", "gmx.de"};
-	static const char *const providers[] = {"", "google", "microsoft", "yahoo", "apple", "docomo", "au", "softbank", "jcom", "gmx"};
+	static const char *const domains[] = {"example.com", "gmail.com", "hotmail.com", "yahoo.com",
+		"icloud.com", "docomo.ne.jp", "ezweb.ne.jp", "i.softbank.jp", "jcom.home.ne.jp", "gmx.de"};
+	static const char *const providers[] = {
+		"", "google", "microsoft", "yahoo", "apple", "docomo", "au", "softbank", "jcom", "gmx"};
 	struct rules *r = rules_load(NULL, NULL);
 	assert_non_null(r);
 	int wrong = 0;
@@ -173,12 +198,16 @@ static void replies__of_every_provider__are_understood(void **state)
 			struct smtp_answer a = fate_reply((enum fate)fate, str_from(rcpt), text, sizeof text);
 			for (int known = 0; known < 2; known++) {
 				struct verdict v;
-				rules_decide(r, str_from(known ? providers[d] : ""), fate_at_end((enum fate)fate) ? STR("end") : STR("rcpt"), a.code,
+				rules_decide(r, str_from(known ? providers[d] : ""),
+					fate_at_end((enum fate)fate) ? STR("end") : STR("rcpt"), a.code,
 					str_from(a.enhanced != NULL ? a.enhanced : ""), str_from(a.text), &v);
-				bool ok = a.code < 500 ? v.action == ACTION_RETRY || v.action == ACTION_SLOW || v.action == ACTION_PAUSE
-						       : v.action == ACTION_FAIL || v.action == ACTION_SUPPRESS;
+				bool ok = a.code < 500
+						  ? v.action == ACTION_RETRY || v.action == ACTION_SLOW ||
+							    v.action == ACTION_PAUSE
+						  : v.action == ACTION_FAIL || v.action == ACTION_SUPPRESS;
 				if (fate == FATE_UNKNOWN)
-					ok = v.action == ACTION_SUPPRESS || (!known && strcmp(domains[d], "yahoo.com") == 0);
+					ok = v.action == ACTION_SUPPRESS ||
+					     (!known && strcmp(domains[d], "yahoo.com") == 0);
 				else if (fate == FATE_FULL)
 					ok = ok && str_is(v.reason, "mailbox-full");
 				else if (fate == FATE_BLOCK)
@@ -190,8 +219,9 @@ static void replies__of_every_provider__are_understood(void **state)
 				else if (fate == FATE_QUOTA)
 					ok = v.action == ACTION_PAUSE && str_is(v.pause, "quota");
 				if (!ok)
-					print_error("%s fate %d: %d %s -> class %d action %d %.*s\n", rcpt, fate, a.code, a.text, (int)v.class,
-						(int)v.action, STR_ARG(v.reason));
+					print_error("%s fate %d: %d %s -> class %d action %d %.*s\n", rcpt,
+						fate, a.code, a.text, (int)v.class, (int)v.action,
+						STR_ARG(v.reason));
 				wrong += !ok;
 			}
 		}
@@ -210,7 +240,9 @@ struct client {
 
 static void dial(struct client *c, int port)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)port),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct timeval limit = {10, 0};
 	*c = (struct client){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
 	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
@@ -230,8 +262,9 @@ static const char *next_reply(struct client *c)
 	for (;;) {
 		char *lf = memchr(c->in, '\n', c->n);
 		if (lf == NULL) {
-			ssize_t n = c->ssl != NULL ? SSL_read(c->ssl, c->in + c->n, (int)(sizeof c->in - c->n))
-						   : recv(c->fd, c->in + c->n, sizeof c->in - c->n, 0);
+			ssize_t n = c->ssl != NULL
+					    ? SSL_read(c->ssl, c->in + c->n, (int)(sizeof c->in - c->n))
+					    : recv(c->fd, c->in + c->n, sizeof c->in - c->n, 0);
 			if (n <= 0)
 				return "";
 			c->n += (size_t)n;
@@ -267,7 +300,7 @@ static struct sandbox *start(const struct sandbox_options *o)
 	return s;
 }
 
-#define HELLO "EHLO me\r\n"
+#define HELLO    "EHLO me\r\n"
 #define TO(rcpt) "MAIL FROM:<news@books.example>\r\nRCPT TO:<" rcpt ">\r\n"
 
 static void sandbox__pipelined_messages__have_their_fates(void **state)
@@ -282,7 +315,8 @@ static void sandbox__pipelined_messages__have_their_fates(void **state)
 	assert_memory_equal(next_reply(&c), "250 2.1.5", 9);
 	assert_memory_equal(next_reply(&c), "354", 3);
 	/* The end of one message with the next envelope behind it. */
-	assert_memory_equal(ask(&c, "Subject: a\r\n\r\n.\r\n" TO("bounce@gmail.com") "DATA\r\n"), "250 2.0.0 Ok: queued as", 23);
+	assert_memory_equal(ask(&c, "Subject: a\r\n\r\n.\r\n" TO("bounce@gmail.com") "DATA\r\n"),
+		"250 2.0.0 Ok: queued as", 23);
 	assert_memory_equal(next_reply(&c), "250", 3);
 	assert_memory_equal(next_reply(&c), "550 5.1.1", 9);
 	assert_memory_equal(next_reply(&c), "554 5.5.1", 9);
@@ -365,7 +399,9 @@ static void sandbox__keep_and_log__hold_what_was_accepted(void **state)
 	ask(&c, TO("ann@x.example") "RCPT TO:<bob@x.example>\r\nRCPT TO:<bounce@x.example>\r\nDATA\r\n");
 	for (int i = 0; i < 4; i++)
 		next_reply(&c);
-	assert_memory_equal(ask(&c, "Subject: \"\xff\"\r\nmessage-id:  <1@books.example>\r\n\r\n..dot\r\n.\r\n"), "250", 3);
+	assert_memory_equal(
+		ask(&c, "Subject: \"\xff\"\r\nmessage-id:  <1@books.example>\r\n\r\n..dot\r\n.\r\n"), "250",
+		3);
 	hang_up(&c);
 	sandbox_stop(&s);
 	snprintf(path, sizeof path, "%s/new", keep);
@@ -374,12 +410,15 @@ static void sandbox__keep_and_log__hold_what_was_accepted(void **state)
 	struct buf b = BUF_INIT(10000);
 	assert_int_equal(file_read(file, &b, NULL), 0);
 	assert_string_equal(b.p, "X-Envelope-From: <news@books.example>\r\nX-Envelope-To: <ann@x.example>\r\n"
-				 "X-Envelope-To: <bob@x.example>\r\nSubject: \"\xff\"\r\nmessage-id:  <1@books.example>\r\n\r\n.dot\r\n");
+				 "X-Envelope-To: <bob@x.example>\r\nSubject: \"\xff\"\r\nmessage-id:  "
+				 "<1@books.example>\r\n\r\n.dot\r\n");
 	buf_clear(&b);
 	assert_int_equal(file_read(log, &b, NULL), 0);
-	assert_non_null(strstr(b.p, "\"from\":\"news@books.example\",\"rcpt\":\"bounce@x.example\",\"message_id\":\"\",\"size\":0,"
+	assert_non_null(strstr(b.p, "\"from\":\"news@books.example\",\"rcpt\":\"bounce@x.example\",\"message_"
+				    "id\":\"\",\"size\":0,"
 				    "\"reply\":\"550 5.1.1 <bounce@x.example>"));
-	assert_non_null(strstr(b.p, "\"rcpt\":\"bob@x.example\",\"message_id\":\"<1@books.example>\",\"size\":54,\"reply\":\"250 2.0.0 Ok"));
+	assert_non_null(strstr(b.p, "\"rcpt\":\"bob@x.example\",\"message_id\":\"<1@books.example>\","
+				    "\"size\":54,\"reply\":\"250 2.0.0 Ok"));
 	assert_non_null(strstr(b.p, "\"taken\":true}\n"));
 	buf_release(&b);
 	char command[300];
@@ -393,7 +432,8 @@ static void sandbox__tls_and_auth__as_a_relay_has_them(void **state)
 	char ca[] = "/tmp/test_sandbox.XXXXXX";
 	close(mkstemp(ca));
 	for (int implicit = 0; implicit < 2; implicit++) {
-		struct sandbox *s = start(&(struct sandbox_options){.tls = true, .tls_implicit = implicit != 0, .ca_out = ca, .auth = "ann:pass word"});
+		struct sandbox *s = start(&(struct sandbox_options){
+			.tls = true, .tls_implicit = implicit != 0, .ca_out = ca, .auth = "ann:pass word"});
 		SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 		assert_int_equal(SSL_CTX_load_verify_locations(ctx, ca, NULL), 1);
 		SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);
@@ -428,7 +468,8 @@ static void sandbox__tls_and_auth__as_a_relay_has_them(void **state)
 static void sandbox__too_many_connections__are_told_so(void **state)
 {
 	(void)state;
-	struct sandbox *s = start(&(struct sandbox_options){.max_connections = 2, .messages_per_connection = 1});
+	struct sandbox *s =
+		start(&(struct sandbox_options){.max_connections = 2, .messages_per_connection = 1});
 	struct client c[3];
 	for (int i = 0; i < 3; i++) {
 		dial(&c[i], sandbox_port(s));
@@ -450,9 +491,16 @@ static void start__mistakes__are_errors(void **state)
 {
 	(void)state;
 	struct sandbox *first = start(&(struct sandbox_options){0});
-	const struct { struct sandbox_options o; enum err_code code; } bad[] = {
-		{{.port = sandbox_port(first)}, ERR_IO}, {{.auth = "nocolon"}, ERR_USAGE}, {{.profile = "/nonexistent"}, ERR_NOINPUT},
-		{{.keep = "/nonexistent/dir"}, ERR_CREATE}, {{.log = "/nonexistent/log"}, ERR_CREATE}, {{.rates = "x"}, ERR_USAGE},
+	const struct {
+		struct sandbox_options o;
+		enum err_code code;
+	} bad[] = {
+		{{.port = sandbox_port(first)}, ERR_IO},
+		{{.auth = "nocolon"}, ERR_USAGE},
+		{{.profile = "/nonexistent"}, ERR_NOINPUT},
+		{{.keep = "/nonexistent/dir"}, ERR_CREATE},
+		{{.log = "/nonexistent/log"}, ERR_CREATE},
+		{{.rates = "x"}, ERR_USAGE},
 		{{.tls = true, .ca_out = "/nonexistent/ca"}, ERR_CREATE},
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {

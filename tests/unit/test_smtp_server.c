@@ -11,7 +11,8 @@
 
 struct world {
 	struct smtp_server *s;
-	struct buf out, from, rcpts, data, seen; /* seen: the messages that were complete, each ends with "|" */
+	struct buf out, from, rcpts, data,
+		seen; /* seen: the messages that were complete, each ends with "|" */
 	int resets, answers;
 	struct smtp_answer rcpt, message, begin, mail;
 	bool stop_data;
@@ -74,12 +75,19 @@ static void w_reset(void *ctx)
 	buf_clear(&w->data);
 }
 
-static const struct smtp_server_ops ops = {.on_auth = w_auth, .on_mail = w_mail, .on_rcpt = w_rcpt, .on_begin = w_begin,
-	.on_data = w_data, .on_message = w_message, .on_reset = w_reset};
+static const struct smtp_server_ops ops = {.on_auth = w_auth,
+	.on_mail = w_mail,
+	.on_rcpt = w_rcpt,
+	.on_begin = w_begin,
+	.on_data = w_data,
+	.on_message = w_message,
+	.on_reset = w_reset};
 
 static void open_world(struct world *w, const struct smtp_server_options *o)
 {
-	*w = (struct world){.rcpt = {250, "2.1.5", "Ok"}, .message = {250, "2.0.0", "taken"}, .begin = {354, NULL, NULL},
+	*w = (struct world){.rcpt = {250, "2.1.5", "Ok"},
+		.message = {250, "2.0.0", "taken"},
+		.begin = {354, NULL, NULL},
 		.mail = {250, "2.1.0", "Ok"}};
 	struct buf *all[] = {&w->out, &w->from, &w->rcpts, &w->data, &w->seen};
 	for (size_t i = 0; i < 5; i++)
@@ -140,9 +148,10 @@ static void session__plain__delivers_one_message(void **state)
 	close_world(&w);
 }
 
-static const char dialogue[] = "EHLO c.example\r\nMAIL FROM:<>\r\nRCPT TO:<c@d.example>\r\nRCPT TO:<no@d.example>\r\nDATA\r\n"
-			       "..one\r\n.\r\rtwo\r\n...\r\n.\r\nMAIL FROM:<x@y>\r\nRCPT TO:<z@y>\r\nDATA\r\n.\r\nNOOP\r\n"
-			       "MAIL FROM:<x@y>\r\nRCPT TO:<z@y>\r\nDATA\r\nend\r\n..\r\n.\r\nVRFY x\r\nQUIT\r\n";
+static const char dialogue[] =
+	"EHLO c.example\r\nMAIL FROM:<>\r\nRCPT TO:<c@d.example>\r\nRCPT TO:<no@d.example>\r\nDATA\r\n"
+	"..one\r\n.\r\rtwo\r\n...\r\n.\r\nMAIL FROM:<x@y>\r\nRCPT TO:<z@y>\r\nDATA\r\n.\r\nNOOP\r\n"
+	"MAIL FROM:<x@y>\r\nRCPT TO:<z@y>\r\nDATA\r\nend\r\n..\r\n.\r\nVRFY x\r\nQUIT\r\n";
 
 /* The same bytes in one piece, by one, and cut in two anywhere give the same talk. */
 static void input__cut_anywhere__says_the_same(void **state)
@@ -178,7 +187,10 @@ static void input__cut_anywhere__says_the_same(void **state)
 static void data__dots__are_taken_off_and_only_crlf_dot_crlf_ends(void **state)
 {
 	(void)state;
-	static const struct { const char *sent, *got; int code; } t[] = {
+	static const struct {
+		const char *sent, *got;
+		int code;
+	} t[] = {
 		{".\r\n", "|", 250},
 		{"..\r\n.\r\n", ".\r\n|", 250},
 		{".x\r\n.\r\n", "x\r\n|", 250},
@@ -275,13 +287,18 @@ static void commands__out_of_order__are_refused(void **state)
 static void mail_and_rcpt__arguments(void **state)
 {
 	(void)state;
-	static const struct smtp_server_options o = {.name = "x", .smtputf8 = true, .dsn = true, .limits = {.size = 1000}};
-	static const struct { const char *line; const char *code, *from; } t[] = {
+	static const struct smtp_server_options o = {
+		.name = "x", .smtputf8 = true, .dsn = true, .limits = {.size = 1000}};
+	static const struct {
+		const char *line;
+		const char *code, *from;
+	} t[] = {
 		{"MAIL FROM:<a@b.example>\r\n", "250", "a@b.example"},
 		{"mail from: <a@b.example>\r\n", "250", "a@b.example"},
 		{"MAIL FROM:<>\r\n", "250", ""},
 		{"MAIL FROM:<@x,@y:a@b.example>\r\n", "250", "a@b.example"},
-		{"MAIL FROM:<\"a b> \\\"c\"@d.example> SIZE=999 BODY=8BITMIME\r\n", "250", "\"a b> \\\"c\"@d.example"},
+		{"MAIL FROM:<\"a b> \\\"c\"@d.example> SIZE=999 BODY=8BITMIME\r\n", "250",
+			"\"a b> \\\"c\"@d.example"},
 		{"MAIL FROM:<a@b.example> SIZE=1001\r\n", "552", NULL},
 		{"MAIL FROM:<a@b.example> SIZE=x\r\n", "501", NULL},
 		{"MAIL FROM:<a@b.example> SIZE=99999999999999999999\r\n", "501", NULL},
@@ -323,7 +340,8 @@ static void limits__each__is_kept(void **state)
 {
 	(void)state;
 	static const struct smtp_server_options o = {.name = "x",
-		.limits = {.size = 10, .line = 64, .text_line = 8, .recipients = 2, .messages = 2, .errors = 3}};
+		.limits = {
+			.size = 10, .line = 64, .text_line = 8, .recipients = 2, .messages = 2, .errors = 3}};
 	struct world w;
 	greeted(&w, &o);
 	say(&w, "MAIL FROM:<a@b>\r\nRCPT TO:<1@b>\r\nRCPT TO:<2@b>\r\n");
@@ -340,7 +358,9 @@ static void limits__each__is_kept(void **state)
 	say(&w, "MAIL FROM:<a@b>\r\nRCPT TO:<1@b>\r\nDATA\r\n");
 	assert_memory_equal(say(&w, "123456789\r\n.\r\n"), "552", 3);
 	say(&w, "MAIL FROM:<a@b>\r\nRCPT TO:<1@b>\r\n");
-	assert_memory_equal(say(&w, "NOOP 4567890123456789012345678901234567890123456789012345678901234567890\r\n"), "500 5.5.2", 9);
+	assert_memory_equal(
+		say(&w, "NOOP 4567890123456789012345678901234567890123456789012345678901234567890\r\n"),
+		"500 5.5.2", 9);
 	assert_memory_equal(say(&w, "WHAT\r\n"), "421", 3);
 	assert_int_equal(smtp_server_input(w.s, "NOOP\r\n", 6), 6);
 	assert_string_equal(output(&w), "");
@@ -363,8 +383,15 @@ static void text_line__too_long__refuses_the_message(void **state)
 static void lines__bare_lf_cr_and_nul__are_not_commands(void **state)
 {
 	(void)state;
-	static const struct { const char *line; size_t n; const char *code; } t[] = {
-		{"NOOP\n", 5, "421"}, {"NO\rOP\r\n", 7, "421"}, {"NOOP\r\r\n", 7, "421"}, {"NO\0OP\r\n", 7, "500"},
+	static const struct {
+		const char *line;
+		size_t n;
+		const char *code;
+	} t[] = {
+		{"NOOP\n", 5, "421"},
+		{"NO\rOP\r\n", 7, "421"},
+		{"NOOP\r\r\n", 7, "421"},
+		{"NO\0OP\r\n", 7, "500"},
 	};
 	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++) {
 		struct world w;
@@ -381,7 +408,8 @@ static void bdat__chunks__make_a_message(void **state)
 	static const struct smtp_server_options o = {.name = "x", .chunking = true, .limits = {.size = 100}};
 	struct world w;
 	greeted(&w, &o);
-	assert_string_equal(say(&w, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 4\r\n.\r\nxBDAT 3 LAST\r\ny\r\nNOOP\r\n"),
+	assert_string_equal(
+		say(&w, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 4\r\n.\r\nxBDAT 3 LAST\r\ny\r\nNOOP\r\n"),
 		"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n250 2.0.0 Ok\r\n250 2.0.0 taken\r\n250 2.0.0 Ok\r\n");
 	assert_string_equal(w.seen.p, ".\r\nxy\r\n|");
 	assert_memory_equal(say(&w, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nBDAT 0 LAST\r\n"), "250", 3);
@@ -407,8 +435,10 @@ static void bdat__chunks__make_a_message(void **state)
 	assert_memory_equal(say(&w, "RSET\r\n"), "250", 3);
 	w.begin = (struct smtp_answer){354, NULL, NULL};
 	say(&w, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
-	assert_memory_equal(say(&w, "BDAT 101 LAST\r\n1234567890123456789012345678901234567890123456789012345678901234567890"
-				    "1234567890123456789012345678901"),
+	assert_memory_equal(
+		say(&w, "BDAT 101 "
+			"LAST\r\n1234567890123456789012345678901234567890123456789012345678901234567890"
+			"1234567890123456789012345678901"),
 		"552", 3);
 	close_world(&w);
 }
@@ -416,7 +446,8 @@ static void bdat__chunks__make_a_message(void **state)
 static void auth__plain_and_login(void **state)
 {
 	(void)state;
-	static const struct smtp_server_options o = {.name = "x", .auth = true, .auth_required = true, .auth_plaintext = true};
+	static const struct smtp_server_options o = {
+		.name = "x", .auth = true, .auth_required = true, .auth_plaintext = true};
 	struct world w;
 	greeted(&w, &o);
 	assert_memory_equal(say(&w, "MAIL FROM:<a@b>\r\n"), "530 5.7.0", 9);
@@ -456,7 +487,8 @@ static void starttls__what_came_ahead__is_thrown_away(void **state)
 	static const struct smtp_server_options o = {.name = "x", .auth = true, .starttls = true};
 	struct world w;
 	greeted(&w, &o);
-	assert_string_equal(say(&w, "STARTTLS\r\nMAIL FROM:<evil@x>\r\n"), "220 2.0.0 Ready to start TLS\r\n");
+	assert_string_equal(
+		say(&w, "STARTTLS\r\nMAIL FROM:<evil@x>\r\n"), "220 2.0.0 Ready to start TLS\r\n");
 	assert_true(smtp_server_wants_tls(w.s));
 	smtp_server_tls_done(w.s);
 	assert_false(smtp_server_wants_tls(w.s));
@@ -546,7 +578,8 @@ static void greeting__refusal__leaves_only_quit(void **state)
 	smtp_server_start(s, (struct smtp_answer){554, "5.7.1", "no service"});
 	smtp_server_input(s, "EHLO x\r\nQUIT\r\n", 14);
 	struct str o = smtp_server_output(s);
-	assert_true(str_eq(o, STR("554 5.7.1 mx.example no service\r\n503 5.5.1 No service\r\n221 2.0.0 Bye\r\n")));
+	assert_true(str_eq(
+		o, STR("554 5.7.1 mx.example no service\r\n503 5.5.1 No service\r\n221 2.0.0 Bye\r\n")));
 	smtp_server_free(&s);
 	close_world(&w);
 }

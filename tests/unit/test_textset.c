@@ -24,7 +24,8 @@ static void find__overlapping_texts__are_all_found(void **state)
 	struct textset *t = make(texts, 6);
 	struct textset_hits h;
 	textset_find(t, STR("uSHErs x"), &h);
-	assert_true(textset_hit(&h, 0) && textset_hit(&h, 1) && textset_hit(&h, 3) && textset_hit(&h, 4) && textset_hit(&h, 5));
+	assert_true(textset_hit(&h, 0) && textset_hit(&h, 1) && textset_hit(&h, 3) && textset_hit(&h, 4) &&
+		    textset_hit(&h, 5));
 	assert_false(textset_hit(&h, 2));
 	textset_find(t, STR("hi"), &h);
 	for (int i = 0; i < 6; i++)
