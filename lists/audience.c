@@ -28,14 +28,11 @@ static int unknown(struct str name, const char *what, const struct nearest *near
 	return err_remedy(e, "`postrider %s` shows what there is", command);
 }
 
-static int list_id(struct store *s, const char *name, int64_t *id, struct err *e)
+int audience_list(struct store *s, const char *name, struct list_row *out, struct err *e)
 {
-	struct list_row row;
 	struct err why = {0};
-	if (store_list_get(s, str_from(name), &row, &why) == 0) {
-		*id = row.id;
+	if (store_list_get(s, str_from(name), out, &why) == 0)
 		return 0;
-	}
 	if (why.code != ERR_NOINPUT) {
 		if (e != NULL)
 			*e = why;
@@ -51,9 +48,10 @@ static int list_id(struct store *s, const char *name, int64_t *id, struct err *e
 static int resolve_lists(struct store *s, const char **names, size_t n, int64_t *ids, size_t *nids, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
-		int64_t id;
-		if (list_id(s, names[i], &id, e) != 0)
+		struct list_row row;
+		if (audience_list(s, names[i], &row, e) != 0)
 			return -1;
+		int64_t id = row.id;
 		size_t j = 0;
 		while (j < *nids && ids[j] != id)
 			j++;
@@ -112,6 +110,27 @@ static int campaign_id(struct store *s, struct str name, int64_t *id, struct err
 	return -1;
 }
 
+static int no_campaign(struct store *s, struct str name, struct nearest *near, struct err *e)
+{
+	nearest_init(near, name);
+	if (store_campaigns(s, false, offer_campaign, near, e) != 0)
+		return -1;
+	return unknown(name, "campaign", near, "campaigns", e);
+}
+
+int audience_campaign(struct store *s, const char *name, struct campaign_row *out, struct err *e)
+{
+	struct nearest near;
+	struct err why = {0};
+	if (store_campaign_get(s, str_from(name), out, &why) == 0)
+		return 0;
+	if (why.code == ERR_NOINPUT)
+		return no_campaign(s, str_from(name), &near, e);
+	if (e != NULL)
+		*e = why;
+	return -1;
+}
+
 static int resolve_ref(struct store *s, const char *text, struct audience_ref *out, struct err *e)
 {
 	struct str whole = str_from(text), name = split_states(whole, &out->states);
@@ -123,10 +142,7 @@ static int resolve_ref(struct store *s, const char *text, struct audience_ref *o
 	if (found != 0)
 		return found > 0 ? 0 : -1;
 	struct nearest near;
-	nearest_init(&near, name);
-	if (store_campaigns(s, false, offer_campaign, &near, e) != 0)
-		return -1;
-	unknown(name, "campaign", &near, "campaigns", e);
+	no_campaign(s, name, &near, e);
 	size_t colon = str_find(whole, ':');
 	if (near.best[0] != '\0' && colon < whole.n && name.n == whole.n && str_is(str_n(whole.p, colon), near.best))
 		err_remedy(e, "campaign \"%s\" is there, but \"%s\" is not a list of states (sent, bounced, deferred …)", near.best,

@@ -43,16 +43,16 @@ struct csv_reader {
 
 /* ---- Bytes to text ---- */
 
-static int out_of_memory(struct csv_reader *r, struct err *e)
+static int out_of_memory(struct err *e)
 {
-	return err_set(e, ERR_INTERNAL, input_name(r->in), "out of memory");
+	return err_set(e, ERR_INTERNAL, "import", "out of memory");
 }
 
 /* 1: more was read, 0: the end of the file. */
 static int read_block(struct csv_reader *r, struct err *e)
 {
 	if (!buf_reserve(&r->raw, BLOCK))
-		return out_of_memory(r, e);
+		return out_of_memory(e);
 	ssize_t got = input_read(r->in, r->raw.p + r->raw.len, BLOCK, e);
 	if (got < 0)
 		return -1;
@@ -182,10 +182,8 @@ static int open_reader(struct csv_reader **out, struct input *in, const struct c
 	r->field = calloc(CSV_FIELDS_MAX, sizeof *r->field);
 	r->parser_made = csv_init(&r->parser, 0) == 0;
 	bool ready = r->fields != NULL && r->field != NULL && r->parser_made && buf_reserve(&r->text, SAMPLE);
-	int rc = ready ? open_text(r, o, e) : out_of_memory(r, e);
+	int rc = ready ? open_text(r, o, e) : out_of_memory(e);
 	if (rc != 0) {
-		if (e != NULL && e->file[0] == '\0' && e->code == ERR_DATA)
-			err_at(e, input_name(in), 0);
 		csv_reader_close(&r);
 		return -1;
 	}
@@ -282,7 +280,7 @@ static int feed(struct csv_reader *r, const char *p, size_t n, struct err *e)
 	while (n > 0) {
 		size_t take = n < BLOCK ? n : BLOCK;
 		if (csv_parse(&r->parser, p, take, on_field, on_row, r) != take)
-			return out_of_memory(r, e);
+			return out_of_memory(e);
 		if (r->too_long)
 			forget_field(r);
 		p += take;
@@ -368,7 +366,7 @@ static int drop_begun(struct csv_reader *r, size_t *end, struct err *e)
 
 static int unclosed(struct csv_reader *r, long line, struct err *e)
 {
-	err_set(e, ERR_DATA, input_name(r->in), "the quote that opens in the row of line %ld is never closed", line);
+	err_set(e, ERR_DATA, "import", "the quote that opens in the row of line %ld is never closed", line);
 	err_at(e, input_name(r->in), line);
 	return err_remedy(e, "write a quote inside a quoted field twice (\"\"), or close it");
 }
@@ -406,7 +404,7 @@ static int read_row(struct csv_reader *r, size_t *end, long *lines, struct err *
 	if (r->parser.pstate == IN_FIELD && r->parser.quoted)
 		return unclosed(r, r->line, e);
 	if (csv_fini(&r->parser, on_field, on_row, r) != 0)
-		return out_of_memory(r, e);
+		return out_of_memory(e);
 	return r->row_done ? 2 : 0;
 }
 
@@ -447,7 +445,7 @@ int csv_reader_next(struct csv_reader *r, struct csv_row *row, struct err *e)
 		if (rc <= 0)
 			return rc;
 		if (r->values.failed)
-			return out_of_memory(r, e);
+			return out_of_memory(e);
 		for (size_t i = 0; rc == 2 && i < r->nfields; i++)
 			r->field[i] = str_n(r->values.p != NULL ? r->values.p + r->fields[i].at : "", r->fields[i].n);
 		*row = (struct csv_row){.line = r->line, .field = r->field, .nfields = r->nfields};

@@ -14,7 +14,8 @@ static bool starts_nocase(struct str s, const char *word)
 
 static int refuse(const char *name, const char *what, const char *remedy, struct err *e)
 {
-	err_set(e, ERR_DATA, name, "this is %s, not a CSV file", what);
+	err_set(e, ERR_DATA, "import", "this is %s, not a CSV file", what);
+	err_at(e, name, 0);
 	return err_remedy(e, "%s", remedy);
 }
 

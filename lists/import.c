@@ -473,6 +473,8 @@ int list_import(struct store *s, const struct import_request *q, struct import_r
 	finish(j);
 	free(j);
 	out->seconds = (double)(clock_mono() - began) / 1000;
+	if (rc != 0 && why.code == ERR_DATA && why.file[0] == '\0')
+		err_at(&why, strcmp(q->file, "-") == 0 ? "standard input" : q->file, 0);
 	if (rc != 0 && e != NULL)
 		*e = why;
 	return rc;

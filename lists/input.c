@@ -33,7 +33,7 @@ static struct input *input_new(const char *name, struct err *e)
 		in = NULL;
 	}
 	if (in == NULL)
-		err_set(e, ERR_INTERNAL, name, "out of memory");
+		err_set(e, ERR_INTERNAL, "import", "out of memory");
 	else
 		in->fd = -1;
 	return in;
@@ -50,12 +50,12 @@ int input_open(struct input **out, const char *path, const atomic_bool *stop, st
 	in->stop = stop;
 	in->fd = standard ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
 	if (in->fd < 0 || fstat(in->fd, &st) != 0) {
-		err_sys(e, ERR_NOINPUT, "cannot read", in->name);
+		err_sys(e, ERR_NOINPUT, "import", in->name);
 		input_close(&in);
 		return -1;
 	}
 	if (S_ISDIR(st.st_mode)) {
-		err_set(e, ERR_NOINPUT, "cannot read", "%s is a folder", path);
+		err_set(e, ERR_NOINPUT, "import", "%s is a folder", path);
 		input_close(&in);
 		return -1;
 	}
@@ -79,13 +79,13 @@ static int wait_readable(struct input *in, struct err *e)
 {
 	for (;;) {
 		if (in->stop != NULL && atomic_load_explicit(in->stop, memory_order_relaxed))
-			return err_set(e, ERR_AGAIN, in->name, "interrupted");
+			return err_set(e, ERR_AGAIN, "import", "interrupted; nothing was imported");
 		struct pollfd p = {.fd = in->fd, .events = POLLIN};
 		int n = poll(&p, 1, POLL_MS);
 		if (n > 0)
 			return 0;
 		if (n < 0 && errno != EINTR)
-			return err_sys(e, ERR_IO, "cannot read", in->name);
+			return err_sys(e, ERR_IO, "import", in->name);
 	}
 }
 
@@ -108,7 +108,7 @@ static ssize_t read_raw(struct input *in, void *p, size_t n, struct err *e)
 			return got;
 		}
 		if (errno != EINTR && errno != EAGAIN)
-			return err_sys(e, ERR_IO, "cannot read", in->name);
+			return err_sys(e, ERR_IO, "import", in->name);
 	}
 }
 
@@ -135,13 +135,14 @@ static int start(struct input *in, struct err *e)
 	}
 	in->gzip = in->have >= 3 && in->block[0] == 0x1f && in->block[1] == 0x8b && in->block[2] == 8;
 	if (in->gzip && inflateInit2(&in->z, 15 + 16) != Z_OK)
-		return err_set(e, ERR_INTERNAL, in->name, "out of memory");
+		return err_set(e, ERR_INTERNAL, "import", "out of memory");
 	return 0;
 }
 
 static int damaged(struct input *in, const char *why, struct err *e)
 {
-	return err_set(e, ERR_DATA, in->name, "%s", why);
+	err_set(e, ERR_DATA, "import", "%s", why);
+	return err_at(e, in->name, 0);
 }
 
 /* At the end of a gzip member: another one may follow; what else follows (padding) is not ours. */
@@ -182,7 +183,7 @@ ssize_t input_read(struct input *in, char *p, size_t n, struct err *e)
 	if (!in->started && start(in, e) != 0)
 		return -1;
 	if (in->stop != NULL && atomic_load_explicit(in->stop, memory_order_relaxed))
-		return err_set(e, ERR_AGAIN, in->name, "interrupted");
+		return err_set(e, ERR_AGAIN, "import", "interrupted; nothing was imported");
 	if (in->gzip)
 		return read_gzip(in, p, n, e);
 	if (in->at < in->have) {

@@ -13,6 +13,10 @@
 
 int segment_parse(const char *text, struct store *s, const struct zone *z, struct arena *a, struct filter **out, struct err *e);
 
+/* A list or campaign by its name; ERR_NOINPUT says the nearest one. Strings lent until the next call. */
+int audience_list(struct store *s, const char *name, struct list_row *out, struct err *e);
+int audience_campaign(struct store *s, const char *name, struct campaign_row *out, struct err *e);
+
 /* AUD of docs/INTERFACE.md as the user gave it. */
 struct audience_spec {
 	const char **lists, **exclude, **of, **not_of;
