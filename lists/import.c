@@ -275,7 +275,7 @@ static int write_batch(struct job *j, struct import_batch *b, int64_t list, stru
 	return rc;
 }
 
-static bool too_many(const struct job *j, bool at_end)
+static bool over_limit(const struct job *j, bool at_end)
 {
 	const struct import_report *out = j->report;
 	if (j->number >= 0)
@@ -306,7 +306,7 @@ static int write_all(struct job *j, int64_t list, struct err *e)
 		progress(j);
 		if (rc != 0)
 			return -1;
-		if (too_many(j, false))
+		if (!j->q->dry_run && over_limit(j, false))
 			return refuse(j, e);
 	}
 	if (stopped(j))
@@ -316,7 +316,8 @@ static int write_all(struct job *j, int64_t list, struct err *e)
 			*e = j->read_err;
 		return -1;
 	}
-	return too_many(j, true) ? refuse(j, e) : 0;
+	j->report->would_refuse = over_limit(j, true);
+	return j->report->would_refuse && !j->q->dry_run ? refuse(j, e) : 0;
 }
 
 static int run_threads(struct job *j, int64_t list, struct err *e)

@@ -26,7 +26,7 @@ struct import_request {
 	enum on_duplicate on_duplicate;
 	const char *encoding;          /* NULL: guess */
 	const char *delimiter;         /* one character, or comma, semicolon, tab, pipe; NULL: guess */
-	bool dry_run;
+	bool dry_run;                  /* reads all of it, writes only the rejects */
 	const char *rejects;           /* file for what was refused; NULL: none */
 	const char *max_rejects;       /* "N" or "N%"; NULL: 1% */
 	const char *source;            /* text, or "column:NAME" */
@@ -71,6 +71,7 @@ struct import_report { /* filled as far as it came, also on failure; strings liv
 	struct import_reject rejects[IMPORT_REJECTS];
 	size_t nrejects;
 	int64_t left;         /* by --sync */
+	bool would_refuse;    /* dry run: too many were refused for an import */
 	double seconds;
 };
 

@@ -6,6 +6,7 @@
 	X(cmd_init)                                                                                                \
 	X(cmd_preview)                                                                                             \
 	X(cmd_test)                                                                                                \
+	X(cmd_import)                                                                                              \
 	X(cmd_render)                                                                                              \
 	X(cmd_send)                                                                                                \
 	X(cmd_pause)                                                                                               \
