@@ -633,7 +633,10 @@ static int turn_campaign(struct ledger *l, struct watch *w, ms_t now, struct err
 		return 0;
 	if (w->state == CAMPAIGN_WAITING && w->next_due != 0 && w->next_due <= now && set_state(l, w, CAMPAIGN_RUNNING, "", "", now, e) != 0)
 		return -1;
-	if (w->in_flight == 0 && !w->look && (w->next_due == 0 || w->next_due > now) && w->state == CAMPAIGN_RUNNING)
+	bool due = w->next_due != 0 && w->next_due <= now;
+	bool quiet = w->in_flight == 0 && !due && (w->fresh <= 0 || !w->look);
+	/* A waiting one is over when its last retry has been answered. */
+	if (quiet && (w->state == CAMPAIGN_RUNNING || w->next_due == 0))
 		return settle(l, w, now, e);
 	return 0;
 }

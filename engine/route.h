@@ -23,7 +23,8 @@ struct route_addrs {
 
 struct route {
 	const struct config_route *cfg;
-	struct smtp_options smtp;
+	struct smtp_options smtp, lockstep; /* the second for a server that was out of step: one message at a time */
+	_Atomic bool out_of_step;
 	struct smtp_timeouts timeouts;    /* what `smtp` points to */
 	struct tls_client *tls;
 	char *password, *helo;

@@ -498,6 +498,8 @@ static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct s
 		l->established--;
 		atomic_fetch_sub(&l->route->connections, 1);
 	}
+	if (r->out_of_step && !atomic_exchange(&l->route->out_of_step, true))
+		log_warn("route %s: %s: its replies do not match our commands; from now on one message at a time", l->route->cfg->name, r->why);
 	/* Also who greets us and then hangs up before anything was answered: else we would call again at once, for ever. */
 	if (!l->w->cut && !k->leaving && (!k->established || (!clean && k->answered == 0)))
 		connection_failed(l, r);
@@ -529,7 +531,7 @@ static int link_open(struct lane *l)
 		.tls = l->route->tls,
 	};
 	k->idle_since = clock_mono();
-	k->conn = smtp_conn_open(l->w->loop, &k->ep, &l->route->smtp, &ops, k, &e);
+	k->conn = smtp_conn_open(l->w->loop, &k->ep, atomic_load(&l->route->out_of_step) ? &l->route->lockstep : &l->route->smtp, &ops, k, &e);
 	if (k->conn == NULL) {
 		log_err(LOG_LEVEL_WARN, &e);
 		route_trouble(l->route, "%s", e.why);
