@@ -117,7 +117,8 @@ static int resolve_root(struct parser *p, struct expr *e, struct str root, const
 		e->var.nsteps--;
 		e->var.local = NO_SLOT;
 	}
-	if (!p->l->o.plain && str_is(root, "now"))
+	bool computed = str_is(root, "contact") && e->var.nsteps > 0 && e->var.steps[0].dynamic != NULL;
+	if (!p->l->o.plain && (str_is(root, "now") || (computed && e->var.local != NO_SLOT)))
 		return 0;
 	e->var.slot = lq_intern(p->l->names, root);
 	if (e->var.slot == NO_SLOT)
