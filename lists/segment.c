@@ -280,6 +280,7 @@ static int date_value(struct parser *p, struct filter_value *v)
 		return fail_at(p, p->start, "this is not a date:", p->value,
 			why.why[0] != '\0' ? why.why : "write it as 2026-01-31 or 2026-01-31T09:00+09:00");
 	v->kind = VALUE_DATE;
+	v->zone = p->zone;
 	return next(p);
 }
 

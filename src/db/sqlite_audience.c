@@ -329,6 +329,21 @@ struct group { /* the rows of one person */
 	struct contact_row c;
 };
 
+static int domain_says(struct walk *w, int64_t domain, int64_t list)
+{
+	size_t at = (size_t)(domain ^ list) % 256;
+	if (w->domains[at] != domain || w->domain_lists[at] != list) {
+		const struct domain_info *d = domain_info(w->s, domain, w->e);
+		int rc = d == NULL ? -1 : suppressed_domain(w->s, str_from(d->name), list, w->e);
+		if (rc < 0)
+			return -1;
+		w->domains[at] = domain;
+		w->domain_lists[at] = list;
+		w->domain_says[at] = (signed char)rc;
+	}
+	return w->domain_says[at];
+}
+
 static int list_says(struct walk *w, int64_t domain, struct str key, int64_t list)
 {
 	if (!w->suppressions)
@@ -336,8 +351,7 @@ static int list_says(struct walk *w, int64_t domain, struct str key, int64_t lis
 	int rc = suppressed_key(w->s, hash64(key), key, list, w->e);
 	if (rc != MAILABLE)
 		return rc;
-	const struct domain_info *d = domain_info(w->s, domain, w->e);
-	return d == NULL ? -1 : suppressed_domain(w->s, str_from(d->name), list, w->e);
+	return domain_says(w, domain, list);
 }
 
 static void keep_row(struct walk *w, struct group *g, bool strings)
@@ -452,6 +466,7 @@ int walk_slice(struct walk *w, int budget, struct err *e)
 	w->e = e;
 	w->n = 0;
 	w->sel = (struct selection){0};
+	memset(w->domains, 0, sizeof w->domains);
 	arena_reset(&w->arena);
 	int rc = db_int(w->s, e, &any, "SELECT 1 FROM suppression LIMIT 1", "");
 	w->suppressions = rc == 1;

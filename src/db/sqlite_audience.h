@@ -34,6 +34,8 @@ struct walk {
 	struct sample sample;
 	int64_t *of, *not_of;  /* contacts of the slice, ascending */
 	size_t nof, nnot_of, of_cap, not_of_cap;
+	int64_t domains[256], domain_lists[256]; /* what was found of domains in this slice */
+	signed char domain_says[256];
 	struct err *e;
 };
 

@@ -259,8 +259,13 @@ static int check_lists(struct check *c)
 	}
 }
 
+/* One long look at the whole file: not while somebody delivers. */
 static int check_file(struct check *c)
 {
+	struct holder h;
+	int alive = store_lease_get(c->s, clock_now(), &h, c->e);
+	if (alive != 0)
+		return alive < 0 ? -1 : 0;
 	sqlite3_stmt *st = db_query(c->s, c->e, "PRAGMA quick_check(1)", "");
 	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
 	if (rc <= 0)

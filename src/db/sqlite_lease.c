@@ -105,6 +105,9 @@ static int take(struct store *s, const struct holder *self, ms_t now, int64_t *e
 			h.what);
 	}
 	*epoch = h.epoch + 1;
+	/* No window of a rate is longer than a day. */
+	if (db_run(s, e, "DELETE FROM usage WHERE minute < ?", "i", (now - 3 * DAY) / MINUTE) < 0)
+		return -1;
 	return db_run(s, e,
 		"INSERT OR REPLACE INTO lease(id, epoch, held, host, boot, pid, pid_start, since, heartbeat, what) "
 		"VALUES(1, ?, 1, ?, ?, ?, ?, ?, ?, ?)",

@@ -193,7 +193,7 @@ int store_ledger_set_state(struct store *s, int64_t campaign, enum campaign_stat
 		"UPDATE campaign SET state = ?1, why = ?2, why_text = ?3, "
 		"started = CASE WHEN ?1 = ?6 AND started = 0 AND rows > 0 THEN ?4 ELSE started END, "
 		"finished = CASE WHEN ?1 IN (?7, ?8) THEN ?4 ELSE 0 END, paused_at = CASE WHEN ?1 = ?9 THEN ?4 ELSE 0 END "
-		"WHERE id = ?5 AND state <> ?8 AND (state <> ?9 OR ?1 = ?9)",
+		"WHERE id = ?5 AND state NOT IN (?8, ?9)",
 		"issiiiiii", (int64_t)state, why, why_text, now, campaign, (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_FINISHED,
 		(int64_t)CAMPAIGN_CANCELLED, (int64_t)CAMPAIGN_PAUSED);
 }

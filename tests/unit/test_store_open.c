@@ -1,5 +1,7 @@
 #include "tests/unit/store_fixture.h"
 
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 static int try_open(struct fixture *f, enum store_mode mode, const char *path)
@@ -196,6 +198,39 @@ static void list__names_are_unique_and_deletion_forgets_members_not_suppressions
 	fixture_check(f);
 }
 
+/* No write past this size succeeds: as on a full disk. */
+static void disk_full__is_an_error_and_nothing_is_half_done(void **state)
+{
+	struct fixture *f = *state;
+	struct stat st;
+	struct rlimit was, small;
+	char name[128];
+	fixture_people(f, "news", 1, 100);
+	snprintf(name, sizeof name, "%s-wal", f->path);
+	assert_int_equal(stat(name, &st), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	getrlimit(RLIMIT_FSIZE, &was);
+	small = (struct rlimit){(rlim_t)st.st_size + 8192, was.rlim_max};
+	int rc = 0, done = 0;
+	struct buf big = BUF_INIT(1 << 20);
+	for (int i = 0; i < 3000; i++)
+		buf_puts(&big, "0123456789");
+	setrlimit(RLIMIT_FSIZE, &small);
+	for (; done < 2000 && rc == 0; done += rc == 0) {
+		char key[20];
+		snprintf(key, sizeof key, "k%d", done);
+		rc = store_meta_set(f->s, key, buf_get(&big), &f->e);
+	}
+	setrlimit(RLIMIT_FSIZE, &was);
+	assert_int_equal(rc, -1);
+	assert_int_equal(f->e.code, ERR_IO);
+	assert_non_null(strstr(f->e.why, f->path));
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM meta"), done);
+	OK(f, store_meta_set(f->s, "after", STR("well"), &f->e));
+	fixture_check(f);
+	buf_release(&big);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -209,6 +244,7 @@ int main(void)
 		T(write__lock_held_by_another__is_again),
 		T(data_version__changes_with_others),
 		T(backup__is_a_whole_database),
+		T(disk_full__is_an_error_and_nothing_is_half_done),
 		T(attr_ids__are_stable_and_named),
 		T(history__says_who_did_what),
 		T(list__names_are_unique_and_deletion_forgets_members_not_suppressions),
