@@ -22,7 +22,7 @@ static int offer_campaign(void *ctx, const struct campaign_row *c)
 
 static int unknown(struct str name, const char *what, const struct nearest *near, const char *command, struct err *e)
 {
-	err_set(e, ERR_NOINPUT, "audience", "there is no %s \"%.*s\"", what, STR_ARG(name));
+	err_set(e, ERR_NOINPUT, what, "there is no %s \"%.*s\"", what, STR_ARG(name));
 	if (near->best[0] != '\0')
 		return err_remedy(e, "did you mean \"%s\"?", near->best);
 	return err_remedy(e, "`postrider %s` shows what there is", command);

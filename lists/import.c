@@ -241,11 +241,15 @@ static int settle_own_status(struct job *j, struct import_batch *b, int64_t list
 	return 0;
 }
 
-static void count_results(struct job *j, const struct import_batch *b)
+/* What was refused comes in the order of the file, whoever refused it. */
+static void count_results(struct job *j, const struct import_batch *b, bool stored)
 {
 	struct import_report *out = j->report;
-	for (size_t i = 0; i < b->n; i++) {
+	size_t next = 0;
+	for (size_t i = 0; i < b->n && stored; i++) {
 		const struct import_row *r = &b->rows[i];
+		while (r->result == IMPORT_FORGOTTEN && next < b->nrejects && b->rejects[next].line < r->line)
+			count_reject(j, &b->rejects[next++]);
 		out->suppressed += r->suppressed && r->result != IMPORT_DUPLICATE;
 		switch (r->result) {
 		case IMPORT_ADDED: out->added++; break;
@@ -255,23 +259,23 @@ static void count_results(struct job *j, const struct import_batch *b)
 		default: count_reject(j, &(struct import_reject){r->line, STR("this person asked to be forgotten"), b->raw[i]}); break;
 		}
 	}
+	while (next < b->nrejects)
+		count_reject(j, &b->rejects[next++]);
 }
 
 static int write_batch(struct job *j, struct import_batch *b, int64_t list, struct err *e)
 {
 	int rc = 0;
 	j->report->read += b->read;
-	for (size_t i = 0; i < b->nrejects; i++)
-		count_reject(j, &b->rejects[i]);
-	if (j->import == NULL)
-		return 0;
-	pthread_mutex_lock(&j->store_lock);
-	rc = settle_own_status(j, b, list, e);
+	if (j->import != NULL) {
+		pthread_mutex_lock(&j->store_lock);
+		rc = settle_own_status(j, b, list, e);
+		if (rc == 0)
+			rc = store_import_rows(j->store, j->import, b->rows, b->n, e);
+		pthread_mutex_unlock(&j->store_lock);
+	}
 	if (rc == 0)
-		rc = store_import_rows(j->store, j->import, b->rows, b->n, e);
-	pthread_mutex_unlock(&j->store_lock);
-	if (rc == 0)
-		count_results(j, b);
+		count_results(j, b, j->import != NULL);
 	return rc;
 }
 

@@ -7,6 +7,11 @@
 	X(cmd_preview)                                                                                             \
 	X(cmd_test)                                                                                                \
 	X(cmd_import)                                                                                              \
+	X(cmd_export)                                                                                              \
+	X(cmd_lists)                                                                                               \
+	X(cmd_list)                                                                                                \
+	X(cmd_contacts)                                                                                            \
+	X(cmd_contact)                                                                                             \
 	X(cmd_render)                                                                                              \
 	X(cmd_send)                                                                                                \
 	X(cmd_pause)                                                                                               \

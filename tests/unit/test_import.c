@@ -335,6 +335,10 @@ static void forgotten__is_refused(void **state)
 	imports("email\nA@example.com\nb@example.com\n", q, 1, 0, 0, 1);
 	assert_string_equal(arena_str(&report.arena, report.rejects[0].reason).p, "this person asked to be forgotten");
 	assert_int_equal(report.rejects[0].line, 2);
+	q.max_rejects = "100%";
+	imports("email\nbad\nA@example.com\nbad\n", q, 0, 0, 0, 3);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(report.rejects[i].line, 2 + i);
 }
 
 static int one_membership(void *ctx, const struct membership *m)
