@@ -31,8 +31,12 @@ void error_print(const struct cli *c, const struct err *e)
 	else if (e->file[0] != '\0')
 		buf_printf(&b, "%s: ", out_safe(str_from(e->file)));
 	buf_printf(&b, "%s\n", out_safe(str_from(e->why)));
-	if (e->remedy[0] != '\0')
-		buf_printf(&b, "  %s\n", out_safe(str_from(e->remedy)));
+	/* An expression with the place in it below takes two lines. */
+	for (struct str rest = str_from(e->remedy); rest.n > 0;) {
+		size_t n = str_find(rest, '\n');
+		buf_printf(&b, "  %s\n", out_safe(str_n(rest.p, n)));
+		rest = n < rest.n ? str_n(rest.p + n + 1, rest.n - n - 1) : str_n(rest.p, 0);
+	}
 	/* In one write: other processes may use the same terminal. */
 	fwrite(buf_cstr(&b), 1, b.len, stderr);
 	buf_release(&b);

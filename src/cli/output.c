@@ -186,7 +186,7 @@ void csv_str(struct csv *w, struct str s)
 	for (size_t i = 0; i < s.n && !quote; i++)
 		quote = s.p[i] == '"' || s.p[i] == ',' || s.p[i] == '\n' || s.p[i] == '\r';
 	/* Readers that trim would change these. */
-	quote = quote || (s.n > 0 && (s.p[0] == ' ' || s.p[s.n - 1] == ' '));
+	quote = quote || (s.n > 0 && (strchr(" \t", s.p[s.n - 1]) != NULL || (!defuse && strchr(" \t", s.p[0]) != NULL)));
 	if (quote)
 		putc('"', w->f);
 	if (defuse)
