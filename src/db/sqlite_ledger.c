@@ -172,16 +172,31 @@ int64_t store_ledger_usage(struct store *s, struct str route, ms_t since, struct
 	return rc < 0 ? -1 : n;
 }
 
-ms_t store_ledger_next_due(struct store *s, int64_t campaign, struct err *e)
+/* 0: none waits, -1: failed. */
+static ms_t next_due_of(struct store *s, int64_t campaign, struct err *e)
 {
 	int64_t at;
-	int rc = campaign != 0
-		? db_int(s, e, &at, "SELECT min(due) FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL", "i", campaign)
-		: db_int(s, e, &at,
-			  "SELECT min((SELECT min(due) FROM delivery WHERE id >> 32 = c.id AND due IS NOT NULL)) FROM campaign c "
-			  "WHERE c.state IN (?, ?)",
-			  "ii", (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_WAITING);
+	int rc = db_int(s, e, &at, "SELECT min(due) FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL", "i", campaign);
 	return rc < 0 ? -1 : at;
+}
+
+ms_t store_ledger_next_due(struct store *s, int64_t campaign, struct err *e)
+{
+	int64_t id = 0;
+	ms_t first = 0;
+	if (campaign != 0)
+		return next_due_of(s, campaign, e);
+	for (;;) {
+		int rc = db_int(s, e, &id, "SELECT id FROM campaign WHERE id > ? AND state IN (?, ?) ORDER BY id LIMIT 1", "iii", id,
+			(int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_WAITING);
+		if (rc <= 0)
+			return rc < 0 ? -1 : first;
+		ms_t at = next_due_of(s, id, e);
+		if (at < 0)
+			return -1;
+		if (at != 0 && (first == 0 || at < first))
+			first = at;
+	}
 }
 
 int store_ledger_set_state(struct store *s, int64_t campaign, enum campaign_state state, struct str why, struct str why_text,

@@ -223,8 +223,13 @@ int store_checkpoint(struct store *s, struct err *e)
 	enum { MUCH = 8192 }; /* pages */
 	int log = 0, done = 0;
 	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
-	if (rc == SQLITE_OK && log > MUCH)
+	if (rc == SQLITE_OK && log > MUCH) {
+		/* It keeps writers out while it waits for readers, so it may not wait long; there is a next time. */
+		ms_t patience = s->busy;
+		s->busy = 20;
 		rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART, &log, &done);
+		s->busy = patience;
+	}
 	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
 		return db_error(s, "checkpoint", e);
 	return 0;

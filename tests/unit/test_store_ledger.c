@@ -93,6 +93,7 @@ static void outcome__of_a_returned_claim__was_never_tried(void **state)
 	assert_int_equal(n.fresh, 1);
 	assert_int_equal(n.attempts, 0);
 	assert_int_equal(store_ledger_next_due(f->s, l.id, &f->e), NOW + 5);
+	assert_int_equal(store_ledger_next_due(f->s, 0, &f->e), NOW + 5);
 	assert_int_equal(fixture_claim(f, l.id, CLAIM_FRESH, 5, NOW + 5, &l.c), 0);
 	assert_int_equal(fixture_claim(f, l.id, CLAIM_DUE, 5, NOW + 4, &l.c), 0);
 	assert_int_equal(fixture_claim(f, l.id, CLAIM_DUE, 5, NOW + 5, &l.c), 1);
