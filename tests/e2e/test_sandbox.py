@@ -1,0 +1,106 @@
+"""`postrider sandbox`: each fate is met, seen for what it is by the sender, and the same in the sandbox's own log."""
+import json
+import os
+import re
+import smtplib
+import ssl
+
+from harness import interrupt, wait_until
+
+FATES = {  # address: (state, class, reason, attempts)
+	"ann@example.com": ("sent", "", "", 1),
+	"bounce@gmail.com": ("bounced", "hard", "user-unknown", 1),
+	"bounce@docomo.ne.jp": ("bounced", "hard", "user-unknown", 1),
+	"x-full@icloud.com": ("bounced", "soft", "mailbox-full", 1),
+	"disabled@example.org": ("bounced", "soft", "user-disabled", 1),
+	"block@hotmail.com": ("blocked", "block", "blocklist", 1),
+	"a+spam@example.com": ("blocked", "message", "content-spam", 1),
+	"big@example.com": ("blocked", "message", "message-too-large", 1),
+	"greylist@example.com": ("sent", None, None, 2),
+	"defer-2@example.net": ("sent", None, None, 3),
+	"anyone@slow.example": ("sent", "", "", 1),
+	"drop@example.com": ("sent", None, None, 2),
+	"drop-data@example.com": ("sent", None, None, 2),
+	"drop-end@example.com": ("sent", None, None, 2),
+}
+
+
+def start(w, *options):
+	child = w.start("sandbox", "--port", 0, *options)
+	port = wait_until(lambda: re.search(r"127\.0\.0\.1:(\d+)", open(child.out).read()))
+	return child, int(port.group(1))
+
+
+def stop(w, child):
+	interrupt(child)
+	lines = w.finish(child).out.splitlines()[1:]
+	return {name: int(n.replace(",", "")) for name, n in (line.split() for line in lines)}
+
+
+def test_fates(w):
+	child, port = start(w, "--log", w.path("sandbox.log"))
+	w.configure(port, connections=2, extra="[retry]\ndelays = 1s\nexpire = 1h\n")
+	w.write("news.csv", "email\n" + "\n".join(FATES) + "\n")
+	w.run("import", "news", "news.csv")
+	w.run("send", w.message(), "--list", "news", "--name", "june", "--yes", "--patience", "60s", timeout=120)
+	rows = w.deliveries("june")
+	for address, (state, kind, reason, attempts) in FATES.items():
+		row = rows[address]
+		assert row["state"] == state, (address, row)
+		assert kind is None or (row["class"], row["reason"]) == (kind, reason), (address, row)
+		assert int(row["attempts"]) == attempts, (address, row)
+	suppressed = w.run("suppressions", "list").out
+	for address, (_, kind, _, _) in FATES.items():
+		assert (address in suppressed) == (kind == "hard"), address
+	counts = stop(w, child)
+	log = [json.loads(line) for line in open(w.path("sandbox.log"))]
+	taken = {}
+	for line in log:
+		if line["taken"]:
+			taken.setdefault(line["rcpt"], set()).add(line["message_id"])
+	assert set(taken) == {a for a, f in FATES.items() if f[0] == "sent"}
+	assert all(len(ids) == 1 for ids in taken.values()), "a repeat has another Message-ID"
+	assert counts["accepted"] + counts["refused"] + counts["deferred"] + counts["dropped"] == len(log)
+
+
+def test_sender_refused(w):
+	child, port = start(w)
+	w.configure(port)
+	text = open(w.path("postrider.conf")).read().replace("domain = bounces.books.example", "address = news.refused@books.example")
+	w.write("postrider.conf", text)
+	addresses = w.audience(3)
+	w.run("send", w.message(), "--list", "news", "--name", "june", "--yes", expect=77)
+	status = w.status("june")
+	assert status["why"]["id"] == "sender-refused" and status["counts"]["queued"] == len(addresses), status
+	assert stop(w, child)["messages"] == 0
+
+
+def test_quota(w):
+	child, port = start(w)
+	w.configure(port, connections=1)
+	w.audience(3, address="quota{}@quota.example")
+	w.run("send", w.message(), "--list", "news", "--name", "june", "--yes", expect=76)
+	status = w.status("june")
+	assert status["why"]["id"] == "quota" and status["counts"]["queued"] == 3, status
+	stop(w, child)
+
+
+def test_tls_login_and_keep(w):
+	child, port = start(w, "--tls", "--ca-out", w.path("ca.pem"), "--auth", "ann:pass", "--keep", w.path("mail"))
+	with smtplib.SMTP("localhost", port) as s:
+		s.starttls(context=ssl.create_default_context(cafile=w.path("ca.pem")))
+		s.login("ann", "pass")
+		s.sendmail("news@books.example", ["ann@example.com"], "Subject: hello\r\n\r\n.dot\r\n")
+	kept = os.listdir(w.path("mail/new"))
+	assert len(kept) == 1
+	text = open(os.path.join(w.path("mail/new"), kept[0]), newline="").read()
+	assert text == "X-Envelope-From: <news@books.example>\r\nX-Envelope-To: <ann@example.com>\r\nSubject: hello\r\n\r\n.dot\r\n"
+	assert stop(w, child)["accepted"] == 1
+
+
+def test_mistakes(w):
+	w.run("sandbox", "--rates", "unknown=200%", expect=64)
+	w.run("sandbox", "--rtt", "soon", expect=64)
+	w.run("sandbox", "--ca-out", "ca.pem", expect=64)
+	w.run("sandbox", "--profile", "no-such", expect=66)
+	w.run("sandbox", "--port", 0, "--log", "missing/log", expect=73)
