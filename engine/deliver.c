@@ -105,10 +105,13 @@ static void keep_resolved(struct deliver *d)
 static void crew_end(struct deliver *d, struct err *e)
 {
 	struct crew *c = &d->crew;
+	/* The ledger still answers for the last outcomes, and wakes those who brought them. */
 	for (size_t i = 0; i < c->nworkers; i++)
-		worker_stop(&c->workers[i]);
+		worker_join(c->workers[i]);
 	if (ledger_stop(&c->ledger, e) != 0)
 		d->failed = true;
+	for (size_t i = 0; i < c->nworkers; i++)
+		worker_stop(&c->workers[i]);
 	atomic_store(&c->stop, true);
 	if (c->has_checkpointer)
 		pthread_join(c->checkpointer, NULL);

@@ -102,6 +102,7 @@ void worker_ack(struct worker *w, size_t route, size_t n);
 void worker_wake(struct worker *w);
 /* Takes nothing new, gives back what is unsent, finishes what is on the wire within `grace`, then cuts connections. */
 void worker_drain(struct worker *w, ms_t grace);
-void worker_stop(struct worker **w); /* joins; every claim has had its outcome by then */
+void worker_join(struct worker *w);  /* its thread is over; every claim has had its outcome by then */
+void worker_stop(struct worker **w); /* the ledger's thread, which wakes workers, must be over */
 
 #endif

@@ -748,16 +748,22 @@ void worker_drain(struct worker *w, ms_t grace)
 	worker_wake(w);
 }
 
+void worker_join(struct worker *w)
+{
+	if (w == NULL || w->ledger == NULL)
+		return;
+	if (!atomic_load(&w->draining))
+		worker_drain(w, 0);
+	pthread_join(w->thread, NULL);
+	w->ledger = NULL;
+}
+
 void worker_stop(struct worker **wp)
 {
 	struct worker *w = *wp;
 	if (w == NULL)
 		return;
-	if (w->ledger != NULL) {
-		if (!atomic_load(&w->draining))
-			worker_drain(w, 0);
-		pthread_join(w->thread, NULL);
-	}
+	worker_join(w);
 	worker_release(w);
 	*wp = NULL;
 }
