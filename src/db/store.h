@@ -382,7 +382,8 @@ void store_ledger_rollback(struct store *s);
 int store_ledger_recover(struct store *s, int64_t epoch, int rule, ms_t now, int64_t *n, struct err *e);
 
 /* Fixes the audience, one slice (within begin/commit) of at most `budget` contacts. *done when the last was looked at:
- * the campaign is then RUNNING and its selection recorded. `a` is the campaign's audience, parsed. */
+ * the campaign is then RUNNING and its selection recorded. `a` is the campaign's audience, parsed: the same at each
+ * call. A campaign in any other state than PREPARING is done at once (it was paused or cancelled meanwhile). */
 int store_ledger_prepare(struct store *s, int64_t campaign, const struct audience *a, int budget, ms_t now, bool *done, struct err *e);
 
 struct claim {
@@ -409,7 +410,8 @@ enum claim_kind {
 	CLAIM_FRESH, /* never attempted, in id order from the campaign's cursor; a canary's first */
 };
 /* Writes intents for up to `max` deliveries and appends them. Those who must not be mailed any more (suppressed, unsubscribed, off the
- * list) are recorded as skipped instead and do not count. Quota is counted for `route`. Returns the number claimed, 0 none, -1. */
+ * list) are recorded as skipped instead and do not count. A call looks at some 2,000 rows at most, so 0 may mean "ask again";
+ * a campaign that is not RUNNING or WAITING hands out nothing. Quota is counted for `route`. Returns the number claimed, 0 none, -1. */
 int store_ledger_claim(struct store *s, int64_t campaign, enum claim_kind kind, struct str route, int max, ms_t now,
 		       struct claims *out, struct err *e);
 
@@ -450,7 +452,8 @@ int store_ledger_record(struct store *s, const struct outcome_row *rows, size_t 
 int64_t store_ledger_usage(struct store *s, struct str route, ms_t since, struct err *e);
 /* When the earliest delivery of that campaign (0: any running) becomes due; 0: none waits. */
 ms_t store_ledger_next_due(struct store *s, int64_t campaign, struct err *e);
-/* Within begin/commit: the campaign's state, and what is shown of it. */
+/* Within begin/commit: the campaign's state, and what is shown of it. What people asked for stands: a paused or cancelled
+ * campaign stays as it is. */
 int store_ledger_set_state(struct store *s, int64_t campaign, enum campaign_state state, struct str why, struct str why_text, ms_t now, struct err *e);
 struct live { /* written by the holder every second, read by whoever watches */
 	double rate;          /* accepted a second, over the last seconds */
