@@ -13,16 +13,45 @@ show() {
 	"$postrider" "$@"
 }
 
-# 1,000 readers in Japan and elsewhere. Some addresses carry a word that the sandbox gives a fate (postrider help sandbox).
+# 1,000 readers in Japan and elsewhere. A few addresses end in a word that gives them a fate in the sandbox.
 awk 'BEGIN {
-	nj = split("佐藤 鈴木 高橋 田中 伊藤 渡辺 山本 中村 小林 加藤", last_ja); split("花子 太郎 さくら 蓮 陽菜 大翔 結衣 湊 葵 悠真", first_ja)
-	ne = split("Alice Ben Chloé Daniel Emma Félix Grace Henry Isla Jack", first_en)
-	split("京都 東京 大阪 札幌 福岡", city_ja); split("London Dublin Zürich Toronto Sydney", city_en)
-	print "email,first_name,last_name,city,language,points"
+	split("佐藤 鈴木 高橋 田中 伊藤 渡辺 山本 中村 小林 加藤", family); split("花子 太郎 さくら 蓮 陽菜 大翔 結衣 湊 葵 悠真", given)
+	split("Alice Ben Chloé Daniel Emma Félix Grace Henry Isla Jack", first); split("Miller Novak Dubois Larsen Rossi", last)
+	split("京都 東京 大阪 札幌 福岡", ja); split("London Dublin Zürich Toronto Kyoto", en)
+	print "email,first_name,last_name,city,language"
 	for (i = 1; i <= 1000; i++) {
-		fate = i % 50 == 7 ? "unknown" : i % 125 == 9 ? "full" : i % 100 == 13 ? "greylist" : i % 250 == 21 ? "block" : ""
-		if (fate != "") fate = "-" fate
-		if (i % 2) printf "reader%d%s@mail.example,%s,%s,%s,ja,%d\n", i, fate, first_ja[i % nj + 1], last_ja[int(i / 10) % nj + 1], city_ja[i % 5 + 1], i % 97
-		else printf "reader%d%s@post.example,%s,Miller,%s,en,%d\n", i, fate, first_en[i % ne + 1], city_en[i % 5 + 1], i % 97
+		fate = i % 50 == 7 ? "-unknown" : i % 100 == 13 ? "-greylist" : i % 250 == 21 ? "-block" : ""
+		if (i % 2) printf "reader%d%s@mail.example,%s,%s,%s,ja\n", i, fate, given[int(i / 2) % 10 + 1], family[int(i / 20) % 10 + 1], ja[i % 5 + 1]
+		else printf "reader%d%s@post.example,%s,%s,%s,en\n", i, fate, first[int(i / 2) % 10 + 1], last[int(i / 20) % 5 + 1], en[i % 5 + 1]
 	}
-}' >readers.csv
+}' >thousand.csv
+
+show init .
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+sed -i "s/^port *= *2525/port = $port/" postrider.conf
+printf '\n[retry]\ndelays = 2s\n' >>postrider.conf
+
+printf '\n$ postrider sandbox --port %s &\n' "$port"
+"$postrider" sandbox --port "$port" >sandbox.out 2>&1 &
+sandbox=$!
+trap 'kill $sandbox 2>/dev/null || :' EXIT
+tries=0
+until python3 -c "import socket; socket.create_connection(('127.0.0.1', $port), 1)" 2>/dev/null; do
+	tries=$((tries + 1))
+	[ $tries -lt 50 ] || { cat sandbox.out >&2; exit 1; }
+	sleep 0.1
+done
+
+show import readers thousand.csv
+show preview newsletter.md --list readers --nth 1 --part text
+show send newsletter.md --list readers --name june --yes --rate 150/s
+show report june
+show bounces --campaign june | head -n 12
+show report june --format html -o june.html >/dev/null
+
+cat <<END
+
+1,000 personal messages went over SMTP to the sandbox; nothing left this machine.
+The report as a page:   $demo/june.html
+Play on in $demo:       $postrider help
+END
