@@ -45,13 +45,13 @@ done
 show import readers thousand.csv
 show preview newsletter.md --list readers --nth 1 --part text
 show send newsletter.md --list readers --name june --yes --rate 150/s
-show report june
-show bounces --campaign june | head -n 12
+show bounces --campaign june | head -n 8
+show trace reader13-greylist@mail.example
 show report june --format html -o june.html >/dev/null
 
 cat <<END
 
 1,000 personal messages went over SMTP to the sandbox; nothing left this machine.
 The report as a page:   $demo/june.html
-Play on in $demo:       $postrider help
+Play on:                cd $demo; $postrider help
 END
