@@ -153,7 +153,7 @@ bool html_attr_next(struct str source, const struct html_token *t, size_t *at, s
 		i++;
 	if (i >= a.n)
 		return false;
-	*out = (struct html_attr){.from = base + i};
+	*out = (struct html_attr){.from = base + i, .name = str_n(a.p + i, 0), .value = str_n(a.p + i, 0)};
 	if (is_hidden(a.p[i])) {
 		*at = i + 4 < a.n ? i + 4 : a.n;
 		out->to = base + *at;

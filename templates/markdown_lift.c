@@ -12,6 +12,7 @@ struct item {
 	int element;                    /* opened or closed here, or the one that holds this */
 	const struct opaque_span *span; /* of a mark */
 	int to;                         /* a mark's new place: before item `to`; NONE: stays */
+	int block;                      /* first mark of its block; NONE: it has none */
 };
 
 struct element {
@@ -31,7 +32,7 @@ struct lift {
 
 static void add_item(struct lift *l, enum item_kind kind, struct str text, int element)
 {
-	l->items[l->n++] = (struct item){.kind = kind, .text = text, .element = element, .to = NONE};
+	l->items[l->n++] = (struct item){.kind = kind, .text = text, .element = element, .to = NONE, .block = NONE};
 }
 
 static bool is_blank(struct str s)
@@ -44,7 +45,7 @@ static void add_text(struct lift *l, struct str s, int element)
 	size_t plain = 0;
 	for (size_t i = 0; i <= s.n;) {
 		const struct opaque_span *span = i < s.n ? opaque_at(l->o, s, i) : NULL;
-		bool mark = span != NULL && (span->kind == OPAQUE_OPEN || span->kind == OPAQUE_MIDDLE || span->kind == OPAQUE_CLOSE);
+		bool mark = span != NULL && span->kind != OPAQUE_VALUE && span->kind != OPAQUE_OTHER;
 		if (i < s.n && !mark) {
 			i++;
 			continue;
@@ -154,6 +155,8 @@ static void lift_block(struct lift *l, const int *marks, int n)
 	struct place first[DEPTH], other[DEPTH];
 	struct str word = opaque_word(l->items[marks[0]].span);
 	bool loop = str_is(word, "for") || str_is(word, "tablerow");
+	for (int i = 0; i < n; i++)
+		l->items[marks[i]].block = marks[0];
 	for (int k = places(l, marks[0], loop, first) - 1; k >= 0; k--) {
 		int to[TAGS], found = 1;
 		to[0] = first[k].before;
@@ -184,6 +187,10 @@ static void lift_all(struct lift *l)
 		if (l->items[i].kind != ITEM_MARK)
 			continue;
 		enum opaque_kind kind = l->items[i].span->kind;
+		if (kind == OPAQUE_SILENT) {
+			lift_block(l, &i, 1);
+			continue;
+		}
 		if (kind == OPAQUE_OPEN) {
 			if (depth == DEPTH)
 				return;
@@ -198,6 +205,41 @@ static void lift_all(struct lift *l)
 		depth--;
 		if (open[depth].n < TAGS)
 			lift_block(l, open[depth].marks, open[depth].n);
+	}
+}
+
+/* Where a mark ends up among the items. */
+static int position(const struct lift *l, int mark)
+{
+	return l->items[mark].to != NONE ? 2 * l->items[mark].to : 2 * mark + 1;
+}
+
+static bool drop_block(struct lift *l, int block)
+{
+	bool any = false;
+	for (int i = 0; i < l->n && block != NONE; i++)
+		if (l->items[i].kind == ITEM_MARK && l->items[i].block == block) {
+			any |= l->items[i].to != NONE;
+			l->items[i].to = NONE;
+		}
+	return any;
+}
+
+/* Tags must keep their order: blocks that would change it stay where they are. */
+static void keep_order(struct lift *l)
+{
+	int before = NONE;
+	for (int i = 0; i < l->n; i++) {
+		if (l->items[i].kind != ITEM_MARK)
+			continue;
+		if (before != NONE && position(l, before) > position(l, i)) {
+			bool a = drop_block(l, l->items[before].block), b = drop_block(l, l->items[i].block);
+			if (!a && !b)
+				return;
+			before = i = NONE;
+			continue;
+		}
+		before = i;
 	}
 }
 
@@ -244,5 +286,6 @@ bool markdown_lift(struct str html, const struct opaque *o, struct run *out)
 		return false;
 	read_html(&l, html);
 	lift_all(&l);
+	keep_order(&l);
 	return write_html(&l, out);
 }

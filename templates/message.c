@@ -37,7 +37,7 @@ int message_format_of(const char *path, enum message_format *out, struct err *e)
 
 /* --- reading --- */
 
-static int keep_part(struct message *m, const char *name, struct str data, struct err *e)
+int message_keep(struct message *m, const char *name, struct str data, struct err *e)
 {
 	if (m->nparts == m->parts_cap) {
 		size_t cap = m->parts_cap == 0 ? 16 : m->parts_cap * 2;
@@ -71,7 +71,7 @@ int message_read(struct message *m, const char *name, struct str *out, struct er
 	if (rc == 0 && b.failed)
 		rc = err_set(e, ERR_DATA, name, "the message is larger than %zu MB", MESSAGE_MOST >> 20);
 	if (rc == 0)
-		rc = keep_part(m, name, buf_get(&b), e);
+		rc = message_keep(m, name, buf_get(&b), e);
 	buf_release(&b);
 	if (rc == 0)
 		*out = m->parts[m->nparts - 1].data;
@@ -229,7 +229,8 @@ static int extra_compile(struct message *m, const struct message_line *l, struct
 	struct str name = str_n(l->value.p, colon);
 	bool fine = colon < l->value.n && name.n != 0 && name.n <= 60;
 	for (size_t i = 0; i < name.n && fine; i++)
-		fine = name.p[i] > ' ' && name.p[i] < 0x7f;
+		fine = (name.p[i] >= 'a' && name.p[i] <= 'z') || (name.p[i] >= 'A' && name.p[i] <= 'Z') ||
+		       (name.p[i] >= '0' && name.p[i] <= '9') || name.p[i] == '-' || name.p[i] == '_';
 	if (!fine) {
 		err_set(e, ERR_DATA, m->path, "not a header");
 		at_line(m, l, e);

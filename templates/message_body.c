@@ -5,6 +5,7 @@
 #include "templates/html_text.h"
 #include "templates/html_token.h"
 #include "templates/html_url.h"
+#include "templates/layout.h"
 #include "templates/markdown.h"
 #include "templates/message_language.h"
 
@@ -24,7 +25,7 @@ static const char skeleton[] =
 /* --- layout --- */
 
 struct frame { /* what a layout's own names stand for: hidden HTML */
-	struct str content, subject, preheader, language, sender;
+	struct str content, subject, preheader, language, sender, unsubscribe, view;
 	bool has_content, has_preheader;
 };
 
@@ -70,6 +71,10 @@ static bool splice(const struct opaque_span *s, struct frame *f, struct run *out
 		run_str(out, f->language);
 	} else if (str_is(w, "sender")) {
 		run_str(out, f->sender);
+	} else if (str_is(w, "unsubscribe_link")) {
+		run_str(out, f->unsubscribe);
+	} else if (str_is(w, "view_link")) {
+		run_str(out, f->view);
 	} else {
 		return false;
 	}
@@ -92,6 +97,19 @@ static int wrap(struct message *m, struct str layout, const struct opaque_file *
 	return out->failed ? message_oom(m, e) : 0;
 }
 
+/* `postrider/letter.html`, unless the folder has one of that name: frozen content does. */
+static int layout_shipped(struct message *m, const char *name, struct str *out, struct err *e)
+{
+	struct err why = {0};
+	if (message_read(m, name, out, &why) == 0)
+		return 0;
+	if (why.code == ERR_NOINPUT && layout_find(str_from(name), out))
+		return message_keep(m, name, *out, e);
+	if (e != NULL)
+		*e = why;
+	return -1;
+}
+
 static int layout_read(struct message *m, struct opaque_file *file, struct err *e)
 {
 	const struct message_line *l = m->source.field[FIELD_LAYOUT];
@@ -106,9 +124,23 @@ static int layout_read(struct message *m, struct opaque_file *file, struct err *
 		return err_at(e, m->path, l->line);
 	}
 	file->path = name;
-	if (message_read(m, name, &bytes, e) != 0)
+	if (layout_shipped(m, name, &bytes, e) != 0)
 		return e != NULL && e->line == 0 ? err_at(e, m->path, l->line) : -1;
 	return message_text(bytes, name, &m->keep, &file->text, e);
+}
+
+/* A link in the message's language, for those who have the address. */
+static struct str link_html(struct message *m, const char *name, const char *label)
+{
+	struct run r = RUN_INIT(&m->keep);
+	opaque_add(&m->opaque, arena_printf(&m->keep, "{%% if %s %%}", name), &r);
+	run_puts(&r, "<a href=\"");
+	opaque_add(&m->opaque, arena_printf(&m->keep, "{{ %s }}", name), &r);
+	run_printf(&r, "\">%s</a>", label);
+	opaque_add(&m->opaque, STR("{% endif %}"), &r);
+	if (r.failed)
+		m->keep.failed = true;
+	return run_get(&r);
 }
 
 static int frame_fill(struct message *m, struct frame *f, struct err *e)
@@ -124,8 +156,11 @@ static int frame_fill(struct message *m, struct frame *f, struct err *e)
 		return -1;
 	html_escape(&html, shown.n != 0 ? shown : address);
 	f->sender = run_get(&html);
-	f->language = m->language.n != 0 ? m->language : str_from(message_words(STR(""), m->source.body)->language);
-	return html.failed ? message_oom(m, e) : 0;
+	const struct message_words *w = message_words(m->language, m->source.body);
+	f->language = m->language.n != 0 ? m->language : str_from(w->language);
+	f->unsubscribe = link_html(m, "unsubscribe_url", w->unsubscribe);
+	f->view = link_html(m, "view_url", w->view);
+	return html.failed || m->keep.failed ? message_oom(m, e) : 0;
 }
 
 static int assemble(struct message *m, struct str body, struct run *out, struct err *e)

@@ -335,7 +335,9 @@ static struct str uri_clean(struct arena *a, struct str s)
 	struct run r = RUN_INIT(a);
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
-		if (c > ' ' && c < 0x7f && strchr("<>\"\\^`{|}", c) == NULL) {
+		/* Nothing may look like an encoded-word. */
+		bool word = c == '?' && i > 0 && s.p[i - 1] == '=';
+		if (c > ' ' && c < 0x7f && !word && strchr("<>\"\\^`{|}", c) == NULL) {
 			run_putc(&r, s.p[i]);
 			continue;
 		}

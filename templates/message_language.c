@@ -1,14 +1,14 @@
 #include "templates/message_language.h"
 
 static const struct message_words words[] = {
-	{"en", "Unsubscribe", "To unsubscribe: "},
-	{"de", "Newsletter abbestellen", "Newsletter abbestellen: "},
-	{"es", "Darse de baja", "Para darse de baja: "},
-	{"fr", "Se désabonner", "Se désabonner : "},
-	{"it", "Annulla l’iscrizione", "Per annullare l’iscrizione: "},
-	{"ja", "配信停止はこちら", "配信停止はこちら: "},
-	{"nl", "Afmelden", "Afmelden: "},
-	{"pt", "Cancelar a inscrição", "Para cancelar a inscrição: "},
+	{"en", "Unsubscribe", "To unsubscribe: ", "View in your browser"},
+	{"de", "Newsletter abbestellen", "Newsletter abbestellen: ", "Im Browser ansehen"},
+	{"es", "Darse de baja", "Para darse de baja: ", "Ver en el navegador"},
+	{"fr", "Se désabonner", "Se désabonner : ", "Voir dans le navigateur"},
+	{"it", "Annulla l’iscrizione", "Per annullare l’iscrizione: ", "Leggi nel browser"},
+	{"ja", "配信停止はこちら", "配信停止はこちら: ", "ブラウザで表示"},
+	{"nl", "Afmelden", "Afmelden: ", "Bekijk in de browser"},
+	{"pt", "Cancelar a inscrição", "Para cancelar a inscrição: ", "Ver no navegador"},
 };
 
 enum { WORDS = sizeof words / sizeof words[0] };

@@ -8,6 +8,7 @@ struct message_words {
 	const char *language;    /* primary subtag */
 	const char *unsubscribe; /* the link in HTML */
 	const char *sentence;    /* in text, before the address */
+	const char *view;        /* the link to the message on the web */
 };
 
 /* `language` may be empty: then Japanese is recognised by its kana, and anything else is English. */

@@ -112,6 +112,7 @@ struct message {
 
 /* message.c: reading. Each part is read once and kept. */
 int message_read(struct message *m, const char *name, struct str *out, struct err *e);
+int message_keep(struct message *m, const char *name, struct str data, struct err *e);
 int message_oom(const struct message *m, struct err *e);
 
 /* message_body.c: from body, layout and partials to the two contents. */

@@ -15,7 +15,7 @@ struct run {
 	bool failed;
 };
 
-#define RUN_INIT(arena) ((struct run){.a = (arena)})
+#define RUN_INIT(arena) ((struct run){.a = (arena), .p = (char *)""})
 
 bool run_grow(struct run *r, size_t more);
 void run_printf(struct run *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -53,7 +53,7 @@ static inline void run_putc(struct run *r, char c)
 
 static inline struct str run_get(const struct run *r)
 {
-	return (struct str){r->p != NULL ? r->p : "", r->n};
+	return (struct str){r->p, r->n};
 }
 
 #endif

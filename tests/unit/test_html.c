@@ -130,7 +130,7 @@ static void markdown__blocks_of_tags__stand_outside_paragraphs(void **state)
 	assert_markdown("{% if a %}one{% endif %}", "{% if a %}<p>one</p>{% endif %}\n");
 	assert_markdown("{% if a %}\n\none\n\n{% else %}\n\ntwo\n\n{% endif %}\n",
 		"{% if a %}<p>one</p>\n{% else %}<p>two</p>{% endif %}\n");
-	assert_markdown("{% assign a = 1 %}\n\none", "<p>{% assign a = 1 %}one</p>\n");
+	assert_markdown("{% assign a = 1 %}\n\none", "{% assign a = 1 %}<p>one</p>\n");
 	assert_markdown("one\n{% if a %}\ntwo\n{% endif %}\nthree", "<p>one\n{% if a %}two{% endif %}\nthree</p>\n");
 	assert_markdown("{% render 'footer' %}", "{% render 'footer' %}\n");
 	assert_markdown("{% if a %}\n{% endif %}", "{% if a %}{% endif %}\n");
