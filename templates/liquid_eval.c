@@ -27,7 +27,7 @@ static bool counter_value(const struct vm *vm, struct str name, struct value *ou
 {
 	for (const struct counter *c = vm->f.counters; c != NULL; c = c->next)
 		if (str_eq(c->name, name)) {
-			*out = v_int(c->value);
+			*out = c->value;
 			return true;
 		}
 	return false;

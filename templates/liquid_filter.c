@@ -20,7 +20,7 @@ static int filter_raw(struct vm *vm, const struct call *c, struct value *out)
 {
 	struct str s = lq_to_s(vm, &c->in);
 	*out = v_str(s);
-	out->safe = true;
+	out->safe = vm->l->o.escape == LIQUID_HTML;
 	return 0;
 }
 

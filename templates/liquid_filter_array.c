@@ -476,7 +476,7 @@ static int filter_join(struct vm *vm, const struct call *c, struct value *out)
 static int filter_first(struct vm *vm, const struct call *c, struct value *out)
 {
 	struct value key = v_str(STR("first"));
-	bool list = c->in.type >= V_RANGE && c->in.type <= V_HASH;
+	bool list = c->in.type >= V_STR && c->in.type <= V_HASH;
 	*out = NIL;
 	if (c->in.type == V_HASH) {
 		struct seq s;
@@ -492,7 +492,7 @@ static int filter_first(struct vm *vm, const struct call *c, struct value *out)
 static int filter_last(struct vm *vm, const struct call *c, struct value *out)
 {
 	struct value key = v_str(STR("last"));
-	bool list = c->in.type >= V_RANGE && c->in.type < V_HASH;
+	bool list = c->in.type >= V_STR && c->in.type < V_HASH;
 	*out = list ? lq_lookup(vm, &c->in, &key, true) : NIL;
 	return 0;
 }

@@ -7,14 +7,14 @@ static int safe(struct vm *vm, struct text *t, struct value *out)
 {
 	if (lq_give(vm, t, out) != 0)
 		return -1;
-	out->safe = true;
+	out->safe = vm->l->o.escape == LIQUID_HTML;
 	return 0;
 }
 
 static int filter_escape(struct vm *vm, const struct call *c, struct value *out)
 {
 	struct text t;
-	if (c->in.type == V_NIL || (c->in.type == V_STR && c->in.safe && !vm->l->o.plain)) {
+	if (c->in.type == V_NIL || (c->in.type == V_STR && c->in.safe)) {
 		*out = c->in;
 		return 0;
 	}

@@ -37,7 +37,7 @@ enum vtype {
 
 struct value {
 	uint8_t type;
-	bool safe;  /* V_STR: escaped already */
+	bool safe;  /* V_STR in an HTML part: escaped already */
 	uint32_t n; /* V_STR: bytes; V_ARRAY: elements */
 	union {
 		int64_t i;
@@ -315,7 +315,7 @@ struct op {
 	uint32_t end;   /* behind the whole construct: where rendering goes on after an inline error */
 	struct pos at;
 	const struct expr *x;
-	const void *extra; /* struct for_loop, when, cycle, partial_call */
+	const void *extra; /* struct for_loop, when, cycle, partial_call; elsif: struct pos of its if */
 };
 
 struct for_loop {
@@ -400,7 +400,7 @@ struct frame {
 struct counter {
 	struct counter *next;
 	struct str name;
-	int64_t value;
+	struct value value; /* V_INT; V_FLOAT if that was there before */
 };
 
 struct registers { /* what tags remember; each rendered partial has its own */

@@ -134,6 +134,8 @@ static int tag_if(struct parser *p, struct reader *r, const struct piece *t, boo
 		struct op *op = lq_op(p, ((uint32_t *)c.tests.p)[i]);
 		op->end = end;
 		op->blank = c.blank;
+		if (i > 0)
+			op->extra = copy(p, &lq_op(p, *(uint32_t *)c.tests.p)->at, sizeof op->at);
 	}
 	for (size_t i = 0; rc == 0 && c.blank && i < c.bodies.n; i++)
 		lq_remove_blank(p, (struct body *)c.bodies.p + i);

@@ -430,6 +430,10 @@ static struct value command_on(struct vm *vm, const struct value *v, struct str 
 		if (v->type == V_INT)
 			return v_int(8); /* Integer#size: bytes of a machine word */
 	}
+	if (v->type == V_STR) {
+		struct value c = lq_char_at(v_bytes(v), str_is(key, "first") ? 0 : -1);
+		return c.type == V_STR ? c : v_str(STR(""));
+	}
 	lq_seq(v, &s);
 	if (s.kind == SEQ_NONE)
 		return NIL;

@@ -172,6 +172,14 @@ static void assign(struct vm *vm, uint32_t local, struct value v)
 	*(f->hidden[local] != 0 ? &f->base[local] : &f->vars[local]) = v;
 }
 
+static void add_one(struct value *v, int by)
+{
+	if (v->type == V_FLOAT)
+		v->f += by;
+	else
+		v->i = (int64_t)((uint64_t)v->i + (uint64_t)by);
+}
+
 static int count(struct vm *vm, const struct op *op)
 {
 	struct str name = liquid_name(vm->l->locals, op->a);
@@ -180,19 +188,20 @@ static int count(struct vm *vm, const struct op *op)
 		c = c->next;
 	if (c == NULL) {
 		struct value outside = lq_global(vm, lq_interned(vm->l->names, name), name);
-		if (vm->l->o.plain && outside.type != V_NIL && outside.type != V_INT)
+		bool number = outside.type == V_INT || outside.type == V_FLOAT;
+		if (vm->l->o.plain && !number && outside.type != V_NIL)
 			return lq_fail(vm, "internal");
 		c = arena_alloc(vm->a, sizeof *c);
 		if (c == NULL)
 			return lq_nomem(vm);
-		*c = (struct counter){.next = vm->f.counters, .name = name, .value = outside.type == V_INT ? outside.i : 0};
+		*c = (struct counter){.next = vm->f.counters, .name = name, .value = number ? outside : v_int(0)};
 		vm->f.counters = c;
 	}
 	if (op->code == OP_DECREMENT)
-		c->value = (int64_t)((uint64_t)c->value - 1);
-	struct value v = v_int(c->value);
+		add_one(&c->value, -1);
+	struct value v = c->value;
 	if (op->code == OP_INCREMENT)
-		c->value = (int64_t)((uint64_t)c->value + 1);
+		add_one(&c->value, 1);
 	return lq_emit(vm, &v);
 }
 
@@ -278,7 +287,8 @@ static bool note_error(struct vm *vm, const struct op *op)
 		return false;
 	struct err e;
 	char text[600];
-	lq_error_at(&e, vm->l, op->at, "");
+	bool elsif = op->code == OP_UNLESS && op->extra != NULL;
+	lq_error_at(&e, vm->l, elsif ? *(const struct pos *)op->extra : op->at, "");
 	bool partial = op->at.file != 0 || vm->l != vm->root;
 	if (vm->syntax_line != 0)
 		snprintf(text, sizeof text, "Liquid syntax error (line %ld): %s", vm->syntax_line, vm->why);

@@ -68,7 +68,7 @@ static void lists__are_sorted_filtered_and_joined(void **state)
 		{"{{ p | map: 'o.k' | compact | join: '+' }} {{ p | sum: 'a' }} {{ '1,2.5,x' | split: ',' | sum }}", people, "1+2 4 3.5", NULL},
 		{"{{ m | compact | reverse | join: '/' }} {{ m | concat: w | size }} {{ w | first }}{{ w | last }}", people, "1/3 6 bc", NULL},
 		{"{{ x | uniq | join: ' ' }}", "{\"x\":[1,1.0,\"1\",1,[2],[2]]}", "1 1.0 1 2", NULL},
-		{"{{ 'abc' | join: '-' }}{{ nil | join }}{{ 'abc' | first }}|{{ 5 | sort }}", NULL, "abc|5", NULL},
+		{"{{ 'abc' | join: '-' }}{{ nil | join }}{{ '\u65e5b' | first }}{{ 'ab' | last }}{{ '' | first }}{{ 5 | first }}|{{ 5 | sort }}", NULL, "abc\u65e5b|5", NULL},
 		{"{{ x | sort }}", "{\"x\":[1,\"a\"]}", NULL, "1:8 cannot sort values of incompatible types"},
 		{"{{ x | map: 'a' }}", "{\"x\":[1]}", NULL, "1:8 cannot select the property 'a'"},
 		{"{{ x | concat: 1 }}", "{\"x\":[1]}", NULL, "1:8 concat filter requires an array argument"},
