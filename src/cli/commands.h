@@ -12,6 +12,7 @@
 	X(cmd_list)                                                                                                \
 	X(cmd_contacts)                                                                                            \
 	X(cmd_contact)                                                                                             \
+	X(cmd_suppressions)                                                                                        \
 	X(cmd_render)                                                                                              \
 	X(cmd_send)                                                                                                \
 	X(cmd_pause)                                                                                               \
