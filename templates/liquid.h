@@ -1,13 +1,14 @@
-/* Liquid: compiled once to a compact program, rendered many times. The language is Shopify's, strict, as its reference
- * implementation 5.x behaves; the e-mail profile (below) is on unless `plain`.
+/* Liquid: compiled once to a compact program, rendered many times. The language is Shopify's, strict, as its
+ * reference implementation 5.x behaves; the e-mail profile (below) is on unless `plain`.
  *
- * A compiled template is immutable and shared by threads. Rendering allocates only from the arena it is given and does
- * no I/O. Partials (render) are read while compiling. Errors are ERR_DATA with file, line and column; `remedy` shows
- * the source line.
+ * A compiled template is immutable and shared by threads. Rendering allocates only from the arena it is given
+ * and does no I/O. Partials (render) are read while compiling. Errors are ERR_DATA with file, line and
+ * column; `remedy` shows the source line.
  *
- * The profile: values are escaped by part; attributes are text, an empty one is nil, and text that is a number
- * compares with numbers as one; filters money, number, url_param_escape, md5, sha256; date takes a locale as second
- * argument; tag abort_message; the root names are visible inside render; no include; tight limits. */
+ * The profile: values are escaped by part; attributes are text, an empty one is nil, and text that is a
+ * number compares with numbers as one; filters money, number, url_param_escape, md5, sha256; date takes a
+ * locale as second argument; tag abort_message; the root names are visible inside render; no include; tight
+ * limits. */
 #ifndef TEMPLATES_LIQUID_H
 #define TEMPLATES_LIQUID_H
 
@@ -31,7 +32,7 @@ struct liquid_options {
 	bool plain; /* the bare language: no profile, include allowed */
 	enum liquid_escape escape;
 	const struct zone *zone; /* of dates; NULL: UTC */
-	const char *locale;      /* "en" (also NULL), "de", "fr", "es", "ja" …: of date names, numbers and money */
+	const char *locale; /* "en" (also NULL), "de", "fr", "es", "ja" …: of date names, numbers and money */
 	unsigned long max_steps; /* how much work one render may be; 0: 2 million, plain 20 million */
 	const char *path;        /* for errors */
 	long first_line;         /* line of the source's first line in that file; 0: 1 */
@@ -46,10 +47,10 @@ void liquid_names_free(struct liquid_names **n);
 size_t liquid_names_count(const struct liquid_names *n);
 struct str liquid_name(const struct liquid_names *n, size_t i);
 
-/* Adds the names that the template takes from outside (x, contact.x, contact["x"]; not those it assigns itself) to
- * `names`. Names and options' strings need not live on; `names` must, as long as the template. */
-struct liquid *liquid_compile(struct str source, const struct liquid_options *o, struct liquid_names *names,
-			      struct err *e);
+/* Adds the names that the template takes from outside (x, contact.x, contact["x"]; not those it assigns
+ * itself) to `names`. Names and options' strings need not live on; `names` must, as long as the template. */
+struct liquid *liquid_compile(
+	struct str source, const struct liquid_options *o, struct liquid_names *names, struct err *e);
 void liquid_free(struct liquid **l);
 bool liquid_is_literal(const struct liquid *l); /* no tags or values: the same for everybody */
 
@@ -63,15 +64,17 @@ struct liquid_vars {
 	/* contact[x] where x is only known while rendering; may be NULL. */
 	struct str (*lookup)(void *ctx, struct str name);
 	void *ctx;
-	/* An object (`render --data`, suites): nested values; looked at when the slots do not have it. NULL: none. */
+	/* An object (`render --data`, suites): nested values; looked at when the slots do not have it. NULL:
+	 * none. */
 	json_t *data;
 	ms_t now;
-	/* An error while rendering becomes text ("Liquid error (line 1): …") and rendering goes on. Not for mail. */
+	/* An error while rendering becomes text ("Liquid error (line 1): …") and rendering goes on. Not for
+	 * mail. */
 	bool inline_errors;
 };
 
-/* Where output goes piece by piece. Pieces are never empty; a value's piece is escaped already and need not end at a
- * character. What a capture block collects does not pass here until it is written as a value. */
+/* Where output goes piece by piece. Pieces are never empty; a value's piece is escaped already and need not
+ * end at a character. What a capture block collects does not pass here until it is written as a value. */
 struct liquid_sink {
 	void (*literal)(void *ctx, size_t i, struct str text); /* liquid_literal(l, i) */
 	void (*value)(void *ctx, struct str text);
@@ -85,7 +88,7 @@ struct liquid_result {
 };
 
 /* `sink` NULL: gathers r->text. */
-int liquid_render(const struct liquid *l, const struct liquid_vars *v, const struct liquid_sink *sink, struct arena *a,
-		  struct liquid_result *r, struct err *e);
+int liquid_render(const struct liquid *l, const struct liquid_vars *v, const struct liquid_sink *sink,
+	struct arena *a, struct liquid_result *r, struct err *e);
 
 #endif

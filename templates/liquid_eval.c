@@ -19,8 +19,8 @@ static struct value now_value(struct vm *vm)
 	else
 		lq_civil_utc(vm->v->now, &c);
 	unsigned offset = (unsigned)(c.offset < 0 ? -c.offset : c.offset) / 60;
-	return v_str(arena_printf(vm->a, "%04d-%02d-%02d %02d:%02d:%02d %c%02u%02u", c.year, c.month, c.day, c.hour, c.minute,
-		c.second, c.offset < 0 ? '-' : '+', offset / 60, offset % 60));
+	return v_str(arena_printf(vm->a, "%04d-%02d-%02d %02d:%02d:%02d %c%02u%02u", c.year, c.month, c.day,
+		c.hour, c.minute, c.second, c.offset < 0 ? '-' : '+', offset / 60, offset % 60));
 }
 
 static bool counter_value(const struct vm *vm, struct str name, struct value *out)
@@ -59,7 +59,8 @@ static struct value local_or_global(struct vm *vm, uint32_t local, uint32_t slot
 {
 	if (local != NO_SLOT && vm->f.vars[local].type != V_UNSET)
 		return vm->f.vars[local];
-	return lq_global(vm, slot, local != NO_SLOT ? liquid_name(vm->l->locals, local) : liquid_name(vm->l->names, slot));
+	return lq_global(vm, slot,
+		local != NO_SLOT ? liquid_name(vm->l->locals, local) : liquid_name(vm->l->names, slot));
 }
 
 struct value lq_find(struct vm *vm, struct str name)
@@ -77,7 +78,8 @@ struct value lq_find(struct vm *vm, struct str name)
 static bool contact_step(struct vm *vm, const struct expr *x, struct value *v)
 {
 	if (vm->l->o.plain || v->type != V_NIL || x->var.nsteps == 0 || x->var.local == NO_SLOT ||
-	    x->var.steps[0].dynamic == NULL || !str_is(liquid_name(vm->l->locals, x->var.local), "contact"))
+		x->var.steps[0].dynamic == NULL ||
+		!str_is(liquid_name(vm->l->locals, x->var.local), "contact"))
 		return false;
 	struct value key;
 	if (lq_eval(vm, x->var.steps[0].dynamic, &key) == 0) {
@@ -144,7 +146,7 @@ static void as_number(struct vm *vm, struct value *text, const struct value *oth
 {
 	struct number n;
 	if (!vm->l->o.plain && text->type == V_STR && is_number(other) && lq_looks_number(v_bytes(text)) &&
-	    lq_to_number(vm, text, &n) == 0)
+		lq_to_number(vm, text, &n) == 0)
 		lq_from_number(vm, &n, text);
 }
 
@@ -176,9 +178,17 @@ bool lq_condition_equal(struct vm *vm, struct value a, struct value b)
 
 static const char *class_name(const struct value *v)
 {
-	static const char *const names[] = {[V_NIL] = "nil", [V_FALSE] = "false", [V_TRUE] = "true", [V_INT] = "Integer",
-		[V_BIG] = "Integer", [V_FLOAT] = "Float", [V_STR] = "String", [V_RANGE] = "Range", [V_ARRAY] = "Array",
-		[V_JARRAY] = "Array", [V_HASH] = "Hash"};
+	static const char *const names[] = {[V_NIL] = "nil",
+		[V_FALSE] = "false",
+		[V_TRUE] = "true",
+		[V_INT] = "Integer",
+		[V_BIG] = "Integer",
+		[V_FLOAT] = "Float",
+		[V_STR] = "String",
+		[V_RANGE] = "Range",
+		[V_ARRAY] = "Array",
+		[V_JARRAY] = "Array",
+		[V_HASH] = "Hash"};
 	return v->type < sizeof names / sizeof *names && names[v->type] != NULL ? names[v->type] : "Object";
 }
 

@@ -97,8 +97,8 @@ static int parse_steps(struct parser *p, struct lexer *x, struct expr *e)
 /* contact.x and contact["x"] are x. */
 static bool is_contact(const struct parser *p, const struct expr *e, struct str root)
 {
-	return !p->l->o.plain && str_is(root, "contact") && e->var.nsteps > 0 && e->var.steps[0].dynamic == NULL &&
-	       e->var.steps[0].key.type == V_STR;
+	return !p->l->o.plain && str_is(root, "contact") && e->var.nsteps > 0 &&
+	       e->var.steps[0].dynamic == NULL && e->var.steps[0].key.type == V_STR;
 }
 
 static int resolve_root(struct parser *p, struct expr *e, struct str root, const char *at)
@@ -157,7 +157,8 @@ static bool literal_word(struct str s, struct value *v)
 	static const struct {
 		const char *word;
 		enum vtype type;
-	} words[] = {{"nil", V_NIL}, {"null", V_NIL}, {"true", V_TRUE}, {"false", V_FALSE}, {"blank", V_BLANK}, {"empty", V_EMPTY}};
+	} words[] = {{"nil", V_NIL}, {"null", V_NIL}, {"true", V_TRUE}, {"false", V_FALSE},
+		{"blank", V_BLANK}, {"empty", V_EMPTY}};
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 		if (str_is(s, words[i].word)) {
 			*v = (struct value){.type = (uint8_t)words[i].type};
@@ -207,8 +208,8 @@ static const struct expr *parse_range(struct parser *p, struct lexer *x)
 	if (a == NULL)
 		return NULL;
 	if (x->tok.kind != T_DOTDOT) {
-		lq_error(p, x->src.p + x->tok.off, "Expected .. but found %s%.*s", x->tok.kind == T_END ? "the end" : "",
-			STR_ARG(x->tok.s));
+		lq_error(p, x->src.p + x->tok.off, "Expected .. but found %s%.*s",
+			x->tok.kind == T_END ? "the end" : "", STR_ARG(x->tok.s));
 		return NULL;
 	}
 	const struct expr *b = lq_lex_next(p, x) == 0 ? lq_parse_expr(p, x) : NULL;
@@ -232,8 +233,10 @@ const struct expr *lq_parse_operand(struct parser *p, struct lexer *x)
 		return parse_number(p, x);
 	case T_ID:
 		/* `nil.x` looks up a variable that is called nil. */
-		if (literal_word(s, &v) && (x->at >= x->src.n || (x->src.p[x->at] != '.' && x->src.p[x->at] != '[') ||
-			    (x->src.p[x->at] == '.' && x->at + 1 < x->src.n && x->src.p[x->at + 1] == '.')))
+		if (literal_word(s, &v) &&
+			(x->at >= x->src.n || (x->src.p[x->at] != '.' && x->src.p[x->at] != '[') ||
+				(x->src.p[x->at] == '.' && x->at + 1 < x->src.n &&
+					x->src.p[x->at + 1] == '.')))
 			return lq_lex_next(p, x) == 0 ? expr_const(p, at, v) : NULL;
 		return parse_variable(p, x);
 	default:
@@ -328,26 +331,17 @@ static const struct expr *fold(struct parser *p, struct expr *e)
 	return e;
 }
 
-static void *keep(struct parser *p, const void *from, size_t n)
-{
-	void *to = arena_alloc(&p->l->arena, n);
-	if (to == NULL)
-		lq_error(p, p->here, "out of memory");
-	else if (n != 0)
-		memcpy(to, from, n);
-	return to;
-}
-
-static const struct expr *make_call(struct parser *p, const char *at, const struct filter *f, const struct expr *input,
-	const struct arguments *a)
+static const struct expr *make_call(struct parser *p, const char *at, const struct filter *f,
+	const struct expr *input, const struct arguments *a)
 {
 	unsigned given = a->nargs + (a->nnamed != 0 && !(f->flags & FILTER_NAMED));
 	if (given < f->min || given > f->max) {
 		if (f->min == f->max)
-			lq_error(p, at, "%s: wrong number of arguments (given %u, expected %d)", f->name, given + 1, f->min + 1);
+			lq_error(p, at, "%s: wrong number of arguments (given %u, expected %d)", f->name,
+				given + 1, f->min + 1);
 		else
-			lq_error(p, at, "%s: wrong number of arguments (given %u, expected %d..%d)", f->name, given + 1,
-				f->min + 1, f->max + 1);
+			lq_error(p, at, "%s: wrong number of arguments (given %u, expected %d..%d)", f->name,
+				given + 1, f->min + 1, f->max + 1);
 		return NULL;
 	}
 	struct expr *e = expr_new(p, E_CALL, at);
@@ -356,8 +350,8 @@ static const struct expr *make_call(struct parser *p, const char *at, const stru
 	e->nargs = a->nargs;
 	e->call.filter = f;
 	e->call.input = input;
-	e->call.args = keep(p, a->args, a->nargs * sizeof *a->args);
-	e->call.named = keep(p, a->named, a->nnamed * sizeof *a->named);
+	e->call.args = lq_keep(p, a->args, a->nargs * sizeof *a->args);
+	e->call.named = lq_keep(p, a->named, a->nnamed * sizeof *a->named);
 	e->call.nnamed = a->nnamed;
 	return e->call.args != NULL && e->call.named != NULL ? fold(p, e) : NULL;
 }
@@ -369,8 +363,8 @@ static const struct expr *parse_filter(struct parser *p, struct lexer *x, const 
 		return NULL;
 	const char *at = x->src.p + x->tok.off;
 	if (x->tok.kind != T_ID) {
-		lq_error(p, at, "Expected a filter after | but found %s%.*s", x->tok.kind == T_END ? "the end" : "",
-			STR_ARG(x->tok.s));
+		lq_error(p, at, "Expected a filter after | but found %s%.*s",
+			x->tok.kind == T_END ? "the end" : "", STR_ARG(x->tok.s));
 		return NULL;
 	}
 	struct str name = x->tok.s;
@@ -441,7 +435,8 @@ const struct expr *lq_parse_condition(struct parser *p, struct str markup)
 	struct expr *last = NULL;
 	while (first != NULL && x.tok.kind == T_ID && (str_is(x.tok.s, "and") || str_is(x.tok.s, "or"))) {
 		struct expr *e = expr_new(p, str_is(x.tok.s, "and") ? E_AND : E_OR, x.src.p + x.tok.off);
-		const struct expr *right = e != NULL && lq_lex_next(p, &x) == 0 ? parse_comparison(p, &x) : NULL;
+		const struct expr *right =
+			e != NULL && lq_lex_next(p, &x) == 0 ? parse_comparison(p, &x) : NULL;
 		if (right == NULL)
 			return NULL;
 		e->pair.a = last == NULL ? first : last->pair.b;

@@ -32,8 +32,8 @@ static const struct filter filters[] = {
 
 const struct filter *lq_filter_find(struct str name, bool plain)
 {
-	const struct filter *const tables[] = {filters, lq_filters_string, lq_filters_html, lq_filters_number, lq_filters_array,
-		lq_filters_date, lq_filters_mail};
+	const struct filter *const tables[] = {filters, lq_filters_string, lq_filters_html, lq_filters_number,
+		lq_filters_array, lq_filters_date, lq_filters_mail};
 	for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
 		for (const struct filter *f = tables[t]; f->name != NULL; f++)
 			if (str_is(name, f->name) && !(plain && (f->flags & FILTER_PROFILE) != 0))

@@ -1,5 +1,5 @@
-/* Filters over lists. Whatever comes in is made a list first: nothing becomes none, a single value one element, lists
- * in lists are flattened. */
+/* Filters over lists. Whatever comes in is made a list first: nothing becomes none, a single value one
+ * element, lists in lists are flattened. */
 #include "templates/liquid_private.h"
 
 struct list {
@@ -96,7 +96,8 @@ static struct value dotted(struct vm *vm, const struct value *item, struct str k
 
 static bool has_properties(const struct value *v)
 {
-	return v->type == V_HASH || v->type == V_LOOP || v->type == V_STR || v->type == V_INT || v->type == V_BIG;
+	return v->type == V_HASH || v->type == V_LOOP || v->type == V_STR || v->type == V_INT ||
+	       v->type == V_BIG;
 }
 
 /* item[key] as Ruby has it: also text in text, a character of text, a bit of an integer. */
@@ -127,7 +128,8 @@ static enum got property(struct vm *vm, const struct value *item, const struct v
 	case V_BIG:
 		if (key->type == V_INT || key->type == V_FLOAT) {
 			int64_t bit = lq_to_i(vm, key);
-			*out = v_int(bit < 0 || item->type != V_INT ? 0 : item->i >> (bit > 63 ? 63 : bit) & 1);
+			*out = v_int(
+				bit < 0 || item->type != V_INT ? 0 : item->i >> (bit > 63 ? 63 : bit) & 1);
 			return GOT;
 		}
 		break;
@@ -264,12 +266,14 @@ static int order_natural(struct vm *vm, const struct value *a, const struct valu
 	return x.n < y.n ? -1 : x.n > y.n;
 }
 
-/* Merges runs of `keys` and what belongs to them; stable, and unharmed by an order that contradicts itself. */
+/* Merges runs of `keys` and what belongs to them; stable, and unharmed by an order that contradicts itself.
+ */
 static void merge_sort(struct vm *vm, struct value *v[2], struct value *spare[2], size_t n, order_fn *order)
 {
 	for (size_t width = 1; width < n && !vm->failed; width *= 2) {
 		for (size_t at = 0; at < n; at += 2 * width) {
-			size_t i = at, mid = at + width < n ? at + width : n, j = mid, end = mid + width < n ? mid + width : n;
+			size_t i = at, mid = at + width < n ? at + width : n, j = mid,
+			       end = mid + width < n ? mid + width : n;
 			for (size_t k = at; k < end; k++) {
 				bool left = j >= end || (i < mid && order(vm, &v[0][i], &v[0][j]) <= 0);
 				size_t from = left ? i++ : j++;

@@ -20,7 +20,8 @@ static bool to_moment(struct vm *vm, const struct value *v, struct moment *m)
 	struct str s = v_bytes(v);
 	if (str_is_nocase(s, "now") || str_is_nocase(s, "today")) {
 		ms_t now = vm->v->now;
-		lq_time_at(zone, now / 1000 - (now % 1000 < 0), (int32_t)((now % 1000 + 1000) % 1000) * 1000000, m);
+		lq_time_at(zone, now / 1000 - (now % 1000 < 0),
+			(int32_t)((now % 1000 + 1000) % 1000) * 1000000, m);
 		return true;
 	}
 	if (all_digits(s)) {
@@ -32,7 +33,8 @@ static bool to_moment(struct vm *vm, const struct value *v, struct moment *m)
 
 static const struct locale *locale_of(struct vm *vm, const struct call *c, int i)
 {
-	struct str tag = i < c->n && c->arg[i].type != V_NIL ? lq_to_s(vm, &c->arg[i]) : str_from(vm->l->o.locale);
+	struct str tag =
+		i < c->n && c->arg[i].type != V_NIL ? lq_to_s(vm, &c->arg[i]) : str_from(vm->l->o.locale);
 	const struct locale *l = lq_locale(tag);
 	if (l == NULL)
 		lq_fail(vm, "date: no names for the locale '%.*s'", STR_ARG(tag));

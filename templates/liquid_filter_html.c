@@ -30,7 +30,8 @@ static size_t entity(struct str s, size_t i)
 	size_t k = i + 1;
 	bool number = k < s.n && s.p[k] == '#';
 	size_t from = k += number;
-	while (k < s.n && (number ? s.p[k] >= '0' && s.p[k] <= '9' : (s.p[k] | 0x20) >= 'a' && (s.p[k] | 0x20) <= 'z'))
+	while (k < s.n &&
+		(number ? s.p[k] >= '0' && s.p[k] <= '9' : (s.p[k] | 0x20) >= 'a' && (s.p[k] | 0x20) <= 'z'))
 		k++;
 	return k > from && k < s.n && s.p[k] == ';' ? k + 1 - i : 0;
 }
@@ -106,8 +107,8 @@ static struct str remove_blocks(struct vm *vm, struct str s, struct block *block
 
 static int filter_strip_html(struct vm *vm, const struct call *c, struct value *out)
 {
-	struct block blocks[] = {
-		{STR("<script"), STR("</script>"), false}, {STR("<!--"), STR("-->"), false}, {STR("<style"), STR("</style>"), false}};
+	struct block blocks[] = {{STR("<script"), STR("</script>"), false}, {STR("<!--"), STR("-->"), false},
+		{STR("<style"), STR("</style>"), false}};
 	struct block tags[] = {{STR("<"), STR(">"), false}};
 	struct str s = lq_to_s(vm, &c->in);
 	if (memchr(s.p, '<', s.n) != NULL) {
@@ -122,7 +123,8 @@ static int filter_strip_html(struct vm *vm, const struct call *c, struct value *
 
 static bool unreserved(char c)
 {
-	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' || c == '.' || c == '_' || c == '~';
+	return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') || c == '-' || c == '.' ||
+	       c == '_' || c == '~';
 }
 
 static int percent_encode(struct vm *vm, const struct call *c, bool plus, struct value *out)
@@ -173,7 +175,8 @@ static int filter_url_decode(struct vm *vm, const struct call *c, struct value *
 	struct str s = lq_to_s(vm, &c->in);
 	lq_text_init(&t, vm->a, s.n);
 	for (size_t i = 0; i < s.n; i++) {
-		bool code = s.p[i] == '%' && i + 2 < s.n && hex_digit(s.p[i + 1]) >= 0 && hex_digit(s.p[i + 2]) >= 0;
+		bool code = s.p[i] == '%' && i + 2 < s.n && hex_digit(s.p[i + 1]) >= 0 &&
+			    hex_digit(s.p[i + 2]) >= 0;
 		char b = s.p[i] == '+' ? ' ' : s.p[i];
 		if (code) {
 			b = (char)(hex_digit(s.p[i + 1]) * 16 + hex_digit(s.p[i + 2]));

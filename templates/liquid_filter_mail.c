@@ -11,11 +11,37 @@ struct currency {
 };
 
 static const struct currency currencies[] = {
-	{"EUR", "€", 2}, {"USD", "$", 2}, {"GBP", "£", 2}, {"JPY", "¥", 0}, {"CHF", "CHF", 2}, {"CNY", "CN¥", 2}, {"KRW", "₩", 0},
-	{"INR", "₹", 2}, {"CAD", "CA$", 2}, {"AUD", "A$", 2}, {"NZD", "NZ$", 2}, {"BRL", "R$", 2}, {"MXN", "MX$", 2},
-	{"SEK", "SEK", 2}, {"NOK", "NOK", 2}, {"DKK", "DKK", 2}, {"PLN", "PLN", 2}, {"CZK", "CZK", 2}, {"HUF", "HUF", 2},
-	{"TRY", "TRY", 2}, {"ZAR", "ZAR", 2}, {"SGD", "SGD", 2}, {"HKD", "HK$", 2}, {"TWD", "NT$", 2}, {"VND", "₫", 0},
-	{"ISK", "ISK", 0}, {"CLP", "CLP", 0}, {"KWD", "KWD", 3}, {"BHD", "BHD", 3}, {"TND", "TND", 3}, {"ILS", "₪", 2},
+	{"EUR", "€", 2},
+	{"USD", "$", 2},
+	{"GBP", "£", 2},
+	{"JPY", "¥", 0},
+	{"CHF", "CHF", 2},
+	{"CNY", "CN¥", 2},
+	{"KRW", "₩", 0},
+	{"INR", "₹", 2},
+	{"CAD", "CA$", 2},
+	{"AUD", "A$", 2},
+	{"NZD", "NZ$", 2},
+	{"BRL", "R$", 2},
+	{"MXN", "MX$", 2},
+	{"SEK", "SEK", 2},
+	{"NOK", "NOK", 2},
+	{"DKK", "DKK", 2},
+	{"PLN", "PLN", 2},
+	{"CZK", "CZK", 2},
+	{"HUF", "HUF", 2},
+	{"TRY", "TRY", 2},
+	{"ZAR", "ZAR", 2},
+	{"SGD", "SGD", 2},
+	{"HKD", "HK$", 2},
+	{"TWD", "NT$", 2},
+	{"VND", "₫", 0},
+	{"ISK", "ISK", 0},
+	{"CLP", "CLP", 0},
+	{"KWD", "KWD", 3},
+	{"BHD", "BHD", 3},
+	{"TND", "TND", 3},
+	{"ILS", "₪", 2},
 };
 
 static const struct currency *currency_of(struct str code)
@@ -28,7 +54,8 @@ static const struct currency *currency_of(struct str code)
 
 static const struct locale *locale_of(struct vm *vm, const struct call *c, int i)
 {
-	struct str tag = i < c->n && c->arg[i].type != V_NIL ? lq_to_s(vm, &c->arg[i]) : str_from(vm->l->o.locale);
+	struct str tag =
+		i < c->n && c->arg[i].type != V_NIL ? lq_to_s(vm, &c->arg[i]) : str_from(vm->l->o.locale);
 	const struct locale *l = lq_locale(tag);
 	if (l == NULL)
 		lq_fail(vm, "%s: unknown locale '%.*s'", c->site->call.filter->name, STR_ARG(tag));
@@ -73,9 +100,13 @@ static int filter_money(struct vm *vm, const struct call *c, struct value *out)
 	if (lq_to_number(vm, &c->in, &n) != 0)
 		return -1;
 	struct str s = lq_number_fixed(vm, &n, cur->digits);
-	bool letters = cur->sign[0] >= 'A' && cur->sign[0] <= 'Z' && cur->sign[1] >= 'A' && cur->sign[1] <= 'Z' && cur->sign[2] != '\0' &&
-		       cur->sign[3] == '\0' && cur->sign[2] <= 'Z' && cur->sign[2] >= 'A';
-	struct str sign = str_from(cur->digits == 0 && str_is(str_from(cur->code), "JPY") && str_is(str_from(l->tag), "ja") ? "¥" : cur->sign);
+	bool letters = cur->sign[0] >= 'A' && cur->sign[0] <= 'Z' && cur->sign[1] >= 'A' &&
+		       cur->sign[1] <= 'Z' && cur->sign[2] != '\0' && cur->sign[3] == '\0' &&
+		       cur->sign[2] <= 'Z' && cur->sign[2] >= 'A';
+	struct str sign = str_from(
+		cur->digits == 0 && str_is(str_from(cur->code), "JPY") && str_is(str_from(l->tag), "ja")
+			? "¥"
+			: cur->sign);
 	lq_text_init(&t, vm->a, s.n * 2 + 16);
 	if (s.n > 0 && s.p[0] == '-') {
 		lq_text_add(&t, "-", 1);

@@ -40,14 +40,17 @@ static double as_double(struct vm *vm, const struct value *v)
 static bool both_integers(struct vm *vm, const struct call *c)
 {
 	struct number a, b;
-	return lq_to_number(vm, &c->in, &a) == 0 && lq_to_number(vm, &c->arg[0], &b) == 0 && a.integer && b.integer;
+	return lq_to_number(vm, &c->in, &a) == 0 && lq_to_number(vm, &c->arg[0], &b) == 0 && a.integer &&
+	       b.integer;
 }
 
 /* What the bare language calls Infinity and NaN; a message had better not be sent with them. */
 static bool beyond_decimals(struct vm *vm, const struct call *c, char op, struct value *out)
 {
-	bool endless = (c->in.type == V_FLOAT && !isfinite(c->in.f)) || (c->arg[0].type == V_FLOAT && !isfinite(c->arg[0].f));
-	bool decimal = c->in.type == V_FLOAT || c->arg[0].type == V_FLOAT || c->in.type == V_STR || c->arg[0].type == V_STR;
+	bool endless = (c->in.type == V_FLOAT && !isfinite(c->in.f)) ||
+		       (c->arg[0].type == V_FLOAT && !isfinite(c->arg[0].f));
+	bool decimal = c->in.type == V_FLOAT || c->arg[0].type == V_FLOAT || c->in.type == V_STR ||
+		       c->arg[0].type == V_STR;
 	if (!vm->l->o.plain || !decimal)
 		return false;
 	double a = as_double(vm, &c->in), b = as_double(vm, &c->arg[0]);
@@ -55,7 +58,11 @@ static bool beyond_decimals(struct vm *vm, const struct call *c, char op, struct
 		return false;
 	if (op == '%' && b == 0)
 		return false;
-	*out = v_float(op == '+' ? a + b : op == '-' ? a - b : op == '*' ? a * b : op == '/' ? a / b : fmod(a, b));
+	*out = v_float(op == '+'   ? a + b
+		       : op == '-' ? a - b
+		       : op == '*' ? a * b
+		       : op == '/' ? a / b
+				   : fmod(a, b));
 	return true;
 }
 
@@ -69,7 +76,8 @@ static int arith(struct vm *vm, const struct call *c, char op, struct value *out
 	if (beyond_decimals(vm, c, op, out))
 		return 0;
 	struct number a, b, r;
-	if (lq_to_number(vm, &c->in, &a) != 0 || lq_to_number(vm, &c->arg[0], &b) != 0 || lq_arith(vm, op, &a, &b, &r) != 0)
+	if (lq_to_number(vm, &c->in, &a) != 0 || lq_to_number(vm, &c->arg[0], &b) != 0 ||
+		lq_arith(vm, op, &a, &b, &r) != 0)
 		return -1;
 	return lq_from_number(vm, &r, out);
 }
@@ -165,7 +173,8 @@ static int filter_round(struct vm *vm, const struct call *c, struct value *out)
 	struct value digits = v_int(0);
 	if (lq_to_number(vm, &c->in, &a) != 0)
 		return -1;
-	if (c->n > 0 && (lq_to_number(vm, &c->arg[0], &n) != 0 || to_whole(vm, &n, ROUND_FLOOR, &digits) != 0))
+	if (c->n > 0 &&
+		(lq_to_number(vm, &c->arg[0], &n) != 0 || to_whole(vm, &n, ROUND_FLOOR, &digits) != 0))
 		return -1;
 	int64_t d = lq_to_i(vm, &digits);
 	if (d == 0)

@@ -49,7 +49,8 @@ struct value lq_char_at(struct str s, int64_t i)
 
 /* ---- letters ---- */
 
-typedef uint8_t *case_fn(const uint8_t *s, size_t n, const char *language, uninorm_t nf, uint8_t *out, size_t *length);
+typedef uint8_t *case_fn(
+	const uint8_t *s, size_t n, const char *language, uninorm_t nf, uint8_t *out, size_t *length);
 
 static int map_case(struct vm *vm, struct str s, case_fn *fn, bool upper, struct text *t)
 {
@@ -101,7 +102,7 @@ static int filter_capitalize(struct vm *vm, const struct call *c, struct value *
 	size_t first = char_offset(s, 1);
 	lq_text_init(&t, vm->a, s.n + 16);
 	if (map_case(vm, str_n(s.p, first), u8_totitle, true, &t) != 0 ||
-	    map_case(vm, str_n(s.p + first, s.n - first), u8_tolower, false, &t) != 0)
+		map_case(vm, str_n(s.p + first, s.n - first), u8_tolower, false, &t) != 0)
 		return -1;
 	return lq_give(vm, &t, out);
 }
@@ -168,7 +169,8 @@ static const char *find_last(struct str s, struct str what)
 	return NULL;
 }
 
-static int replace(struct vm *vm, struct str s, struct str what, struct str with, enum which which, struct value *out)
+static int replace(
+	struct vm *vm, struct str s, struct str what, struct str with, enum which which, struct value *out)
 {
 	struct text t;
 	lq_text_init(&t, vm->a, s.n + 1);
@@ -179,7 +181,8 @@ static int replace(struct vm *vm, struct str s, struct str what, struct str with
 	size_t from = 0;
 	while (s.n - from >= what.n && !t.failed) {
 		struct str rest = str_n(s.p + from, s.n - from);
-		const char *q = which == LAST ? find_last(rest, what) : memmem(rest.p, rest.n, what.p, what.n);
+		const char *q =
+			which == LAST ? find_last(rest, what) : memmem(rest.p, rest.n, what.p, what.n);
 		if (q == NULL)
 			break;
 		lq_text_add(&t, rest.p, (size_t)(q - rest.p));
@@ -194,7 +197,8 @@ static int replace(struct vm *vm, struct str s, struct str what, struct str with
 
 static int replace_which(struct vm *vm, const struct call *c, enum which which, struct value *out)
 {
-	return replace(vm, input(vm, c), lq_arg_str(vm, c, 0, STR("")), lq_arg_str(vm, c, 1, STR("")), which, out);
+	return replace(
+		vm, input(vm, c), lq_arg_str(vm, c, 0, STR("")), lq_arg_str(vm, c, 1, STR("")), which, out);
 }
 
 static int filter_replace(struct vm *vm, const struct call *c, struct value *out)
@@ -446,7 +450,8 @@ static int filter_size(struct vm *vm, const struct call *c, struct value *out)
 	struct value key = v_str(STR("size"));
 	struct seq s;
 	lq_seq(&c->in, &s);
-	*out = s.kind != SEQ_NONE ? v_int(s.n < INT64_MAX ? (int64_t)s.n : INT64_MAX) : lq_lookup(vm, &c->in, &key, true);
+	*out = s.kind != SEQ_NONE ? v_int(s.n < INT64_MAX ? (int64_t)s.n : INT64_MAX)
+				  : lq_lookup(vm, &c->in, &key, true);
 	if (out->type != V_INT)
 		*out = v_int(0);
 	return 0;

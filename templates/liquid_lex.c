@@ -31,7 +31,8 @@ static int lex_string(struct parser *p, struct lexer *x, size_t at)
 {
 	const char *close = memchr(x->src.p + at + 1, x->src.p[at], x->src.n - at - 1);
 	if (close == NULL)
-		return lq_error(p, x->src.p + at, "Unexpected character %c: the string does not end", x->src.p[at]);
+		return lq_error(
+			p, x->src.p + at, "Unexpected character %c: the string does not end", x->src.p[at]);
 	size_t n = (size_t)(close - (x->src.p + at + 1));
 	token_set(x, T_STRING, at + 1, n);
 	x->tok.off = at;
@@ -203,7 +204,8 @@ static int read_text(struct reader *r, size_t end, struct piece *out)
 	return 0;
 }
 
-/* Offset behind the piece's closing mark; 0: not closed. A value ends at its first '}', which must be doubled. */
+/* Offset behind the piece's closing mark; 0: not closed. A value ends at its first '}', which must be
+ * doubled. */
 static size_t piece_end(struct str s, size_t i)
 {
 	bool tag = s.p[i + 1] == '%';
@@ -230,8 +232,8 @@ int lq_read_piece(struct parser *p, struct reader *r, struct piece *out)
 	const char *at = r->src.p + mark;
 	size_t end = piece_end(r->src, mark);
 	if (end == 0)
-		return lq_error(p, at, "%s was not properly terminated with %s", at[1] == '%' ? "Tag '{%'" : "Variable '{{'",
-			at[1] == '%' ? "%}" : "}}");
+		return lq_error(p, at, "%s was not properly terminated with %s",
+			at[1] == '%' ? "Tag '{%'" : "Variable '{{'", at[1] == '%' ? "%}" : "}}");
 	struct str inside = str_n(at + 2, end - mark - 4);
 	*out = (struct piece){.kind = at[1] == '%' ? P_TAG : P_VALUE, .at = at};
 	if (inside.n > 0 && inside.p[0] == '-') {
@@ -248,7 +250,8 @@ int lq_read_piece(struct parser *p, struct reader *r, struct piece *out)
 	if (out->kind == P_TAG) {
 		take_name(out, inside);
 		if (out->name.n == 0)
-			return lq_error(p, at, "Tag '%.*s' was not properly terminated with %%}", (int)(end - mark < 80 ? end - mark : 80), at);
+			return lq_error(p, at, "Tag '%.*s' was not properly terminated with %%}",
+				(int)(end - mark < 80 ? end - mark : 80), at);
 	}
 	return 0;
 }
@@ -285,7 +288,7 @@ int lq_read_raw(struct parser *p, struct reader *r, const char *name, struct str
 		if (end == 0)
 			break;
 		if (found.n == strlen(name) + 3 && str_starts(found, STR("end")) &&
-		    memcmp(found.p + 3, name, found.n - 3) == 0) {
+			memcmp(found.p + 3, name, found.n - 3) == 0) {
 			*body = str_n(r->src.p + r->at, i - r->at);
 			r->at = end;
 			r->trim = trim;

@@ -125,7 +125,8 @@ static struct loop *loop_new(struct vm *vm, struct str name, size_t length)
 	return l;
 }
 
-/* The reference counts scopes: one to begin with, one for each loop and include, and those of the callers of render. */
+/* The reference counts scopes: one to begin with, one for each loop and include, and those of the callers of
+ * render. */
 static int go_deeper(struct vm *vm)
 {
 	if (++vm->depth + vm->renders < LIQUID_MAX_DEPTH)
@@ -191,7 +192,8 @@ static enum flow table_cells(struct vm *vm, const struct for_loop *f, struct spa
 			break;
 		bool last_col = t->col == t->cols;
 		if (last_col && i + 1 < span->n)
-			lq_emit_text(vm, arena_printf(vm->a, "</tr>\n<tr class=\"row%lld\">", (long long)t->row + 1));
+			lq_emit_text(vm,
+				arena_printf(vm->a, "</tr>\n<tr class=\"row%lld\">", (long long)t->row + 1));
 		t->row += last_col;
 		t->col = last_col ? 1 : t->col + 1;
 	}
@@ -209,9 +211,9 @@ enum flow lq_tablerow(struct vm *vm, const struct op *op)
 	if (!v_truthy(&v))
 		return FLOW_ON;
 	if ((f->offset != NULL && table_integer(vm, f->offset, &from) != 0) ||
-	    (f->limit != NULL && table_integer(vm, f->limit, &limit) != 0) ||
-	    (f->cols != NULL && table_integer(vm, f->cols, &cols) != 0) ||
-	    take_span(vm, &v, from, f->limit != NULL ? clamp_add(from, limit) : INT64_MAX, &span) != 0)
+		(f->limit != NULL && table_integer(vm, f->limit, &limit) != 0) ||
+		(f->cols != NULL && table_integer(vm, f->cols, &cols) != 0) ||
+		take_span(vm, &v, from, f->limit != NULL ? clamp_add(from, limit) : INT64_MAX, &span) != 0)
 		return FLOW_FAIL;
 	struct loop *t = loop_new(vm, f->name, span.n);
 	if (t == NULL || go_deeper(vm) != 0)
@@ -279,8 +281,8 @@ static enum flow run_partial(struct vm *vm, const struct liquid *l, uint32_t beg
 	return flow;
 }
 
-static enum flow render_once(struct vm *vm, const struct partial_call *c, const struct partial *p, const struct value *with,
-	const struct value *named, const struct loop *loop)
+static enum flow render_once(struct vm *vm, const struct partial_call *c, const struct partial *p,
+	const struct value *with, const struct value *named, const struct loop *loop)
 {
 	struct frame outer = vm->f, f;
 	struct registers registers = vm->r;
@@ -310,7 +312,8 @@ static enum flow render_once(struct vm *vm, const struct partial_call *c, const 
 	return flow == FLOW_FAIL ? FLOW_FAIL : FLOW_ON;
 }
 
-static enum flow run_render(struct vm *vm, const struct partial_call *c, const struct partial *p, const struct value *named)
+static enum flow run_render(
+	struct vm *vm, const struct partial_call *c, const struct partial *p, const struct value *named)
 {
 	struct value with = NIL;
 	struct seq s;
@@ -372,8 +375,8 @@ static int widen_frame(struct vm *vm, const struct liquid *l)
 	return 0;
 }
 
-static enum flow include_each(struct vm *vm, const struct liquid *l, uint32_t begin, uint32_t end, const struct value *with,
-	uint32_t target)
+static enum flow include_each(struct vm *vm, const struct liquid *l, uint32_t begin, uint32_t end,
+	const struct value *with, uint32_t target)
 {
 	struct seq s = {.kind = SEQ_ONE, .n = 1, .one = *with};
 	enum flow flow = FLOW_ON;
@@ -387,9 +390,11 @@ static enum flow include_each(struct vm *vm, const struct liquid *l, uint32_t be
 	return flow;
 }
 
-static enum flow run_include(struct vm *vm, const struct partial_call *c, const struct partial *p, const struct value *named)
+static enum flow run_include(
+	struct vm *vm, const struct partial_call *c, const struct partial *p, const struct value *named)
 {
-	struct value name, with, saved_target = NIL, *saved = arena_alloc(vm->a, c->nnamed * sizeof *saved + 1);
+	struct value name, with, saved_target = NIL,
+				 *saved = arena_alloc(vm->a, c->nnamed * sizeof *saved + 1);
 	const struct liquid *l = vm->l;
 	if (saved == NULL || lq_eval(vm, c->name, &name) != 0)
 		return FLOW_FAIL;
@@ -408,7 +413,8 @@ static enum flow run_include(struct vm *vm, const struct partial_call *c, const 
 		lq_hide(vm, c->locals[i], named[i], &saved[i]);
 	if (target != NO_SLOT)
 		lq_hide(vm, target, NIL, &saved_target);
-	enum flow flow = include_each(vm, l, p != NULL ? p->begin : l->begin, p != NULL ? p->end : l->end, &with, target);
+	enum flow flow = include_each(
+		vm, l, p != NULL ? p->begin : l->begin, p != NULL ? p->end : l->end, &with, target);
 	if (target != NO_SLOT)
 		lq_unhide(vm, target, saved_target);
 	for (uint32_t i = c->nnamed; i-- > 0;)

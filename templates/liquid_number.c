@@ -1,315 +1,35 @@
-/* Integers without a limit and exact decimals, as the reference computes: a float takes part as the decimal that its
- * shortest text names, so 0.1 + 0.2 is 0.3. */
-#include "templates/liquid_private.h"
+/* Integers without a limit and exact decimals, as the reference computes: a float takes part as the decimal
+ * that its shortest text names, so 0.1 + 0.2 is 0.3. */
+#include "templates/liquid_big.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BASE = 1000000000, MAX_LIMBS = 1200, DIVISION_DIGITS = 40 };
-
-static struct big *big_new(struct vm *vm, uint32_t n)
-{
-	if (n > MAX_LIMBS) {
-		lq_fail(vm, "number is too large");
-		return NULL;
-	}
-	struct big *b = arena_zalloc(vm->a, sizeof *b + n * sizeof b->limb[0]);
-	if (b == NULL)
-		lq_nomem(vm);
-	else
-		b->n = n;
-	return b;
-}
-
-static void big_trim(struct big *b)
-{
-	while (b->n > 0 && b->limb[b->n - 1] == 0)
-		b->n--;
-}
-
-static struct big *big_from(struct vm *vm, int64_t i)
-{
-	struct big *b = big_new(vm, 3);
-	if (b == NULL)
-		return NULL;
-	uint64_t u = i < 0 ? 0 - (uint64_t)i : (uint64_t)i;
-	b->neg = i < 0;
-	for (uint32_t k = 0; k < 3; k++, u /= BASE)
-		b->limb[k] = (uint32_t)(u % BASE);
-	big_trim(b);
-	return b;
-}
-
-/* Digits only. */
-static struct big *big_digits(struct vm *vm, struct str d)
-{
-	struct big *b = big_new(vm, (uint32_t)(d.n < (size_t)MAX_LIMBS * 9 ? (d.n + 8) / 9 : MAX_LIMBS + 1));
-	if (b == NULL)
-		return NULL;
-	for (uint32_t k = 0; k < b->n; k++) {
-		size_t end = d.n - (size_t)k * 9, from = end > 9 ? end - 9 : 0;
-		uint32_t v = 0;
-		for (size_t i = from; i < end; i++)
-			v = v * 10 + (uint32_t)(d.p[i] - '0');
-		b->limb[k] = v;
-	}
-	big_trim(b);
-	return b;
-}
-
-static int mag_cmp(const struct big *a, const struct big *b)
-{
-	if (a->n != b->n)
-		return a->n < b->n ? -1 : 1;
-	for (uint32_t i = a->n; i-- > 0;)
-		if (a->limb[i] != b->limb[i])
-			return a->limb[i] < b->limb[i] ? -1 : 1;
-	return 0;
-}
-
-static struct big *mag_add(struct vm *vm, const struct big *a, const struct big *b)
-{
-	if (a->n < b->n) {
-		const struct big *t = a;
-		a = b;
-		b = t;
-	}
-	struct big *r = big_new(vm, a->n + 1);
-	if (r == NULL)
-		return NULL;
-	uint32_t carry = 0;
-	for (uint32_t i = 0; i < r->n; i++) {
-		uint32_t v = carry + (i < a->n ? a->limb[i] : 0) + (i < b->n ? b->limb[i] : 0);
-		carry = v >= BASE;
-		r->limb[i] = v - (carry ? BASE : 0);
-	}
-	big_trim(r);
-	return r;
-}
-
-/* a >= b */
-static struct big *mag_sub(struct vm *vm, const struct big *a, const struct big *b)
-{
-	struct big *r = big_new(vm, a->n);
-	if (r == NULL)
-		return NULL;
-	int64_t borrow = 0;
-	for (uint32_t i = 0; i < a->n; i++) {
-		int64_t v = (int64_t)a->limb[i] - borrow - (i < b->n ? b->limb[i] : 0);
-		borrow = v < 0;
-		r->limb[i] = (uint32_t)(v + (borrow ? BASE : 0));
-	}
-	big_trim(r);
-	return r;
-}
-
-static struct big *mag_mul(struct vm *vm, const struct big *a, const struct big *b)
-{
-	struct big *r = big_new(vm, a->n + b->n);
-	if (r == NULL)
-		return NULL;
-	for (uint32_t i = 0; i < a->n; i++) {
-		uint64_t carry = 0;
-		for (uint32_t j = 0; j < b->n || carry != 0; j++) {
-			uint64_t v = r->limb[i + j] + carry + (j < b->n ? (uint64_t)a->limb[i] * b->limb[j] : 0);
-			r->limb[i + j] = (uint32_t)(v % BASE);
-			carry = v / BASE;
-		}
-	}
-	big_trim(r);
-	return r;
-}
-
-static uint32_t div_small(struct big *a, uint32_t d)
-{
-	uint64_t rest = 0;
-	for (uint32_t i = a->n; i-- > 0;) {
-		uint64_t v = rest * BASE + a->limb[i];
-		a->limb[i] = (uint32_t)(v / d);
-		rest = v % d;
-	}
-	big_trim(a);
-	return (uint32_t)rest;
-}
-
-static struct big *big_copy(struct vm *vm, const struct big *a, uint32_t room)
-{
-	struct big *r = big_new(vm, a->n + room);
-	if (r != NULL) {
-		memcpy(r->limb, a->limb, a->n * sizeof a->limb[0]);
-		r->neg = a->neg;
-	}
-	return r;
-}
-
-static struct big *mag_scale(struct vm *vm, const struct big *a, uint32_t factor)
-{
-	struct big *r = big_copy(vm, a, 1);
-	if (r == NULL)
-		return NULL;
-	uint64_t carry = 0;
-	for (uint32_t i = 0; i < r->n; i++) {
-		uint64_t v = (uint64_t)r->limb[i] * factor + carry;
-		r->limb[i] = (uint32_t)(v % BASE);
-		carry = v / BASE;
-	}
-	return r;
-}
-
-/* Knuth's algorithm D in base 10^9; b is not 0. */
-static int mag_divmod(struct vm *vm, const struct big *a, const struct big *b, struct big **q_out, struct big **r_out)
-{
-	if (mag_cmp(a, b) < 0) {
-		*q_out = big_new(vm, 0);
-		*r_out = big_copy(vm, a, 0);
-		return *q_out != NULL && *r_out != NULL ? 0 : -1;
-	}
-	if (b->n == 1) {
-		struct big *q = big_copy(vm, a, 0);
-		struct big *r = big_new(vm, 1);
-		if (q == NULL || r == NULL)
-			return -1;
-		r->limb[0] = div_small(q, b->limb[0]);
-		big_trim(r);
-		*q_out = q;
-		*r_out = r;
-		return 0;
-	}
-	uint32_t f = BASE / (b->limb[b->n - 1] + 1), n = b->n;
-	struct big *u = mag_scale(vm, a, f), *v = mag_scale(vm, b, f);
-	if (u == NULL || v == NULL)
-		return -1;
-	uint32_t m = a->n - n;
-	struct big *q = big_new(vm, m + 1);
-	if (q == NULL)
-		return -1;
-	for (uint32_t j = m + 1; j-- > 0;) {
-		uint64_t top = (uint64_t)u->limb[j + n] * BASE + u->limb[j + n - 1];
-		uint64_t qh = top / v->limb[n - 1], rh = top % v->limb[n - 1];
-		while (qh >= BASE || qh * v->limb[n - 2] > rh * BASE + u->limb[j + n - 2]) {
-			qh--;
-			rh += v->limb[n - 1];
-			if (rh >= BASE)
-				break;
-		}
-		int64_t borrow = 0;
-		uint64_t carry = 0;
-		for (uint32_t i = 0; i <= n; i++) {
-			uint64_t p = qh * (i < n ? v->limb[i] : 0) + carry;
-			carry = p / BASE;
-			int64_t t = (int64_t)u->limb[i + j] - borrow - (int64_t)(p % BASE);
-			borrow = t < 0;
-			u->limb[i + j] = (uint32_t)(t + (borrow ? BASE : 0));
-		}
-		if (borrow) {
-			qh--;
-			uint32_t c = 0;
-			for (uint32_t i = 0; i <= n; i++) {
-				uint32_t t = u->limb[i + j] + c + (i < n ? v->limb[i] : 0);
-				c = t >= BASE;
-				u->limb[i + j] = t - (c ? BASE : 0);
-			}
-		}
-		q->limb[j] = (uint32_t)qh;
-	}
-	big_trim(q);
-	big_trim(u);
-	div_small(u, f);
-	*q_out = q;
-	*r_out = u;
-	return 0;
-}
-
-static struct big *big_pow10(struct vm *vm, int64_t k)
-{
-	if (k / 9 >= MAX_LIMBS) {
-		lq_fail(vm, "number is too large");
-		return NULL;
-	}
-	struct big *b = big_new(vm, (uint32_t)(k / 9) + 1);
-	if (b == NULL)
-		return NULL;
-	uint32_t v = 1;
-	for (int64_t i = 0; i < k % 9; i++)
-		v *= 10;
-	b->limb[b->n - 1] = v;
-	return b;
-}
-
-static int64_t big_ndigits(const struct big *b)
-{
-	if (b->n == 0)
-		return 1;
-	int64_t n = (int64_t)(b->n - 1) * 9;
-	for (uint32_t v = b->limb[b->n - 1]; v != 0; v /= 10)
-		n++;
-	return n;
-}
-
-static struct big *big_shift(struct vm *vm, const struct big *a, int64_t k)
-{
-	struct big *p = big_pow10(vm, k);
-	struct big *r = p != NULL ? mag_mul(vm, a, p) : NULL;
-	if (r != NULL)
-		r->neg = a->neg;
-	return r;
-}
-
-static struct big *big_signed_add(struct vm *vm, const struct big *a, const struct big *b, bool negate)
-{
-	bool bneg = b->neg != negate;
-	struct big *r;
-	if (a->neg == bneg) {
-		r = mag_add(vm, a, b);
-		if (r != NULL)
-			r->neg = a->neg && r->n != 0;
-		return r;
-	}
-	int c = mag_cmp(a, b);
-	r = c >= 0 ? mag_sub(vm, a, b) : mag_sub(vm, b, a);
-	if (r != NULL)
-		r->neg = r->n != 0 && (c >= 0 ? a->neg : bneg);
-	return r;
-}
+enum { DIVISION_DIGITS = 40 };
 
 /* Both as integers of the same exponent. */
-static int align(struct vm *vm, const struct number *a, const struct number *b, const struct big **x, const struct big **y)
+static int align(struct vm *vm, const struct number *a, const struct number *b, const struct big **x,
+	const struct big **y)
 {
 	int32_t e = a->exp < b->exp ? a->exp : b->exp;
-	*x = a->exp > e ? big_shift(vm, a->c, (int64_t)a->exp - e) : a->c;
-	*y = b->exp > e ? big_shift(vm, b->c, (int64_t)b->exp - e) : b->c;
+	*x = a->exp > e ? lq_big_shift(vm, a->c, (int64_t)a->exp - e) : a->c;
+	*y = b->exp > e ? lq_big_shift(vm, b->c, (int64_t)b->exp - e) : b->c;
 	return *x != NULL && *y != NULL ? e : INT32_MIN;
-}
-
-static int floor_divmod(struct vm *vm, const struct big *a, const struct big *b, struct big **q, struct big **r)
-{
-	if (mag_divmod(vm, a, b, q, r) != 0)
-		return -1;
-	if (a->neg != b->neg && (*r)->n != 0) {
-		struct big *one = big_from(vm, 1);
-		*q = one != NULL ? mag_add(vm, *q, one) : NULL;
-		*r = mag_sub(vm, b, *r);
-		if (*q == NULL || *r == NULL)
-			return -1;
-	}
-	(*q)->neg = a->neg != b->neg && (*q)->n != 0;
-	(*r)->neg = b->neg && (*r)->n != 0;
-	return 0;
 }
 
 static int divide(struct vm *vm, const struct number *a, const struct number *b, struct number *out)
 {
 	struct big *q, *r;
 	if (out->integer) {
-		if (floor_divmod(vm, a->c, b->c, &q, &r) != 0)
+		if (lq_big_divmod(vm, a->c, b->c, &q, &r) != 0)
 			return -1;
 		out->c = q;
 		return 0;
 	}
-	int64_t k = DIVISION_DIGITS - big_ndigits(a->c) + big_ndigits(b->c);
-	const struct big *x = k > 0 ? big_shift(vm, a->c, k) : a->c;
-	if (x == NULL || mag_divmod(vm, x, b->c, &q, &r) != 0)
+	int64_t k = DIVISION_DIGITS - lq_big_ndigits(a->c) + lq_big_ndigits(b->c);
+	const struct big *x = k > 0 ? lq_big_shift(vm, a->c, k) : a->c;
+	if (x == NULL || lq_mag_divmod(vm, x, b->c, &q, &r) != 0)
 		return -1;
 	q->neg = a->c->neg != b->c->neg;
 	out->c = q;
@@ -325,7 +45,7 @@ int lq_arith(struct vm *vm, char op, const struct number *a, const struct number
 	if ((op == '/' || op == '%') && b->c->n == 0)
 		return lq_fail(vm, "divided by 0");
 	if (op == '*') {
-		r = mag_mul(vm, a->c, b->c);
+		r = lq_mag_mul(vm, a->c, b->c);
 		if (r == NULL)
 			return -1;
 		r->neg = a->c->neg != b->c->neg && (r->n != 0 || !out->integer);
@@ -339,12 +59,12 @@ int lq_arith(struct vm *vm, char op, const struct number *a, const struct number
 	if (out->exp == INT32_MIN)
 		return -1;
 	if (op == '%') {
-		if (floor_divmod(vm, x, y, &q, &r) != 0)
+		if (lq_big_divmod(vm, x, y, &q, &r) != 0)
 			return -1;
 		out->c = r;
 		return 0;
 	}
-	out->c = big_signed_add(vm, x, y, op == '-');
+	out->c = lq_big_add(vm, x, y, op == '-');
 	return out->c != NULL ? 0 : -1;
 }
 
@@ -356,66 +76,45 @@ int lq_number_compare(struct vm *vm, const struct number *a, const struct number
 	bool an = x->neg && x->n != 0, bn = y->neg && y->n != 0;
 	if (an != bn)
 		return an ? -1 : 1;
-	int c = mag_cmp(x, y);
+	int c = lq_mag_cmp(x, y);
 	return an ? -c : c;
 }
 
-int lq_number_round(struct vm *vm, const struct number *x, int64_t digits, enum rounding how, struct number *out)
+int lq_number_round(
+	struct vm *vm, const struct number *x, int64_t digits, enum rounding how, struct number *out)
 {
 	*out = *x;
 	if (-(int64_t)x->exp <= digits)
 		return 0;
 	int64_t k = -digits - x->exp;
-	if (k > big_ndigits(x->c) + 1)
-		k = big_ndigits(x->c) + 1;
-	struct big *p = big_pow10(vm, k), *q, *r;
-	if (p == NULL || mag_divmod(vm, x->c, p, &q, &r) != 0)
+	if (k > lq_big_ndigits(x->c) + 1)
+		k = lq_big_ndigits(x->c) + 1;
+	struct big *p = lq_big_pow10(vm, k), *q, *r;
+	if (p == NULL || lq_mag_divmod(vm, x->c, p, &q, &r) != 0)
 		return -1;
 	bool up = false;
 	if (how == ROUND_HALF_UP) {
-		struct big *twice = mag_scale(vm, r, 2);
+		struct big *twice = lq_mag_scale(vm, r, 2);
 		if (twice == NULL)
 			return -1;
-		big_trim(twice);
-		up = mag_cmp(twice, p) >= 0;
+		lq_big_trim(twice);
+		up = lq_mag_cmp(twice, p) >= 0;
 	} else {
 		up = r->n != 0 && (how == ROUND_FLOOR) == x->c->neg;
 	}
-	struct big *one = big_from(vm, 1);
+	struct big *one = lq_big_from(vm, 1);
 	if (up && one != NULL)
-		q = mag_add(vm, q, one);
+		q = lq_mag_add(vm, q, one);
 	if (one == NULL || q == NULL)
 		return -1;
 	q->neg = x->c->neg;
 	out->exp = (int32_t)-digits;
 	out->c = q;
 	if (x->integer) {
-		out->c = q->n != 0 ? big_shift(vm, q, -digits) : q;
+		out->c = q->n != 0 ? lq_big_shift(vm, q, -digits) : q;
 		out->exp = 0;
 	}
 	return out->c != NULL ? 0 : -1;
-}
-
-static size_t big_write(const struct big *b, char *p)
-{
-	size_t n = 0;
-	if (b->n == 0)
-		p[n++] = '0';
-	for (uint32_t i = b->n; i-- > 0;)
-		n += (size_t)snprintf(p + n, 12, i == b->n - 1 ? "%u" : "%09u", b->limb[i]);
-	return n;
-}
-
-struct str lq_big_text(struct arena *a, const struct big *b)
-{
-	char *p = arena_bytes(a, (size_t)b->n * 9 + 16);
-	if (p == NULL)
-		return STR("");
-	size_t n = 0;
-	if (b->neg && b->n != 0)
-		p[n++] = '-';
-	n += big_write(b, p + n);
-	return str_n(p, n);
 }
 
 struct str lq_number_fixed(struct vm *vm, const struct number *x, int digits)
@@ -423,7 +122,7 @@ struct str lq_number_fixed(struct vm *vm, const struct number *x, int digits)
 	struct number r;
 	if (lq_number_round(vm, x, digits, ROUND_HALF_UP, &r) != 0)
 		return STR("");
-	const struct big *c = r.exp > -digits ? big_shift(vm, r.c, (int64_t)r.exp + digits) : r.c;
+	const struct big *c = r.exp > -digits ? lq_big_shift(vm, r.c, (int64_t)r.exp + digits) : r.c;
 	if (c == NULL)
 		return STR("");
 	char *d = arena_bytes(vm->a, (size_t)c->n * 9 + 64);
@@ -431,7 +130,7 @@ struct str lq_number_fixed(struct vm *vm, const struct number *x, int digits)
 		lq_nomem(vm);
 		return STR("");
 	}
-	size_t n = big_write(c, d + 32);
+	size_t n = lq_big_write(c, d + 32);
 	char *p = d + 32;
 	while (n <= (size_t)digits) {
 		*--p = '0';
@@ -509,7 +208,7 @@ static int from_text(struct vm *vm, struct str s, struct number *out)
 		memcpy(e, s.p + i + 1, m);
 		exp += atoi(e);
 	}
-	struct big *c = big_digits(vm, str_n(d, n));
+	struct big *c = lq_big_digits(vm, str_n(d, n));
 	if (c == NULL)
 		return -1;
 	c->neg = neg;
@@ -564,7 +263,7 @@ static int from_integer_text(struct vm *vm, struct str s, struct number *out)
 {
 	bool neg;
 	struct str d = leading_digits(vm->a, s, &neg);
-	struct big *c = big_digits(vm, d);
+	struct big *c = lq_big_digits(vm, d);
 	if (c == NULL)
 		return -1;
 	c->neg = neg && c->n != 0;
@@ -577,7 +276,7 @@ int lq_to_number(struct vm *vm, const struct value *v, struct number *out)
 	char b[40];
 	switch (v->type) {
 	case V_INT:
-		*out = (struct number){.integer = true, .c = big_from(vm, v->i)};
+		*out = (struct number){.integer = true, .c = lq_big_from(vm, v->i)};
 		return out->c != NULL ? 0 : -1;
 	case V_BIG:
 		*out = (struct number){.integer = true, .c = v->big};
@@ -592,29 +291,16 @@ int lq_to_number(struct vm *vm, const struct value *v, struct number *out)
 			return from_text(vm, str_trim(v_bytes(v)), out);
 		return from_integer_text(vm, v_bytes(v), out);
 	default:
-		*out = (struct number){.integer = true, .c = big_from(vm, 0)};
+		*out = (struct number){.integer = true, .c = lq_big_from(vm, 0)};
 		return out->c != NULL ? 0 : -1;
 	}
-}
-
-static bool big_fits(const struct big *b, int64_t *out)
-{
-	int64_t v = 0;
-	for (uint32_t i = b->n; i-- > 0;) {
-		if (__builtin_mul_overflow(v, (int64_t)BASE, &v) ||
-		    (b->neg ? __builtin_sub_overflow(v, (int64_t)b->limb[i], &v)
-			    : __builtin_add_overflow(v, (int64_t)b->limb[i], &v)))
-			return false;
-	}
-	*out = v;
-	return true;
 }
 
 int lq_from_number(struct vm *vm, const struct number *n, struct value *out)
 {
 	int64_t i;
 	if (n->integer) {
-		*out = big_fits(n->c, &i) ? v_int(i) : (struct value){.type = V_BIG, .big = n->c};
+		*out = lq_big_fits(n->c, &i) ? v_int(i) : (struct value){.type = V_BIG, .big = n->c};
 		return 0;
 	}
 	char *p = arena_bytes(vm->a, (size_t)n->c->n * 9 + 40);
@@ -623,7 +309,7 @@ int lq_from_number(struct vm *vm, const struct number *n, struct value *out)
 	size_t k = 0;
 	if (n->c->neg)
 		p[k++] = '-';
-	k += big_write(n->c, p + k);
+	k += lq_big_write(n->c, p + k);
 	snprintf(p + k, 16, "e%d", n->exp);
 	*out = v_float(strtod(p, NULL));
 	return 0;
@@ -650,14 +336,17 @@ int64_t lq_to_i(struct vm *vm, const struct value *v)
 	case V_INT:
 		return v->i;
 	case V_FLOAT:
-		return v->f >= 9.2e18 ? INT64_MAX : v->f <= -9.2e18 ? INT64_MIN : isnan(v->f) ? 0 : (int64_t)v->f;
+		return v->f >= 9.2e18    ? INT64_MAX
+		       : v->f <= -9.2e18 ? INT64_MIN
+		       : isnan(v->f)     ? 0
+					 : (int64_t)v->f;
 	case V_BIG:
 	case V_STR:
 		if (v->type == V_STR && from_integer_text(vm, v_bytes(v), &n) != 0)
 			return 0;
 		if (v->type == V_BIG)
 			n.c = v->big;
-		return big_fits(n.c, &i) ? i : n.c->neg ? INT64_MIN : INT64_MAX;
+		return lq_big_fits(n.c, &i) ? i : n.c->neg ? INT64_MIN : INT64_MAX;
 	default:
 		return 0;
 	}
@@ -687,10 +376,13 @@ static bool strict_integer(struct str s, int64_t *out)
 		char c = s.p[i];
 		if (c == '_' && i > from && i + 1 < s.n && s.p[i - 1] != '_')
 			continue;
-		unsigned d = c >= '0' && c <= '9' ? (unsigned)(c - '0') : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (unsigned)((c | 0x20) - 'a' + 10) : 99;
+		unsigned d = c >= '0' && c <= '9'                     ? (unsigned)(c - '0')
+			     : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (unsigned)((c | 0x20) - 'a' + 10)
+								      : 99;
 		if (d >= base)
 			return false;
-		over |= __builtin_mul_overflow(v, (int64_t)base, &v) || __builtin_sub_overflow(v, (int64_t)d, &v);
+		over |= __builtin_mul_overflow(v, (int64_t)base, &v) ||
+			__builtin_sub_overflow(v, (int64_t)d, &v);
 	}
 	*out = over ? (neg ? INT64_MIN : INT64_MAX) : neg ? v : v == INT64_MIN ? INT64_MAX : -v;
 	return true;

@@ -1,4 +1,5 @@
-/* The compiler's frame: files, bodies of tags, which variables are the template's own, and putting the program together. */
+/* The compiler's frame: files, bodies of tags, which variables are the template's own, and putting the
+ * program together. */
 #include "templates/liquid_private.h"
 
 #include "src/base/utf8.h"
@@ -192,7 +193,8 @@ static int emit_value(struct parser *p, const struct piece *x)
 	if (op == NULL)
 		return -1;
 	op->x = e;
-	bool direct = e->type == E_VAR && e->var.root == NULL && e->var.local == NO_SLOT && e->var.nsteps == 0;
+	bool direct =
+		e->type == E_VAR && e->var.root == NULL && e->var.local == NO_SLOT && e->var.nsteps == 0;
 	if (direct && e->var.slot != NO_SLOT) {
 		op->code = OP_OUT_SLOT;
 		op->a = e->var.slot;
@@ -209,7 +211,8 @@ int lq_bad_end(struct parser *p, const char *tag, const struct piece *end)
 	if (tag != NULL && str_is(end->name, "else"))
 		return lq_error(p, end->at, "%s tag does not expect 'else' tag", tag);
 	if (tag != NULL && str_starts(end->name, STR("end")))
-		return lq_error(p, end->at, "'%.*s' is not a valid delimiter for %s tags. use end%s", STR_ARG(end->name), tag, tag);
+		return lq_error(p, end->at, "'%.*s' is not a valid delimiter for %s tags. use end%s",
+			STR_ARG(end->name), tag, tag);
 	return lq_error(p, end->at, "Unknown tag '%.*s'", STR_ARG(end->name));
 }
 
@@ -296,7 +299,10 @@ static int add_file(struct parser *p, struct str path, struct str text, long fir
 static struct str partial_key(struct parser *p, const struct partial_call *c, struct str name)
 {
 	struct buf b = BUF_INIT(1 << 20);
-	buf_printf(&b, "%s %.*s\n%s%.*s", c->include ? "include" : "render", STR_ARG(name), c->loop ? "for " : c->with ? "with " : "",
+	buf_printf(&b, "%s %.*s\n%s%.*s", c->include ? "include" : "render", STR_ARG(name),
+		c->loop   ? "for "
+		: c->with ? "with "
+			  : "",
 		STR_ARG(c->alias));
 	for (uint32_t i = 0; i < c->nnamed && !c->include; i++)
 		buf_printf(&b, "\n%.*s", STR_ARG(c->named[i].name));
@@ -389,7 +395,8 @@ static int compile_partial(struct parser *p, uint32_t i)
 	struct partial *x = (struct partial *)p->partials.p + i;
 	if (rc != 0 && p->l->o.plain) {
 		/* The reference reads a partial only when it is rendered. */
-		x->error = arena_strdup(&p->l->arena, outer != NULL && outer->why[0] != '\0' ? outer->why : "partial failed");
+		x->error = arena_strdup(
+			&p->l->arena, outer != NULL && outer->why[0] != '\0' ? outer->why : "partial failed");
 		x->error_line = loaded && outer != NULL ? outer->line : 0;
 		p->failed = false;
 		p->code.n = keep;
@@ -482,7 +489,8 @@ static struct liquid *run(struct liquid *l, struct str source, long first_line, 
 	return l;
 }
 
-struct liquid *liquid_compile(struct str source, const struct liquid_options *o, struct liquid_names *names, struct err *e)
+struct liquid *liquid_compile(
+	struct str source, const struct liquid_options *o, struct liquid_names *names, struct err *e)
 {
 	struct err unused;
 	struct liquid *l = liquid_new(o, names);

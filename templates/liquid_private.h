@@ -1,7 +1,8 @@
-/* What the Liquid compiler, its virtual machine and its filters share. Nothing outside templates/liquid*.c includes it.
+/* What the Liquid compiler, its virtual machine and its filters share. Nothing outside templates/liquid*.c
+ * includes it.
  *
- * Values are 16 bytes and never own anything: what they point to lives in the render's arena, the template's arena,
- * the caller's slots or the caller's JSON. */
+ * Values are 16 bytes and never own anything: what they point to lives in the render's arena, the template's
+ * arena, the caller's slots or the caller's JSON. */
 #ifndef TEMPLATES_LIQUID_PRIVATE_H
 #define TEMPLATES_LIQUID_PRIVATE_H
 
@@ -10,8 +11,8 @@
 #include <stdint.h>
 
 enum {
-	LIQUID_MAX_DEPTH = 100,          /* nested blocks, partials in partials, brackets: as the reference */
-	LIQUID_MAX_ARRAY = 1000000,      /* elements a filter makes */
+	LIQUID_MAX_DEPTH = 100,     /* nested blocks, partials in partials, brackets: as the reference */
+	LIQUID_MAX_ARRAY = 1000000, /* elements a filter makes */
 	LIQUID_MAX_SOURCE = 16 << 20,
 };
 
@@ -102,13 +103,15 @@ static inline bool v_truthy(const struct value *v)
 
 struct vm;
 
-/* As the reference's to_s: nil is empty, lists and hashes are shown as Ruby shows them (written out, lists are joined). */
+/* As the reference's to_s: nil is empty, lists and hashes are shown as Ruby shows them (written out, lists
+ * are joined). */
 struct str lq_to_s(struct vm *vm, const struct value *v);
 bool lq_equal(struct vm *vm, const struct value *a, const struct value *b);
 /* <=>: -1, 0, 1; 2 where the two cannot be compared. */
 int lq_compare(struct vm *vm, const struct value *a, const struct value *b);
 bool lq_is_empty(const struct value *v);
-/* x.key, x[key]; `command`: size, first and last count where the value has no such key. nil if it is not there. */
+/* x.key, x[key]; `command`: size, first and last count where the value has no such key. nil if it is not
+ * there. */
 struct value lq_lookup(struct vm *vm, const struct value *v, const struct value *key, bool command);
 struct value lq_from_json(json_t *j);
 /* What for and the array filters go through. */
@@ -148,7 +151,7 @@ static inline void lq_text_str(struct text *t, struct str s)
 	lq_text_add(t, s.p, s.n);
 }
 void lq_text_value(struct vm *vm, struct text *t, const struct value *v); /* lists joined */
-void lq_escape(struct text *t, struct str s); /* & < > " ' */
+void lq_escape(struct text *t, struct str s);                             /* & < > " ' */
 
 /* ---- numbers ---- */
 
@@ -173,14 +176,17 @@ int lq_from_number(struct vm *vm, const struct number *n, struct value *out);
 int lq_arith(struct vm *vm, char op, const struct number *a, const struct number *b, struct number *out);
 int lq_number_compare(struct vm *vm, const struct number *a, const struct number *b);
 enum rounding { ROUND_HALF_UP, ROUND_CEIL, ROUND_FLOOR };
-int lq_number_round(struct vm *vm, const struct number *x, int64_t digits, enum rounding how, struct number *out);
+int lq_number_round(
+	struct vm *vm, const struct number *x, int64_t digits, enum rounding how, struct number *out);
 /* The text with exactly `digits` (0..20) decimals, "-1234.50". */
 struct str lq_number_fixed(struct vm *vm, const struct number *x, int digits);
-/* The reference's Utils.to_integer: strict; "invalid integer" otherwise. Values beyond 64 bits are clamped. */
+/* The reference's Utils.to_integer: strict; "invalid integer" otherwise. Values beyond 64 bits are clamped.
+ */
 int lq_to_integer(struct vm *vm, const struct value *v, int64_t *out);
 int64_t lq_to_i(struct vm *vm, const struct value *v); /* Ruby's to_i: leading digits, else 0 */
-struct value lq_parse_integer(struct arena *a, struct str digits); /* [-]digits, underscores allowed: V_INT, V_BIG */
-bool lq_looks_number(struct str s); /* [-+]digits[.digits], blanks around it */
+struct value lq_parse_integer(
+	struct arena *a, struct str digits); /* [-]digits, underscores allowed: V_INT, V_BIG */
+bool lq_looks_number(struct str s);          /* [-+]digits[.digits], blanks around it */
 
 /* ---- expressions ---- */
 
@@ -192,7 +198,7 @@ enum etype { E_CONST, E_VAR, E_RANGE, E_CALL, E_COMPARE, E_AND, E_OR };
 enum cmp { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE, CMP_CONTAINS };
 
 struct step {
-	struct value key;          /* when dynamic is NULL */
+	struct value key; /* when dynamic is NULL */
 	const struct expr *dynamic;
 	bool command;
 };
@@ -230,12 +236,12 @@ struct named {
 	const struct expr *value;
 };
 
-#define NO_SLOT UINT32_MAX
+#define NO_SLOT  UINT32_MAX
 #define MAX_ARGS 8
 
 int lq_eval(struct vm *vm, const struct expr *x, struct value *out);
 bool lq_condition_equal(struct vm *vm, struct value a, struct value b); /* ==, with blank and empty */
-struct value lq_global(struct vm *vm, uint32_t slot, struct str name); /* from outside, or a counter */
+struct value lq_global(struct vm *vm, uint32_t slot, struct str name);  /* from outside, or a counter */
 struct value lq_find(struct vm *vm, struct str name); /* a variable whose name is only known now */
 
 /* ---- filters ---- */
@@ -265,11 +271,11 @@ struct filter {
 
 const struct filter *lq_filter_find(struct str name, bool plain);
 struct str lq_arg_str(struct vm *vm, const struct call *c, int i, struct str otherwise);
-struct value lq_char_at(struct str s, int64_t i); /* nil outside; negative: from the end */
+struct value lq_char_at(struct str s, int64_t i);              /* nil outside; negative: from the end */
 int lq_give(struct vm *vm, struct text *t, struct value *out); /* the text as a string value */
 
-extern const struct filter lq_filters_string[], lq_filters_html[], lq_filters_number[], lq_filters_array[], lq_filters_date[],
-	lq_filters_mail[];
+extern const struct filter lq_filters_string[], lq_filters_html[], lq_filters_number[], lq_filters_array[],
+	lq_filters_date[], lq_filters_mail[];
 
 void lq_civil_utc(ms_t t, struct civil *c);
 
@@ -285,17 +291,17 @@ const struct locale *lq_locale(struct str tag); /* NULL: not known */
 
 enum opcode {
 	OP_NOP,
-	OP_TEXT,      /* literal a */
-	OP_OUT,       /* x */
-	OP_OUT_SLOT,  /* slot a, written at once */
-	OP_UNLESS,    /* x false: go to a */
-	OP_IF,        /* x true: go to a */
-	OP_GOTO,      /* a */
-	OP_ASSIGN,    /* local a = x */
-	OP_CAPTURE,   /* local a = body */
-	OP_CASE,      /* local a: nothing matched yet */
-	OP_WHEN,      /* body up to a, once for each value that matches */
-	OP_ELSE,      /* something matched: go to a */
+	OP_TEXT,     /* literal a */
+	OP_OUT,      /* x */
+	OP_OUT_SLOT, /* slot a, written at once */
+	OP_UNLESS,   /* x false: go to a */
+	OP_IF,       /* x true: go to a */
+	OP_GOTO,     /* a */
+	OP_ASSIGN,   /* local a = x */
+	OP_CAPTURE,  /* local a = body */
+	OP_CASE,     /* local a: nothing matched yet */
+	OP_WHEN,     /* body up to a, once for each value that matches */
+	OP_ELSE,     /* something matched: go to a */
 	OP_FOR,
 	OP_TABLEROW,
 	OP_BREAK,
@@ -305,14 +311,14 @@ enum opcode {
 	OP_DECREMENT,
 	OP_IFCHANGED, /* body */
 	OP_PARTIAL,
-	OP_ABORT,     /* x: reason */
+	OP_ABORT, /* x: reason */
 };
 
 struct op {
 	uint16_t code;
-	bool blank;     /* errors leave no text */
+	bool blank; /* errors leave no text */
 	uint32_t a;
-	uint32_t end;   /* behind the whole construct: where rendering goes on after an inline error */
+	uint32_t end; /* behind the whole construct: where rendering goes on after an inline error */
 	struct pos at;
 	const struct expr *x;
 	const void *extra; /* struct for_loop, when, cycle, partial_call; elsif: struct pos of its if */
@@ -320,8 +326,8 @@ struct op {
 
 struct for_loop {
 	const struct expr *in, *limit, *offset, *cols;
-	struct str name; /* "item-collection" */
-	uint32_t var, drop; /* locals: the item, forloop */
+	struct str name;          /* "item-collection" */
+	uint32_t var, drop;       /* locals: the item, forloop */
 	uint32_t body, otherwise; /* code ranges: [body, otherwise) and [otherwise, op.end) */
 	bool reversed, go_on;     /* offset: continue */
 };
@@ -345,10 +351,10 @@ struct partial_call {
 	const struct named *named;
 	const uint32_t *locals; /* of the named ones */
 	uint32_t nnamed;
-	uint32_t program;       /* index into liquid.partials, or NO_SLOT */
+	uint32_t program;         /* index into liquid.partials, or NO_SLOT */
 	uint32_t forloop, target; /* locals of render: forloop, and what `with` or `for` gives */
-	struct str alias;       /* as NAME, or empty */
-	bool include, loop;     /* loop: render … for */
+	struct str alias;         /* as NAME, or empty */
+	bool include, loop;       /* loop: render … for */
 	struct pos at;
 };
 
@@ -381,7 +387,7 @@ struct liquid {
 	size_t literal_bytes;
 };
 
-uint32_t lq_intern(struct liquid_names *n, struct str name);     /* NO_SLOT: out of memory */
+uint32_t lq_intern(struct liquid_names *n, struct str name);         /* NO_SLOT: out of memory */
 uint32_t lq_interned(const struct liquid_names *n, struct str name); /* NO_SLOT: unknown */
 
 /* Compiles a partial whose name was computed; the result borrows everything of `base` but its own code. */
@@ -391,9 +397,9 @@ struct liquid *lq_compile_include(const struct liquid *base, struct str name, st
 
 struct frame {
 	uint32_t n;
-	struct value *vars;   /* what is seen now */
-	struct value *base;   /* what assign set while a loop variable hides it */
-	uint32_t *hidden;     /* how many loop variables hide it */
+	struct value *vars; /* what is seen now */
+	struct value *base; /* what assign set while a loop variable hides it */
+	uint32_t *hidden;   /* how many loop variables hide it */
 	struct counter *counters;
 };
 
@@ -434,7 +440,7 @@ struct vm {
 	const struct liquid *root, *failed_in;
 	bool in_render;
 	bool exhausted; /* a limit was passed: nothing may go on */
-	bool isolated; /* in render of the bare language: no globals */
+	bool isolated;  /* in render of the bare language: no globals */
 	bool failed;
 	bool aborted;
 	struct str abort_reason;
@@ -496,10 +502,10 @@ bool lq_lex_peek_colon(const struct lexer *x); /* the token after this one is ':
 /* A piece of the document: text, {{ value }} or {% tag %}. */
 struct piece {
 	enum { P_TEXT, P_VALUE, P_TAG, P_EOF } kind;
-	struct str text;    /* P_TEXT */
-	struct str name;    /* P_TAG */
-	struct str markup;  /* P_VALUE, P_TAG: the inside */
-	const char *at;     /* where it starts in the source */
+	struct str text;   /* P_TEXT */
+	struct str name;   /* P_TAG */
+	struct str markup; /* P_VALUE, P_TAG: the inside */
+	const char *at;    /* where it starts in the source */
 	bool trim_left, trim_right;
 };
 
@@ -524,13 +530,13 @@ struct parser {
 	struct liquid *l;
 	struct err *e;
 	struct vec code, literals, partials, files;
-	struct str src;       /* the file being parsed */
+	struct str src; /* the file being parsed */
 	uint32_t file;
 	uint32_t depth;
 	struct bits definite; /* locals that were assigned on every way to here */
 	uint32_t ncases;
 	bool failed;
-	const char *here;     /* what is being parsed, for errors */
+	const char *here; /* what is being parsed, for errors */
 };
 
 struct str lq_base_name(struct str name); /* behind the last slash */
@@ -539,11 +545,12 @@ int lq_error(struct parser *p, const char *at, const char *fmt, ...) __attribute
 struct pos lq_pos(const struct parser *p, const char *at);
 void *lq_vec_add(struct parser *p, struct vec *v);
 
-const struct expr *lq_parse_expr(struct parser *p, struct lexer *x);            /* variable, literal or range */
-const struct expr *lq_parse_filtered(struct parser *p, struct str markup);      /* with filters, all of the markup */
+const struct expr *lq_parse_expr(struct parser *p, struct lexer *x); /* variable, literal or range */
+const struct expr *lq_parse_filtered(
+	struct parser *p, struct str markup); /* with filters, all of the markup */
 const struct expr *lq_parse_condition(struct parser *p, struct str markup);
-const struct expr *lq_parse_operand(struct parser *p, struct lexer *x);         /* of a condition: blank, empty */
-int lq_parse_named(struct parser *p, struct lexer *x, struct named *out);       /* at `name: expr` */
+const struct expr *lq_parse_operand(struct parser *p, struct lexer *x);   /* of a condition: blank, empty */
+int lq_parse_named(struct parser *p, struct lexer *x, struct named *out); /* at `name: expr` */
 uint32_t lq_local(struct parser *p, struct str name);
 int lq_assigned(struct parser *p, uint32_t local);
 bool lq_is_assigned(const struct parser *p, uint32_t local);
@@ -568,6 +575,9 @@ uint32_t lq_use_partial(struct parser *p, const struct partial_call *call, struc
 
 /* A tag has read its name; it reads on from `r` when it has a body. `blank`: it writes nothing. */
 typedef int tag_fn(struct parser *p, struct reader *r, const struct piece *t, bool *blank);
+tag_fn lq_tag_if, lq_tag_case, lq_tag_loop, lq_tag_interrupt, lq_tag_cycle, lq_tag_partial;
+bool lq_ends(const struct piece *end, const char *tag);      /* it is {% endTAG %} */
+void *lq_keep(struct parser *p, const void *from, size_t n); /* a copy that lives as long as the template */
 struct tag {
 	const char *name;
 	tag_fn *fn;

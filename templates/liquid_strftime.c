@@ -29,7 +29,8 @@ static void civil_from(int64_t local, struct civil *c)
 		days--;
 	}
 	int64_t z = days + 719468, era = (z >= 0 ? z : z - 146096) / 146097, doe = z - era * 146097;
-	int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365, doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
+	int64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365,
+		doy = doe - (365 * yoe + yoe / 4 - yoe / 100);
 	int64_t mp = (5 * doy + 2) / 153;
 	c->day = (int)(doy - (153 * mp + 2) / 5 + 1);
 	c->month = (int)(mp < 10 ? mp + 3 : mp - 9);
@@ -66,7 +67,8 @@ void lq_time_at(const struct zone *zone, int64_t seconds, int32_t nanoseconds, s
 	out->utc = zone == NULL;
 }
 
-static void put_padded(struct text *t, const struct spec *s, const char *digits, size_t n, bool negative, int width, char pad)
+static void put_padded(struct text *t, const struct spec *s, const char *digits, size_t n, bool negative,
+	int width, char pad)
 {
 	if (s->pad == '-')
 		width = 0;
@@ -163,16 +165,24 @@ static int iso_week(const struct civil *c, int *year)
 static const char *expansion(char x)
 {
 	switch (x) {
-	case 'c': return "%a %b %e %H:%M:%S %Y";
+	case 'c':
+		return "%a %b %e %H:%M:%S %Y";
 	case 'D':
-	case 'x': return "%m/%d/%y";
-	case 'F': return "%Y-%m-%d";
+	case 'x':
+		return "%m/%d/%y";
+	case 'F':
+		return "%Y-%m-%d";
 	case 'T':
-	case 'X': return "%H:%M:%S";
-	case 'R': return "%H:%M";
-	case 'r': return "%I:%M:%S %p";
-	case 'v': return "%e-%^b-%Y";
-	default: return NULL;
+	case 'X':
+		return "%H:%M:%S";
+	case 'R':
+		return "%H:%M";
+	case 'r':
+		return "%I:%M:%S %p";
+	case 'v':
+		return "%e-%^b-%Y";
+	default:
+		return NULL;
 	}
 }
 
@@ -185,56 +195,134 @@ static bool put_date(struct text *t, const struct spec *s, char x, const struct 
 {
 	int year, hour12 = c->hour % 12 == 0 ? 12 : c->hour % 12;
 	switch (x) {
-	case 'Y': put_number(t, s, c->year, c->year < 0 ? 5 : 4, '0'); break;
-	case 'C': put_number(t, s, floor_div(c->year, 100), 2, '0'); break;
-	case 'y': put_number(t, s, c->year - floor_div(c->year, 100) * 100, 2, '0'); break;
-	case 'm': put_number(t, s, c->month, 2, '0'); break;
-	case 'd': put_number(t, s, c->day, 2, '0'); break;
-	case 'e': put_number(t, s, c->day, 2, ' '); break;
-	case 'j': put_number(t, s, c->yearday + 1, 3, '0'); break;
-	case 'H': put_number(t, s, c->hour, 2, '0'); break;
-	case 'k': put_number(t, s, c->hour, 2, ' '); break;
-	case 'I': put_number(t, s, hour12, 2, '0'); break;
-	case 'l': put_number(t, s, hour12, 2, ' '); break;
-	case 'M': put_number(t, s, c->minute, 2, '0'); break;
-	case 'S': put_number(t, s, c->second, 2, '0'); break;
-	case 'u': put_number(t, s, c->weekday == 0 ? 7 : c->weekday, 1, '0'); break;
-	case 'w': put_number(t, s, c->weekday, 1, '0'); break;
-	case 'U': put_number(t, s, (c->yearday + 7 - c->weekday) / 7, 2, '0'); break;
-	case 'W': put_number(t, s, (c->yearday + 7 - (c->weekday + 6) % 7) / 7, 2, '0'); break;
-	case 'V': put_number(t, s, iso_week(c, &year), 2, '0'); break;
-	case 'G': iso_week(c, &year); put_number(t, s, year, 4, '0'); break;
-	case 'g': iso_week(c, &year); put_number(t, s, year - floor_div(year, 100) * 100, 2, '0'); break;
-	default: return false;
+	case 'Y':
+		put_number(t, s, c->year, c->year < 0 ? 5 : 4, '0');
+		break;
+	case 'C':
+		put_number(t, s, floor_div(c->year, 100), 2, '0');
+		break;
+	case 'y':
+		put_number(t, s, c->year - floor_div(c->year, 100) * 100, 2, '0');
+		break;
+	case 'm':
+		put_number(t, s, c->month, 2, '0');
+		break;
+	case 'd':
+		put_number(t, s, c->day, 2, '0');
+		break;
+	case 'e':
+		put_number(t, s, c->day, 2, ' ');
+		break;
+	case 'j':
+		put_number(t, s, c->yearday + 1, 3, '0');
+		break;
+	case 'H':
+		put_number(t, s, c->hour, 2, '0');
+		break;
+	case 'k':
+		put_number(t, s, c->hour, 2, ' ');
+		break;
+	case 'I':
+		put_number(t, s, hour12, 2, '0');
+		break;
+	case 'l':
+		put_number(t, s, hour12, 2, ' ');
+		break;
+	case 'M':
+		put_number(t, s, c->minute, 2, '0');
+		break;
+	case 'S':
+		put_number(t, s, c->second, 2, '0');
+		break;
+	case 'u':
+		put_number(t, s, c->weekday == 0 ? 7 : c->weekday, 1, '0');
+		break;
+	case 'w':
+		put_number(t, s, c->weekday, 1, '0');
+		break;
+	case 'U':
+		put_number(t, s, (c->yearday + 7 - c->weekday) / 7, 2, '0');
+		break;
+	case 'W':
+		put_number(t, s, (c->yearday + 7 - (c->weekday + 6) % 7) / 7, 2, '0');
+		break;
+	case 'V':
+		put_number(t, s, iso_week(c, &year), 2, '0');
+		break;
+	case 'G':
+		iso_week(c, &year);
+		put_number(t, s, year, 4, '0');
+		break;
+	case 'g':
+		iso_week(c, &year);
+		put_number(t, s, year - floor_div(year, 100) * 100, 2, '0');
+		break;
+	default:
+		return false;
 	}
 	return true;
 }
 
-static bool put_name(struct text *t, const struct spec *s, char x, const struct moment *m, const struct locale *l)
+static bool put_name(
+	struct text *t, const struct spec *s, char x, const struct moment *m, const struct locale *l)
 {
 	const struct civil *c = &m->c;
 	switch (x) {
-	case 'A': put_word(t, s, l->days[c->weekday % 7], false); break;
-	case 'a': put_word(t, s, l->days_short[c->weekday % 7], false); break;
-	case 'B': put_word(t, s, l->months[(c->month + 11) % 12], false); break;
+	case 'A':
+		put_word(t, s, l->days[c->weekday % 7], false);
+		break;
+	case 'a':
+		put_word(t, s, l->days_short[c->weekday % 7], false);
+		break;
+	case 'B':
+		put_word(t, s, l->months[(c->month + 11) % 12], false);
+		break;
 	case 'b':
-	case 'h': put_word(t, s, l->months_short[(c->month + 11) % 12], false); break;
-	case 'p': put_word(t, s, c->hour < 12 ? l->am : l->pm, true); break;
-	case 'P': put_word(t, s, c->hour < 12 ? (l->am[0] == 'A' ? "am" : l->am) : l->pm[0] == 'P' ? "pm" : l->pm, false); break;
-	case 'Z': put_word(t, s, m->utc ? "UTC" : m->fixed ? "" : c->abbrev, true); break;
-	case 'z': put_offset(t, s, c->offset); break;
-	case 's': put_number(t, s, m->seconds, 1, '0'); break;
-	case 'L': put_fraction(t, s, m->nanoseconds, 3); break;
-	case 'N': put_fraction(t, s, m->nanoseconds, 9); break;
-	case 'n': put_word(t, s, "\n", false); break;
-	case 't': put_word(t, s, "\t", false); break;
-	case '%': put_word(t, s, "%", false); break;
-	default: return false;
+	case 'h':
+		put_word(t, s, l->months_short[(c->month + 11) % 12], false);
+		break;
+	case 'p':
+		put_word(t, s, c->hour < 12 ? l->am : l->pm, true);
+		break;
+	case 'P':
+		put_word(t, s,
+			c->hour < 12      ? (l->am[0] == 'A' ? "am" : l->am)
+			: l->pm[0] == 'P' ? "pm"
+					  : l->pm,
+			false);
+		break;
+	case 'Z':
+		put_word(t, s, m->utc ? "UTC" : m->fixed ? "" : c->abbrev, true);
+		break;
+	case 'z':
+		put_offset(t, s, c->offset);
+		break;
+	case 's':
+		put_number(t, s, m->seconds, 1, '0');
+		break;
+	case 'L':
+		put_fraction(t, s, m->nanoseconds, 3);
+		break;
+	case 'N':
+		put_fraction(t, s, m->nanoseconds, 9);
+		break;
+	case 'n':
+		put_word(t, s, "\n", false);
+		break;
+	case 't':
+		put_word(t, s, "\t", false);
+		break;
+	case '%':
+		put_word(t, s, "%", false);
+		break;
+	default:
+		return false;
 	}
 	return true;
 }
 
-static void put_expansion(struct text *t, const struct spec *s, const char *format, const struct moment *m, const struct locale *l)
+static void put_expansion(struct text *t, const struct spec *s, const char *format, const struct moment *m,
+	const struct locale *l)
 {
 	struct text inner;
 	lq_text_init(&inner, t->a, 64);

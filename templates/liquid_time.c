@@ -1,5 +1,5 @@
-/* Reading times as people write them: ISO 8601, RFC 5322, "March 14, 2016 5pm", "14.3.2016". The order of attempts and
- * what two numbers mean are Ruby's. */
+/* Reading times as people write them: ISO 8601, RFC 5322, "March 14, 2016 5pm", "14.3.2016". The order of
+ * attempts and what two numbers mean are Ruby's. */
 #include "templates/liquid_time.h"
 
 #include <stdio.h>
@@ -61,8 +61,8 @@ static bool named_zone(const char *p, size_t n, int *offset)
 	static const struct {
 		const char *name;
 		int hours;
-	} zones[] = {{"utc", 0}, {"gmt", 0}, {"z", 0}, {"ut", 0}, {"est", -5}, {"edt", -4}, {"cst", -6}, {"cdt", -5}, {"mst", -7},
-		{"mdt", -6}, {"pst", -8}, {"pdt", -7}};
+	} zones[] = {{"utc", 0}, {"gmt", 0}, {"z", 0}, {"ut", 0}, {"est", -5}, {"edt", -4}, {"cst", -6},
+		{"cdt", -5}, {"mst", -7}, {"mdt", -6}, {"pst", -8}, {"pdt", -7}};
 	for (size_t i = 0; i < sizeof zones / sizeof *zones; i++)
 		if (strlen(zones[i].name) == n && memcmp(zones[i].name, p, n) == 0) {
 			*offset = zones[i].hours * 3600;
@@ -196,7 +196,8 @@ struct figure {
 	bool ordinal;
 };
 
-static const char months[12][4] = {"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"};
+static const char months[12][4] = {
+	"jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"};
 
 static int month_at(const struct scan *s, size_t i, size_t *end)
 {
@@ -220,7 +221,8 @@ static bool figure_at(const struct scan *s, size_t i, struct figure *x)
 	}
 	x->n = digits(s, i, &x->value);
 	size_t end = i + x->n;
-	x->ordinal = end + 1 < s->n && (starts(s, end, "st") || starts(s, end, "nd") || starts(s, end, "rd") || starts(s, end, "th"));
+	x->ordinal = end + 1 < s->n && (starts(s, end, "st") || starts(s, end, "nd") ||
+					       starts(s, end, "rd") || starts(s, end, "th"));
 	return x->n != 0;
 }
 
@@ -270,7 +272,9 @@ static bool named_month(const struct scan *s, struct fields *f)
 				k = figure_end(&before);
 			}
 		for (size_t k = end; k < s->n; k++) {
-			if (!(is_digit(s->p[k]) || (s->p[k] == '\'' && k + 1 < s->n && is_digit(s->p[k + 1]))) || !figure_at(s, k, &x))
+			if (!(is_digit(s->p[k]) ||
+				    (s->p[k] == '\'' && k + 1 < s->n && is_digit(s->p[k + 1]))) ||
+				!figure_at(s, k, &x))
 				continue;
 			if (!f->has_day && !year_like(&x)) {
 				set_day(f, &x);
@@ -330,7 +334,8 @@ static bool numbers_with(const struct scan *s, char by, struct fields *f)
 		}
 		if (n < 2 || (n == 2 && by == '.'))
 			continue;
-		const struct figure *y = n == 3 ? &x[0] : NULL, *m = n == 3 ? &x[1] : &x[0], *d = n == 3 ? &x[2] : &x[1];
+		const struct figure *y = n == 3 ? &x[0] : NULL, *m = n == 3 ? &x[1] : &x[0],
+				    *d = n == 3 ? &x[2] : &x[1];
 		if (n == 2 && year_like(&x[0]))
 			return by == '-' && x[1].n == 3 && day_of_year(f, &x[0], &x[1]);
 		if (n == 3 && by == '.' && i > 0 && japanese_era(s, i - 1, f, &x[0]))
@@ -380,10 +385,13 @@ static bool run_of_digits(const struct scan *s, struct fields *f)
 		f->year = y;
 		f->month = m;
 		f->day = d;
-		const char *clock = n > 8 ? s->p + i + 8 : i + n < s->n && s->p[i + n] == 't' ? s->p + i + n + 1 : NULL;
+		const char *clock = n > 8                                ? s->p + i + 8
+				    : i + n < s->n && s->p[i + n] == 't' ? s->p + i + n + 1
+									 : NULL;
 		size_t left = clock != NULL ? (size_t)(s->p + s->n - clock) : 0;
 		int *to[3] = {&f->hour, &f->minute, &f->second};
-		for (int k = 0; k < 3 && left >= 2 && is_digit(clock[0]) && is_digit(clock[1]); k++, clock += 2, left -= 2) {
+		for (int k = 0; k < 3 && left >= 2 && is_digit(clock[0]) && is_digit(clock[1]);
+			k++, clock += 2, left -= 2) {
 			*to[k] = (clock[0] - '0') * 10 + clock[1] - '0';
 			f->has_hour = true;
 		}
@@ -397,8 +405,8 @@ static bool run_of_digits(const struct scan *s, struct fields *f)
 static bool read_fields(struct scan *s, struct fields *f)
 {
 	find_clock(s, f);
-	bool date = named_month(s, f) || numbers_with(s, '-', f) || numbers_with(s, '/', f) || numbers_with(s, '.', f) ||
-		    run_of_digits(s, f);
+	bool date = named_month(s, f) || numbers_with(s, '-', f) || numbers_with(s, '/', f) ||
+		    numbers_with(s, '.', f) || run_of_digits(s, f);
 	return date || f->has_hour;
 }
 
@@ -422,7 +430,8 @@ static void complete(struct fields *f, const struct civil *now)
 
 static bool to_moment(const struct fields *f, const struct zone *zone, struct moment *out)
 {
-	int64_t seconds = lq_days(f->year, f->month, f->day) * 86400 + f->hour * 3600 + f->minute * 60 + f->second;
+	int64_t seconds =
+		lq_days(f->year, f->month, f->day) * 86400 + f->hour * 3600 + f->minute * 60 + f->second;
 	if (f->has_zone) {
 		lq_time_at(NULL, seconds, f->nanoseconds, out);
 		out->seconds -= f->offset;
@@ -434,7 +443,8 @@ static bool to_moment(const struct fields *f, const struct zone *zone, struct mo
 	}
 	ms_t t = seconds * 1000;
 	if (zone != NULL) {
-		/* Days beyond the month roll over, as in Ruby; so read the civil time back from the number. */
+		/* Days beyond the month roll over, as in Ruby; so read the civil time back from the number.
+		 */
 		struct civil c;
 		lq_civil_utc(t, &c);
 		if (clock_local(zone, &c, &t) <= 0) {
@@ -489,7 +499,8 @@ bool lq_time_parse(struct str text, const struct zone *zone, ms_t now, bool japa
 	else
 		lq_civil_utc(now, &today);
 	complete(&f, &today);
-	if (f.year > 9999 || f.month < 1 || f.month > 12 || f.day < 1 || f.day > 31 || f.hour > 24 || f.minute > 59 || f.second > 60)
+	if (f.year > 9999 || f.month < 1 || f.month > 12 || f.day < 1 || f.day > 31 || f.hour > 24 ||
+		f.minute > 59 || f.second > 60)
 		return false;
 	return to_moment(&f, zone, out);
 }

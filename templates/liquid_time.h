@@ -1,15 +1,16 @@
-/* Times in templates: reading what people write as Ruby's Time.parse reads it, and writing as its strftime does. */
+/* Times in templates: reading what people write as Ruby's Time.parse reads it, and writing as its strftime
+ * does. */
 #ifndef TEMPLATES_LIQUID_TIME_H
 #define TEMPLATES_LIQUID_TIME_H
 
 #include "templates/liquid_private.h"
 
 struct moment {
-	struct civil c;      /* as the template's zone, or the text's own offset, shows it */
-	int64_t seconds;     /* since 1970 UTC */
+	struct civil c;  /* as the template's zone, or the text's own offset, shows it */
+	int64_t seconds; /* since 1970 UTC */
 	int32_t nanoseconds;
-	bool utc;            /* %Z says UTC */
-	bool fixed;          /* an offset of the text's own: %Z says nothing */
+	bool utc;   /* %Z says UTC */
+	bool fixed; /* an offset of the text's own: %Z says nothing */
 };
 
 /* False: it is no time. `now` completes what the text leaves out. `japanese`: 2026年3月14日 is one, too. */

@@ -32,7 +32,11 @@ bool lq_text_more(struct text *t, size_t n)
 
 /* What each byte becomes in HTML; NULL: itself. */
 static const struct str escapes[256] = {
-	['&'] = {"&amp;", 5}, ['<'] = {"&lt;", 4}, ['>'] = {"&gt;", 4}, ['"'] = {"&quot;", 6}, ['\''] = {"&#39;", 5},
+	['&'] = {"&amp;", 5},
+	['<'] = {"&lt;", 4},
+	['>'] = {"&gt;", 4},
+	['"'] = {"&quot;", 6},
+	['\''] = {"&#39;", 5},
 };
 
 void lq_escape(struct text *t, struct str s)
@@ -73,10 +77,18 @@ static void add_inspected_str(struct text *t, struct str s)
 		int n = 0;
 		bool interpolation = c == '#' && i + 1 < s.n && memchr("{$@", s.p[i + 1], 3) != NULL;
 		switch (c) {
-		case '\n': n = snprintf(b, sizeof b, "\\n"); break;
-		case '\t': n = snprintf(b, sizeof b, "\\t"); break;
-		case '\r': n = snprintf(b, sizeof b, "\\r"); break;
-		case 0x1b: n = snprintf(b, sizeof b, "\\e"); break;
+		case '\n':
+			n = snprintf(b, sizeof b, "\\n");
+			break;
+		case '\t':
+			n = snprintf(b, sizeof b, "\\t");
+			break;
+		case '\r':
+			n = snprintf(b, sizeof b, "\\r");
+			break;
+		case 0x1b:
+			n = snprintf(b, sizeof b, "\\e");
+			break;
 		default:
 			if (c == '"' || c == '\\' || interpolation)
 				n = snprintf(b, sizeof b, "\\%c", c);
@@ -94,7 +106,8 @@ static void add_hash(struct vm *vm, struct text *t, json_t *j)
 	json_t *item;
 	bool first = true;
 	lq_text_add(t, "{", 1);
-	json_object_foreach(j, key, item) {
+	json_object_foreach(j, key, item)
+	{
 		if (!first)
 			lq_text_add(t, ", ", 2);
 		first = false;
@@ -307,7 +320,8 @@ int lq_compare(struct vm *vm, const struct value *a, const struct value *b)
 		return r < 0 ? -1 : r > 0;
 	}
 	struct seq x, y;
-	bool arrays = (a->type == V_ARRAY || a->type == V_JARRAY) && (b->type == V_ARRAY || b->type == V_JARRAY);
+	bool arrays =
+		(a->type == V_ARRAY || a->type == V_JARRAY) && (b->type == V_ARRAY || b->type == V_JARRAY);
 	if (arrays) {
 		lq_seq(a, &x);
 		lq_seq(b, &y);
@@ -328,7 +342,8 @@ bool lq_equal(struct vm *vm, const struct value *a, const struct value *b)
 		return str_eq(v_bytes(a), v_bytes(b));
 	if (is_number(a) && is_number(b))
 		return number_compare(vm, a, b) == 0;
-	bool arrays = (a->type == V_ARRAY || a->type == V_JARRAY) && (b->type == V_ARRAY || b->type == V_JARRAY);
+	bool arrays =
+		(a->type == V_ARRAY || a->type == V_JARRAY) && (b->type == V_ARRAY || b->type == V_JARRAY);
 	if (arrays) {
 		struct seq x, y;
 		lq_seq(a, &x);
@@ -376,10 +391,15 @@ static struct value loop_field(const struct loop *l, struct str key)
 	struct {
 		const char *name;
 		int64_t value;
-	} numbers[] = {
-		{"index", l->index + 1}, {"index0", l->index}, {"rindex", l->length - l->index},
-		{"rindex0", l->length - l->index - 1}, {"length", l->length},
-	}, table[] = {{"col", l->col}, {"col0", l->col - 1}, {"row", l->row}};
+	} numbers[] =
+		{
+			{"index", l->index + 1},
+			{"index0", l->index},
+			{"rindex", l->length - l->index},
+			{"rindex0", l->length - l->index - 1},
+			{"length", l->length},
+		},
+	  table[] = {{"col", l->col}, {"col0", l->col - 1}, {"row", l->row}};
 	for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
 		if (str_is(key, numbers[i].name))
 			return v_int(numbers[i].value);

@@ -70,7 +70,11 @@ int lq_emit_text(struct vm *vm, struct str s)
 }
 
 static const struct str html[256] = {
-	['&'] = {"&amp;", 5}, ['<'] = {"&lt;", 4}, ['>'] = {"&gt;", 4}, ['"'] = {"&quot;", 6}, ['\''] = {"&#39;", 5},
+	['&'] = {"&amp;", 5},
+	['<'] = {"&lt;", 4},
+	['>'] = {"&gt;", 4},
+	['"'] = {"&quot;", 6},
+	['\''] = {"&#39;", 5},
 };
 static const struct str header[256] = {['\r'] = {" ", 1}, ['\n'] = {" ", 1}, ['\0'] = {" ", 1}};
 
@@ -194,7 +198,8 @@ static int count(struct vm *vm, const struct op *op)
 		c = arena_alloc(vm->a, sizeof *c);
 		if (c == NULL)
 			return lq_nomem(vm);
-		*c = (struct counter){.next = vm->f.counters, .name = name, .value = number ? outside : v_int(0)};
+		*c = (struct counter){
+			.next = vm->f.counters, .name = name, .value = number ? outside : v_int(0)};
 		vm->f.counters = c;
 	}
 	if (op->code == OP_DECREMENT)
@@ -293,7 +298,8 @@ static bool note_error(struct vm *vm, const struct op *op)
 	if (vm->syntax_line != 0)
 		snprintf(text, sizeof text, "Liquid syntax error (line %ld): %s", vm->syntax_line, vm->why);
 	else
-		snprintf(text, sizeof text, "Liquid error (%s%sline %ld): %s", partial ? e.file : "", partial ? " " : "", e.line, vm->why);
+		snprintf(text, sizeof text, "Liquid error (%s%sline %ld): %s", partial ? e.file : "",
+			partial ? " " : "", e.line, vm->why);
 	vm->failed = vm->placed = false;
 	vm->syntax_line = 0;
 	vm->failed_in = NULL;
@@ -316,78 +322,79 @@ enum flow lq_run(struct vm *vm, uint32_t begin, uint32_t end)
 		if (vm->steps-- == 0) {
 			vm->steps = 0;
 			rc = lq_steps(vm, 1);
-		} else switch ((enum opcode)op->code) {
-		case OP_NOP:
-			break;
-		case OP_TEXT:
-			rc = emit_literal(vm, op->a);
-			break;
-		case OP_OUT:
-			rc = lq_eval(vm, op->x, &v);
-			if (rc == 0)
-				rc = lq_emit(vm, &v);
-			break;
-		case OP_OUT_SLOT:
-			rc = out_slot(vm, op);
-			break;
-		case OP_UNLESS:
-		case OP_IF:
-			rc = lq_eval(vm, op->x, &v);
-			if (rc == 0 && v_truthy(&v) == (op->code == OP_IF))
+		} else
+			switch ((enum opcode)op->code) {
+			case OP_NOP:
+				break;
+			case OP_TEXT:
+				rc = emit_literal(vm, op->a);
+				break;
+			case OP_OUT:
+				rc = lq_eval(vm, op->x, &v);
+				if (rc == 0)
+					rc = lq_emit(vm, &v);
+				break;
+			case OP_OUT_SLOT:
+				rc = out_slot(vm, op);
+				break;
+			case OP_UNLESS:
+			case OP_IF:
+				rc = lq_eval(vm, op->x, &v);
+				if (rc == 0 && v_truthy(&v) == (op->code == OP_IF))
+					pc = op->a;
+				break;
+			case OP_GOTO:
 				pc = op->a;
-			break;
-		case OP_GOTO:
-			pc = op->a;
-			break;
-		case OP_ASSIGN:
-			rc = lq_eval(vm, op->x, &v);
-			if (rc == 0)
-				assign(vm, op->a, v);
-			break;
-		case OP_CAPTURE:
-			flow = run_capture(vm, op, pc);
-			pc = op->end;
-			break;
-		case OP_CASE:
-			vm->f.vars[op->a] = v_bool(false);
-			break;
-		case OP_WHEN:
-			flow = run_when(vm, op, pc);
-			pc = op->end;
-			break;
-		case OP_ELSE:
-			if (vm->f.vars[op->a].type == V_TRUE)
+				break;
+			case OP_ASSIGN:
+				rc = lq_eval(vm, op->x, &v);
+				if (rc == 0)
+					assign(vm, op->a, v);
+				break;
+			case OP_CAPTURE:
+				flow = run_capture(vm, op, pc);
 				pc = op->end;
-			break;
-		case OP_FOR:
-		case OP_TABLEROW:
-			flow = op->code == OP_FOR ? lq_for(vm, op) : lq_tablerow(vm, op);
-			pc = op->end;
-			break;
-		case OP_BREAK:
-			flow = FLOW_BREAK;
-			break;
-		case OP_CONTINUE:
-			flow = FLOW_CONTINUE;
-			break;
-		case OP_CYCLE:
-			rc = lq_cycle(vm, op);
-			break;
-		case OP_INCREMENT:
-		case OP_DECREMENT:
-			rc = count(vm, op);
-			break;
-		case OP_IFCHANGED:
-			flow = run_ifchanged(vm, op, pc);
-			pc = op->end;
-			break;
-		case OP_PARTIAL:
-			flow = lq_partial(vm, op);
-			break;
-		case OP_ABORT:
-			rc = run_abort(vm, op);
-			break;
-		}
+				break;
+			case OP_CASE:
+				vm->f.vars[op->a] = v_bool(false);
+				break;
+			case OP_WHEN:
+				flow = run_when(vm, op, pc);
+				pc = op->end;
+				break;
+			case OP_ELSE:
+				if (vm->f.vars[op->a].type == V_TRUE)
+					pc = op->end;
+				break;
+			case OP_FOR:
+			case OP_TABLEROW:
+				flow = op->code == OP_FOR ? lq_for(vm, op) : lq_tablerow(vm, op);
+				pc = op->end;
+				break;
+			case OP_BREAK:
+				flow = FLOW_BREAK;
+				break;
+			case OP_CONTINUE:
+				flow = FLOW_CONTINUE;
+				break;
+			case OP_CYCLE:
+				rc = lq_cycle(vm, op);
+				break;
+			case OP_INCREMENT:
+			case OP_DECREMENT:
+				rc = count(vm, op);
+				break;
+			case OP_IFCHANGED:
+				flow = run_ifchanged(vm, op, pc);
+				pc = op->end;
+				break;
+			case OP_PARTIAL:
+				flow = lq_partial(vm, op);
+				break;
+			case OP_ABORT:
+				rc = run_abort(vm, op);
+				break;
+			}
 		if (rc != 0 || flow == FLOW_FAIL || vm->failed) {
 			if (!vm->placed)
 				vm->at = op->at;
@@ -408,8 +415,12 @@ enum flow lq_run(struct vm *vm, uint32_t begin, uint32_t end)
 void lq_vm_init(struct vm *vm, const struct liquid *l, const struct liquid_vars *v, struct arena *a)
 {
 	*vm = (struct vm){.l = l, .root = l, .v = v, .a = a};
-	vm->limits = l->o.plain ? (struct limits){.steps = 20000000, .output = (size_t)256 << 20, .capture = (size_t)64 << 20}
-				: (struct limits){.steps = 2000000, .output = (size_t)32 << 20, .capture = (size_t)4 << 20};
+	vm->limits = l->o.plain ? (struct limits){.steps = 20000000,
+					  .output = (size_t)256 << 20,
+					  .capture = (size_t)64 << 20}
+				: (struct limits){.steps = 2000000,
+					  .output = (size_t)32 << 20,
+					  .capture = (size_t)4 << 20};
 	vm->steps = l->o.max_steps != 0 ? l->o.max_steps : vm->limits.steps;
 }
 
@@ -421,8 +432,8 @@ static void set_error(const struct vm *vm, struct err *e)
 		e->code = ERR_DATA;
 }
 
-int liquid_render(const struct liquid *l, const struct liquid_vars *v, const struct liquid_sink *sink, struct arena *a,
-	struct liquid_result *r, struct err *e)
+int liquid_render(const struct liquid *l, const struct liquid_vars *v, const struct liquid_sink *sink,
+	struct arena *a, struct liquid_result *r, struct err *e)
 {
 	struct vm vm;
 	*r = (struct liquid_result){0};

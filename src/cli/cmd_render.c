@@ -67,7 +67,8 @@ static int render_file(struct cli *c, struct err *e)
 	struct err no_config;
 	json_t *data = NULL;
 	bool in = strcmp(path, "-") == 0, html = str_ends(str_from(path), STR(".html"));
-	if (file_read(path, &text, e) != 0 || load_data(c, &data, e) != 0 || (!in && message_dir_open(&dir, path, &reader, e) != 0)) {
+	if (file_read(path, &text, e) != 0 || load_data(c, &data, e) != 0 ||
+		(!in && message_dir_open(&dir, path, &reader, e) != 0)) {
 		buf_release(&text);
 		json_decref(data);
 		return -1;
@@ -108,7 +109,8 @@ static bool wants_strict(json_t *query)
 	json_t *mode = json_object_get(query, "mode");
 	if (json_is_string(mode) && strcmp(json_string_value(mode), "strict2") == 0)
 		return true;
-	json_array_foreach(json_object_get(query, "tags"), i, tag) {
+	json_array_foreach(json_object_get(query, "tags"), i, tag)
+	{
 		if (json_is_string(tag) && strcmp(json_string_value(tag), "strict2") == 0)
 			return true;
 	}
@@ -124,7 +126,8 @@ static json_t *error_answer(const struct err *e)
 	return o;
 }
 
-/* A template that fails while it is rendered is shown as well as the reference shows it, with the error in its text. */
+/* A template that fails while it is rendered is shown as well as the reference shows it, with the error in
+ * its text. */
 static json_t *render_answer(const struct liquid *l, struct liquid_vars *v, struct arena *a)
 {
 	struct liquid_result r;
@@ -158,8 +161,10 @@ static json_t *answer(json_t *query, bool plain, struct arena *a)
 	}
 	struct liquid_names *names = liquid_names_new();
 	struct liquid_vars v = {.data = json_is_object(data) ? data : NULL, .now = clock_now()};
-	struct liquid *l = names == NULL ? NULL
-		: liquid_compile(str_n(json_string_value(text), json_string_length(text)), &o, names, &e);
+	struct liquid *l = names == NULL
+				   ? NULL
+				   : liquid_compile(str_n(json_string_value(text), json_string_length(text)),
+					     &o, names, &e);
 	json_t *out = l != NULL ? render_answer(l, &v, a) : error_answer(&e);
 	liquid_free(&l);
 	liquid_names_free(&names);
@@ -215,8 +220,12 @@ static int run(struct cli *c, struct err *e)
 
 static const struct option options[] = {
 	{.name = "plain", .help = "the bare language: no escaping, no extra filters, include allowed"},
-	{.name = "data", .value = "FILE", .help = "a JSON object with the template's values; - is standard input"},
-	{.name = "locale", .value = "TAG", .help = "names of days and months, and signs of numbers: en, ja, de, fr, es …"},
+	{.name = "data",
+		.value = "FILE",
+		.help = "a JSON object with the template's values; - is standard input"},
+	{.name = "locale",
+		.value = "TAG",
+		.help = "names of days and months, and signs of numbers: en, ja, de, fr, es …"},
 	{.name = "batch", .help = "read JSON Lines from standard input, answer each with a line"},
 	{.name = "profile", .help = "with --batch: the language of messages instead of the bare one"},
 	{0},

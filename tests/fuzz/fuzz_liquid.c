@@ -1,5 +1,5 @@
-/* Template source and data: FLAGS (one byte), source, a line "---", JSON. Partials `a` and `b` exist; `self` is the
- * source again. */
+/* Template source and data: FLAGS (one byte), source, a line "---", JSON. Partials `a` and `b` exist; `self`
+ * is the source again. */
 #include "templates/liquid.h"
 
 #include <stdint.h>
@@ -40,7 +40,8 @@ static void discard_value(void *ctx, struct str text)
 
 static void render(const struct liquid *l, const struct liquid_names *names, json_t *data, uint8_t flags)
 {
-	static const char *const texts[] = {"Ann <b>&\"'", "", "12", "-3.5", "2026-03-01T10:00:00Z", "a,b,c", "\r\nBcc: x\xff"};
+	static const char *const texts[] = {
+		"Ann <b>&\"'", "", "12", "-3.5", "2026-03-01T10:00:00Z", "a,b,c", "\r\nBcc: x\xff"};
 	struct str slots[64];
 	struct arena a;
 	struct err e;

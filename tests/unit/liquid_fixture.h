@@ -41,8 +41,8 @@ static int liquid_read_part(void *ctx, const char *name, struct buf *out, struct
 }
 
 /* The text in `a`, or NULL with the error. */
-static inline const char *liquid_text(const char *source, const char *data, const struct liquid_options *o, struct arena *a,
-	struct err *e)
+static inline const char *liquid_text(
+	const char *source, const char *data, const struct liquid_options *o, struct arena *a, struct err *e)
 {
 	struct liquid_names *names = liquid_names_new();
 	struct liquid_result r = {0};
@@ -73,11 +73,12 @@ static inline void liquid_check(const struct liquid_case *c, size_t n, const str
 		arena_init(&a, 4096, 64 << 20);
 		const char *text = liquid_text(c[i].template, c[i].data, o, &a, &e);
 		snprintf(place, sizeof place, "%ld:%ld %s", e.line, e.column, e.why);
-		bool ok = c[i].result != NULL ? text != NULL && strcmp(text, c[i].result) == 0
-					      : text == NULL && strncmp(place, c[i].error, strlen(c[i].error)) == 0;
+		bool ok = c[i].result != NULL
+				  ? text != NULL && strcmp(text, c[i].result) == 0
+				  : text == NULL && strncmp(place, c[i].error, strlen(c[i].error)) == 0;
 		if (!ok) {
-			print_error("%s\n  wanted %s\n  got    %s\n", c[i].template, c[i].result != NULL ? c[i].result : c[i].error,
-				text != NULL ? text : place);
+			print_error("%s\n  wanted %s\n  got    %s\n", c[i].template,
+				c[i].result != NULL ? c[i].result : c[i].error, text != NULL ? text : place);
 			wrong++;
 		}
 		arena_release(&a);
@@ -85,7 +86,7 @@ static inline void liquid_check(const struct liquid_case *c, size_t n, const str
 	assert_int_equal(wrong, 0);
 }
 
-#define LIQUID_CHECK(cases, ...) \
+#define LIQUID_CHECK(cases, ...)                                                                             \
 	liquid_check(cases, sizeof(cases) / sizeof *(cases), &(struct liquid_options){__VA_ARGS__})
 
 #endif

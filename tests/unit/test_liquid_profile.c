@@ -16,7 +16,8 @@ static struct str lookup(void *ctx, struct str name)
 }
 
 /* Renders with the attribute NAME being "<NAME>", but those named e… empty, n… missing, and d… a number. */
-static const char *render(struct machine *m, const char *source, const struct liquid_options *o, const struct liquid_sink *sink)
+static const char *render(
+	struct machine *m, const char *source, const struct liquid_options *o, const struct liquid_sink *sink)
 {
 	struct liquid_options own = *o;
 	own.read = liquid_read_part;
@@ -30,12 +31,18 @@ static const char *render(struct machine *m, const char *source, const struct li
 	for (size_t i = 0; i < n; i++) {
 		struct str name = liquid_name(m->names, i);
 		char c = name.p[0];
-		slots[i] = c == 'e' ? STR("") : c == 'n' ? (struct str){0} : c == 'd' ? STR("150") : arena_printf(&m->a, "<%.*s>", STR_ARG(name));
+		slots[i] = c == 'e'   ? STR("")
+			   : c == 'n' ? (struct str){0}
+			   : c == 'd' ? STR("150")
+				      : arena_printf(&m->a, "<%.*s>", STR_ARG(name));
 	}
-	struct liquid_vars v = {.slots = slots, .lookup = lookup, .ctx = (char[]){"gold"}, .now = INT64_C(1773500400000)};
+	struct liquid_vars v = {
+		.slots = slots, .lookup = lookup, .ctx = (char[]){"gold"}, .now = INT64_C(1773500400000)};
 	int rc = liquid_render(m->l, &v, sink, &m->a, &m->r, &m->e);
 	free(slots);
-	return rc != 0 ? NULL : m->r.aborted ? arena_printf(&m->a, "ABORTED %.*s", STR_ARG(m->r.reason)).p : m->r.text.p;
+	return rc != 0        ? NULL
+	       : m->r.aborted ? arena_printf(&m->a, "ABORTED %.*s", STR_ARG(m->r.reason)).p
+			      : m->r.text.p;
 }
 
 static void release(struct machine *m)
@@ -60,14 +67,21 @@ static void html__values_are_escaped_once(void **state)
 {
 	(void)state;
 	struct liquid_options o = {.escape = LIQUID_HTML};
-	check("<b>{{ x }}</b>{{ x | raw }}{{ x | escape }}{{ x | upcase }}", &o, "<b>&lt;x&gt;</b><x>&lt;x&gt;&lt;X&gt;");
-	check("{{ x | escape | escape }}{{ x | escape_once }}{{ x | h | append: x }}", &o, "&lt;x&gt;&lt;x&gt;&lt;x&gt;&lt;x&gt;");
-	check("{% capture c %}<i>{{ x }}</i>{% endcapture %}{{ c }}{{ c | append: '&' }}{{ '&' | append: c | prepend: '<' }}", &o,
-		"<i>&lt;x&gt;</i><i>&lt;x&gt;</i>&amp;&lt;&amp;<i>&lt;x&gt;</i>");
-	check("{{ 'a & b' }}{{ 'a,<' | split: ',' }}{{ x | newline_to_br }}{{ x | default: '&' }}{{ n | default: '&' }}", &o,
-		"a &amp; ba&lt;&lt;x&gt;&lt;x&gt;&amp;");
-	check("{% for i in (1..2) %}{% ifchanged %}{{ x }}{% endifchanged %}{% endfor %}{% cycle x %}{% echo x %}", &o, "&lt;x&gt;&lt;x&gt;&lt;x&gt;");
-	check("{% liquid\n echo x\n%}{% render 'card', a: x %}{% render 'card' with x %}", &o, "&lt;x&gt;<&lt;card&gt;|&lt;x&gt;|><&lt;x&gt;|&lt;a&gt;|>");
+	check("<b>{{ x }}</b>{{ x | raw }}{{ x | escape }}{{ x | upcase }}", &o,
+		"<b>&lt;x&gt;</b><x>&lt;x&gt;&lt;X&gt;");
+	check("{{ x | escape | escape }}{{ x | escape_once }}{{ x | h | append: x }}", &o,
+		"&lt;x&gt;&lt;x&gt;&lt;x&gt;&lt;x&gt;");
+	check("{% capture c %}<i>{{ x }}</i>{% endcapture %}{{ c }}{{ c | append: '&' }}{{ '&' | append: c | "
+	      "prepend: '<' }}",
+		&o, "<i>&lt;x&gt;</i><i>&lt;x&gt;</i>&amp;&lt;&amp;<i>&lt;x&gt;</i>");
+	check("{{ 'a & b' }}{{ 'a,<' | split: ',' }}{{ x | newline_to_br }}{{ x | default: '&' }}{{ n | "
+	      "default: '&' }}",
+		&o, "a &amp; ba&lt;&lt;x&gt;&lt;x&gt;&amp;");
+	check("{% for i in (1..2) %}{% ifchanged %}{{ x }}{% endifchanged %}{% endfor %}{% cycle x %}{% echo "
+	      "x %}",
+		&o, "&lt;x&gt;&lt;x&gt;&lt;x&gt;");
+	check("{% liquid\n echo x\n%}{% render 'card', a: x %}{% render 'card' with x %}", &o,
+		"&lt;x&gt;<&lt;card&gt;|&lt;x&gt;|><&lt;x&gt;|&lt;a&gt;|>");
 }
 
 static void text_and_header__escape_nothing_but_lines(void **state)
@@ -75,7 +89,9 @@ static void text_and_header__escape_nothing_but_lines(void **state)
 	(void)state;
 	struct liquid_options text = {.escape = LIQUID_PLAIN}, header = {.escape = LIQUID_HEADER};
 	check("{{ x }}{{ 'a\nb' }}", &text, "<x>a\nb");
-	check("{{ x }}{{ 'a\r\nBcc: b' }}{{ 'a\nb' | raw }}{% capture c %}{{ 'p\nq' }}{% endcapture %}{{ c }}", &header, "<x>a  Bcc: ba bp q");
+	check("{{ x }}{{ 'a\r\nBcc: b' }}{{ 'a\nb' | raw }}{% capture c %}{{ 'p\nq' }}{% endcapture %}{{ c "
+	      "}}",
+		&header, "<x>a  Bcc: ba bp q");
 	check("{{ '%00%0A' | url_decode }}", &header, "  ");
 }
 
@@ -85,9 +101,13 @@ static void slots__serve_names_contact_and_nothing_else(void **state)
 	struct liquid_options o = {0};
 	struct machine m;
 	static const char *const wanted[] = {"first", "city", "plan", "given", "list", "x y", "c"};
-	assert_non_null(render(&m, "{{ first }}{{ contact.city }}{% assign own = plan %}{{ own }}{% for i in list %}{{ i }}{{ forloop.index }}{% endfor %}"
-		"{{ contact['x y'] }}{% if c %}{% assign maybe = 1 %}{% else %}{% assign maybe = 2 %}{% endif %}{{ maybe }}"
-		"{% render 'names', wanted: given %}{{ now | date: '%Y' }}{{ first }}", &o, NULL));
+	assert_non_null(render(&m,
+		"{{ first }}{{ contact.city }}{% assign own = plan %}{{ own }}{% for i in list %}{{ i }}{{ "
+		"forloop.index }}{% endfor %}"
+		"{{ contact['x y'] }}{% if c %}{% assign maybe = 1 %}{% else %}{% assign maybe = 2 %}{% "
+		"endif %}{{ maybe }}"
+		"{% render 'names', wanted: given %}{{ now | date: '%Y' }}{{ first }}",
+		&o, NULL));
 	assert_string_equal(m.r.text.p, "<first><city><plan><list>1<x y>1<given><given>2026<first>");
 	for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
 		bool found = false;
@@ -113,17 +133,25 @@ static void attributes__are_text_that_compares_as_numbers(void **state)
 {
 	(void)state;
 	struct liquid_options o = {0};
-	check("{% if empty1 %}T{% else %}F{% endif %}{% if nothing %}T{% else %}F{% endif %}{{ empty1 | default: 'd' }}", &o, "FFd");
-	check("{% if d > 100 %}1{% endif %}{% if d == 150 %}2{% endif %}{% if d < 200.5 and 151 > d %}3{% endif %}{% if d == '150' %}4{% endif %}", &o, "1234");
-	check("{% if x > 100 %}T{% else %}F{% endif %}{% case d %}{% when 150 %}W{% endcase %}{{ d | plus: 1 }}", &o, "FW151");
-	check("{% assign key = 'Plan' %}{{ contact[key] }}{% assign key = 'x' %}{{ contact[key] }}{{ x }}", &o, "gold<x><x>");
+	check("{% if empty1 %}T{% else %}F{% endif %}{% if nothing %}T{% else %}F{% endif %}{{ empty1 | "
+	      "default: 'd' }}",
+		&o, "FFd");
+	check("{% if d > 100 %}1{% endif %}{% if d == 150 %}2{% endif %}{% if d < 200.5 and 151 > d %}3{% "
+	      "endif %}{% if d == '150' %}4{% endif %}",
+		&o, "1234");
+	check("{% if x > 100 %}T{% else %}F{% endif %}{% case d %}{% when 150 %}W{% endcase %}{{ d | plus: 1 "
+	      "}}",
+		&o, "FW151");
+	check("{% assign key = 'Plan' %}{{ contact[key] }}{% assign key = 'x' %}{{ contact[key] }}{{ x }}",
+		&o, "gold<x><x>");
 }
 
 static void render__sees_attributes_but_no_assignments(void **state)
 {
 	(void)state;
 	struct liquid_options o = {0};
-	check("{% assign given = 'mine' %}{% render 'names' %}|{% render 'names', given: 'yours' %}", &o, "<given><wanted>|yours<wanted>");
+	check("{% assign given = 'mine' %}{% render 'names' %}|{% render 'names', given: 'yours' %}", &o,
+		"<given><wanted>|yours<wanted>");
 }
 
 static void include__is_not_in_the_profile(void **state)
@@ -147,7 +175,8 @@ static void abort_message__stops_with_its_reason(void **state)
 	struct liquid_options o = {0};
 	check("a{% if d > 100 %}{% abort_message('too rich') %}{% endif %}b", &o, "ABORTED too rich");
 	check("{% abort_message %}", &o, "ABORTED abort_message");
-	check("{% for i in (1..2) %}{% capture c %}{% abort_message x %}{% endcapture %}{% endfor %}", &o, "ABORTED <x>");
+	check("{% for i in (1..2) %}{% capture c %}{% abort_message x %}{% endcapture %}{% endfor %}", &o,
+		"ABORTED <x>");
 	check("{% if d < 100 %}{% abort_message('x') %}{% endif %}b", &o, "b");
 }
 
@@ -155,24 +184,35 @@ static void money_number_dates__follow_the_locale(void **state)
 {
 	(void)state;
 	static const struct liquid_case english[] = {
-		{"{{ 1234.5 | money: 'EUR' }} {{ '-1234567.891' | money: 'USD' }} {{ 1234.5 | money: 'JPY' }} {{ 5 | money: 'CHF' }} {{ 'n/a' | money: 'EUR' }}", NULL,
-			"\u20ac1,234.50 -$1,234,567.89 \u00a51,235 CHF\u00a05.00 n/a", NULL},
-		{"{{ 1234.5 | money: 'EUR', 'de' }} {{ 1234.5 | money: 'EUR', 'fr-FR' }} {{ 98765432109876543210 | money: 'JPY', 'ja' }}", NULL,
-			"1.234,50\u00a0\u20ac 1\u202f234,50\u00a0\u20ac \u00a598,765,432,109,876,543,210", NULL},
-		{"{{ 1234567.125 | number }} {{ 1234567.125 | number: 2 }} {{ 1234567.125 | number: 0, 'de' }} {{ -0.005 | number: 2 }} {{ 12 | number: 3 }}", NULL,
-			"1,234,567.125 1,234,567.13 1.234.567 -0.01 12.000", NULL},
-		{"{{ '2026-03-04' | date: '%A %d %B %Y', 'de' }} {{ '2026-03-04' | date: '%b %-d', 'fr' }} {{ '2026-03-04' | date: '%B%-d\u65e5(%a)', 'ja' }} {{ '2026-03-04' | date: '%A', 'es_ES' }}",
-			NULL, "Mittwoch 04 M\u00e4rz 2026 mars 4 3\u67084\u65e5(\u6c34) mi\u00e9rcoles", NULL},
+		{"{{ 1234.5 | money: 'EUR' }} {{ '-1234567.891' | money: 'USD' }} {{ 1234.5 | money: 'JPY' "
+		 "}} {{ 5 | money: 'CHF' }} {{ 'n/a' | money: 'EUR' }}",
+			NULL, "\u20ac1,234.50 -$1,234,567.89 \u00a51,235 CHF\u00a05.00 n/a", NULL},
+		{"{{ 1234.5 | money: 'EUR', 'de' }} {{ 1234.5 | money: 'EUR', 'fr-FR' }} {{ "
+		 "98765432109876543210 | money: 'JPY', 'ja' }}",
+			NULL,
+			"1.234,50\u00a0\u20ac 1\u202f234,50\u00a0\u20ac \u00a598,765,432,109,876,543,210",
+			NULL},
+		{"{{ 1234567.125 | number }} {{ 1234567.125 | number: 2 }} {{ 1234567.125 | number: 0, 'de' "
+		 "}} {{ -0.005 | number: 2 }} {{ 12 | number: 3 }}",
+			NULL, "1,234,567.125 1,234,567.13 1.234.567 -0.01 12.000", NULL},
+		{"{{ '2026-03-04' | date: '%A %d %B %Y', 'de' }} {{ '2026-03-04' | date: '%b %-d', 'fr' }} "
+		 "{{ '2026-03-04' | date: '%B%-d\u65e5(%a)', 'ja' }} {{ '2026-03-04' | date: '%A', 'es_ES' "
+		 "}}",
+			NULL, "Mittwoch 04 M\u00e4rz 2026 mars 4 3\u67084\u65e5(\u6c34) mi\u00e9rcoles",
+			NULL},
 		{"{{ '2026\u5e743\u67084\u65e5' | date: '%F' }}", NULL, "2026-03-04", NULL},
 		{"{{ 1 | money: 'XXX' }}", NULL, NULL, "1:8 money: unknown currency 'XXX'"},
 		{"{{ 1 | money: 'EUR', 'tlh' }}", NULL, NULL, "1:8 money: unknown locale 'tlh'"},
 		{"{{ 'a b&c' | url_param_escape }} {{ 'abc' | md5 }} {{ '' | sha256 }}", NULL,
-			"a%20b%26c 900150983cd24fb0d6963f7d28e17f72 e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", NULL},
+			"a%20b%26c 900150983cd24fb0d6963f7d28e17f72 "
+			"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+			NULL},
 		{"{{ 1.5 | divided_by: 0 }}", NULL, NULL, "1:10 divided by 0"},
 	};
 	LIQUID_CHECK(english, .plain = false);
 	static const struct liquid_case german[] = {
-		{"{{ 1234.5 | money }} {{ '2026-03-04' | date: '%B' }} {{ 0.5 | number }}", NULL, "1.234,50\u00a0\u20ac M\u00e4rz 0,5", NULL},
+		{"{{ 1234.5 | money }} {{ '2026-03-04' | date: '%B' }} {{ 0.5 | number }}", NULL,
+			"1.234,50\u00a0\u20ac M\u00e4rz 0,5", NULL},
 	};
 	LIQUID_CHECK(german, .locale = "de");
 	static const struct liquid_case plain[] = {
@@ -188,12 +228,20 @@ static void limits__make_hostile_templates_harmless(void **state)
 {
 	(void)state;
 	static const struct liquid_case cases[] = {
-		{"{% for i in (1..1000000000) %}{% for j in (1..1000000000) %}{% endfor %}{% endfor %}", NULL, NULL, "1:31 Memory limits exceeded: too many steps"},
-		{"{{ (1..1000000000) | join }}", NULL, NULL, "1:22 Memory limits exceeded: too many elements"},
-		{"{% assign x = 'aaaaaaaaaaaaaaaa' %}{% for i in (1..60) %}{% assign x = x | append: x %}{% endfor %}", NULL, NULL, "1:76 "},
-		{"{% assign x = 'aaaaaaaaaaaaaaaa' | split: '' %}{% for i in (1..60) %}{% assign x = x | concat: x %}{% endfor %}", NULL, NULL, "1:88 "},
-		{"{% capture x %}{% for i in (1..400000) %}aaaaaaaaaaaaaaaaaaaa{% endfor %}{% endcapture %}", NULL, NULL, "1:42 Memory limits exceeded: too much output"},
-		{"{% assign x = 9 %}{% for i in (1..60) %}{% assign x = x | times: x %}{% endfor %}", NULL, NULL, "1:59 number is too large"},
+		{"{% for i in (1..1000000000) %}{% for j in (1..1000000000) %}{% endfor %}{% endfor %}", NULL,
+			NULL, "1:31 Memory limits exceeded: too many steps"},
+		{"{{ (1..1000000000) | join }}", NULL, NULL,
+			"1:22 Memory limits exceeded: too many elements"},
+		{"{% assign x = 'aaaaaaaaaaaaaaaa' %}{% for i in (1..60) %}{% assign x = x | append: x %}{% "
+		 "endfor %}",
+			NULL, NULL, "1:76 "},
+		{"{% assign x = 'aaaaaaaaaaaaaaaa' | split: '' %}{% for i in (1..60) %}{% assign x = x | "
+		 "concat: x %}{% endfor %}",
+			NULL, NULL, "1:88 "},
+		{"{% capture x %}{% for i in (1..400000) %}aaaaaaaaaaaaaaaaaaaa{% endfor %}{% endcapture %}",
+			NULL, NULL, "1:42 Memory limits exceeded: too much output"},
+		{"{% assign x = 9 %}{% for i in (1..60) %}{% assign x = x | times: x %}{% endfor %}", NULL,
+			NULL, "1:59 number is too large"},
 		{"{{ 9 | round: 999999999999 }}", NULL, "9", NULL},
 		{"{{ 'x' | date: '%1000000000d' }}{{ 0 | date: '%99d' | size }}", NULL, "x99", NULL},
 	};
@@ -237,7 +285,10 @@ static void sink__gets_literals_by_number_and_values_escaped(void **state)
 	struct liquid_sink sink = {see_literal, see_value, &s};
 	struct liquid_options o = {.escape = LIQUID_HTML};
 	struct machine m;
-	render(&m, "a{{ x }}b{{ empty1 }}{% capture c %}c{{ x | raw }}{% endcapture %}{{ c }}{% render 'card', a: 1 %}d", &o, &sink);
+	render(&m,
+		"a{{ x }}b{{ empty1 }}{% capture c %}c{{ x | raw }}{% endcapture %}{{ c }}{% render 'card', "
+		"a: 1 %}d",
+		&o, &sink);
 	assert_int_equal(m.e.code, 0);
 	assert_string_equal(buf_cstr(&s.text), "[a]&lt;x&gt;[b]c<x>[<]&lt;card&gt;[|]1[|][>][d]");
 	assert_int_equal(liquid_nliterals(m.l), 8);
