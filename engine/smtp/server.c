@@ -45,7 +45,6 @@ void server_refuse(struct smtp_server *s, int code, const char *enhanced, const 
 void server_say(struct smtp_server *s, struct smtp_answer a)
 {
 	if (a.code == SMTP_DROP) {
-		buf_clear(&s->out);
 		s->mode = MODE_CLOSING;
 	} else if (a.code >= 400) {
 		server_refuse(s, a.code, a.enhanced, a.text);

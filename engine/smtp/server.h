@@ -48,7 +48,7 @@ struct smtp_answer {
 	const char *text;
 };
 #define SMTP_LATER 0  /* not decided yet: input rests until smtp_server_answer() */
-#define SMTP_DROP  -1 /* close now, without a word */
+#define SMTP_DROP  -1 /* close without a word about this one */
 
 struct smtp_mail {
 	struct str from; /* without <>; n == 0: the null sender */

@@ -324,7 +324,7 @@ static void pump(struct sandbox_conn *c)
 	if (c->out.failed || c->wait.failed || c->held.failed)
 		c->drop = true;
 	bool quiet = smtp_server_closing(c->smtp) && c->wait.len == 0;
-	if (c->drop || !write_out(c) || (quiet && c->out.len == 0)) {
+	if (!write_out(c) || c->drop || (quiet && c->out.len == 0)) {
 		sandbox_conn_close(c);
 		return;
 	}
