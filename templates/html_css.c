@@ -87,8 +87,8 @@ static struct str without_comments(struct arena *a, struct str s)
 
 static bool is_name(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-	       ((unsigned char)c >= 0x80 && (unsigned char)c < 0xF3);
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+	       c == '_' || ((unsigned char)c >= 0x80 && (unsigned char)c < 0xF3);
 }
 
 static struct str take_name(struct str s, size_t *i)
@@ -159,7 +159,8 @@ static void *grown(struct arena *a, void *old, int n, int *cap, size_t size)
 	return v;
 }
 
-static bool add_rule(struct css_sheet *sheet, struct str prelude, const struct css_rule *rule, struct arena *a)
+static bool add_rule(
+	struct css_sheet *sheet, struct str prelude, const struct css_rule *rule, struct arena *a)
 {
 	struct css_rule *rules = grown(a, sheet->rules, sheet->nrules, &sheet->rules_cap, sizeof *rules);
 	if (rules == NULL)
@@ -170,7 +171,8 @@ static bool add_rule(struct css_sheet *sheet, struct str prelude, const struct c
 	r->whole = true;
 	for (size_t i = 0; i <= prelude.n;) {
 		size_t end = find_stop(prelude, i, ",");
-		struct css_selector *v = grown(a, sheet->selectors, sheet->nselectors, &sheet->selectors_cap, sizeof *v);
+		struct css_selector *v =
+			grown(a, sheet->selectors, sheet->nselectors, &sheet->selectors_cap, sizeof *v);
 		if (v == NULL)
 			return false;
 		sheet->selectors = v;
@@ -205,7 +207,8 @@ bool css_parse(struct css_sheet *sheet, struct str css, struct arena *a)
 		struct css_rule rule = {.from = i, .to = end};
 		size_t body = end > open + 1 && css.p[end - 1] == '}' ? end - 1 : end;
 		rule.declarations = without_comments(a, str_n(css.p + open + 1, body - open - 1));
-		if (css.p[i] != '@' && !nested && !add_rule(sheet, without_comments(a, str_n(css.p + i, open - i)), &rule, a))
+		if (css.p[i] != '@' && !nested &&
+			!add_rule(sheet, without_comments(a, str_n(css.p + i, open - i)), &rule, a))
 			return false;
 		i = end;
 	}
@@ -245,7 +248,8 @@ bool css_matches(const struct css_selector *s, const struct css_element *e)
 		unsigned here = 0;
 		for (int k = 0; k < s->nparts; k++) {
 			unsigned before = s->parts[k].combinator == '>' ? parent : above;
-			if ((k == 0 || (before >> (k - 1) & 1) != 0) && part_matches(&s->parts[k], path[depth]))
+			if ((k == 0 || (before >> (k - 1) & 1) != 0) &&
+				part_matches(&s->parts[k], path[depth]))
 				here |= 1u << k;
 		}
 		above |= here;
@@ -261,7 +265,8 @@ bool css_declaration_next(struct str *rest, struct css_declaration *out)
 	while (rest->n != 0) {
 		size_t end = find_stop(*rest, 0, ";");
 		struct str one = str_trim(str_n(rest->p, end));
-		*rest = end < rest->n ? str_n(rest->p + end + 1, rest->n - end - 1) : str_n(rest->p + rest->n, 0);
+		*rest = end < rest->n ? str_n(rest->p + end + 1, rest->n - end - 1)
+				      : str_n(rest->p + rest->n, 0);
 		size_t colon = str_find(one, ':');
 		if (colon == 0 || colon == one.n)
 			continue;
@@ -272,7 +277,8 @@ bool css_declaration_next(struct str *rest, struct css_declaration *out)
 		size_t bang = out->value.n;
 		while (bang > 0 && out->value.p[bang - 1] != '!')
 			bang--;
-		if (bang > 0 && str_is_nocase(str_trim(str_n(out->value.p + bang, out->value.n - bang)), "important")) {
+		if (bang > 0 && str_is_nocase(str_trim(str_n(out->value.p + bang, out->value.n - bang)),
+					"important")) {
 			out->important = true;
 			out->value = str_trim(str_n(out->value.p, bang - 1));
 		}
@@ -330,7 +336,8 @@ static void strengthen(struct run *out, struct str css, int depth)
 		}
 		size_t end = block_end(css, open, &nested);
 		size_t body = end > open + 1 && css.p[end - 1] == '}' ? end - 1 : end;
-		struct str prelude = str_n(css.p + i, open - i), block = str_n(css.p + open + 1, body - open - 1);
+		struct str prelude = str_n(css.p + i, open - i),
+			   block = str_n(css.p + open + 1, body - open - 1);
 		run_add(out, css.p + i, open + 1 - i);
 		if (holds_rules(prelude) && depth < 8)
 			strengthen(out, block, depth + 1);

@@ -1,5 +1,5 @@
-/* The part of CSS that can be written into style attributes: rules whose selectors are made of types, classes, ids,
- * descendants and children. Everything else (@media, :hover, [attr], *) is left where it is. */
+/* The part of CSS that can be written into style attributes: rules whose selectors are made of types,
+ * classes, ids, descendants and children. Everything else (@media, :hover, [attr], *) is left where it is. */
 #ifndef TEMPLATES_HTML_CSS_H
 #define TEMPLATES_HTML_CSS_H
 
@@ -7,7 +7,7 @@
 
 enum { CSS_PARTS = 8, CSS_CLASSES = 8, CSS_DEPTH = 256 /* of nested elements */ };
 
-struct css_part { /* a compound: td.cell#first */
+struct css_part {            /* a compound: td.cell#first */
 	struct str type, id; /* n == 0: any */
 	struct str classes[CSS_CLASSES];
 	int nclasses;
@@ -52,8 +52,8 @@ struct css_declaration {
 /* The next declaration of a block; false: no more. */
 bool css_declaration_next(struct str *rest, struct css_declaration *out);
 
-/* Appends rules that stay in <style> while others move into attributes: their declarations, also within @media, become
- * !important, since they could not win otherwise. */
+/* Appends rules that stay in <style> while others move into attributes: their declarations, also within
+ * @media, become !important, since they could not win otherwise. */
 void css_strengthen(struct run *out, struct str css);
 
 #endif

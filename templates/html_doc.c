@@ -14,7 +14,8 @@ bool html_is_document(struct str html)
 	while (html_next(&x, &t)) {
 		if (is(&t, HTML_OPEN, "html") || is(&t, HTML_OPEN, "body"))
 			return true;
-		if (t.kind == HTML_OTHER && t.to - t.from >= 9 && strncasecmp(html.p + t.from, "<!doctype", 9) == 0)
+		if (t.kind == HTML_OTHER && t.to - t.from >= 9 &&
+			strncasecmp(html.p + t.from, "<!doctype", 9) == 0)
 			return true;
 	}
 	return false;
@@ -65,7 +66,8 @@ static bool declares_charset(struct str html, const struct html_token *t)
 	if (!is(t, HTML_OPEN, "meta"))
 		return false;
 	return html_attr_find(html, t, "charset", &a) ||
-	       (html_attr_find(html, t, "http-equiv", &a) && str_is_nocase(str_trim(a.value), "content-type"));
+	       (html_attr_find(html, t, "http-equiv", &a) &&
+		       str_is_nocase(str_trim(a.value), "content-type"));
 }
 
 void html_drop_charset(struct run *out, struct str html)

@@ -17,7 +17,7 @@ struct cascade {
 	int n;
 };
 
-struct style { /* one <style> that is inlined */
+struct style {           /* one <style> that is inlined */
 	size_t from, to; /* its text in the source */
 	int first, last; /* its rules: [first, last) */
 };
@@ -69,7 +69,8 @@ static bool has_unknown(const struct inliner *n)
 		if (s == NULL)
 			continue;
 		struct str w = opaque_word(s);
-		if (s->kind == OPAQUE_OTHER && (str_is(w, "render") || str_is(w, "include") || str_is(w, "liquid")))
+		if (s->kind == OPAQUE_OTHER &&
+			(str_is(w, "render") || str_is(w, "include") || str_is(w, "liquid")))
 			return true;
 		if (s->kind == OPAQUE_VALUE && memmem(s->text.p, s->text.n, "raw", 3) != NULL)
 			return true;
@@ -128,7 +129,7 @@ static void read_classes(struct inliner *n, struct css_element *e, struct str va
 }
 
 static struct css_element element(struct inliner *n, const struct html_token *t, struct html_attr *style,
-				  bool *has_style, bool *uncertain)
+	bool *has_style, bool *uncertain)
 {
 	struct css_element e = {.name = t->name, .parent = n->depth != 0 ? &n->stack[n->depth - 1] : NULL};
 	struct html_attr a;
@@ -179,7 +180,8 @@ static void close_element(struct inliner *n, const struct html_token *t)
 		return;
 	}
 	for (int i = n->depth - 1; i >= 0; i--)
-		if (n->stack[i].name.n == t->name.n && strncasecmp(n->stack[i].name.p, t->name.p, t->name.n) == 0) {
+		if (n->stack[i].name.n == t->name.n &&
+			strncasecmp(n->stack[i].name.p, t->name.p, t->name.n) == 0) {
 			n->depth = i;
 			return;
 		}
@@ -263,7 +265,8 @@ static void write_style(struct run *out, const struct cascade *c)
 
 static bool no_style(struct str name)
 {
-	static const char *const names[] = {"html", "head", "title", "meta", "style", "script", "link", "base"};
+	static const char *const names[] = {
+		"html", "head", "title", "meta", "style", "script", "link", "base"};
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		if (str_is_nocase(name, names[i]))
 			return true;
@@ -286,7 +289,7 @@ static bool gather(struct inliner *n, const struct css_element *e, struct cascad
 
 /* The tag with its style; false: it is to stay as it is. */
 static bool restyle(struct inliner *n, const struct html_token *t, const struct css_element *e,
-		    const struct html_attr *style, bool uncertain)
+	const struct html_attr *style, bool uncertain)
 {
 	struct cascade *c = &n->cascade;
 	struct run own = RUN_INIT(n->o->a);

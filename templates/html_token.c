@@ -26,8 +26,8 @@ static const char *find(struct str s, size_t from, const char *what)
 
 bool html_is_void(struct str name)
 {
-	static const char *const voids[] = {"area", "base", "br",    "col",  "embed",  "hr",    "img",
-					    "input", "link", "meta", "param", "source", "track", "wbr"};
+	static const char *const voids[] = {"area", "base", "br", "col", "embed", "hr", "img", "input",
+		"link", "meta", "param", "source", "track", "wbr"};
 	for (size_t i = 0; i < sizeof voids / sizeof voids[0]; i++)
 		if (str_is_nocase(name, voids[i]))
 			return true;
@@ -36,7 +36,8 @@ bool html_is_void(struct str name)
 
 static bool is_raw(struct str name)
 {
-	static const char *const raws[] = {"style", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes"};
+	static const char *const raws[] = {
+		"style", "script", "title", "textarea", "xmp", "iframe", "noembed", "noframes"};
 	for (size_t i = 0; i < sizeof raws / sizeof raws[0]; i++)
 		if (str_is_nocase(name, raws[i]))
 			return true;
@@ -113,7 +114,7 @@ static bool is_markup(struct str s, size_t i)
 {
 	return s.p[i] == '<' && i + 1 < s.n &&
 	       (is_alpha(s.p[i + 1]) || s.p[i + 1] == '!' || s.p[i + 1] == '?' ||
-			(s.p[i + 1] == '/' && i + 2 < s.n && is_alpha(s.p[i + 2])));
+		       (s.p[i + 1] == '/' && i + 2 < s.n && is_alpha(s.p[i + 2])));
 }
 
 bool html_next(struct html_lexer *x, struct html_token *t)
@@ -137,7 +138,8 @@ bool html_next(struct html_lexer *x, struct html_token *t)
 		return tag(x, t, i);
 	t->kind = HTML_OTHER;
 	t->from = i;
-	t->to = str_starts(str_n(s.p + i, s.n - i), STR("<!--")) ? behind(s, i + 4, "-->") : behind(s, i + 2, ">");
+	t->to = str_starts(str_n(s.p + i, s.n - i), STR("<!--")) ? behind(s, i + 4, "-->")
+								 : behind(s, i + 2, ">");
 	x->at = t->to;
 	return true;
 }
@@ -202,9 +204,38 @@ bool html_attr_find(struct str source, const struct html_token *t, const char *n
 static uint32_t number_character(uint32_t c)
 {
 	static const uint16_t cp1252[32] = {
-		0x20AC, 0x81, 0x201A, 0x0192, 0x201E, 0x2026, 0x2020, 0x2021, 0x02C6, 0x2030, 0x0160,
-		0x2039, 0x0152, 0x8D, 0x017D, 0x8F, 0x90, 0x2018, 0x2019, 0x201C, 0x201D, 0x2022,
-		0x2013, 0x2014, 0x02DC, 0x2122, 0x0161, 0x203A, 0x0153, 0x9D, 0x017E, 0x0178,
+		0x20AC,
+		0x81,
+		0x201A,
+		0x0192,
+		0x201E,
+		0x2026,
+		0x2020,
+		0x2021,
+		0x02C6,
+		0x2030,
+		0x0160,
+		0x2039,
+		0x0152,
+		0x8D,
+		0x017D,
+		0x8F,
+		0x90,
+		0x2018,
+		0x2019,
+		0x201C,
+		0x201D,
+		0x2022,
+		0x2013,
+		0x2014,
+		0x02DC,
+		0x2122,
+		0x0161,
+		0x203A,
+		0x0153,
+		0x9D,
+		0x017E,
+		0x0178,
 	};
 	if (c >= 0x80 && c <= 0x9f)
 		return cp1252[c - 0x80];
@@ -272,11 +303,20 @@ void html_escape(struct run *out, struct str s)
 {
 	for (size_t i = 0; i < s.n; i++) {
 		switch (s.p[i]) {
-		case '&': run_puts(out, "&amp;"); break;
-		case '<': run_puts(out, "&lt;"); break;
-		case '>': run_puts(out, "&gt;"); break;
-		case '"': run_puts(out, "&quot;"); break;
-		default: run_putc(out, s.p[i]);
+		case '&':
+			run_puts(out, "&amp;");
+			break;
+		case '<':
+			run_puts(out, "&lt;");
+			break;
+		case '>':
+			run_puts(out, "&gt;");
+			break;
+		case '"':
+			run_puts(out, "&quot;");
+			break;
+		default:
+			run_putc(out, s.p[i]);
 		}
 	}
 }

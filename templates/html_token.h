@@ -1,6 +1,6 @@
-/* HTML as tokens with byte offsets into the source: WHATWG's tokenizer, without its error recovery across tags.
- * Nothing is built and nothing moves; tools copy the source and change it in place. Hidden Liquid (opaque.h) is text
- * outside tags, and an attribute without a name inside them. */
+/* HTML as tokens with byte offsets into the source: WHATWG's tokenizer, without its error recovery across
+ * tags. Nothing is built and nothing moves; tools copy the source and change it in place. Hidden Liquid
+ * (opaque.h) is text outside tags, and an attribute without a name inside them. */
 #ifndef TEMPLATES_HTML_TOKEN_H
 #define TEMPLATES_HTML_TOKEN_H
 
@@ -12,10 +12,10 @@ enum html_kind { HTML_TEXT, HTML_OPEN, HTML_CLOSE, HTML_OTHER /* comments, docty
 
 struct html_token {
 	enum html_kind kind;
-	size_t from, to;   /* the token is source[from, to) */
-	struct str name;   /* of a tag, as written */
-	struct str attrs;  /* what stands between name and ">" */
-	bool raw;          /* text of style, script, title, textarea … */
+	size_t from, to;  /* the token is source[from, to) */
+	struct str name;  /* of a tag, as written */
+	struct str attrs; /* what stands between name and ">" */
+	bool raw;         /* text of style, script, title, textarea … */
 };
 
 struct html_lexer {
@@ -25,10 +25,10 @@ struct html_lexer {
 };
 
 struct html_attr {
-	struct str name;    /* as written */
-	struct str value;   /* without quotes, entities as they are */
-	size_t from, to;    /* within the source */
-	char quote;         /* " or ' or 0 */
+	struct str name;  /* as written */
+	struct str value; /* without quotes, entities as they are */
+	size_t from, to;  /* within the source */
+	char quote;       /* " or ' or 0 */
 	bool has_value;
 };
 

@@ -6,16 +6,18 @@
 
 static bool is_address(const struct html_token *t, const struct html_attr *a, enum html_url *what)
 {
-	if (str_is_nocase(a->name, "href") && (str_is_nocase(t->name, "a") || str_is_nocase(t->name, "area"))) {
+	if (str_is_nocase(a->name, "href") &&
+		(str_is_nocase(t->name, "a") || str_is_nocase(t->name, "area"))) {
 		*what = HTML_URL_LINK;
 		return true;
 	}
 	*what = HTML_URL_IMAGE;
-	return str_is_nocase(a->name, "background") || (str_is_nocase(a->name, "src") && str_is_nocase(t->name, "img"));
+	return str_is_nocase(a->name, "background") ||
+	       (str_is_nocase(a->name, "src") && str_is_nocase(t->name, "img"));
 }
 
 static int map_tag(struct str html, const struct html_token *t, html_url_fn *fn, void *ctx, struct run *out,
-		   struct err *e)
+	struct err *e)
 {
 	struct html_attr a, off;
 	size_t copied = t->from;
@@ -104,7 +106,8 @@ static bool has_parameter(struct str query, struct str name)
 
 bool html_url_add(struct str url, struct str parameters, struct run *out)
 {
-	if (strncasecmp(url.p, "http://", url.n < 7 ? url.n : 7) != 0 && strncasecmp(url.p, "https://", url.n < 8 ? url.n : 8) != 0)
+	if (strncasecmp(url.p, "http://", url.n < 7 ? url.n : 7) != 0 &&
+		strncasecmp(url.p, "https://", url.n < 8 ? url.n : 8) != 0)
 		return false;
 	if (url.n < 8)
 		return false;
@@ -118,7 +121,8 @@ bool html_url_add(struct str url, struct str parameters, struct run *out)
 	while (parameters.n != 0) {
 		size_t n = str_find(parameters, '&');
 		struct str one = str_n(parameters.p, n);
-		parameters = n < parameters.n ? str_n(parameters.p + n + 1, parameters.n - n - 1) : str_n(parameters.p, 0);
+		parameters = n < parameters.n ? str_n(parameters.p + n + 1, parameters.n - n - 1)
+					      : str_n(parameters.p, 0);
 		if (one.n == 0 || has_parameter(query, str_n(one.p, str_find(one, '='))))
 			continue;
 		if (mark == base.n && !any)

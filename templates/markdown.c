@@ -54,7 +54,8 @@ static void put_back(const struct opaque *o, struct str s, struct run *out)
 	char c[OPAQUE_LEN];
 	for (size_t i = 0; i < s.n;) {
 		size_t n = 0;
-		if (s.p[i] == '%' && hidden_in_link(s, i, c) && opaque_at(o, str_n(c, OPAQUE_LEN), 0) != NULL) {
+		if (s.p[i] == '%' && hidden_in_link(s, i, c) &&
+			opaque_at(o, str_n(c, OPAQUE_LEN), 0) != NULL) {
 			run_add(out, c, OPAQUE_LEN);
 			i += 3 * OPAQUE_LEN;
 		} else if (s.p[i] == '<' && str_starts(str_n(s.p + i, s.n - i), STR("<p>")) &&
@@ -74,10 +75,10 @@ enum line_kind { LINE_TEXT, LINE_EMPTY, LINE_TAGS, LINE_FIXED };
 struct lines {
 	const struct opaque *o;
 	struct run *out;
-	struct run tags;    /* opening tags that wait for the next line of text */
-	size_t text_end;    /* where closing tags go: behind the last line of text; 0: there is none */
-	char fence;         /* in a fenced block: its mark */
-	bool html;          /* in a block of HTML: up to an empty line */
+	struct run tags; /* opening tags that wait for the next line of text */
+	size_t text_end; /* where closing tags go: behind the last line of text; 0: there is none */
+	char fence;      /* in a fenced block: its mark */
+	bool html;       /* in a block of HTML: up to an empty line */
 };
 
 /* Rules, underlines and the second line of a table: only these marks. */

@@ -1,6 +1,6 @@
-/* Markdown (CommonMark with tables, strikethrough and bare links) to HTML by md4c, with hidden Liquid (opaque.h)
- * passed through. Tags that stand alone in their lines, or around whole blocks, do not end up inside paragraphs: a
- * loop around list items or table rows gives items and rows. */
+/* Markdown (CommonMark with tables, strikethrough and bare links) to HTML by md4c, with hidden Liquid
+ * (opaque.h) passed through. Tags that stand alone in their lines, or around whole blocks, do not end up
+ * inside paragraphs: a loop around list items or table rows gives items and rows. */
 #ifndef TEMPLATES_MARKDOWN_H
 #define TEMPLATES_MARKDOWN_H
 

@@ -32,7 +32,8 @@ struct lift {
 
 static void add_item(struct lift *l, enum item_kind kind, struct str text, int element)
 {
-	l->items[l->n++] = (struct item){.kind = kind, .text = text, .element = element, .to = NONE, .block = NONE};
+	l->items[l->n++] =
+		(struct item){.kind = kind, .text = text, .element = element, .to = NONE, .block = NONE};
 }
 
 static bool is_blank(struct str s)
@@ -101,12 +102,14 @@ static void read_html(struct lift *l, struct str html)
 /* --- where a mark can go --- */
 
 struct place {
-	int parent, before; /* the element that holds it there, and the item it stands before; NONE: where it is */
+	int parent, before; /* the element that holds it there, and the item it stands before; NONE: where it
+			       is */
 };
 
 static bool may_leave(const struct lift *l, int element, bool loop)
 {
-	static const char *const always[] = {"p", "li", "tr", "td", "th", "h1", "h2", "h3", "h4", "h5", "h6", NULL};
+	static const char *const always[] = {
+		"p", "li", "tr", "td", "th", "h1", "h2", "h3", "h4", "h5", "h6", NULL};
 	static const char *const not_loops[] = {"ul", "ol", "table", "thead", "tbody", "blockquote", NULL};
 	struct str name = l->elements[element].name;
 	for (size_t i = 0; always[i] != NULL; i++)

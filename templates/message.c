@@ -110,8 +110,8 @@ static int at_line(const struct message *m, const struct message_line *l, struct
 	return -1;
 }
 
-static int value_compile(struct message *m, struct str text, const struct message_line *l, struct value *out,
-			 struct err *e)
+static int value_compile(
+	struct message *m, struct str text, const struct message_line *l, struct value *out, struct err *e)
 {
 	*out = (struct value){.there = true};
 	if (!has_liquid(text)) {
@@ -169,7 +169,8 @@ static int sender_compile(struct message *m, enum message_field f, struct sender
 		return -1;
 	size_t at = str_find(address, '@');
 	if (f == FIELD_FROM && at < address.n && !opaque_in(str_n(address.p + at, address.n - at)) &&
-		mailbox_domain(str_n(address.p + at + 1, address.n - at - 1), &m->keep, &m->from_domain, e) != 0)
+		mailbox_domain(str_n(address.p + at + 1, address.n - at - 1), &m->keep, &m->from_domain, e) !=
+			0)
 		return at_line(m, l, e);
 	return 0;
 }
@@ -197,7 +198,8 @@ static int settings_compile(struct message *m, struct err *e)
 	}
 	for (size_t i = 0; i < m->language.n; i++) {
 		char c = m->language.p[i];
-		if (m->language.n > 35 || !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-')) {
+		if (m->language.n > 35 || !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+						  (c >= '0' && c <= '9') || c == '-')) {
 			err_set(e, ERR_DATA, m->path, "not a language tag, as \"en\" or \"pt-BR\": \"%.*s\"",
 				(int)(m->language.n < 60 ? m->language.n : 60), m->language.p);
 			return at_line(m, m->source.field[FIELD_LANGUAGE], e);
@@ -212,9 +214,28 @@ static int settings_compile(struct message *m, struct err *e)
 static bool is_ours(struct str name)
 {
 	static const char *const ours[] = {
-		"Date", "Message-ID", "MIME-Version", "From", "To", "Cc", "Bcc", "Reply-To", "Sender", "Subject", "List-Id",
-		"List-Unsubscribe", "List-Unsubscribe-Post", "Feedback-ID", "Precedence", "Content-Language",
-		"Return-Path", "Received", "DKIM-Signature", "Delivered-To", "ARC-Seal", "Authentication-Results",
+		"Date",
+		"Message-ID",
+		"MIME-Version",
+		"From",
+		"To",
+		"Cc",
+		"Bcc",
+		"Reply-To",
+		"Sender",
+		"Subject",
+		"List-Id",
+		"List-Unsubscribe",
+		"List-Unsubscribe-Post",
+		"Feedback-ID",
+		"Precedence",
+		"Content-Language",
+		"Return-Path",
+		"Received",
+		"DKIM-Signature",
+		"Delivered-To",
+		"ARC-Seal",
+		"Authentication-Results",
 	};
 	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
 		if (str_is_nocase(name, ours[i]))
@@ -314,7 +335,8 @@ static int compile(struct message *m, struct err *e)
 	m->names = liquid_names_new();
 	if (m->names == NULL)
 		return message_oom(m, e);
-	if (message_read(m, MESSAGE_PART, &bytes, e) != 0 || message_text(bytes, m->path, &m->keep, &text, e) != 0)
+	if (message_read(m, MESSAGE_PART, &bytes, e) != 0 ||
+		message_text(bytes, m->path, &m->keep, &text, e) != 0)
 		return -1;
 	m->file = (struct opaque_file){.path = m->path, .text = text};
 	if (message_source_parse(text, m->path, &m->keep, &m->source, e) != 0 || settings_compile(m, e) != 0)
@@ -329,7 +351,7 @@ static int compile(struct message *m, struct err *e)
 }
 
 struct message *message_compile(const struct message_reader *r, enum message_format format,
-				const struct message_options *o, struct err *e)
+	const struct message_options *o, struct err *e)
 {
 	struct message *m = calloc(1, sizeof *m);
 	if (m == NULL) {

@@ -9,18 +9,17 @@
 #include "templates/markdown.h"
 #include "templates/message_language.h"
 
-static const char skeleton[] =
-	"<!DOCTYPE html>\n"
-	"<html lang=\"{{ language }}\">\n"
-	"<head>\n"
-	"<meta charset=\"utf-8\">\n"
-	"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-	"<title>{{ subject }}</title>\n"
-	"</head>\n"
-	"<body>\n"
-	"{{ content }}"
-	"</body>\n"
-	"</html>\n";
+static const char skeleton[] = "<!DOCTYPE html>\n"
+			       "<html lang=\"{{ language }}\">\n"
+			       "<head>\n"
+			       "<meta charset=\"utf-8\">\n"
+			       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+			       "<title>{{ subject }}</title>\n"
+			       "</head>\n"
+			       "<body>\n"
+			       "{{ content }}"
+			       "</body>\n"
+			       "</html>\n";
 
 /* --- layout --- */
 
@@ -82,7 +81,7 @@ static bool splice(const struct opaque_span *s, struct frame *f, struct run *out
 }
 
 static int wrap(struct message *m, struct str layout, const struct opaque_file *file, struct frame *f,
-		struct run *out, struct err *e)
+	struct run *out, struct err *e)
 {
 	struct run hidden = RUN_INIT(&m->keep);
 	if (opaque_hide(&m->opaque, layout, file, 1, &hidden, e) != 0)
@@ -120,7 +119,8 @@ static int layout_read(struct message *m, struct opaque_file *file, struct err *
 	if (m->keep.failed)
 		return message_oom(m, e);
 	if (!message_name_ok(l->value)) {
-		err_set(e, ERR_DATA, m->path, "the layout must be a file in the message's folder, or below it");
+		err_set(e, ERR_DATA, m->path,
+			"the layout must be a file in the message's folder, or below it");
 		return err_at(e, m->path, l->line);
 	}
 	file->path = name;
@@ -158,7 +158,10 @@ static int frame_fill(struct message *m, struct frame *f, struct err *e)
 	f->sender = run_get(&html);
 	const struct message_words *w = message_words(m->language, m->source.body);
 	f->language = m->language.n != 0 ? m->language : str_from(w->language);
-	f->unsubscribe = link_html(m, "unsubscribe_url", w->unsubscribe);
+	/* Who wrote a link into the text needs no second one. */
+	f->unsubscribe = STR("");
+	if (memmem(m->source.body.p, m->source.body.n, "unsubscribe_url", 15) == NULL)
+		f->unsubscribe = link_html(m, "unsubscribe_url", w->unsubscribe);
 	f->view = link_html(m, "view_url", w->view);
 	return html.failed || m->keep.failed ? message_oom(m, e) : 0;
 }
@@ -216,7 +219,8 @@ static bool add_to_html(struct message *m, struct str html, const struct message
 	size_t at = html_body_end(html);
 	run_add(out, html.p, at);
 	opaque_add(&m->opaque, STR("{% if unsubscribe_url %}"), out);
-	run_puts(out, "<p style=\"margin:24px 0 0;font-size:13px;line-height:1.5;text-align:center\"><a href=\"");
+	run_puts(out,
+		"<p style=\"margin:24px 0 0;font-size:13px;line-height:1.5;text-align:center\"><a href=\"");
 	opaque_add(&m->opaque, STR("{{ unsubscribe_url }}"), out);
 	run_printf(out, "\">%s</a></p>", w->unsubscribe);
 	opaque_add(&m->opaque, STR("{% endif %}"), out);

@@ -32,13 +32,19 @@ static int no_memory(struct compose *c)
 static struct str reserved_value(const struct message_recipient *r, enum reserved name)
 {
 	switch (name) {
-	case NAME_EMAIL: return r->email;
-	case NAME_CAMPAIGN: return r->campaign;
-	case NAME_LIST: return r->list;
-	case NAME_UNSUBSCRIBE: return r->unsubscribe_url;
-	case NAME_VIEW: return r->view_url;
+	case NAME_EMAIL:
+		return r->email;
+	case NAME_CAMPAIGN:
+		return r->campaign;
+	case NAME_LIST:
+		return r->list;
+	case NAME_UNSUBSCRIBE:
+		return r->unsubscribe_url;
+	case NAME_VIEW:
+		return r->view_url;
 	case NAME_NOW:
-	case RESERVED: break;
+	case RESERVED:
+		break;
 	}
 	return str_n(NULL, 0);
 }
@@ -52,7 +58,8 @@ static int vars_fill(struct compose *c)
 		int slot = c->m->slot_of[i];
 		v[i] = slot >= 0 ? c->r->slots[slot] : reserved_value(c->r, (enum reserved)(-1 - slot));
 	}
-	c->vars = (struct liquid_vars){.slots = v, .lookup = c->r->lookup, .ctx = c->r->ctx, .now = c->r->date};
+	c->vars =
+		(struct liquid_vars){.slots = v, .lookup = c->r->lookup, .ctx = c->r->ctx, .now = c->r->date};
 	return 0;
 }
 
@@ -122,7 +129,8 @@ static int headers_render(struct compose *c)
 		return -!c->skip;
 	if (to_render(c) != 0 || c->skip)
 		return -!c->skip;
-	if (c->m->reply_to.there && (sender_render(c, FIELD_REPLY_TO, &c->m->reply_to, &c->reply_to) != 0 || c->skip))
+	if (c->m->reply_to.there &&
+		(sender_render(c, FIELD_REPLY_TO, &c->m->reply_to, &c->reply_to) != 0 || c->skip))
 		return -!c->skip;
 	if (value_render(c, &c->m->subject, &subject) != 0)
 		return -1;
@@ -258,8 +266,8 @@ static int write_jis(struct compose *c, struct str text, const char *type, struc
 	return 0;
 }
 
-static int write_content(struct compose *c, const struct content *content, struct str rendered, const char *type,
-			 struct run *head, struct run *body)
+static int write_content(struct compose *c, const struct content *content, struct str rendered,
+	const char *type, struct run *head, struct run *body)
 {
 	static const char *const names[] = {
 		[ENCODE_7BIT] = "7bit", [ENCODE_QP] = "quoted-printable", [ENCODE_BASE64] = "base64"};
@@ -297,8 +305,8 @@ static int write_multi(struct compose *c, const struct node *n, struct run *head
 {
 	struct str u = c->r->unique;
 	run_printf(head, "Content-Type: multipart/%s;%s%s%s boundary=\"=_%.*s_%d\"\r\n\r\n", n->subtype,
-		n->type != NULL ? " type=\"" : "\r\n", n->type != NULL ? n->type : "", n->type != NULL ? "\";\r\n" : "",
-		STR_ARG(u), n->level);
+		n->type != NULL ? " type=\"" : "\r\n", n->type != NULL ? n->type : "",
+		n->type != NULL ? "\";\r\n" : "", STR_ARG(u), n->level);
 	for (size_t i = 0; i < n->nchildren; i++) {
 		run_printf(body, "%s--=_%.*s_%d\r\n", i == 0 ? "" : "\r\n", STR_ARG(u), n->level);
 		if (write_node(c, n->children[i], body, body) != 0)
@@ -367,7 +375,8 @@ static int write_unsubscribe(struct compose *c, struct header *h)
 			continue;
 		struct str uri = uri_clean(c->a, uris[i]);
 		if (uri.n > 900)
-			return err_set(c->e, ERR_DATA, "List-Unsubscribe", "the address is longer than 900 characters");
+			return err_set(c->e, ERR_DATA, "List-Unsubscribe",
+				"the address is longer than 900 characters");
 		if (!any)
 			header_begin(h, "List-Unsubscribe");
 		else
@@ -444,8 +453,9 @@ static int choose_charset(struct compose *c)
 		return -1;
 	if (c->skip)
 		return 0;
-	bool fits = header_fits(c->a, c->subject, m->charset) && header_fits(c->a, c->from.name, m->charset) &&
-		    header_fits(c->a, c->to.name, m->charset) && header_fits(c->a, c->reply_to.name, m->charset);
+	bool fits =
+		header_fits(c->a, c->subject, m->charset) && header_fits(c->a, c->from.name, m->charset) &&
+		header_fits(c->a, c->to.name, m->charset) && header_fits(c->a, c->reply_to.name, m->charset);
 	for (size_t i = 0; i < m->nextras && fits; i++)
 		fits = header_fits(c->a, c->extras[i], m->charset);
 	if (!fits || !iso2022jp_add(&text, c->text) || (m->html.there && !iso2022jp_add(&html, c->html)))
@@ -464,7 +474,7 @@ static int want_parts(struct compose *c)
 }
 
 int message_compose(const struct message *m, const struct message_recipient *r, bool parts, struct arena *a,
-		    struct composed *out, struct err *e)
+	struct composed *out, struct err *e)
 {
 	struct compose c = {.m = m, .r = r, .a = a, .out = out, .e = e};
 	*out = (struct composed){0};

@@ -19,7 +19,8 @@ static int convert(struct partials *p, const char *name, struct str text, struct
 {
 	struct message *m = p->m;
 	struct str n = str_from(name);
-	const bool md = str_ends(n, STR(".md")) || (m->format == MESSAGE_MARKDOWN && strchr(name, '.') == NULL);
+	const bool md =
+		str_ends(n, STR(".md")) || (m->format == MESSAGE_MARKDOWN && strchr(name, '.') == NULL);
 	const bool plain = str_ends(n, STR(".txt")) || m->format == MESSAGE_TEXT;
 	if (plain || (p->html && !md)) {
 		buf_str(out, text);

@@ -120,13 +120,16 @@ int message_dir_open(struct message_dir *d, const char *path, struct message_rea
 	*d = (struct message_dir){.fd = -1};
 	const char *slash = strrchr(path, '/');
 	const char *name = slash != NULL ? slash + 1 : path;
-	char *dir = slash == path ? strdup("/") : slash != NULL ? strndup(path, (size_t)(slash - path)) : strdup(".");
+	char *dir = slash == path   ? strdup("/")
+		    : slash != NULL ? strndup(path, (size_t)(slash - path))
+				    : strdup(".");
 	if (dir != NULL)
 		d->fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	bool no_memory = dir == NULL;
 	free(dir);
 	if (!no_memory && d->fd < 0)
-		return err_sys(e, errno == ENOENT || errno == ENOTDIR ? ERR_NOINPUT : ERR_IO, "cannot read", path);
+		return err_sys(
+			e, errno == ENOENT || errno == ENOTDIR ? ERR_NOINPUT : ERR_IO, "cannot read", path);
 	d->name = strdup(name);
 	d->text = text_beside(name);
 	if (no_memory || d->name == NULL || d->text == NULL) {

@@ -79,11 +79,12 @@ static int unknown_field(struct str name, const char *path, long line, struct er
 	err_set(e, ERR_DATA, path, "unknown header \"%.*s\"", (int)(name.n < 60 ? name.n : 60), name.p);
 	err_at(e, path, line);
 	if (str_is_nocase(name, "cc") || str_is_nocase(name, "bcc"))
-		return err_remedy(e, "a message goes to one recipient; make a list of those who are to have it");
+		return err_remedy(
+			e, "a message goes to one recipient; make a list of those who are to have it");
 	if (near.best[0] != '\0')
 		return err_remedy(e, "is \"%s\" meant?", near.best);
-	return err_remedy(e, "a header of your own is written \"Header: %.*s: text\"", (int)(name.n < 60 ? name.n : 60),
-		name.p);
+	return err_remedy(e, "a header of your own is written \"Header: %.*s: text\"",
+		(int)(name.n < 60 ? name.n : 60), name.p);
 }
 
 /* --- the block --- */
@@ -104,9 +105,11 @@ static int field_add(struct message_source *s, struct str line, const char *path
 	for (size_t i = 0; i < name.n && !wordy; i++)
 		wordy = (unsigned char)name.p[i] <= ' ';
 	if (colon == line.n || wordy) {
-		err_set(e, ERR_DATA, path, "not a header: \"%.*s\"", (int)(line.n < 60 ? line.n : 60), line.p);
+		err_set(e, ERR_DATA, path, "not a header: \"%.*s\"", (int)(line.n < 60 ? line.n : 60),
+			line.p);
 		err_at(e, path, number);
-		return err_remedy(e, "headers (From:, Subject: …) come first, then an empty line, then the body");
+		return err_remedy(
+			e, "headers (From:, Subject: …) come first, then an empty line, then the body");
 	}
 	size_t f = 0;
 	while (f < FIELDS && !str_is_nocase(name, names[f]))
@@ -114,7 +117,8 @@ static int field_add(struct message_source *s, struct str line, const char *path
 	if (f == FIELDS)
 		return unknown_field(name, path, number, e);
 	if (s->field[f] != NULL && f != FIELD_ATTACH && f != FIELD_HEADER) {
-		err_set(e, ERR_DATA, path, "%s stands here twice, first in line %ld", names[f], s->field[f]->line);
+		err_set(e, ERR_DATA, path, "%s stands here twice, first in line %ld", names[f],
+			s->field[f]->line);
 		return err_at(e, path, number);
 	}
 	struct message_line *l = &s->lines[s->nlines++];
@@ -127,8 +131,8 @@ static int field_add(struct message_source *s, struct str line, const char *path
 	return 0;
 }
 
-int message_source_parse(struct str text, const char *path, struct arena *a, struct message_source *out,
-			 struct err *e)
+int message_source_parse(
+	struct str text, const char *path, struct arena *a, struct message_source *out, struct err *e)
 {
 	*out = (struct message_source){0};
 	size_t most = 0;

@@ -1,7 +1,7 @@
 /* The message file's text: header block and body (docs/INTERFACE.md "The message file").
  *
- * UTF-8 (a byte order mark is skipped), line ends of any kind. Unknown and repeated headers are errors with the
- * nearest name and file:line. */
+ * UTF-8 (a byte order mark is skipped), line ends of any kind. Unknown and repeated headers are errors with
+ * the nearest name and file:line. */
 #ifndef TEMPLATES_MESSAGE_FILE_H
 #define TEMPLATES_MESSAGE_FILE_H
 
@@ -41,8 +41,8 @@ struct message_source {
 };
 
 /* Everything lives in the arena. */
-int message_source_parse(struct str text, const char *path, struct arena *a, struct message_source *out,
-			 struct err *e);
+int message_source_parse(
+	struct str text, const char *path, struct arena *a, struct message_source *out, struct err *e);
 const char *message_field_name(enum message_field f);
 /* UTF-8 without NUL, line ends as LF, no byte order mark. `path` is for the error. */
 int message_text(struct str bytes, const char *path, struct arena *a, struct str *out, struct err *e);

@@ -17,7 +17,8 @@ enum { WORDS = sizeof words / sizeof words[0] };
 static bool has_kana(struct str s)
 {
 	for (size_t i = 0; i + 2 < s.n; i++)
-		if ((unsigned char)s.p[i] == 0xE3 && (unsigned char)s.p[i + 1] >= 0x81 && (unsigned char)s.p[i + 1] <= 0x83)
+		if ((unsigned char)s.p[i] == 0xE3 && (unsigned char)s.p[i + 1] >= 0x81 &&
+			(unsigned char)s.p[i + 1] <= 0x83)
 			return true;
 	return false;
 }

@@ -45,8 +45,8 @@ static void write_type(struct message *m, struct header *h, struct str name, str
 }
 
 /* Headers, empty line and base64, once for all recipients. */
-static struct node *file_node(struct message *m, struct str name, struct str data, const char *disposition,
-			      struct str cid)
+static struct node *file_node(
+	struct message *m, struct str name, struct str data, const char *disposition, struct str cid)
 {
 	struct node *n = node_new(m, NODE_READY, 0);
 	struct run r = RUN_INIT(&m->keep);
@@ -74,12 +74,14 @@ static int attach_one(struct message *m, const struct message_line *l, struct er
 {
 	struct str data;
 	const char *name = arena_str(&m->keep, l->value).p;
-	if (memmem(l->value.p, l->value.n, "{{", 2) != NULL || memmem(l->value.p, l->value.n, "{%", 2) != NULL) {
+	if (memmem(l->value.p, l->value.n, "{{", 2) != NULL ||
+		memmem(l->value.p, l->value.n, "{%", 2) != NULL) {
 		err_set(e, ERR_DATA, m->path, "an attachment is the same for everybody: no Liquid there");
 		return err_at(e, m->path, l->line);
 	}
 	if (!message_name_ok(l->value)) {
-		err_set(e, ERR_DATA, m->path, "an attachment must be a file in the message's folder, or below it");
+		err_set(e, ERR_DATA, m->path,
+			"an attachment must be a file in the message's folder, or below it");
 		return err_at(e, m->path, l->line);
 	}
 	if (message_read(m, name, &data, e) != 0)
@@ -91,7 +93,8 @@ static int attach_one(struct message *m, const struct message_line *l, struct er
 	m->ready_bytes += n->ready.n;
 	if (m->ready_bytes <= ATTACH_MOST)
 		return 0;
-	err_set(e, ERR_DATA, m->path, "attachments and images are %zu MB, encoded; at most 25 are delivered by the large providers",
+	err_set(e, ERR_DATA, m->path,
+		"attachments and images are %zu MB, encoded; at most 25 are delivered by the large providers",
 		m->ready_bytes >> 20);
 	return err_at(e, m->path, l->line);
 }
@@ -165,7 +168,8 @@ static struct node *multi(struct message *m, const char *subtype, struct node *f
 	return n;
 }
 
-/* mixed( alternative( text, related( html, images ) ), attachments ), without the levels that are not needed. */
+/* mixed( alternative( text, related( html, images ) ), attachments ), without the levels that are not needed.
+ */
 int message_tree(struct message *m, struct err *e)
 {
 	struct node *root = node_new(m, NODE_TEXT, 0);

@@ -27,9 +27,9 @@ struct value {
 struct sender { /* From, Reply-To, To */
 	bool there;
 	struct value name, address;
-	bool whole;            /* `address` gives `Name <a@b>` together */
+	bool whole; /* `address` gives `Name <a@b>` together */
 	bool constant;
-	struct mailbox fixed;  /* if constant */
+	struct mailbox fixed; /* if constant */
 };
 
 struct extra { /* Header: X-Name: value */
@@ -41,13 +41,13 @@ enum encoding { ENCODE_7BIT, ENCODE_QP, ENCODE_BASE64 };
 
 struct content { /* the text or the HTML part */
 	bool there;
-	bool mapped;               /* errors are told through `map` */
+	bool mapped; /* errors are told through `map` */
 	struct liquid *l;
 	struct opaque_map map;
-	enum encoding encoding;    /* as UTF-8 */
+	enum encoding encoding; /* as UTF-8 */
 	struct qp_literal *literals;
-	size_t literal_bytes;      /* of the source text, and encoded */
-	struct str ready;          /* the encoded bytes, where they are the same for everybody */
+	size_t literal_bytes; /* of the source text, and encoded */
+	struct str ready;     /* the encoded bytes, where they are the same for everybody */
 	bool constant;
 };
 
@@ -55,10 +55,10 @@ struct content { /* the text or the HTML part */
 enum node_kind { NODE_TEXT, NODE_HTML, NODE_READY, NODE_MULTI };
 struct node {
 	enum node_kind kind;
-	const char *subtype;       /* of multipart */
-	const char *type;          /* of multipart/related: its first part's type */
-	int level;                 /* for the boundary */
-	struct str ready;          /* headers, empty line and encoded body */
+	const char *subtype; /* of multipart */
+	const char *type;    /* of multipart/related: its first part's type */
+	int level;           /* for the boundary */
+	struct str ready;    /* headers, empty line and encoded body */
 	struct node **children;
 	size_t nchildren;
 };
@@ -72,7 +72,7 @@ struct message_image {
 enum reserved { NAME_EMAIL, NAME_CAMPAIGN, NAME_LIST, NAME_UNSUBSCRIBE, NAME_VIEW, NAME_NOW, RESERVED };
 
 struct message {
-	struct arena keep; /* everything but Liquid programs */
+	struct arena keep;                   /* everything but Liquid programs */
 	const struct message_reader *reader; /* while compiling */
 	const struct message_options *options;
 	enum message_format format;
@@ -87,7 +87,7 @@ struct message {
 	size_t nparts, parts_cap, parts_bytes;
 
 	struct liquid_names *names;
-	int *slot_of;          /* for each name: slot of the recipient, or -1 - enum reserved */
+	int *slot_of; /* for each name: slot of the recipient, or -1 - enum reserved */
 	struct str *slots;
 	size_t nslots, nnames;
 

@@ -9,7 +9,8 @@ enum { LOCAL_MAX = 64, DOMAIN_MAX = 253, LABEL_MAX = 63 }; /* RFC 5321 4.5.3.1, 
 
 static int bad(struct err *e, struct str text, const char *why)
 {
-	return err_set(e, ERR_DATA, "address", "%s: \"%.*s\"", why, (int)(text.n < 120 ? text.n : 120), text.p);
+	return err_set(
+		e, ERR_DATA, "address", "%s: \"%.*s\"", why, (int)(text.n < 120 ? text.n : 120), text.p);
 }
 
 static bool is_atom(struct str s)
@@ -89,8 +90,9 @@ int mailbox_domain(struct str text, struct arena *a, struct str *out, struct err
 	char *ascii = NULL;
 	if (a->failed)
 		return err_set(e, ERR_INTERNAL, "address", "out of memory");
-	if (strlen(z.p) != z.n || idn2_lookup_u8((const uint8_t *)z.p, (uint8_t **)&ascii,
-					IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES) != IDN2_OK)
+	if (strlen(z.p) != z.n ||
+		idn2_lookup_u8((const uint8_t *)z.p, (uint8_t **)&ascii,
+			IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_USE_STD3_ASCII_RULES) != IDN2_OK)
 		return bad(e, text, "not an international domain name");
 	*out = arena_str(a, str_from(ascii));
 	idn2_free(ascii);
@@ -110,7 +112,8 @@ int mailbox_address(struct str text, struct arena *a, struct mailbox *out, struc
 		return bad(e, text, "no @ in the address");
 	struct str local = str_n(text.p, at);
 	if (local.n == 0 || local.n > LOCAL_MAX)
-		return bad(e, text, local.n == 0 ? "nothing before the @" : "over 64 characters before the @");
+		return bad(
+			e, text, local.n == 0 ? "nothing before the @" : "over 64 characters before the @");
 	if (!utf8_valid(local) || (!is_atom(local) && !is_quoted(local)))
 		return bad(e, text, "not an address");
 	if (mailbox_domain(str_n(text.p + at + 1, text.n - at - 1), a, &out->domain, e) != 0)
@@ -175,7 +178,8 @@ int mailbox_split(struct str text, struct arena *a, struct str *name, struct str
 	struct str shown = str_trim(str_n(text.p, open - 1));
 	if (!name_is_clear(shown)) {
 		bad(e, text, "one address with one name is wanted");
-		return err_remedy(e, "write a name with marks like , or : in quotes: \"Smith, Anna\" <anna@example.com>");
+		return err_remedy(e,
+			"write a name with marks like , or : in quotes: \"Smith, Anna\" <anna@example.com>");
 	}
 	*name = unquote(shown, a);
 	*address = str_n(text.p + open, text.n - open - 1);

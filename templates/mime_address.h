@@ -1,7 +1,7 @@
 /* The mailboxes of From, Reply-To and To (RFC 5322 3.4, 6531, 6532): one address each, with a display name.
  *
- * Strict: no groups, no comments, no source routes, no domain literals. Domains become A-labels (IDNA 2008). A local
- * part that is not ASCII is kept; then the message needs SMTPUTF8. */
+ * Strict: no groups, no comments, no source routes, no domain literals. Domains become A-labels (IDNA 2008).
+ * A local part that is not ASCII is kept; then the message needs SMTPUTF8. */
 #ifndef TEMPLATES_MIME_ADDRESS_H
 #define TEMPLATES_MIME_ADDRESS_H
 
@@ -15,8 +15,8 @@ struct mailbox {
 	bool utf8;          /* the local part is not ASCII */
 };
 
-/* Reads `a@b`, `<a@b>`, `Name <a@b>` or `"Name" <a@b>`. Strings are in the arena or within `text`. ERR_DATA: `why` says
- * what is wrong. */
+/* Reads `a@b`, `<a@b>`, `Name <a@b>` or `"Name" <a@b>`. Strings are in the arena or within `text`. ERR_DATA:
+ * `why` says what is wrong. */
 int mailbox_parse(struct str text, struct arena *a, struct mailbox *out, struct err *e);
 /* The address alone. */
 int mailbox_address(struct str text, struct arena *a, struct mailbox *out, struct err *e);

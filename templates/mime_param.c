@@ -13,7 +13,8 @@ bool param_simple(struct str v)
 	for (size_t i = 0; i < v.n; i++) {
 		unsigned char c = (unsigned char)v.p[i];
 		/* A backslash is legal when escaped, but many readers leave the escape in. */
-		if (c < ' ' || c >= 0x7f || c == '"' || c == '\\' || (c == '=' && i + 1 < v.n && v.p[i + 1] == '?'))
+		if (c < ' ' || c >= 0x7f || c == '"' || c == '\\' ||
+			(c == '=' && i + 1 < v.n && v.p[i + 1] == '?'))
 			return false;
 	}
 	return true;
@@ -82,8 +83,8 @@ static void extended(struct header *h, const char *name, struct str v)
 		return;
 	}
 	for (unsigned i = 0;; i++) {
-		int m = snprintf(token, sizeof token, "%s*%u*=%s%.*s%s", name, i, i == 0 ? "utf-8''" : "", (int)n, text,
-				rest.n != 0 ? ";" : "");
+		int m = snprintf(token, sizeof token, "%s*%u*=%s%.*s%s", name, i, i == 0 ? "utf-8''" : "",
+			(int)n, text, rest.n != 0 ? ";" : "");
 		header_token(h, str_n(token, (size_t)m), false);
 		if (rest.n == 0)
 			return;

@@ -85,7 +85,8 @@ static const char *plain_run(struct qp *q, const char *p, const char *end)
 	return p;
 }
 
-/* Are these the first bytes of a longer character? Exact enough: what comes of it is checked when it is whole. */
+/* Are these the first bytes of a longer character? Exact enough: what comes of it is checked when it is
+ * whole. */
 static bool may_go_on(const char *p, size_t n)
 {
 	unsigned char c = (unsigned char)*p;

@@ -1,11 +1,12 @@
 /* Quoted-printable (RFC 2045 6.7), written as a stream of pieces.
  *
- * Lines end in CRLF and have at most 76 characters, a line never begins with "." or "From ", blanks before a line
- * end are encoded, characters are not split by soft breaks; this holds at every boundary of pieces. Input is UTF-8
- * with LF, CRLF or CR as line end; malformed bytes become U+FFFD and control characters but TAB are dropped.
+ * Lines end in CRLF and have at most 76 characters, a line never begins with "." or "From ", blanks before a
+ * line end are encoded, characters are not split by soft breaks; this holds at every boundary of pieces.
+ * Input is UTF-8 with LF, CRLF or CR as line end; malformed bytes become U+FFFD and control characters but
+ * TAB are dropped.
  *
- * Literal text of a template is encoded once (qp_literal_make) as if it began a line. qp_literal() copies it behind
- * what was written, with a soft break before it where its first line does not fit. */
+ * Literal text of a template is encoded once (qp_literal_make) as if it began a line. qp_literal() copies it
+ * behind what was written, with a soft break before it where its first line does not fit. */
 #ifndef TEMPLATES_MIME_QP_H
 #define TEMPLATES_MIME_QP_H
 

@@ -4,9 +4,9 @@
 #include "templates/mime_base64.h"
 
 enum {
-	FOLD = 76,      /* RFC 5322 2.1.1: at most 78; RFC 2047 2: 76, where an encoded-word is in the line */
-	WORD = 75,      /* and a word this */
-	LONGEST = 60,   /* a longer display name, or atom of one, is encoded: those fold anywhere */
+	FOLD = 76,    /* RFC 5322 2.1.1: at most 78; RFC 2047 2: 76, where an encoded-word is in the line */
+	WORD = 75,    /* and a word this */
+	LONGEST = 60, /* a longer display name, or atom of one, is encoded: those fold anywhere */
 };
 
 /* --- cleaning --- */
@@ -67,8 +67,8 @@ static void fold(struct header *h)
 	h->col = 1;
 }
 
-/* A blank, or a fold where `need` more characters would pass `limit`. Right behind the header's name only where the
- * fold makes it fit: some readers dislike an empty first line. */
+/* A blank, or a fold where `need` more characters would pass `limit`. Right behind the header's name only
+ * where the fold makes it fit: some readers dislike an empty first line. */
 static void gap(struct header *h, size_t need, unsigned limit)
 {
 	bool first = h->out->n != 0 && h->out->p[h->out->n - 1] == ':';
@@ -103,8 +103,8 @@ void header_token(struct header *h, struct str token, bool glue)
 /* What RFC 2047 5 (3) allows in a phrase; used everywhere. */
 static bool q_plain(unsigned char c)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '!' || c == '*' ||
-	       c == '+' || c == '-' || c == '/';
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '!' ||
+	       c == '*' || c == '+' || c == '-' || c == '/';
 }
 
 static size_t q_size(struct str s)
@@ -140,7 +140,8 @@ static void write_b(struct header *h, struct str bytes, const char *intro)
 	put(h, "?=", 2);
 }
 
-/* Bytes of the whole characters at the front that one word of `room` characters can take; at least one character. */
+/* Bytes of the whole characters at the front that one word of `room` characters can take; at least one
+ * character. */
 static size_t take_utf8(struct str s, size_t room, bool q)
 {
 	size_t text = room - 12, used = 0, i = 0;
@@ -170,7 +171,8 @@ static size_t take_jis(struct str s, size_t room)
 	while (i < s.n) {
 		size_t next = i;
 		int to = jis_set(utf8_next(s, &next));
-		/* Each change of set costs an escape of three; a word that is not back in ASCII ends with one. */
+		/* Each change of set costs an escape of three; a word that is not back in ASCII ends with
+		 * one. */
 		size_t size = (to == 2 ? 2u : 1u) + (to != set ? 3u : 0u);
 		if (used + size + (to != 0 ? 3u : 0u) > bytes && i != 0)
 			break;

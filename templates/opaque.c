@@ -13,8 +13,8 @@ struct str opaque_word(const struct opaque_span *s)
 	while (i < t.n && (t.p[i] == '-' || t.p[i] == ' ' || t.p[i] == '\t' || t.p[i] == '\n'))
 		i++;
 	size_t from = i;
-	while (i < t.n && ((t.p[i] >= 'a' && t.p[i] <= 'z') || (t.p[i] >= 'A' && t.p[i] <= 'Z') || t.p[i] == '_' ||
-				  t.p[i] == '#' || (t.p[i] >= '0' && t.p[i] <= '9')))
+	while (i < t.n && ((t.p[i] >= 'a' && t.p[i] <= 'z') || (t.p[i] >= 'A' && t.p[i] <= 'Z') ||
+				  t.p[i] == '_' || t.p[i] == '#' || (t.p[i] >= '0' && t.p[i] <= '9')))
 		i++;
 	return str_n(t.p + from, i - from);
 }
@@ -25,12 +25,23 @@ static enum opaque_kind kind_of(const struct opaque_span *s)
 		const char *word;
 		enum opaque_kind kind;
 	} words[] = {
-		{"if", OPAQUE_OPEN},	      {"unless", OPAQUE_OPEN},	 {"for", OPAQUE_OPEN},
-		{"case", OPAQUE_OPEN},	      {"capture", OPAQUE_OPEN},	 {"tablerow", OPAQUE_OPEN},
-		{"ifchanged", OPAQUE_OPEN},   {"else", OPAQUE_MIDDLE},	 {"elsif", OPAQUE_MIDDLE},
-		{"when", OPAQUE_MIDDLE},      {"assign", OPAQUE_SILENT}, {"comment", OPAQUE_SILENT},
-		{"doc", OPAQUE_SILENT},	      {"#", OPAQUE_SILENT},	 {"abort_message", OPAQUE_SILENT},
-		{"break", OPAQUE_SILENT},     {"continue", OPAQUE_SILENT},
+		{"if", OPAQUE_OPEN},
+		{"unless", OPAQUE_OPEN},
+		{"for", OPAQUE_OPEN},
+		{"case", OPAQUE_OPEN},
+		{"capture", OPAQUE_OPEN},
+		{"tablerow", OPAQUE_OPEN},
+		{"ifchanged", OPAQUE_OPEN},
+		{"else", OPAQUE_MIDDLE},
+		{"elsif", OPAQUE_MIDDLE},
+		{"when", OPAQUE_MIDDLE},
+		{"assign", OPAQUE_SILENT},
+		{"comment", OPAQUE_SILENT},
+		{"doc", OPAQUE_SILENT},
+		{"#", OPAQUE_SILENT},
+		{"abort_message", OPAQUE_SILENT},
+		{"break", OPAQUE_SILENT},
+		{"continue", OPAQUE_SILENT},
 	};
 	if (s->text.n < 2 || s->text.p[0] != '{')
 		return OPAQUE_OTHER;
@@ -51,7 +62,8 @@ static int full(struct err *e)
 static int add(struct opaque *o, const struct opaque_span *s, struct run *out, struct err *e)
 {
 	if (o->n >= MOST)
-		return err_set(e, ERR_DATA, s->file != NULL ? s->file->path : "message", "too many Liquid tags");
+		return err_set(
+			e, ERR_DATA, s->file != NULL ? s->file->path : "message", "too many Liquid tags");
 	if (o->n == o->cap) {
 		size_t cap = o->cap == 0 ? 64 : o->cap * 2;
 		struct opaque_span *v = arena_alloc(o->a, cap * sizeof *v);
@@ -85,7 +97,8 @@ static size_t behind(struct str s, size_t i, const char *close)
 	return p != NULL ? (size_t)(p - s.p) + strlen(close) : 0;
 }
 
-/* Offset behind {% NAME %} at or after i, for NAME = end…; blocks of the same name inside are counted if `nested`. */
+/* Offset behind {% NAME %} at or after i, for NAME = end…; blocks of the same name inside are counted if
+ * `nested`. */
 static size_t behind_block(struct str s, size_t i, const char *name, bool nested)
 {
 	size_t depth = 1;
@@ -136,7 +149,7 @@ static size_t span_at(struct str s, size_t i)
 }
 
 int opaque_hide(struct opaque *o, struct str text, const struct opaque_file *file, long line, struct run *out,
-		struct err *e)
+	struct err *e)
 {
 	long column = 1;
 	size_t plain = 0;
@@ -150,7 +163,8 @@ int opaque_hide(struct opaque *o, struct str text, const struct opaque_file *fil
 		}
 		if (n != 0) {
 			run_add(out, text.p + plain, i - plain);
-			struct opaque_span s = {.text = str_n(text.p + i, n), .file = file, .line = line, .column = column};
+			struct opaque_span s = {
+				.text = str_n(text.p + i, n), .file = file, .line = line, .column = column};
 			if (add(o, &s, out, e) != 0)
 				return -1;
 			plain = i + n;

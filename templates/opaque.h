@@ -1,9 +1,10 @@
-/* Liquid inside other languages: each tag, value, comment or raw block of a source is hidden behind one character, so
- * that Markdown and the HTML tools pass it through as a letter, and is put back when they are done.
+/* Liquid inside other languages: each tag, value, comment or raw block of a source is hidden behind one
+ * character, so that Markdown and the HTML tools pass it through as a letter, and is put back when they are
+ * done.
  *
- * The characters are those of the private planes 15 and 16; such a character that stands in the source itself is
- * hidden as well. Each span remembers where it came from, so that an error in the finished source can be told as
- * file, line and column of the file the person wrote. */
+ * The characters are those of the private planes 15 and 16; such a character that stands in the source itself
+ * is hidden as well. Each span remembers where it came from, so that an error in the finished source can be
+ * told as file, line and column of the file the person wrote. */
 #ifndef TEMPLATES_OPAQUE_H
 #define TEMPLATES_OPAQUE_H
 
@@ -47,9 +48,10 @@ struct opaque_map {
 
 #define OPAQUE_LEN 4 /* bytes of the character */
 
-/* Appends `text`, spans hidden. It begins in `line` of the file. ERR_DATA: a tag that does not end, too many. */
+/* Appends `text`, spans hidden. It begins in `line` of the file. ERR_DATA: a tag that does not end, too many.
+ */
 int opaque_hide(struct opaque *o, struct str text, const struct opaque_file *file, long line, struct run *out,
-		struct err *e);
+	struct err *e);
 /* Hides a piece of Liquid that stands in no file. False: no memory. */
 bool opaque_add(struct opaque *o, struct str liquid, struct run *out);
 /* Is a span hidden at s.p[i]? */

@@ -1,8 +1,8 @@
 /* Growing runs of bytes in an arena: what a message is written into.
  *
- * Not terminated. Growing copies only when something else was taken from the arena in between. Where the arena is
- * full or memory has run out, `failed` is set and further writing does nothing, so a series of writes is checked
- * once, at the end. */
+ * Not terminated. Growing copies only when something else was taken from the arena in between. Where the
+ * arena is full or memory has run out, `failed` is set and further writing does nothing, so a series of
+ * writes is checked once, at the end. */
 #ifndef TEMPLATES_RUN_H
 #define TEMPLATES_RUN_H
 

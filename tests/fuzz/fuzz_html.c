@@ -77,7 +77,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct run hidden = RUN_INIT(&a), html = RUN_INIT(&a);
 	struct opaque_map map;
 	if (opaque_hide(&o, file.text, &file, 1, &hidden, &e) == 0) {
-		must(opaque_show(&o, run_get(&hidden), &map) && str_eq(map.source, file.text), "Liquid did not come back");
+		must(opaque_show(&o, run_get(&hidden), &map) && str_eq(map.source, file.text),
+			"Liquid did not come back");
 		html_tools(run_get(&hidden), &o);
 		must(markdown_to_html(run_get(&hidden), &o, &html, &e) == 0, "Markdown");
 		html_tools(run_get(&html), &o);

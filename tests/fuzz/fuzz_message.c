@@ -1,5 +1,5 @@
-/* A message file with layout, partial and text part, and the values of a recipient. Pieces are separated by the
- * character RS: format and options, message, layout, partial, text part, values. */
+/* A message file with layout, partial and text part, and the values of a recipient. Pieces are separated by
+ * the character RS: format and options, message, layout, partial, text part, values. */
 #include "tests/fuzz/message_lint.h"
 
 #include <stdint.h>
@@ -28,7 +28,8 @@ static int read_piece(void *ctx, const char *name, struct buf *out, struct err *
 			return 0;
 		}
 	if (strcmp(name, "a.png") == 0 || strcmp(name, "\xC3\xA9.txt") == 0) {
-		buf_puts(out, "some bytes, and more of them for a line of base64 that is long enough to be wrapped");
+		buf_puts(out, "some bytes, and more of them for a line of base64 that is long enough to be "
+			      "wrapped");
 		return 0;
 	}
 	return err_set(e, ERR_NOINPUT, name, "no such file");

@@ -54,7 +54,8 @@ static struct str lint_line(struct str *rest)
 static void lint_word(struct str all, struct str line)
 {
 	for (size_t i = 0; i + 8 < line.n; i++) {
-		bool begins = memcmp(line.p + i, "=?utf-8?", 8) == 0 || (i + 14 < line.n && memcmp(line.p + i, "=?iso-2022-jp?", 14) == 0);
+		bool begins = memcmp(line.p + i, "=?utf-8?", 8) == 0 ||
+			      (i + 14 < line.n && memcmp(line.p + i, "=?iso-2022-jp?", 14) == 0);
 		if (!begins)
 			continue;
 		size_t end = i;
@@ -69,7 +70,8 @@ static void lint_word(struct str all, struct str line)
 
 static void lint_header(struct str s)
 {
-	static const char *const once[] = {"Date", "From", "To", "Subject", "Message-ID", "MIME-Version", "Content-Type"};
+	static const char *const once[] = {
+		"Date", "From", "To", "Subject", "Message-ID", "MIME-Version", "Content-Type"};
 	int seen[sizeof once / sizeof once[0]] = {0};
 	struct str rest = s;
 	while (rest.n != 0) {

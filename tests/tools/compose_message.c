@@ -1,6 +1,7 @@
-/* compose_message MESSAGE CONTACTS.json DIR: composes MESSAGE for each object of the array and writes DIR/0.eml,
- * DIR/1.eml …, with what was meant beside each (N.json: subject, text, html, from, to_name). For tests that read
- * composed messages with other people's parsers. An error is one line on standard error, exit 1. */
+/* compose_message MESSAGE CONTACTS.json DIR: composes MESSAGE for each object of the array and writes
+ * DIR/0.eml, DIR/1.eml …, with what was meant beside each (N.json: subject, text, html, from, to_name). For
+ * tests that read composed messages with other people's parsers. An error is one line on standard error,
+ * exit 1. */
 #include "src/base/file.h"
 #include "templates/message.h"
 
@@ -63,7 +64,7 @@ static int save(const char *dir, size_t i, const struct composed *c, struct str 
 }
 
 static int compose_one(const struct message *m, json_t *contact, size_t i, struct str *slots, struct arena *a,
-		       const char *dir)
+	const char *dir)
 {
 	struct composed c;
 	struct err e = {0};

@@ -60,9 +60,17 @@ static void opaque__any_liquid__comes_back_as_it_was(void **state)
 {
 	(void)state;
 	static const char *const sources[] = {
-		"", "plain", "{{ a }}", "a{{- a -}}b", "{% if x %}y{% endif %}", "{ { } } {", "{% raw %}{{ {% x {% endraw %}z",
-		"{% comment %}{% comment %}a{% endcomment %}{% endcomment %}b", "{{ 'a' | replace: \"<\", '>' }}",
-		"\xF3\xB0\x80\x80 \xF4\x8F\xBF\xBD {{ x }}", "{% liquid\n assign a = 1\n echo a\n%}",
+		"",
+		"plain",
+		"{{ a }}",
+		"a{{- a -}}b",
+		"{% if x %}y{% endif %}",
+		"{ { } } {",
+		"{% raw %}{{ {% x {% endraw %}z",
+		"{% comment %}{% comment %}a{% endcomment %}{% endcomment %}b",
+		"{{ 'a' | replace: \"<\", '>' }}",
+		"\xF3\xB0\x80\x80 \xF4\x8F\xBF\xBD {{ x }}",
+		"{% liquid\n assign a = 1\n echo a\n%}",
 	};
 	for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
 		struct str hidden = hide(sources[i]);
@@ -115,8 +123,10 @@ static void assert_markdown(const char *md, const char *want)
 static void markdown__liquid__is_neither_escaped_nor_moved(void **state)
 {
 	(void)state;
-	assert_markdown("Dear {{ name | default: \"friend\" }} & co", "<p>Dear {{ name | default: \"friend\" }} &amp; co</p>\n");
-	assert_markdown("[x]({{ i.url }}) <{{ a }}>", "<p><a href=\"{{ i.url }}\">x</a> &lt;{{ a }}&gt;</p>\n");
+	assert_markdown("Dear {{ name | default: \"friend\" }} & co",
+		"<p>Dear {{ name | default: \"friend\" }} &amp; co</p>\n");
+	assert_markdown(
+		"[x]({{ i.url }}) <{{ a }}>", "<p><a href=\"{{ i.url }}\">x</a> &lt;{{ a }}&gt;</p>\n");
 	assert_markdown("[x](https://a.example/{{ id }}?a=1&b={{ b }})",
 		"<p><a href=\"https://a.example/{{ id }}?a=1&amp;b={{ b }}\">x</a></p>\n");
 	assert_markdown("{% if a < 3 %}*few*{% else %}many{% endif %} books",
@@ -131,7 +141,8 @@ static void markdown__blocks_of_tags__stand_outside_paragraphs(void **state)
 	assert_markdown("{% if a %}\n\none\n\n{% else %}\n\ntwo\n\n{% endif %}\n",
 		"{% if a %}<p>one</p>\n{% else %}<p>two</p>{% endif %}\n");
 	assert_markdown("{% assign a = 1 %}\n\none", "{% assign a = 1 %}<p>one</p>\n");
-	assert_markdown("one\n{% if a %}\ntwo\n{% endif %}\nthree", "<p>one\n{% if a %}two{% endif %}\nthree</p>\n");
+	assert_markdown(
+		"one\n{% if a %}\ntwo\n{% endif %}\nthree", "<p>one\n{% if a %}two{% endif %}\nthree</p>\n");
 	assert_markdown("{% render 'footer' %}", "{% render 'footer' %}\n");
 	assert_markdown("{% if a %}\n{% endif %}", "{% if a %}{% endif %}\n");
 }
@@ -142,15 +153,18 @@ static void markdown__loops__make_items_and_rows(void **state)
 	assert_markdown("{% for b in books %}\n- {{ b }}\n{% endfor %}\n",
 		"<ul>\n{% for b in books %}<li>{{ b }}</li>{% endfor %}\n</ul>\n");
 	assert_markdown("|a|b|\n|---|---|\n{% for r in rows %}\n|{{ r.a }}|{{ r.b }}|\n{% endfor %}\n",
-		"<table>\n<thead>\n<tr>\n<th>a</th>\n<th>b</th>\n</tr>\n</thead>\n<tbody>\n{% for r in rows %}<tr>\n"
+		"<table>\n<thead>\n<tr>\n<th>a</th>\n<th>b</th>\n</tr>\n</thead>\n<tbody>\n{% for r in rows "
+		"%}<tr>\n"
 		"<td>{{ r.a }}</td>\n<td>{{ r.b }}</td>\n</tr>{% endfor %}\n</tbody>\n</table>\n");
-	assert_markdown("{% if a %}\n- one\n- two\n{% endif %}\n", "{% if a %}<ul>\n<li>one</li>\n<li>two</li>\n</ul>{% endif %}\n");
+	assert_markdown("{% if a %}\n- one\n- two\n{% endif %}\n",
+		"{% if a %}<ul>\n<li>one</li>\n<li>two</li>\n</ul>{% endif %}\n");
 }
 
 static void markdown__code_and_html__keep_tags_in_place(void **state)
 {
 	(void)state;
-	assert_markdown("```\n{% if a %}\nx\n{% endif %}\n```\n", "<pre><code>{% if a %}\nx\n{% endif %}\n</code></pre>\n");
+	assert_markdown("```\n{% if a %}\nx\n{% endif %}\n```\n",
+		"<pre><code>{% if a %}\nx\n{% endif %}\n</code></pre>\n");
 	assert_markdown("<table>\n{% for r in rows %}\n<tr></tr>\n{% endfor %}\n</table>\n",
 		"<table>\n{% for r in rows %}\n<tr></tr>\n{% endfor %}\n</table>\n");
 }
@@ -167,32 +181,43 @@ static void assert_plain(const char *html, const char *want)
 static void text__structure__is_readable(void **state)
 {
 	(void)state;
-	assert_plain("<h1>News</h1><p>One  two\n three</p><p>Four<br>five</p>", "News\n====\n\nOne two three\n\nFour\nfive\n");
-	assert_plain("<ul><li>a<li>b<ul><li>c</li></ul></ul><ol><li>x</li><li>y</ol>z", "- a\n- b\n  - c\n\n1. x\n2. y\n\nz\n");
-	assert_plain("<table><tr><th>A</th><th>B</th></tr><tr><td>1</td><td>2</td></tr></table>", "A | B\n1 | 2\n");
+	assert_plain("<h1>News</h1><p>One  two\n three</p><p>Four<br>five</p>",
+		"News\n====\n\nOne two three\n\nFour\nfive\n");
+	assert_plain("<ul><li>a<li>b<ul><li>c</li></ul></ul><ol><li>x</li><li>y</ol>z",
+		"- a\n- b\n  - c\n\n1. x\n2. y\n\nz\n");
+	assert_plain("<table><tr><th>A</th><th>B</th></tr><tr><td>1</td><td>2</td></tr></table>",
+		"A | B\n1 | 2\n");
 	assert_plain("<table><tr><td><p>one</p></td><td>two</td></tr></table>", "one\n\ntwo\n");
 	assert_plain("<blockquote><p>said</p><p>more</p></blockquote>end", "> said\n>\n> more\n\nend\n");
+	assert_plain("a<blockquote>b</blockquote>c", "a\n\n> b\n\nc\n");
+	assert_plain("<ol><li>one<br>two<li><p>three</p><p>four</p></ol>",
+		"1. one\n   two\n2. three\n\n   four\n");
 	assert_plain("a<hr>b", "a\n\n----------------------------------------\n\nb\n");
 	assert_plain("<pre>a\n  b</pre>", "a\n  b\n");
-	assert_plain("<p>x&amp;y&nbsp;&euro;&#8364;&lt;&nosuch;</p>", "x&y \xE2\x82\xAC\xE2\x82\xAC<&nosuch;\n");
+	assert_plain(
+		"<p>x&amp;y&nbsp;&euro;&#8364;&lt;&nosuch;</p>", "x&y \xE2\x82\xAC\xE2\x82\xAC<&nosuch;\n");
 }
 
 static void text__what_is_not_displayed__is_left_out(void **state)
 {
 	(void)state;
 	assert_plain("<head><title>t</title><style>p{}</style></head><body>a<script>x</script>"
-		     "<div style='display:none'>p<div>q</div></div>b<!-- c --></body>", "ab\n");
-	assert_plain("<head>{% assign a = 1 %}<title>{{ t }}</title></head>{{ a }}", "{% assign a = 1 %}{{ a }}\n");
+		     "<div style='display:none'>p<div>q</div></div>b<!-- c --></body>",
+		"ab\n");
+	assert_plain("<head>{% assign a = 1 %}<title>{{ t }}</title></head>{{ a }}",
+		"{% assign a = 1 %}{{ a }}\n");
 	assert_plain("<img src=a alt='A picture'> <img src=b alt=''> <img src=c>x", "A picture x\n");
 }
 
 static void text__links__are_notes(void **state)
 {
 	(void)state;
-	assert_plain("<a href='https://a.example/?x=1&amp;y=2'>one</a> and <a href=https://b.example>two</a>, "
-		     "<a href='https://a.example/?x=1&amp;y=2'>three</a>",
+	assert_plain(
+		"<a href='https://a.example/?x=1&amp;y=2'>one</a> and <a href=https://b.example>two</a>, "
+		"<a href='https://a.example/?x=1&amp;y=2'>three</a>",
 		"one [1] and two [2], three [1]\n\n[1] https://a.example/?x=1&y=2\n[2] https://b.example\n");
-	assert_plain("<a href='https://a.example'>https://a.example</a> <a href='mailto:a@b.example'>a@b.example</a> <a href='#top'>up</a>",
+	assert_plain("<a href='https://a.example'>https://a.example</a> <a "
+		     "href='mailto:a@b.example'>a@b.example</a> <a href='#top'>up</a>",
 		"https://a.example a@b.example up\n");
 	assert_plain("{% for b in books %}<a href='{{ b.url }}'>{{ b.title }}</a>{% endfor %}",
 		"{% for b in books %}{{ b.title }} <{{ b.url }}>{% endfor %}\n");
@@ -201,7 +226,8 @@ static void text__links__are_notes(void **state)
 static void text__long_lines__are_wrapped(void **state)
 {
 	(void)state;
-	assert_plain("<p>aaaa bbbb cccc dddd eeee ffff gggg hhhh iiii jjjj kkkk llll mmmm nnnn oooo pppp qqqq</p>",
+	assert_plain(
+		"<p>aaaa bbbb cccc dddd eeee ffff gggg hhhh iiii jjjj kkkk llll mmmm nnnn oooo pppp qqqq</p>",
 		"aaaa bbbb cccc dddd eeee ffff gggg hhhh iiii jjjj kkkk llll mmmm nnnn oooo\npppp qqqq\n");
 }
 
@@ -210,8 +236,13 @@ static void text__liquid__keeps_its_blocks_and_blank_lines(void **state)
 	(void)state;
 	assert_plain("<p>a</p>{% if x %}<p>b</p>{% else %}<p>c</p>{% endif %}<p>d</p>",
 		"a\n\n{% if x %}b\n\n{% else %}c\n\n{% endif %}d\n");
-	assert_plain("<ul>{% for i in l %}<li>{{ i }}</li>{% endfor %}</ul><p>z</p>", "{% for i in l %}- {{ i }}\n{% endfor %}\nz\n");
-	assert_plain("{{ x | raw }} {{- y | markdown | raw -}}", "{{ x | raw  | strip_html }} {{- y | markdown | raw  | strip_html -}}\n");
+	assert_plain("<ul>{% for i in l %}<li>{{ i }}</li>{% endfor %}</ul><p>z</p>",
+		"{% for i in l %}- {{ i }}\n{% endfor %}\nz\n");
+	assert_plain("<ul>{% for i in l %}<li>{% case i %}{% when 1 %}one{% else %}two {% endcase %}</li>{% "
+		     "endfor %}</ul>",
+		"{% for i in l %}- {% case i %}{% when 1 %}one{% else %}two{% endcase %}\n{% endfor %}");
+	assert_plain("{{ x | raw }} {{- y | markdown | raw -}}",
+		"{{ x | raw  | strip_html }} {{- y | markdown | raw  | strip_html -}}\n");
 }
 
 /* --- CSS --- */
@@ -229,23 +260,32 @@ static void css__selectors__apply_by_specificity_and_order(void **state)
 	assert_inlined("<style>p{color:red}</style><p>x</p>", "<style></style><p style=\"color:red\">x</p>");
 	assert_inlined("<style>#a{color:1} .b{color:2} p{color:3;margin:0}</style><p id=a class='b c'>x",
 		"<style></style><p style=\"margin:0;color:1\" id=a class='b c'>x");
-	assert_inlined("<style>td p{a:1} td > p{b:2} div p{c:3} p.x{d:4}</style><td><p>x</p><b><p class=x>y</p></b></td>",
-		"<style></style><td><p style=\"a:1;b:2\">x</p><b><p style=\"a:1;d:4\" class=x>y</p></b></td>");
+	assert_inlined("<style>td p{a:1} td > p{b:2} div p{c:3} p.x{d:4}</style><td><p>x</p><b><p "
+		       "class=x>y</p></b></td>",
+		"<style></style><td><p style=\"a:1;b:2\">x</p><b><p style=\"a:1;d:4\" "
+		"class=x>y</p></b></td>");
 	assert_inlined("<style>p{color:red!important;margin:0}</style><p style='color:blue;margin:1px'>",
 		"<style></style><p style=\"margin:1px;color:red\">");
-	assert_inlined("<style>p{background:red;background:linear-gradient(a,b);font-family:\"A B\",c}</style><p>",
-		"<style></style><p style=\"background:red;background:linear-gradient(a,b);font-family:'A B',c\">");
-	assert_inlined("<style>h1,h2 , .x{a:1}/* c */</style><h2>", "<style>/* c */</style><h2 style=\"a:1\">");
+	assert_inlined(
+		"<style>p{background:red;background:linear-gradient(a,b);font-family:\"A B\",c}</style><p>",
+		"<style></style><p style=\"background:red;background:linear-gradient(a,b);font-family:'A "
+		"B',c\">");
+	assert_inlined(
+		"<style>h1,h2 , .x{a:1}/* c */</style><h2>", "<style>/* c */</style><h2 style=\"a:1\">");
 }
 
 static void css__what_cannot_be_inlined__stays_and_wins(void **state)
 {
 	(void)state;
-	assert_inlined("<style>a{color:red}a:hover{color:blue}</style><a>", "<style>a:hover{color:blue !important}</style><a style=\"color:red\">");
-	assert_inlined("<style>p{width:50%}@media (max-width:600px){p{width:100%;a:b !important}}@font-face{font-family:x}</style><p>",
-		"<style>@media (max-width:600px){p{width:100% !important;a:b !important}}@font-face{font-family:x}</style>"
+	assert_inlined("<style>a{color:red}a:hover{color:blue}</style><a>",
+		"<style>a:hover{color:blue !important}</style><a style=\"color:red\">");
+	assert_inlined("<style>p{width:50%}@media (max-width:600px){p{width:100%;a:b "
+		       "!important}}@font-face{font-family:x}</style><p>",
+		"<style>@media (max-width:600px){p{width:100% !important;a:b "
+		"!important}}@font-face{font-family:x}</style>"
 		"<p style=\"width:50%\">");
-	assert_inlined("<style data-inline=false>p{a:1}</style><p>", "<style data-inline=false>p{a:1}</style><p>");
+	assert_inlined(
+		"<style data-inline=false>p{a:1}</style><p>", "<style data-inline=false>p{a:1}</style><p>");
 	assert_inlined("<style media=print>p{a:1}</style><p>", "<style media=print>p{a:1}</style><p>");
 	assert_inlined("<style>*{a:1}</style><p>", "<style>*{a:1 !important}</style><p>");
 }
@@ -254,13 +294,18 @@ static void css__liquid__is_kept_and_makes_rules_stay(void **state)
 {
 	(void)state;
 	assert_inlined("<style>p{color:{{ c }}}</style><p>", "<style></style><p style=\"color:{{ c }}\">");
-	assert_inlined("<style>{% if x %}p{a:1}{% endif %}</style><p>", "<style>{% if x %}p{a:1}{% endif %}</style><p>");
+	assert_inlined("<style>{% if x %}p{a:1}{% endif %}</style><p>",
+		"<style>{% if x %}p{a:1}{% endif %}</style><p>");
 	assert_inlined("<style>p{a:1}.b{c:2}</style><p class='{% if x %}b{% endif %}'>",
 		"<style>p{a:1}.b{c:2}</style><p style=\"a:1\" class='{% if x %}b{% endif %}'>");
-	assert_inlined("<style>p{a:1}</style><p {% if x %}style='b:2'{% endif %}>", "<style>p{a:1}</style><p {% if x %}style='b:2'{% endif %}>");
-	assert_inlined("<style>p{a:1}</style>{% render 'x' %}<p>", "<style>p{a:1}</style>{% render 'x' %}<p style=\"a:1\">");
-	assert_inlined("<table>{% for x in xs %}<tr><td>{{ x }}</td></tr>{% endfor %}</table><style>td{a:1}</style>",
-		"<table>{% for x in xs %}<tr><td style=\"a:1\">{{ x }}</td></tr>{% endfor %}</table><style></style>");
+	assert_inlined("<style>p{a:1}</style><p {% if x %}style='b:2'{% endif %}>",
+		"<style>p{a:1}</style><p {% if x %}style='b:2'{% endif %}>");
+	assert_inlined("<style>p{a:1}</style>{% render 'x' %}<p>",
+		"<style>p{a:1}</style>{% render 'x' %}<p style=\"a:1\">");
+	assert_inlined(
+		"<table>{% for x in xs %}<tr><td>{{ x }}</td></tr>{% endfor %}</table><style>td{a:1}</style>",
+		"<table>{% for x in xs %}<tr><td style=\"a:1\">{{ x }}</td></tr>{% endfor "
+		"%}</table><style></style>");
 }
 
 /* --- addresses --- */
@@ -286,19 +331,26 @@ static void assert_urls(const char *html, const char *want)
 static void urls__parameters__are_added_once_before_the_fragment(void **state)
 {
 	(void)state;
-	assert_urls("<a class=x href=https://a.example/#top>", "<a class=x href=\"https://a.example/?utm_source=news&amp;utm_campaign=june#top\">");
-	assert_urls("<A HREF='https://a.example/?a=1&amp;utm_source=x'>", "<A HREF='https://a.example/?a=1&amp;utm_source=x&amp;utm_campaign=june'>");
+	assert_urls("<a class=x href=https://a.example/#top>",
+		"<a class=x href=\"https://a.example/?utm_source=news&amp;utm_campaign=june#top\">");
+	assert_urls("<A HREF='https://a.example/?a=1&amp;utm_source=x'>",
+		"<A HREF='https://a.example/?a=1&amp;utm_source=x&amp;utm_campaign=june'>");
 	assert_urls("<a href=\"https://a.example/{{ id }}?b={{ b }}\">",
-		"<a href=\"https://a.example/{{ id }}?b={{ b }}&amp;utm_source=news&amp;utm_campaign=june\">");
-	assert_urls("<a href='mailto:a@b.example'><a href='{{ unsubscribe_url }}'><a href='#x'><a data-rewrite=off href=https://a.example>",
-		"<a href='mailto:a@b.example'><a href='{{ unsubscribe_url }}'><a href='#x'><a data-rewrite=off href=https://a.example>");
-	assert_urls("<img src=a.png><td background='b.png'><script src=x></script>", "<img src=\"cid:1\"><td background='cid:1'><script src=x></script>");
+		"<a href=\"https://a.example/{{ id }}?b={{ b "
+		"}}&amp;utm_source=news&amp;utm_campaign=june\">");
+	assert_urls("<a href='mailto:a@b.example'><a href='{{ unsubscribe_url }}'><a href='#x'><a "
+		    "data-rewrite=off href=https://a.example>",
+		"<a href='mailto:a@b.example'><a href='{{ unsubscribe_url }}'><a href='#x'><a "
+		"data-rewrite=off href=https://a.example>");
+	assert_urls("<img src=a.png><td background='b.png'><script src=x></script>",
+		"<img src=\"cid:1\"><td background='cid:1'><script src=x></script>");
 }
 
 static void urls__files__are_relative_paths_only(void **state)
 {
 	(void)state;
-	static const char *const no[] = {"", "/a.png", "//h/a.png", "https://a.example/a.png", "cid:x", "data:image/png;base64,", "#a", "?a"};
+	static const char *const no[] = {"", "/a.png", "//h/a.png", "https://a.example/a.png", "cid:x",
+		"data:image/png;base64,", "#a", "?a"};
 	for (size_t i = 0; i < sizeof no / sizeof no[0]; i++) {
 		struct run r = RUN_INIT(&arena);
 		assert_false(html_url_is_file(str_from(no[i]), &r));
@@ -313,8 +365,26 @@ static void tokens__odd_markup__covers_the_source_without_gaps(void **state)
 {
 	(void)state;
 	static const char *const odd[] = {
-		"<", "<a", "<a href", "<a href='", "</", "<!--", "<!", "<style>", "<style>a</sty", "<script></script", "a<b<c>d", "<a b='>'>c",
-		"<a/b=c>", "<a =x>", "<p \xF3\xB0\x80\x80>", "<title><b></title>", "<!--[if mso]><p><![endif]-->x", "</>", "<?php ?>", "<a ' \">",
+		"<",
+		"<a",
+		"<a href",
+		"<a href='",
+		"</",
+		"<!--",
+		"<!",
+		"<style>",
+		"<style>a</sty",
+		"<script></script",
+		"a<b<c>d",
+		"<a b='>'>c",
+		"<a/b=c>",
+		"<a =x>",
+		"<p \xF3\xB0\x80\x80>",
+		"<title><b></title>",
+		"<!--[if mso]><p><![endif]-->x",
+		"</>",
+		"<?php ?>",
+		"<a ' \">",
 	};
 	for (size_t i = 0; i < sizeof odd / sizeof odd[0]; i++) {
 		struct html_lexer x = {.s = str_from(odd[i])};

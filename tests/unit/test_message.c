@@ -60,7 +60,9 @@ static struct message_recipient recipient(void)
 	static struct str slots[64];
 	for (size_t i = 0; i < message_nslots(message); i++) {
 		struct str name = message_slot(message, i);
-		slots[i] = str_is(name, "first_name") ? STR("Anna") : str_is(name, "city") ? STR("Kyoto") : str_n(NULL, 0);
+		slots[i] = str_is(name, "first_name") ? STR("Anna")
+			   : str_is(name, "city")     ? STR("Kyoto")
+						      : str_n(NULL, 0);
 	}
 	return (struct message_recipient){
 		.slots = slots,
@@ -135,7 +137,8 @@ static void wrong(const char *text, long line, const char *why, const char *reme
 {
 	if (one(MESSAGE_TEXT, text) != NULL)
 		fail_msg("compiled: %s", text);
-	if (err.code != ERR_DATA || err.line != line || strstr(err.why, why) == NULL || strstr(err.remedy, remedy) == NULL)
+	if (err.code != ERR_DATA || err.line != line || strstr(err.why, why) == NULL ||
+		strstr(err.remedy, remedy) == NULL)
 		fail_msg("%s\n-> %d %ld: %s (%s)", text, err.code, err.line, err.why, err.remedy);
 }
 
@@ -167,7 +170,8 @@ static void headers__mistakes__are_named_with_their_line(void **state)
 static void headers__any_line_ends_and_folding__are_read(void **state)
 {
 	(void)state;
-	compiled(MESSAGE_TEXT, "\xEF\xBB\xBF" "from: Books\r\n <news@books.example>\r\nSUBJECT: a\r\n\tb\r\n\r\nhi\r\n");
+	compiled(MESSAGE_TEXT, "\xEF\xBB\xBF"
+			       "from: Books\r\n <news@books.example>\r\nSUBJECT: a\r\n\tb\r\n\r\nhi\r\n");
 	compose();
 	assert_has(composed.header, "From: Books <news@books.example>\r\n");
 	assert_has(composed.header, "Subject: a b\r\n");
@@ -179,8 +183,10 @@ static void headers__any_line_ends_and_folding__are_read(void **state)
 static void message__names__are_slots_without_the_reserved(void **state)
 {
 	(void)state;
-	compiled(MESSAGE_MARKDOWN, HEAD "\n{{ city }} {{ contact.city }} {{ contact[\"\xE6\xB0\x8F\"] }} {{ email }} {{ campaign }} "
-				   "{{ list }} {{ unsubscribe_url }} {{ view_url }} {{ now | date: '%Y' }} {% assign own = 1 %}{{ own }}");
+	compiled(MESSAGE_MARKDOWN, HEAD
+		"\n{{ city }} {{ contact.city }} {{ contact[\"\xE6\xB0\x8F\"] }} {{ email }} {{ campaign }} "
+		"{{ list }} {{ unsubscribe_url }} {{ view_url }} {{ now | date: '%Y' }} {% assign own = 1 "
+		"%}{{ own }}");
 	assert_int_equal(message_nslots(message), 3);
 	for (size_t i = 0; i < 3; i++) {
 		struct str s = message_slot(message, i);
@@ -195,7 +201,8 @@ static void message__names__are_slots_without_the_reserved(void **state)
 static void message__from_with_values__keeps_a_constant_domain(void **state)
 {
 	(void)state;
-	compiled(MESSAGE_TEXT, "From: \"{{ first_name }}, of Books\" <{{ city }}@B\xC3\xBC" "cher.example>\nSubject: x\n\nhi");
+	compiled(MESSAGE_TEXT, "From: \"{{ first_name }}, of Books\" <{{ city }}@B\xC3\xBC"
+			       "cher.example>\nSubject: x\n\nhi");
 	assert_true(str_is(message_from_domain(message), "xn--bcher-kva.example"));
 	compose();
 	assert_has(composed.header, "From: \"Anna, of Books\" <Kyoto@xn--bcher-kva.example>\r\n");
@@ -210,7 +217,8 @@ static void message__parts__are_what_was_read(void **state)
 {
 	(void)state;
 	static const struct entry files[] = {
-		{"message", HEAD "Layout: l/plain.html\nAttach: june.csv\n\n<p><img src=logo.png>{% render 'foot' %}</p>"},
+		{"message", HEAD "Layout: l/plain.html\nAttach: june.csv\n\n<p><img src=logo.png>{% render "
+				 "'foot' %}</p>"},
 		{"message:text", "Text for {{ first_name }}"},
 		{"l/plain.html", "<html><body><h1>{{ subject }}</h1>{{ content }}</body></html>"},
 		{"june.csv", "a,b\n"},
@@ -248,7 +256,8 @@ static void message__missing_files__are_errors_but_images_are_not(void **state)
 	compiled(MESSAGE_HTML, HEAD "\n<img src=none.png>");
 	compose();
 	assert_has(composed.html, "<img src=none.png>");
-	static const struct entry no_content[] = {{"message", HEAD "Layout: l\n\nx"}, {"l", "<html></html>"}, {NULL, NULL}};
+	static const struct entry no_content[] = {
+		{"message", HEAD "Layout: l\n\nx"}, {"l", "<html></html>"}, {NULL, NULL}};
 	assert_null(compile(MESSAGE_HTML, no_content));
 	assert_true(strstr(err.why, "{{ content }}") != NULL);
 }
@@ -260,8 +269,8 @@ static void message__errors__point_into_the_file_that_was_written(void **state)
 	assert_int_equal(err.code, ERR_DATA);
 	assert_string_equal(err.file, "news");
 	assert_int_equal(err.line, 8);
-	static const struct entry files[] = {
-		{"message", HEAD "Layout: l.html\n\nx"}, {"l.html", "<html>\n{{ content }}\n{{ a | nosuch }}</html>"}, {NULL, NULL}};
+	static const struct entry files[] = {{"message", HEAD "Layout: l.html\n\nx"},
+		{"l.html", "<html>\n{{ content }}\n{{ a | nosuch }}</html>"}, {NULL, NULL}};
 	assert_null(compile(MESSAGE_HTML, files));
 	assert_string_equal(err.file, "l.html");
 	assert_int_equal(err.line, 3);
@@ -279,7 +288,8 @@ static void message__errors__point_into_the_file_that_was_written(void **state)
 static void compose__headers__stand_in_a_stable_order(void **state)
 {
 	(void)state;
-	compiled(MESSAGE_TEXT, HEAD "Reply-To: shop@books.example\nLanguage: en\nHeader: X-A: {{ city }}\n\nhi\n");
+	compiled(MESSAGE_TEXT,
+		HEAD "Reply-To: shop@books.example\nLanguage: en\nHeader: X-A: {{ city }}\n\nhi\n");
 	struct message_recipient r = recipient();
 	r.subject_prefix = STR("[TEST] ");
 	compose_with(&r);
@@ -326,7 +336,8 @@ static void compose__unsubscribing__has_only_what_exists(void **state)
 	assert_false(has(composed.text, "unsubscribe"));
 	r.unsubscribe_url = STR("https://books.example/\r\nX: y\xC3\xA9>,<");
 	compose_with(&r);
-	assert_has(composed.header, "List-Unsubscribe: <https://books.example/%0D%0AX:%20y%C3%A9%3E,%3C>\r\n");
+	assert_has(
+		composed.header, "List-Unsubscribe: <https://books.example/%0D%0AX:%20y%C3%A9%3E,%3C>\r\n");
 }
 
 static void compose__unsubscribe_link__is_added_only_where_there_is_none(void **state)
@@ -353,7 +364,8 @@ static void compose__constant_ascii_text__goes_as_7bit(void **state)
 	compiled(MESSAGE_TEXT, HEAD "\nHello\n[leave] {{ unsubscribe_url }}");
 	compose();
 	assert_has(composed.header, "quoted-printable");
-	static const struct entry files[] = {{"message", HEAD "\n<p>{{ unsubscribe_url }}</p>"}, {"message:text", "Plain text."}, {NULL, NULL}};
+	static const struct entry files[] = {{"message", HEAD "\n<p>{{ unsubscribe_url }}</p>"},
+		{"message:text", "Plain text."}, {NULL, NULL}};
 	assert_non_null(compile(MESSAGE_HTML, files));
 	struct message_recipient r = recipient();
 	compose_with(&r);
@@ -367,10 +379,13 @@ static void compose__japanese__is_base64_or_iso_2022_jp(void **state)
 #define JA "\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E\xE3\x81\xAE\xE3\x83\xA1\xE3\x83\xBC\xE3\x83\xAB"
 	compiled(MESSAGE_TEXT, "From: " JA " <a@b.example>\nSubject: " JA "\n\n" JA JA JA JA JA JA JA "\n");
 	compose();
-	assert_has(composed.header, "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n");
-	compiled(MESSAGE_TEXT, "From: " JA " <a@b.example>\nSubject: " JA "\nCharset: ISO-2022-JP\n\n" JA "{{ first_name }}\n");
+	assert_has(composed.header,
+		"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n");
+	compiled(MESSAGE_TEXT, "From: " JA " <a@b.example>\nSubject: " JA "\nCharset: ISO-2022-JP\n\n" JA
+			       "{{ first_name }}\n");
 	compose();
-	assert_has(composed.header, "Content-Type: text/plain; charset=iso-2022-jp\r\nContent-Transfer-Encoding: 7bit\r\n");
+	assert_has(composed.header,
+		"Content-Type: text/plain; charset=iso-2022-jp\r\nContent-Transfer-Encoding: 7bit\r\n");
 	assert_has(composed.header, "Subject: =?iso-2022-jp?B?");
 	assert_has(composed.header, "Content-Language: ja\r\n");
 	assert_has(composed.body, "\x1b$B");
@@ -385,7 +400,8 @@ static void compose__japanese__is_base64_or_iso_2022_jp(void **state)
 static void compose__abort_message__skips_with_the_reason(void **state)
 {
 	(void)state;
-	compiled(MESSAGE_MARKDOWN, HEAD "\n{% if city == 'Kyoto' %}{% abort_message 'they live there' %}{% endif %}x\n");
+	compiled(MESSAGE_MARKDOWN,
+		HEAD "\n{% if city == 'Kyoto' %}{% abort_message 'they live there' %}{% endif %}x\n");
 	compose();
 	assert_true(str_is(composed.skip, "they live there"));
 	assert_int_equal(composed.body.n, 0);
@@ -474,7 +490,8 @@ static void dir__names__stay_in_the_folder(void **state)
 	write_file("m/news.txt", "12345");
 	write_file("m/sub/a", "123456");
 	assert_int_equal(symlink("../secret", "m/out") | symlink("sub/a", "m/in") | symlink("..", "m/up") |
-				 symlink("/etc/passwd", "m/abs"), 0);
+				 symlink("/etc/passwd", "m/abs"),
+		0);
 	assert_int_equal(mkfifo("m/fifo", 0600), 0);
 	struct message_dir d;
 	struct message_reader r;
@@ -502,10 +519,12 @@ static void dir__names__stay_in_the_folder(void **state)
 static void names__that_climb__are_refused(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"", "/a", "..", "../a", "a/../b", "a//b", "./a", "a/", "a\nb", "message", "message:text"};
+	static const char *const bad[] = {
+		"", "/a", "..", "../a", "a/../b", "a//b", "./a", "a/", "a\nb", "message", "message:text"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_false(message_name_ok(str_from(bad[i])));
-	assert_true(message_name_ok(STR("a/b.c")) && message_name_ok(STR("..a")) && message_name_ok(STR("\xE6\x97\xA5")));
+	assert_true(message_name_ok(STR("a/b.c")) && message_name_ok(STR("..a")) &&
+		    message_name_ok(STR("\xE6\x97\xA5")));
 }
 
 int main(void)

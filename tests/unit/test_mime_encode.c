@@ -122,10 +122,12 @@ static void qp__long_lines__break_softly_between_characters(void **state)
 static void qp__pieces__keep_the_rules_at_every_boundary(void **state)
 {
 	(void)state;
-	static const char text[] = "From F rom .. a \t\n.x \r\n\xE6\x97\xA5=  \nFrom \xF0\x9F\x98\x80 "
-				   "0123456789012345678901234567890123456789012345678901234567890123456789 \n.";
-	static const char want[] = "From F rom .. a \t\n.x \n\xE6\x97\xA5=  \nFrom \xF0\x9F\x98\x80 "
-				   "0123456789012345678901234567890123456789012345678901234567890123456789 \n.\n";
+	static const char text[] =
+		"From F rom .. a \t\n.x \r\n\xE6\x97\xA5=  \nFrom \xF0\x9F\x98\x80 "
+		"0123456789012345678901234567890123456789012345678901234567890123456789 \n.";
+	static const char want[] =
+		"From F rom .. a \t\n.x \n\xE6\x97\xA5=  \nFrom \xF0\x9F\x98\x80 "
+		"0123456789012345678901234567890123456789012345678901234567890123456789 \n.\n";
 	srand(7);
 	for (int round = 0; round < 20000; round++) {
 		arena_reset(&arena);
@@ -138,7 +140,8 @@ static void qp__pieces__keep_the_rules_at_every_boundary(void **state)
 			if (n > sizeof text - 1 - i)
 				n = sizeof text - 1 - i;
 			struct qp_literal l;
-			bool whole = ((unsigned char)text[i + n] & 0xC0) != 0x80 && ((unsigned char)text[i] & 0xC0) != 0x80;
+			bool whole = ((unsigned char)text[i + n] & 0xC0) != 0x80 &&
+				     ((unsigned char)text[i] & 0xC0) != 0x80;
 			/* CR LF is not cut: literals have LF only, and a value's CR is a line end. */
 			if (text[i + n] == '\n' && n > 0 && text[i + n - 1] == '\r')
 				n++;
@@ -204,7 +207,12 @@ static void base64__known_answers__match_rfc4648(void **state)
 {
 	(void)state;
 	static const char *const known[][2] = {
-		{"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"},
+		{"f", "Zg=="},
+		{"fo", "Zm8="},
+		{"foo", "Zm9v"},
+		{"foob", "Zm9vYg=="},
+		{"fooba", "Zm9vYmE="},
+		{"foobar", "Zm9vYmFy"},
 	};
 	for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
 		char out[16];
@@ -229,13 +237,17 @@ static void base64_text__line_ends_and_controls__are_made_canonical(void **state
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(qp__tricky_text__is_encoded_as_the_rules_say, setup, teardown),
-		cmocka_unit_test_setup_teardown(qp__long_lines__break_softly_between_characters, setup, teardown),
-		cmocka_unit_test_setup_teardown(qp__pieces__keep_the_rules_at_every_boundary, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			qp__tricky_text__is_encoded_as_the_rules_say, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			qp__long_lines__break_softly_between_characters, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			qp__pieces__keep_the_rules_at_every_boundary, setup, teardown),
 		cmocka_unit_test_setup_teardown(qp__literals__cost_no_second_break, setup, teardown),
 		cmocka_unit_test_setup_teardown(base64__any_pieces__give_one_stream, setup, teardown),
 		cmocka_unit_test_setup_teardown(base64__known_answers__match_rfc4648, setup, teardown),
-		cmocka_unit_test_setup_teardown(base64_text__line_ends_and_controls__are_made_canonical, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			base64_text__line_ends_and_controls__are_made_canonical, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

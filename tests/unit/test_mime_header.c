@@ -48,7 +48,8 @@ static void assert_text(struct str got, const char *want)
 		fail_msg("got\n%.*swanted\n%s", STR_ARG(got), want);
 }
 
-/* Every line is at most 78, with an encoded-word 76, 7-bit, and continued lines begin with one blank and text. */
+/* Every line is at most 78, with an encoded-word 76, 7-bit, and continued lines begin with one blank and
+ * text. */
 static void check_header(struct str s)
 {
 	size_t from = 0;
@@ -154,7 +155,9 @@ static void text__ascii__stays_as_it_is(void **state)
 static void text__non_ascii__is_q_or_b_by_length(void **state)
 {
 	(void)state;
-	assert_text(subject("Gr\xC3\xBC\xC3\x9F" "e aus Wien"), "Subject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?= aus Wien\r\n");
+	assert_text(subject("Gr\xC3\xBC\xC3\x9F"
+			    "e aus Wien"),
+		"Subject: =?utf-8?Q?Gr=C3=BC=C3=9Fe?= aus Wien\r\n");
 	assert_text(subject("\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E"), "Subject: =?utf-8?B?5pel5pys6Kqe?=\r\n");
 	assert_text(subject("a \xC3\xA9 b \xC3\xA9 c"), "Subject: a =?utf-8?Q?=C3=A9_b_=C3=A9?= c\r\n");
 }
@@ -172,8 +175,9 @@ static void text__hostile_values__cannot_add_a_line_or_a_word(void **state)
 static void text__any_length__folds_and_decodes_to_itself(void **state)
 {
 	(void)state;
-	static const char *const bits[] = {"word", "\xC3\xA9t\xC3\xA9", "\xE6\x97\xA5\xE6\x9C\xAC", "\xF0\x9F\x98\x80", "a", " ",
-					   "=?x", "e\xCC\x81", "\xD7\xA9\xD7\x9C", "averyveryverylongwordthatgoesonandonandon"};
+	static const char *const bits[] = {"word", "\xC3\xA9t\xC3\xA9", "\xE6\x97\xA5\xE6\x9C\xAC",
+		"\xF0\x9F\x98\x80", "a", " ", "=?x", "e\xCC\x81", "\xD7\xA9\xD7\x9C",
+		"averyveryverylongwordthatgoesonandonandon"};
 	srand(3);
 	for (int round = 0; round < 3000; round++) {
 		arena_reset(&arena);
@@ -213,7 +217,8 @@ static void text__iso_2022_jp__words_begin_and_end_in_ascii(void **state)
 {
 	(void)state;
 	const char *s = "\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E ABC \xC2\xA5\xE6\x97\xA5\xC2\xA5\xE6\x97\xA5 "
-			"\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E\xE3\x81\xAE\xE4\xBB\xB6\xE5\x90\x8D\xE3\x81\xAF\xE9\x95\xB7\xE3\x81\x84";
+			"\xE6\x97\xA5\xE6\x9C\xAC\xE8\xAA\x9E\xE3\x81\xAE\xE4\xBB\xB6\xE5\x90\x8D\xE3\x81\xAF"
+			"\xE9\x95\xB7\xE3\x81\x84";
 	assert_true(header_fits(&arena, str_from(s), CHARSET_ISO_2022_JP));
 	struct str h = text_header("Subject", str_from(s), CHARSET_ISO_2022_JP);
 	check_header(h);
@@ -249,8 +254,10 @@ static void mailbox__forms__are_written_back_canonically(void **state)
 	assert_mailbox(" <a@B.Example> ", "From: a@b.example\r\n");
 	assert_mailbox("Anna <a@b.example>", "From: Anna <a@b.example>\r\n");
 	assert_mailbox("Dr. Anna <a@b.example>", "From: \"Dr. Anna\" <a@b.example>\r\n");
-	assert_mailbox("\"Smith, \\\"A\\\" \\\\\" <a@b.example>", "From: \"Smith, \\\"A\\\" \\\\\" <a@b.example>\r\n");
-	assert_mailbox("J\xC3\xB6rg <a@b\xC3\xBC" "cher.example>",
+	assert_mailbox("\"Smith, \\\"A\\\" \\\\\" <a@b.example>",
+		"From: \"Smith, \\\"A\\\" \\\\\" <a@b.example>\r\n");
+	assert_mailbox("J\xC3\xB6rg <a@b\xC3\xBC"
+		       "cher.example>",
 		"From: =?utf-8?Q?J=C3=B6rg?= <a@xn--bcher-kva.example>\r\n");
 	assert_mailbox("\"a..b\"@docomo.example", "From: \"a..b\"@docomo.example\r\n");
 	assert_mailbox("=?x <a@b.example>", "From: =?utf-8?Q?=3D=3Fx?= <a@b.example>\r\n");
@@ -260,11 +267,32 @@ static void mailbox__wrong_ones__are_refused(void **state)
 {
 	(void)state;
 	static const char *const wrong[] = {
-		"", "a", "a@", "@b.example", "a@b", "a b@c.example", "a@b.example, c@d.example", "a@b..example",
-		"Smith, Anna <a@b.example>", "x <a@b.example> y", "<a@b.example", "a@b.example>", "a@-b.example", "a@b_c.example",
-		"a@[127.0.0.1]", "a..b@c.example", ".a@b.example", "a\r\nBcc: x@b.example", "a@b.example\nX: y",
-		"\"a\nb\"@c.example", "Team: a@b.example;", "a(c)@b.example", "\"A\" b <a@b.example>x",
-		"<<a@b.example>>", "\"a\" \"b\" <a@b.example>", "a\xFF@b.example",
+		"",
+		"a",
+		"a@",
+		"@b.example",
+		"a@b",
+		"a b@c.example",
+		"a@b.example, c@d.example",
+		"a@b..example",
+		"Smith, Anna <a@b.example>",
+		"x <a@b.example> y",
+		"<a@b.example",
+		"a@b.example>",
+		"a@-b.example",
+		"a@b_c.example",
+		"a@[127.0.0.1]",
+		"a..b@c.example",
+		".a@b.example",
+		"a\r\nBcc: x@b.example",
+		"a@b.example\nX: y",
+		"\"a\nb\"@c.example",
+		"Team: a@b.example;",
+		"a(c)@b.example",
+		"\"A\" b <a@b.example>x",
+		"<<a@b.example>>",
+		"\"a\" \"b\" <a@b.example>",
+		"a\xFF@b.example",
 		"0123456789012345678901234567890123456789012345678901234567890123456789@b.example",
 	};
 	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
@@ -301,13 +329,15 @@ static void param__plain_names__are_tokens_or_quoted(void **state)
 {
 	(void)state;
 	assert_text(param("june.pdf"), "Content-Disposition: attachment; filename=june.pdf\r\n");
-	assert_text(param("june list.pdf"), "Content-Disposition: attachment; filename=\"june list.pdf\"\r\n");
+	assert_text(
+		param("june list.pdf"), "Content-Disposition: attachment; filename=\"june list.pdf\"\r\n");
 }
 
 static void param__others__are_rfc2231(void **state)
 {
 	(void)state;
-	assert_text(param("\xC3\xA9.pdf"), "Content-Disposition: attachment; filename*=utf-8''%C3%A9.pdf\r\n");
+	assert_text(
+		param("\xC3\xA9.pdf"), "Content-Disposition: attachment; filename*=utf-8''%C3%A9.pdf\r\n");
 	assert_text(param("a\"b.pdf"), "Content-Disposition: attachment; filename*=utf-8''a%22b.pdf\r\n");
 	char name[400] = "";
 	for (int i = 0; i < 30; i++)
@@ -321,7 +351,9 @@ static void param__others__are_rfc2231(void **state)
 static void param_fallback__keeps_the_ending_in_ascii(void **state)
 {
 	(void)state;
-	assert_text(param_fallback(&arena, STR("\xE6\x97\xA5\xE6\x9C\xAC" "6.pdf")), "_6.pdf");
+	assert_text(param_fallback(&arena, STR("\xE6\x97\xA5\xE6\x9C\xAC"
+					       "6.pdf")),
+		"_6.pdf");
 	char name[400] = "";
 	memset(name, 'a', 300);
 	strcat(name, ".xlsx");
@@ -334,13 +366,19 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(text__ascii__stays_as_it_is, setup, teardown),
 		cmocka_unit_test_setup_teardown(text__non_ascii__is_q_or_b_by_length, setup, teardown),
-		cmocka_unit_test_setup_teardown(text__hostile_values__cannot_add_a_line_or_a_word, setup, teardown),
-		cmocka_unit_test_setup_teardown(text__any_length__folds_and_decodes_to_itself, setup, teardown),
-		cmocka_unit_test_setup_teardown(text__ten_thousand_characters__stay_within_the_line, setup, teardown),
-		cmocka_unit_test_setup_teardown(text__iso_2022_jp__words_begin_and_end_in_ascii, setup, teardown),
-		cmocka_unit_test_setup_teardown(mailbox__forms__are_written_back_canonically, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			text__hostile_values__cannot_add_a_line_or_a_word, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			text__any_length__folds_and_decodes_to_itself, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			text__ten_thousand_characters__stay_within_the_line, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			text__iso_2022_jp__words_begin_and_end_in_ascii, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			mailbox__forms__are_written_back_canonically, setup, teardown),
 		cmocka_unit_test_setup_teardown(mailbox__wrong_ones__are_refused, setup, teardown),
-		cmocka_unit_test_setup_teardown(mailbox__local_part_not_ascii__needs_smtputf8, setup, teardown),
+		cmocka_unit_test_setup_teardown(
+			mailbox__local_part_not_ascii__needs_smtputf8, setup, teardown),
 		cmocka_unit_test_setup_teardown(param__plain_names__are_tokens_or_quoted, setup, teardown),
 		cmocka_unit_test_setup_teardown(param__others__are_rfc2231, setup, teardown),
 		cmocka_unit_test_setup_teardown(param_fallback__keeps_the_ending_in_ascii, setup, teardown),
