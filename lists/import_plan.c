@@ -299,6 +299,7 @@ static int set_roles(struct import_plan *p, const struct import_request *q, stru
 	for (size_t i = 0; i < p->ncolumns; i++) {
 		struct import_column *c = &p->columns[i];
 		if (c->role == COLUMN_IGNORED && column_is_own(c->header)) {
+			p->excel = csv_reader_has_bom(p->reader);
 			own_column(p, i, q);
 		} else if (c->role == COLUMN_IGNORED) {
 			c->attr = column_attr(c->header, p->arena);

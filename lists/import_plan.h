@@ -23,6 +23,7 @@ struct import_plan {
 	bool own_status;         /* the status column is an export's pr_status */
 	size_t *attrs;           /* indexes of attribute columns, by ascending attribute id */
 	size_t nattrs;
+	bool excel;              /* our own export for Excel: cells that look like formulas have an apostrophe in front */
 	bool has_name;           /* some column is the attribute `name` */
 	struct plan_row *preview;
 	size_t npreview;

@@ -1,0 +1,194 @@
+"""Lists from the command line: import, export, contacts, contact, suppressions."""
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+
+import harness
+from harness import wait_until
+
+DATA = '''email,First Name,氏名,phone,note
+ann@example.com,Ann,山田,+81 90 1234,"two
+lines, ""quoted"""
+bob@docomo.ne.jp,,,,=SUM(A1)
+"""c..d.""@docomo.ne.jp",C,,-5,"  x"
+'''
+
+
+def begin(w):
+	w.run("init", ".")
+
+
+def rows(text):
+	return list(csv.DictReader(io.StringIO(text.lstrip("\ufeff"))))
+
+
+def lines(result):
+	return [json.loads(line) for line in result.out.splitlines()]
+
+
+def fill(w):
+	begin(w)
+	w.write("list.csv", DATA)
+	doc = w.run("--json", "import", "news", "list.csv", "--source", "fair").json
+	assert (doc["read"], doc["added"], doc["rejected"], doc["list_created"]) == (3, 3, 0, True), doc
+	assert doc["columns"] == ["email", "First Name", "氏名", "phone", "note"], doc
+	assert doc["encoding"] == "UTF-8" and doc["delimiter"] == ",", doc
+	return doc
+
+
+def test_import_export_round_trip(w):
+	fill(w)
+	w.run("contact", "unsubscribe", "ann@example.com", "--list", "news")
+	w.run("suppressions", "add", "bob@docomo.ne.jp")
+	for extra in ([], ["--excel"]):
+		w.run("export", "news", "-o", "out.csv", *extra)
+		with open(w.path("out.csv"), encoding="utf-8", newline="") as f:
+			text = f.read()
+		assert text.startswith("\ufeff") == bool(extra)
+		got = rows(text)
+		assert [r["pr_status"] for r in got] == ["unsubscribed", "suppressed", "subscribed"], got
+		assert got[2]["email"] == '"c..d."@docomo.ne.jp' and got[2]["note"] == "  x", got
+		assert got[0]["pr_source"] == "fair" and got[0]["note"] == 'two\nlines, "quoted"', got
+		assert got[1]["note"] == ("'" if extra else "") + "=SUM(A1)", got
+		before = w.run("suppressions", "export").out, w.run("export", "news").out
+		doc = w.run("--json", "import", "news", "out.csv").json
+		assert (doc["unchanged"], doc["suppressed"], doc["updated"]) == (3, 2, 0), doc
+		assert before == (w.run("suppressions", "export").out, w.run("export", "news").out)
+	people = lines(w.run("export", "news", "--format", "json", "--where", '[氏名] = "山田"'))
+	assert len(people) == 1 and people[0]["first_name"] == "Ann" and people[0]["email"] == "ann@example.com", people
+
+
+def test_wrong_commands(w):
+	fill(w)
+	assert "did you mean \"news\"" in w.run("export", "nesw", expect=66).err
+	assert "^" in w.run("export", "news", "--where", 'frist_name = "x"', expect=64).err
+	assert "did you mean first_name" in w.run("contacts", "--where", "frist_name = 1", expect=64).err
+	w.run("contacts", "--list", "nobody", expect=66)
+	w.run("contacts", "--of", "nothing", expect=66)
+	w.run("contacts", "--sample", "0", expect=64)
+	w.run("contacts", "stray", expect=64)
+	w.run("contact", "show", "nonsense", expect=64)
+	w.run("contact", "show", "nobody@example.com", expect=66)
+	w.run("contact", "set", "nobody@example.com", "a=1", expect=66)
+	w.run("contact", "subscribe", "x@example.com", "--list", "news", expect=64)
+	w.run("contact", "forget", "ann@example.com", expect=64)
+	w.run("list", "delete", "news", expect=64)
+	w.run("list", "set", "news", "colour=red", expect=64)
+	w.run("list", "set", "news", "id=a b", expect=64)
+	w.run("suppressions", "remove", "--note", "x", expect=64)
+	w.run("suppressions", "remove", "--reason", "unsubscribe", "--note", "x", expect=64)
+	w.run("suppressions", "add", "x@", expect=64)
+	w.run("import", "news", "nosuch.csv", expect=66)
+	w.run("import", "-bad", "list.csv", expect=64)
+	w.write("bad.csv", "email\nann@example.com\nbad\n")
+	result = w.run("--json", "import", "other", "bad.csv", "--rejects", "r.csv", expect=65)
+	assert result.json["error"]["line"] == 3 and result.json["error"]["file"] == "bad.csv", result
+	with open(w.path("r.csv"), encoding="utf-8", newline="") as f:
+		assert f.read() == 'pr_line,pr_reason,email\r\n3,"no @",bad\r\n'
+	assert [l["list"] for l in lines(w.run("--json", "lists"))] == ["news"]
+
+
+def test_dry_run(w):
+	begin(w)
+	with open(w.path("sjis.csv"), "wb") as f:
+		f.write("メール;氏名\r\na@example.com;髙橋①\r\nb@example.com;山田㈱\r\n".encode("cp932"))
+	doc = w.run("--json", "import", "news", "sjis.csv", "--dry-run").json
+	assert doc["encoding"] == "Shift_JIS" and doc["delimiter"] == ";" and doc["read"] == 2, doc
+	assert doc["sample"][0] == {"メール": "a@example.com", "氏名": "髙橋①"}, doc
+	text = w.run("import", "news", "sjis.csv", "--dry-run").out
+	assert "the address" in text and "髙橋①" in text and "nothing was imported" in text, text
+	assert w.run("--json", "lists").out == ""
+
+
+def test_one_person(w):
+	fill(w)
+	w.run("contact", "set", "ANN@example.com", "First Name=Anna", "氏名=", "city=Kyoto")
+	doc = w.run("--json", "contact", "show", "ann@example.com").json
+	assert doc["attributes"]["first_name"] == "Anna" and doc["attributes"]["city"] == "Kyoto", doc
+	assert "氏名" not in doc["attributes"] and doc["lists"][0]["source"] == "fair", doc
+	w.run("contact", "unsubscribe", "ann@example.com", "--note", "by phone")
+	doc = w.run("--json", "contact", "show", "ann@example.com", "--everything").json
+	assert [s["reason"] for s in doc["suppressions"]] == ["unsubscribe"], doc
+	assert doc["suppressions"][0]["scope"] == "all" and doc["deliveries"] == [], doc
+	assert any(h["what"] == "contact set" for h in doc["history"]), doc
+	assert w.run("--json", "contacts", "--list", "news", "--count").json["audience"] == 2
+	# Neither importing nor adding brings back who left; subscribing does.
+	w.run("import", "news", "list.csv")
+	assert w.run("--json", "contacts", "--list", "news", "--count").json["audience"] == 2
+	w.run("contact", "subscribe", "ann@example.com", "--list", "news", "--source", "asked by phone")
+	assert w.run("--json", "contacts", "--list", "news", "--count").json["audience"] == 3
+	w.run("contact", "remove", "bob@docomo.ne.jp", "--list", "news")
+	assert w.run("--json", "contacts", "--list", "news", "--count").json["audience"] == 2
+	w.run("contact", "forget", "ann@example.com", "--yes")
+	w.run("contact", "show", "ann@example.com", expect=66)
+	doc = w.run("--json", "import", "news", "list.csv", "--max-rejects", "1").json
+	assert doc["rejected"] == 1, doc
+	w.run("contact", "subscribe", "ann@example.com", "--list", "news", "--source", "x", expect=65)
+	assert "ann@example.com" not in w.run("history").out
+
+
+def test_lists(w):
+	fill(w)
+	w.run("list", "set", "news", "title=The News", "id=news.books.example")
+	w.run("list", "rename", "news", "letter")
+	got = lines(w.run("--json", "lists"))
+	assert len(got) == 1 and got[0]["list"] == "letter" and got[0]["title"] == "The News" and got[0]["members"] == 3, got
+	w.run("list", "delete", "letter", "--yes")
+	assert w.run("--json", "lists").out == ""
+	assert len(lines(w.run("--json", "contacts"))) == 0
+
+
+def test_suppressions(w):
+	fill(w)
+	text = "email,reason\nx1@example.com,hard-bounce\nx2@example.com,spam report\n@evil.example,\nnot one,\nx3@example.com,unsubscribed\n"
+	doc = w.run("--json", "suppressions", "import", "-", stdin=text.encode()).json
+	assert (doc["read"], doc["added"], doc["present"], doc["rejected"]) == (5, 4, 0, 1), doc
+	got = {s["address"]: s["reason"] for s in lines(w.run("--json", "suppressions", "list"))}
+	assert got == {"x1@example.com": "hard-bounce", "x2@example.com": "complaint", "@evil.example": "import", "x3@example.com": "unsubscribe"}, got
+	assert "the whole domain" in w.run("suppressions", "why", "someone@evil.example").out
+	assert "is not suppressed" in w.run("suppressions", "why", "ann@example.com").out
+	w.run("suppressions", "export", "-o", "sup.csv")
+	doc = w.run("--json", "suppressions", "import", "sup.csv").json
+	assert (doc["added"], doc["present"]) == (0, 4), doc
+	assert w.run("--json", "suppressions", "remove", "--since", "1h", "--dry-run").json["removed"] == 2
+	assert w.run("--json", "suppressions", "remove", "--since", "1h", "--note", "a mistake of theirs").json["removed"] == 2
+	got = [s["reason"] for s in lines(w.run("--json", "suppressions", "list"))]
+	assert sorted(got) == ["complaint", "unsubscribe"], got
+
+
+def start_import(w):
+	"""An import from a pipe that has had 30,000 rows and goes on."""
+	child = subprocess.Popen([harness.PROGRAM, "import", "news", "-"], cwd=w.folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+		stderr=subprocess.DEVNULL, env=w.environment())
+	w.children.append(child)
+	child.stdin.write(b"email\n" + b"".join(b"u%d@example.com\n" % i for i in range(30000)))
+	child.stdin.flush()
+	return child
+
+
+def written(w):
+	return os.path.getsize(w.path("postrider.db-wal")) > 500000 if os.path.exists(w.path("postrider.db-wal")) else False
+
+
+def test_interrupted_import(w):
+	begin(w)
+	child = start_import(w)
+	wait_until(lambda: written(w))
+	child.send_signal(signal.SIGINT)
+	assert child.wait(timeout=20) == 75
+	assert w.run("--json", "lists").out == "" and w.run("--json", "contacts").out == ""
+
+
+def test_killed_import(w):
+	begin(w)
+	child = start_import(w)
+	wait_until(lambda: written(w))
+	child.kill()
+	child.wait()
+	assert w.run("--json", "lists").out == "" and w.run("--json", "contacts").out == ""
+	w.write("list.csv", "email\na@example.com\n")
+	assert w.run("--json", "import", "news", "list.csv").json["added"] == 1
+	assert [p["address"] for p in lines(w.run("--json", "contacts"))] == ["a@example.com"]
