@@ -297,6 +297,11 @@ int lq_eval(struct vm *vm, const struct expr *x, struct value *out)
 		return eval_range(vm, x, out);
 	case E_CALL:
 		return eval_call(vm, x, out);
+	case E_FAIL:
+		vm->unknown_filter = x->op != 0;
+		vm->at = x->at;
+		vm->placed = true;
+		return lq_fail(vm, "%.*s", STR_ARG(v_bytes(&x->value)));
 	case E_COMPARE:
 		return eval_compare(vm, x, out);
 	case E_AND:

@@ -331,19 +331,39 @@ static const struct expr *fold(struct parser *p, struct expr *e)
 	return e;
 }
 
+/* A mistake that can be seen at once; the bare language only minds it where it is rendered. */
+static const struct expr *mistake(struct parser *p, const char *at, bool unknown, struct str what)
+{
+	if (!p->l->o.plain) {
+		lq_error(p, at, "%.*s", STR_ARG(what));
+		return NULL;
+	}
+	struct expr *e = expr_new(p, E_FAIL, at);
+	if (e == NULL)
+		return NULL;
+	e->value = v_str(what);
+	e->op = unknown;
+	return e;
+}
+
+static const struct expr *wrong_number(
+	struct parser *p, const char *at, const struct filter *f, unsigned given)
+{
+	struct arena *a = &p->l->arena;
+	struct str who = p->l->o.plain ? STR("") : arena_printf(a, "%s: ", f->name);
+	struct str wanted = f->min == f->max ? arena_printf(a, "%d", f->min + 1)
+					     : arena_printf(a, "%d..%d", f->min + 1, f->max + 1);
+	return mistake(p, at, false,
+		arena_printf(a, "%.*swrong number of arguments (given %u, expected %.*s)", STR_ARG(who),
+			given + 1, STR_ARG(wanted)));
+}
+
 static const struct expr *make_call(struct parser *p, const char *at, const struct filter *f,
 	const struct expr *input, const struct arguments *a)
 {
 	unsigned given = a->nargs + (a->nnamed != 0 && !(f->flags & FILTER_NAMED));
-	if (given < f->min || given > f->max) {
-		if (f->min == f->max)
-			lq_error(p, at, "%s: wrong number of arguments (given %u, expected %d)", f->name,
-				given + 1, f->min + 1);
-		else
-			lq_error(p, at, "%s: wrong number of arguments (given %u, expected %d..%d)", f->name,
-				given + 1, f->min + 1, f->max + 1);
-		return NULL;
-	}
+	if (given < f->min || given > f->max)
+		return wrong_number(p, at, f, given);
 	struct expr *e = expr_new(p, E_CALL, at);
 	if (e == NULL)
 		return NULL;
@@ -369,12 +389,11 @@ static const struct expr *parse_filter(struct parser *p, struct lexer *x, const 
 	}
 	struct str name = x->tok.s;
 	const struct filter *f = lq_filter_find(name, p->l->o.plain);
-	if (f == NULL) {
-		lq_error(p, at, "Unknown filter '%.*s'", STR_ARG(name));
-		return NULL;
-	}
 	if (lq_lex_next(p, x) != 0 || (lq_is_punct(x, ':') && parse_arguments(p, x, &a) != 0))
 		return NULL;
+	if (f == NULL)
+		return mistake(
+			p, at, true, arena_printf(&p->l->arena, "Unknown filter '%.*s'", STR_ARG(name)));
 	return make_call(p, at, f, input, &a);
 }
 

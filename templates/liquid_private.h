@@ -194,7 +194,7 @@ struct pos {
 	uint32_t file, offset;
 };
 
-enum etype { E_CONST, E_VAR, E_RANGE, E_CALL, E_COMPARE, E_AND, E_OR };
+enum etype { E_CONST, E_VAR, E_RANGE, E_CALL, E_FAIL, E_COMPARE, E_AND, E_OR };
 enum cmp { CMP_EQ, CMP_NE, CMP_LT, CMP_LE, CMP_GT, CMP_GE, CMP_CONTAINS };
 
 struct step {
@@ -210,7 +210,7 @@ struct expr {
 	uint16_t nargs;
 	struct pos at;
 	union {
-		struct value value; /* E_CONST */
+		struct value value; /* E_CONST; E_FAIL: why, `op`: an unknown filter */
 		struct {            /* E_VAR */
 			uint32_t local, slot;
 			uint32_t nsteps;
@@ -447,6 +447,7 @@ struct vm {
 	char why[320]; /* of the failure, without place */
 	struct pos at; /* of the failure */
 	bool placed;
+	bool unknown_filter; /* is the failure */
 	struct included *included;
 };
 

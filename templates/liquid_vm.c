@@ -300,10 +300,11 @@ static bool note_error(struct vm *vm, const struct op *op)
 	else
 		snprintf(text, sizeof text, "Liquid error (%s%sline %ld): %s", partial ? e.file : "",
 			partial ? " " : "", e.line, vm->why);
-	vm->failed = vm->placed = false;
+	bool silent = op->blank || vm->unknown_filter;
+	vm->failed = vm->placed = vm->unknown_filter = false;
 	vm->syntax_line = 0;
 	vm->failed_in = NULL;
-	return op->blank || lq_emit_text(vm, arena_printf(vm->a, "%s", text)) == 0;
+	return silent || lq_emit_text(vm, arena_printf(vm->a, "%s", text)) == 0;
 }
 
 enum flow lq_run(struct vm *vm, uint32_t begin, uint32_t end)

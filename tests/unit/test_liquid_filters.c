@@ -179,7 +179,7 @@ static void dates__are_read_leniently_and_written_by_strftime(void **state)
 			NULL, "no date 2026-13-01 2026-03-04 1.5 2026-03-02", NULL},
 		{"{{ '10:30' | date: '%F %R' }} {{ 'March' | date: '%F' }}", NULL,
 			"2026-03-14 10:30 2026-03-01", NULL},
-		{"{{ '2026-03-04' | date }}", NULL, NULL, "1:19 date: wrong number of arguments"},
+		{"{{ '2026-03-04' | date }}", NULL, NULL, "1:19 wrong number of arguments"},
 		{"{{ '2026-03-04' | date: '%' }}", NULL, NULL, "1:19 invalid format: %"},
 		{"{{ '99999999999999999999' | date: '%Y' }}", NULL, "11476", NULL},
 	};

@@ -227,10 +227,10 @@ static void errors__name_line_and_column_in_characters(void **state)
 	(void)state;
 	static const struct liquid_case cases[] = {
 		{"one\ntwo äö {{ x | nofilter }}", NULL, NULL, "2:15 Unknown filter 'nofilter'"},
-		{"{{ x | plus }}", NULL, NULL, "1:8 plus: wrong number of arguments (given 1, expected 2)"},
-		{"{{ x | upcase: 1 }}", NULL, NULL,
-			"1:8 upcase: wrong number of arguments (given 2, expected 1)"},
+		{"{{ x | plus }}", NULL, NULL, "1:8 wrong number of arguments (given 1, expected 2)"},
+		{"{{ x | upcase: 1 }}", NULL, NULL, "1:8 wrong number of arguments (given 2, expected 1)"},
 		{"\n\n  {{ 1 | divided_by: 0 }}", NULL, NULL, "3:10 divided by 0"},
+		{"{% if false %}{{ x | nofilter }}{{ x | plus }}{% endif %}", NULL, "", NULL},
 		{"{% nosuch %}", NULL, NULL, "1:1 Unknown tag 'nosuch'"},
 		{"{% if x %}", NULL, NULL, "1:1 'if' tag was never closed"},
 		{"{% if x %}{% endfor %}", NULL, NULL,

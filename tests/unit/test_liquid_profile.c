@@ -154,6 +154,19 @@ static void render__sees_attributes_but_no_assignments(void **state)
 		"<given><wanted>|yours<wanted>");
 }
 
+static void mistakes_with_filters__are_found_before_rendering(void **state)
+{
+	(void)state;
+	static const struct liquid_case cases[] = {
+		{"{% if false %}{{ x | nofilter }}{% endif %}", NULL, NULL, "1:22 Unknown filter 'nofilter'"},
+		{"{% if false %}{{ x | plus }}{% endif %}", NULL, NULL,
+			"1:22 plus: wrong number of arguments (given 1, expected 2)"},
+		{"{{ x | date }}", NULL, NULL,
+			"1:8 date: wrong number of arguments (given 1, expected 2..3)"},
+	};
+	LIQUID_CHECK(cases, .plain = false);
+}
+
 static void include__is_not_in_the_profile(void **state)
 {
 	(void)state;
@@ -310,6 +323,7 @@ int main(void)
 		cmocka_unit_test(assigned_in_one_branch__still_comes_from_outside),
 		cmocka_unit_test(attributes__are_text_that_compares_as_numbers),
 		cmocka_unit_test(render__sees_attributes_but_no_assignments),
+		cmocka_unit_test(mistakes_with_filters__are_found_before_rendering),
 		cmocka_unit_test(include__is_not_in_the_profile),
 		cmocka_unit_test(abort_message__stops_with_its_reason),
 		cmocka_unit_test(money_number_dates__follow_the_locale),
