@@ -242,7 +242,7 @@ static bool ever_reached(const struct deliver *d)
 	return false;
 }
 
-static void judge(struct deliver *d, const struct campaign_row *c)
+static void judge(struct deliver *d, const struct campaign_row *c, ms_t next_attempt)
 {
 	ms_t now = clock_mono(), patience = d->o->patience;
 	if (c->state == CAMPAIGN_FINISHED)
@@ -255,7 +255,9 @@ static void judge(struct deliver *d, const struct campaign_row *c)
 		d->waiting_since = now;
 	if (!d->holding || patience < 0)
 		return;
-	if (c->state == CAMPAIGN_WAITING && now - d->waiting_since >= patience)
+	/* Nor is waited for a retry that lies beyond it. */
+	ms_t left = patience - (now - d->waiting_since), away = next_attempt - clock_now();
+	if (c->state == CAMPAIGN_WAITING && (left <= 0 || (next_attempt != 0 && away > left)))
 		finish(d, DELIVER_PATIENCE);
 	if (c->state == CAMPAIGN_RUNNING && !ever_reached(d) && now - d->started >= patience)
 		finish(d, DELIVER_UNREACHABLE);
@@ -282,7 +284,7 @@ static void look(struct deliver *d)
 		live = (struct live){0};
 	if (d->o->progress != NULL)
 		d->o->progress(d->o->ctx, &c, &n, &live, &d->holder);
-	judge(d, &c);
+	judge(d, &c, live.next_attempt);
 }
 
 static void try_to_take_over(struct deliver *d)

@@ -10,6 +10,7 @@
 enum {
 	PREPARE_SLICE = 5000, /* contacts looked at between two commits while an audience is fixed */
 	CLAIM_SLICE = 1000,   /* claims of one transaction for one campaign */
+	DRAIN_WAIT = 5,       /* seconds for the last turn that claims */
 	ANSWERING = -1,       /* in a cell of `want`: claimed for it, not yet taken over by the worker */
 };
 
@@ -49,6 +50,8 @@ struct ledger {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	bool posted, draining, stopping; /* under lock */
+	unsigned long turns;             /* under lock: finished ones */
+	pthread_cond_t turned;
 	struct outcome_batch *done, **done_end;
 	struct pause_request *pauses;
 	_Atomic int *want;    /* [worker][route] */
@@ -804,6 +807,10 @@ static void *ledger_main(void *arg)
 			next = b->next;
 			outcome_batch_free(b);
 		}
+		pthread_mutex_lock(&l->lock);
+		l->turns++;
+		pthread_cond_broadcast(&l->turned);
+		pthread_mutex_unlock(&l->lock);
 		if (stopping && idle)
 			return NULL;
 	}
@@ -820,6 +827,7 @@ int ledger_start(struct ledger **out, const struct ledger_options *o, struct err
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&l->cond, &attr);
+	pthread_cond_init(&l->turned, &attr);
 	pthread_condattr_destroy(&attr);
 	pthread_mutex_init(&l->lock, NULL);
 	l->want = calloc(o->nworkers * o->nroutes + 1, sizeof *l->want);
@@ -848,6 +856,16 @@ void ledger_drain(struct ledger *l)
 	l->draining = true;
 	l->posted = true;
 	pthread_cond_signal(&l->cond);
+	/* The turn that is under way may still claim; the one after it does not. */
+	struct timespec until;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += DRAIN_WAIT;
+	for (unsigned long turn = l->turns; l->turns < turn + 2;) {
+		l->posted = true;
+		pthread_cond_signal(&l->cond);
+		if (pthread_cond_timedwait(&l->turned, &l->lock, &until) != 0)
+			break;
+	}
 	pthread_mutex_unlock(&l->lock);
 }
 
@@ -874,6 +892,7 @@ int ledger_stop(struct ledger **lp, struct err *e)
 	free(l->watches);
 	store_close(&l->store);
 	pthread_cond_destroy(&l->cond);
+	pthread_cond_destroy(&l->turned);
 	pthread_mutex_destroy(&l->lock);
 	free((void *)l->want);
 	free(l);

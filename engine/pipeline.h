@@ -28,7 +28,8 @@ struct run {
 	struct limiter rate;        /* --rate */
 	_Atomic bool halted;        /* paused, cancelled …: give claims back unsent */
 	_Atomic int64_t paused_ms;  /* a message's age stands still while its campaign is paused */
-	_Atomic unsigned long accepted, answered, failed; /* by the next server; any reply; templates that failed */
+	/* By the next server; with any reply; templates that failed. */
+	_Atomic unsigned long accepted, answered, failed;
 };
 
 struct claim_batch {
@@ -68,7 +69,7 @@ struct ledger_options {
 };
 
 int ledger_start(struct ledger **l, const struct ledger_options *o, struct err *e);
-/* From now on nothing is claimed; outcomes are recorded until ledger_stop(). */
+/* When it returns nothing more is claimed; outcomes are recorded until ledger_stop(). */
 void ledger_drain(struct ledger *l);
 /* All outcomes that were given are recorded, the lease is released. Frees. 0, or -1 with what went wrong meanwhile. */
 int ledger_stop(struct ledger **l, struct err *e);

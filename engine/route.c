@@ -150,11 +150,27 @@ void route_trouble(struct route *r, const char *fmt, ...)
 	va_end(ap);
 }
 
+static void not_before(_Atomic ms_t *at, ms_t until)
+{
+	ms_t old = atomic_load(at);
+	while (old < until && !atomic_compare_exchange_weak(at, &old, until))
+		;
+}
+
 void route_close(struct route *r, ms_t mono, ms_t span)
 {
-	ms_t until = mono + span, old = atomic_load(&r->closed_until);
-	while (old < until && !atomic_compare_exchange_weak(&r->closed_until, &old, until))
-		;
+	not_before(&r->closed_until, mono + span);
+}
+
+void route_rest(struct route *r, ms_t mono, ms_t span)
+{
+	not_before(&r->connect_after, mono + span);
+}
+
+ms_t route_usable_at(const struct route *r)
+{
+	ms_t closed = atomic_load(&r->closed_until), rest = atomic_load(&r->connections) > 0 ? 0 : atomic_load(&r->connect_after);
+	return closed > rest ? closed : rest;
 }
 
 ms_t route_backoff(int failures)
@@ -167,11 +183,11 @@ void route_limit_text(struct route *r, const struct zone *z, ms_t now, char *out
 {
 	const char *name = r->cfg->name;
 	char when[CLOCK_TEXT];
-	ms_t window = atomic_load(&r->window_until), closed = atomic_load(&r->closed_until) - clock_mono();
+	ms_t window = atomic_load(&r->window_until), closed = route_usable_at(r) - clock_mono();
 	out[0] = '\0';
 	if (window > now) {
 		snprintf(out, n, "route %s: its hourly or daily limit, until %s", name, clock_iso(z, window, when));
-	} else if (closed > 0 || atomic_load(&r->failures) > 0) {
+	} else if (closed > 0 || (atomic_load(&r->failures) > 0 && atomic_load(&r->connections) == 0)) {
 		pthread_mutex_lock(&r->lock);
 		snprintf(out, n, "route %s: %.120s", name, r->trouble[0] != '\0' ? r->trouble : "waiting");
 		pthread_mutex_unlock(&r->lock);

@@ -32,7 +32,8 @@ struct route {
 	_Atomic ms_t resolved_at;
 
 	struct limiter rate;              /* [route] rate, /s and /m */
-	_Atomic ms_t closed_until;        /* monotonic: no new mail before (a server's wish, or connecting failed) */
+	_Atomic ms_t closed_until;        /* monotonic: no new mail before that: the server's wish */
+	_Atomic ms_t connect_after;       /* monotonic: no new connection before that: the last one failed */
 	_Atomic int failures;             /* connections that failed in a row; 0 after one that was established */
 	_Atomic ms_t ever_connected;      /* wall clock of the last that was established; 0: never */
 	_Atomic int connections;          /* established now */
@@ -53,6 +54,10 @@ int route_resolve(struct route *r, struct err *e);
 void route_trouble(struct route *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Closes it for `span` from `mono` on, unless it is closed for longer. */
 void route_close(struct route *r, ms_t mono, ms_t span);
+/* The same for new connections only; those that are established go on. */
+void route_rest(struct route *r, ms_t mono, ms_t span);
+/* Monotonic: when it can be used again; <= now: now. */
+ms_t route_usable_at(const struct route *r);
 /* The pause after the n-th failed connection in a row. */
 ms_t route_backoff(int failures);
 /* What binds, for status: "route main: 14/s", "" … */

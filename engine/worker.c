@@ -340,11 +340,13 @@ static void lane_connect(struct lane *l)
 	int64_t work = atomic_load(&r->work) / (int64_t)l->w->o.nworkers + (int64_t)l->count;
 	if (work == 0 && atomic_load(&r->work) > 0 && l->w->o.index == 0)
 		work = 1;
-	int most = atomic_load(&r->ever_connected) != 0 && atomic_load(&r->failures) == 0 ? l->share : l->w->o.index == 0 ? 1 : 0;
+	bool open = atomic_load(&r->connections) > 0 || (atomic_load(&r->ever_connected) != 0 && atomic_load(&r->failures) == 0);
+	int most = open ? l->share : l->w->o.index == 0 ? 1 : 0;
 	if (most > l->share)
 		most = l->share;
-	if (clock_mono() < atomic_load(&r->closed_until)) {
-		lane_wait(l, (double)(atomic_load(&r->closed_until) - clock_mono()) / 1e3);
+	ms_t closed = atomic_load(&r->closed_until), rest = atomic_load(&r->connect_after), at = closed > rest ? closed : rest;
+	if (clock_mono() < at) {
+		lane_wait(l, (double)(at - clock_mono()) / 1e3);
 		return;
 	}
 	int idle = 0;
@@ -362,7 +364,7 @@ static void lane_ask(struct lane *l)
 	struct route *r = l->route;
 	int ahead = r->cfg->ahead > 0 ? r->cfg->ahead : l->w->o.config->ahead;
 	int room = ahead * l->established - l->outstanding;
-	if (atomic_load(&l->w->draining) || clock_mono() < atomic_load(&r->closed_until))
+	if (atomic_load(&l->w->draining) || clock_mono() < route_usable_at(r))
 		room = 0;
 	ledger_want(l->w->ledger, l->w->o.index, l->index, room > 0 ? room : 0);
 }
@@ -482,7 +484,7 @@ static void connection_failed(struct lane *l, const struct smtp_result *r)
 	int failures = atomic_fetch_add(&route->failures, 1) + 1;
 	route_trouble(route, "%s: %s%s%.*s", route->cfg->host, smtp_stage_names[r->stage], code != 0 ? " refused: " : ": ",
 		(int)(text.n < 220 ? text.n : 220), text.p != NULL ? text.p : "");
-	route_close(route, clock_mono(), v.delay > route_backoff(failures) ? v.delay : route_backoff(failures));
+	route_rest(route, clock_mono(), v.delay > route_backoff(failures) ? v.delay : route_backoff(failures));
 	/* A login is tried twice, no more: receivers lock accounts. */
 	if (v.action == ACTION_PAUSE && (r->stage != SMTP_AUTH || atomic_fetch_add(&route->login_failures, 1) >= 1))
 		apply_verdict(l, &v, 0, text);
@@ -508,7 +510,7 @@ static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct s
 		k->next->back = k->back;
 	l->nlinks--;
 	free(k);
-	if (l->established == 0 && clock_mono() + BLINK < atomic_load(&l->route->closed_until))
+	if (l->established == 0 && clock_mono() + BLINK < route_usable_at(l->route))
 		give_back_all(l, clock_now());
 	lane_pump(l);
 }
@@ -535,7 +537,7 @@ static int link_open(struct lane *l)
 	if (k->conn == NULL) {
 		log_err(LOG_LEVEL_WARN, &e);
 		route_trouble(l->route, "%s", e.why);
-		route_close(l->route, clock_mono(), SECOND);
+		route_rest(l->route, clock_mono(), SECOND);
 		free(k);
 		return -1;
 	}

@@ -54,7 +54,7 @@ static int make_copy(struct cli *c, struct rehearsal *r, struct err *e)
 
 static int open_world(struct cli *c, struct rehearsal *r, const char *route, struct err *e)
 {
-	const struct sandbox_options so = {.profile = "typical", .seed = 1};
+	const struct sandbox_options so = {.profile = "typical", .seed = 1, .no_words = true};
 	const struct config *real = cli_config(c, e);
 	if (real == NULL || (r->sandbox = sandbox_start(&so, e)) == NULL)
 		return -1;
