@@ -161,11 +161,17 @@ static void replace_empty(struct text *t, struct str s, struct str with, enum wh
 		lq_text_str(t, with);
 }
 
-static const char *find_last(struct str s, struct str what)
+static const char *find_last(struct vm *vm, struct str s, struct str what)
 {
-	for (size_t i = s.n - what.n + 1; i-- > 0;)
-		if (s.p[i] == what.p[0] && memcmp(s.p + i, what.p, what.n) == 0)
+	for (size_t i = s.n - what.n + 1; i-- > 0;) {
+		if (s.p[i] != what.p[0])
+			continue;
+		if (memcmp(s.p + i, what.p, what.n) == 0)
 			return s.p + i;
+		/* Text made for it takes the product of both lengths. */
+		if (lq_steps(vm, what.n / 256) != 0)
+			return NULL;
+	}
 	return NULL;
 }
 
@@ -182,7 +188,7 @@ static int replace(
 	while (s.n - from >= what.n && !t.failed) {
 		struct str rest = str_n(s.p + from, s.n - from);
 		const char *q =
-			which == LAST ? find_last(rest, what) : memmem(rest.p, rest.n, what.p, what.n);
+			which == LAST ? find_last(vm, rest, what) : memmem(rest.p, rest.n, what.p, what.n);
 		if (q == NULL)
 			break;
 		lq_text_add(&t, rest.p, (size_t)(q - rest.p));

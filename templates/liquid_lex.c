@@ -256,8 +256,8 @@ int lq_read_piece(struct parser *p, struct reader *r, struct piece *out)
 	return 0;
 }
 
-/* At "{%": does a tag of that name start here? Gives the offset behind it. */
-static size_t tag_at(struct str s, size_t i, struct str *name, bool *trim)
+/* At "{%": the tag's name, and the offset behind that. */
+static size_t tag_name_at(struct str s, size_t i, struct str *name)
 {
 	size_t k = i + 2;
 	if (k < s.n && s.p[k] == '-')
@@ -268,6 +268,12 @@ static size_t tag_at(struct str s, size_t i, struct str *name, bool *trim)
 	while (k < s.n && is_word(s.p[k]))
 		k++;
 	*name = str_n(s.p + from, k - from);
+	return k;
+}
+
+/* The offset behind the tag's end, looked for from `k`; 0: it has none. */
+static size_t tag_end_from(struct str s, size_t k, bool *trim)
+{
 	for (; k + 1 < s.n; k++)
 		if (s.p[k] == '%' && s.p[k + 1] == '}') {
 			*trim = s.p[k - 1] == '-';
@@ -276,24 +282,27 @@ static size_t tag_at(struct str s, size_t i, struct str *name, bool *trim)
 	return 0;
 }
 
+static bool is_end_of(struct str found, const char *name)
+{
+	return found.n == strlen(name) + 3 && str_starts(found, STR("end")) &&
+	       str_ends(found, str_from(name));
+}
+
 int lq_read_raw(struct parser *p, struct reader *r, const char *name, struct str *body)
 {
 	const char *at = r->src.p + r->at;
 	for (size_t i = r->at; !r->lines && i + 1 < r->src.n; i++) {
+		struct str found;
 		if (r->src.p[i] != '{' || r->src.p[i + 1] != '%')
 			continue;
-		struct str found;
-		bool trim;
-		size_t end = tag_at(r->src, i, &found, &trim);
-		if (end == 0)
-			break;
-		if (found.n == strlen(name) + 3 && str_starts(found, STR("end")) &&
-			memcmp(found.p + 3, name, found.n - 3) == 0) {
-			*body = str_n(r->src.p + r->at, i - r->at);
-			r->at = end;
-			r->trim = trim;
+		size_t k = tag_name_at(r->src, i, &found);
+		if (!is_end_of(found, name))
+			continue;
+		*body = str_n(r->src.p + r->at, i - r->at);
+		r->at = tag_end_from(r->src, k, &r->trim);
+		if (r->at != 0)
 			return 0;
-		}
+		break;
 	}
 	return lq_error(p, at, "'%s' tag was never closed", name);
 }
@@ -319,7 +328,7 @@ int lq_skip_comment(struct parser *p, struct reader *r)
 		bool trim;
 		if (r->src.p[i] != '{' || r->src.p[i + 1] != '%')
 			continue;
-		size_t end = tag_at(r->src, i, &name, &trim);
+		size_t end = tag_end_from(r->src, tag_name_at(r->src, i, &name), &trim);
 		if (end == 0)
 			break;
 		r->at = end;

@@ -62,7 +62,7 @@ int lq_error(struct parser *p, const char *at, const char *fmt, ...)
 	utf8_safe(&shown, str_from(raw));
 	if (p->l->nfiles != 0)
 		lq_error_at(p->e, p->l, lq_pos(p, at), buf_cstr(&shown));
-	else
+	if (p->e != NULL && (p->l->nfiles == 0 || strcmp(raw, "out of memory") == 0))
 		err_set(p->e, ERR_INTERNAL, "template", "%s", raw);
 	buf_release(&shown);
 	return -1;
@@ -313,7 +313,7 @@ static struct str partial_key(struct parser *p, const struct partial_call *c, st
 
 uint32_t lq_use_partial(struct parser *p, const struct partial_call *call, struct str name)
 {
-	enum { MAX_PARTIALS = 10000 };
+	enum { MAX_PARTIALS = 1000 };
 	struct str key = partial_key(p, call, name);
 	const struct partial *known = p->partials.p;
 	for (uint32_t i = 0; i < p->partials.n; i++)

@@ -133,6 +133,15 @@ static int tag_raw(struct parser *p, struct reader *r, const struct piece *t, bo
 	return lq_emit_literal(p, t->at, body);
 }
 
+static struct str skip_space(struct str s)
+{
+	while (s.n > 0 && (s.p[0] == ' ' || (s.p[0] >= '\t' && s.p[0] <= '\r'))) {
+		s.p++;
+		s.n--;
+	}
+	return s;
+}
+
 static int tag_doc(struct parser *p, struct reader *r, const struct piece *t, bool *blank)
 {
 	struct str body;
@@ -147,7 +156,7 @@ static int tag_doc(struct parser *p, struct reader *r, const struct piece *t, bo
 			continue;
 		if (rest.n > 0 && rest.p[0] == '-')
 			rest = str_n(rest.p + 1, rest.n - 1);
-		rest = str_trim(rest);
+		rest = skip_space(rest);
 		if (str_starts(rest, STR("doc")) && (rest.n == 3 || !is_name_char(rest.p[3])))
 			return lq_error(p, t->at, "Syntax Error in 'doc' - Nested doc tags are not allowed");
 	}
@@ -168,7 +177,7 @@ static int tag_inline_comment(struct parser *p, struct reader *r, const struct p
 	for (size_t i = 0; i < t->markup.n; i++) {
 		if (t->markup.p[i] != '\n')
 			continue;
-		struct str line = str_trim(str_n(t->markup.p + i, t->markup.n - i));
+		struct str line = skip_space(str_n(t->markup.p + i, t->markup.n - i));
 		if (line.n != 0 && line.p[0] != '#')
 			return lq_error(p, t->at,
 				"Syntax error in tag '#' - Each line of comments must be prefixed by the '#' "

@@ -288,8 +288,10 @@ static enum flow run_capture(struct vm *vm, const struct op *op, uint32_t body)
 /* Rendering goes on behind what failed, with a note in its place, as the reference does. */
 static bool note_error(struct vm *vm, const struct op *op)
 {
-	if (!vm->v->inline_errors || vm->exhausted || vm->aborted)
+	/* Finding the line takes time that a template could ask for again and again. */
+	if (!vm->v->inline_errors || vm->exhausted || vm->aborted || vm->steps < op->at.offset / 64)
 		return false;
+	vm->steps -= op->at.offset / 64;
 	struct err e;
 	char text[600];
 	bool elsif = op->code == OP_UNLESS && op->extra != NULL;
