@@ -264,19 +264,49 @@ static int finish(struct message *m, struct content *c, struct str *hidden, bool
 
 /* --- addresses in the HTML --- */
 
+struct addresses {
+	struct message *m;
+	struct str parameters; /* Link-Parameters, Liquid hidden */
+};
+
 /* A relative image becomes a part of the message, where the file is there. */
-static int embed(void *ctx, enum html_url what, struct str url, struct run *out, struct err *e)
+static int embed(struct message *m, struct str url, struct run *out, struct err *e)
 {
-	struct message *m = ctx;
 	struct run name = RUN_INIT(&m->keep);
 	struct str cid;
-	if (what != HTML_URL_IMAGE || !html_url_is_file(url, &name) || !message_name_ok(run_get(&name)))
+	if (!html_url_is_file(url, &name) || !message_name_ok(run_get(&name)))
 		return 0;
 	if (message_embed(m, run_get(&name), &cid, e) != 0)
 		return -1;
 	if (cid.n != 0)
 		run_printf(out, "cid:%.*s", STR_ARG(cid));
 	return 0;
+}
+
+static int rewrite(void *ctx, enum html_url what, struct str url, struct run *out, struct err *e)
+{
+	const struct addresses *a = ctx;
+	if (what == HTML_URL_IMAGE)
+		return embed(a->m, url, out, e);
+	if (a->parameters.n != 0)
+		html_url_add(url, a->parameters, out);
+	return 0;
+}
+
+static int rewrite_addresses(struct message *m, struct str html, struct run *out, struct err *e)
+{
+	const struct message_line *l = m->source.field[FIELD_LINK_PARAMETERS];
+	struct run parameters = RUN_INIT(&m->keep);
+	if (l != NULL && opaque_hide(&m->opaque, l->value, &m->file, l->line, &parameters, e) != 0)
+		return -1;
+	struct addresses a = {.m = m, .parameters = run_get(&parameters)};
+	for (size_t i = 0; i < a.parameters.n; i++)
+		if ((unsigned char)a.parameters.p[i] <= ' ' || strchr("#?\"<>", a.parameters.p[i]) != NULL) {
+			err_set(e, ERR_DATA, m->path, "not parameters of an address");
+			err_at(e, m->path, l->line);
+			return err_remedy(e, "write them as a=b&c=d; a value from a list with | url_encode");
+		}
+	return html_map_urls(html, rewrite, &a, out, e);
 }
 
 /* --- the parts --- */
@@ -297,7 +327,7 @@ static int html_source(struct message *m, struct str *out, struct err *e)
 		return -1;
 	if (!html_inline_css(run_get(&whole), &m->opaque, &styled))
 		return message_oom(m, e);
-	if (html_map_urls(run_get(&styled), embed, m, &done, e) != 0)
+	if (rewrite_addresses(m, run_get(&styled), &done, e) != 0)
 		return -1;
 	*out = run_get(&done);
 	if (m->charset != CHARSET_UTF8) {

@@ -1,28 +1,10 @@
-#include "templates/message_private.h"
+#include "templates/message_compose.h"
 
 #include "src/base/utf8.h"
-#include "templates/mime_base64.h"
 
 #include <stdio.h>
 
-/* One message being made. */
-struct compose {
-	const struct message *m;
-	const struct message_recipient *r;
-	struct arena *a;
-	struct composed *out;
-	struct liquid_vars vars;
-	enum charset charset;
-	struct mailbox from, to, reply_to;
-	struct str subject;
-	struct str *extras;
-	struct str text, html; /* rendered, where they are needed before they are encoded */
-	struct run header, body;
-	struct err *e;
-	bool skip;
-};
-
-static int no_memory(struct compose *c)
+int compose_no_memory(struct compose *c)
 {
 	return err_set(c->e, ERR_DATA, c->m->path, "it needs more memory than a message may use");
 }
@@ -53,7 +35,7 @@ static int vars_fill(struct compose *c)
 {
 	struct str *v = arena_alloc(c->a, (c->m->nnames + 1) * sizeof *v);
 	if (v == NULL)
-		return no_memory(c);
+		return compose_no_memory(c);
 	for (size_t i = 0; i < c->m->nnames; i++) {
 		int slot = c->m->slot_of[i];
 		v[i] = slot >= 0 ? c->r->slots[slot] : reserved_value(c->r, (enum reserved)(-1 - slot));
@@ -63,7 +45,7 @@ static int vars_fill(struct compose *c)
 	return 0;
 }
 
-static int render(struct compose *c, const struct liquid *l, const struct liquid_sink *sink, struct str *out)
+int compose_render(struct compose *c, const struct liquid *l, const struct liquid_sink *sink, struct str *out)
 {
 	struct liquid_result res = {0};
 	if (liquid_render(l, &c->vars, sink, c->a, &res, c->e) != 0)
@@ -81,10 +63,10 @@ static int value_render(struct compose *c, const struct value *v, struct str *ou
 	*out = v->text;
 	if (v->l == NULL)
 		return 0;
-	if (render(c, v->l, NULL, out) != 0)
+	if (compose_render(c, v->l, NULL, out) != 0)
 		return -1;
 	*out = header_clean(c->a, *out);
-	return c->a->failed ? no_memory(c) : 0;
+	return c->a->failed ? compose_no_memory(c) : 0;
 }
 
 static int bad_sender(struct compose *c, enum message_field f)
@@ -140,160 +122,10 @@ static int headers_render(struct compose *c)
 	c->subject = subject;
 	c->extras = arena_alloc(c->a, (c->m->nextras + 1) * sizeof *c->extras);
 	if (c->extras == NULL)
-		return no_memory(c);
+		return compose_no_memory(c);
 	for (size_t i = 0; i < c->m->nextras && !c->skip; i++)
 		if (value_render(c, &c->m->extras[i].value, &c->extras[i]) != 0)
 			return -1;
-	return 0;
-}
-
-/* --- contents --- */
-
-struct qp_sink {
-	struct qp q;
-	const struct content *content;
-};
-
-static void qp_sink_literal(void *ctx, size_t i, struct str text)
-{
-	struct qp_sink *s = ctx;
-	(void)text;
-	qp_literal(&s->q, &s->content->literals[i]);
-}
-
-static void qp_sink_value(void *ctx, struct str text)
-{
-	struct qp_sink *s = ctx;
-	qp_text(&s->q, text);
-}
-
-static void plain_literal(void *ctx, size_t i, struct str text)
-{
-	(void)i;
-	run_str(ctx, text);
-}
-
-/* As the quoted-printable path does it: any line end is one, other control characters go. */
-static void plain_value(void *ctx, struct str text)
-{
-	size_t plain = 0;
-	for (size_t i = 0; i < text.n; i++) {
-		unsigned char c = (unsigned char)text.p[i];
-		if ((c >= ' ' && c != 0x7f) || c == '\t' || c == '\n')
-			continue;
-		run_add(ctx, text.p + plain, i - plain);
-		plain = i + 1;
-		if (c == '\r' && (plain == text.n || text.p[plain] != '\n'))
-			run_putc(ctx, '\n');
-	}
-	run_add(ctx, text.p + plain, text.n - plain);
-}
-
-static int located(struct compose *c, const struct content *content)
-{
-	if (c->e != NULL && strcmp(c->e->file, c->m->path) == 0)
-		opaque_locate(&content->map, c->e);
-	return -1;
-}
-
-static int render_plain(struct compose *c, const struct content *content, struct str *out)
-{
-	struct run r = RUN_INIT(c->a);
-	struct liquid_sink sink = {plain_literal, plain_value, &r};
-	struct str none;
-	if (!run_reserve(&r, content->map.source.n + 1024))
-		return no_memory(c);
-	if (render(c, content->l, &sink, &none) != 0)
-		return located(c, content);
-	*out = run_get(&r);
-	return r.failed ? no_memory(c) : 0;
-}
-
-/* ISO-2022-JP text that can go out as it is: short lines, none that a mail server would touch. */
-static bool lines_are_safe(struct str s)
-{
-	size_t col = 0;
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i];
-		if (c == '\n') {
-			if (col > 0 && (s.p[i - 1] == ' ' || s.p[i - 1] == '\t'))
-				return false;
-			col = 0;
-			continue;
-		}
-		if (++col > 900 || (c < ' ' && c != '\t' && c != 0x1b) || c == 0x7f)
-			return false;
-		if (col == 1 && (c == '.' || str_starts(str_n(s.p + i, s.n - i), STR("From "))))
-			return false;
-	}
-	return s.n == 0 || s.p[s.n - 1] == '\n';
-}
-
-static void write_crlf(struct run *out, struct str s)
-{
-	while (s.n != 0) {
-		size_t n = str_find(s, '\n');
-		run_add(out, s.p, n);
-		run_puts(out, "\r\n");
-		s = n < s.n ? str_n(s.p + n + 1, s.n - n - 1) : str_n(s.p, 0);
-	}
-}
-
-static void write_type(struct compose *c, struct run *head, const char *type, const char *encoding)
-{
-	run_printf(head, "Content-Type: %s; charset=%s\r\nContent-Transfer-Encoding: %s\r\n", type,
-		charset_name(c->charset), encoding);
-}
-
-/* `head` and `body` may be the same run. */
-static int write_jis(struct compose *c, struct str text, const char *type, struct run *head, struct run *body)
-{
-	bool safe = lines_are_safe(text);
-	write_type(c, head, type, safe ? "7bit" : "base64");
-	run_puts(head, "\r\n");
-	if (safe) {
-		write_crlf(body, text);
-	} else {
-		struct run canonical = RUN_INIT(c->a);
-		struct base64 b = {.out = body};
-		run_reserve(&canonical, text.n + text.n / 16);
-		write_crlf(&canonical, text);
-		base64_add(&b, canonical.p, canonical.n);
-		base64_end(&b);
-		if (canonical.failed)
-			return no_memory(c);
-	}
-	return 0;
-}
-
-static int write_content(struct compose *c, const struct content *content, struct str rendered,
-	const char *type, struct run *head, struct run *body)
-{
-	static const char *const names[] = {
-		[ENCODE_7BIT] = "7bit", [ENCODE_QP] = "quoted-printable", [ENCODE_BASE64] = "base64"};
-	if (c->charset == CHARSET_ISO_2022_JP)
-		return write_jis(c, rendered, type, head, body);
-	write_type(c, head, type, names[content->encoding]);
-	run_puts(head, "\r\n");
-	if (content->constant) {
-		run_str(body, content->ready);
-		return 0;
-	}
-	if (content->encoding == ENCODE_QP) {
-		struct qp_sink s = {.q = {.out = body}, .content = content};
-		struct liquid_sink sink = {qp_sink_literal, qp_sink_value, &s};
-		struct str none;
-		if (render(c, content->l, &sink, &none) != 0)
-			return located(c, content);
-		qp_end(&s.q);
-		return 0;
-	}
-	if (rendered.p == NULL && (render_plain(c, content, &rendered) != 0))
-		return -1;
-	struct base64 b = {.out = body};
-	run_reserve(body, base64_size(rendered.n) + 128);
-	base64_text(&b, rendered);
-	base64_end(&b);
 	return 0;
 }
 
@@ -322,9 +154,9 @@ static int write_node(struct compose *c, const struct node *n, struct run *head,
 {
 	switch (n->kind) {
 	case NODE_TEXT:
-		return write_content(c, &c->m->text, c->text, "text/plain", head, body);
+		return compose_content(c, &c->m->text, c->text, "text/plain", head, body);
 	case NODE_HTML:
-		return write_content(c, &c->m->html, c->html, "text/html", head, body);
+		return compose_content(c, &c->m->html, c->html, "text/html", head, body);
 	case NODE_READY:
 		run_str(body, n->ready);
 		return 0;
@@ -440,37 +272,37 @@ static int write_header(struct compose *c)
 
 /* --- the whole --- */
 
+static bool headers_fit(struct compose *c)
+{
+	const enum charset jis = CHARSET_ISO_2022_JP;
+	bool fits = header_fits(c->a, c->subject, jis) && header_fits(c->a, c->from.name, jis) &&
+		    header_fits(c->a, c->to.name, jis) && header_fits(c->a, c->reply_to.name, jis);
+	for (size_t i = 0; i < c->m->nextras && fits; i++)
+		fits = header_fits(c->a, c->extras[i], jis);
+	return fits;
+}
+
 /* ISO-2022-JP only where everything fits into it. */
 static int choose_charset(struct compose *c)
 {
 	const struct message *m = c->m;
-	struct run text = RUN_INIT(c->a), html = RUN_INIT(c->a);
-	if (m->charset != CHARSET_ISO_2022_JP)
+	bool fits;
+	if (m->charset != CHARSET_ISO_2022_JP || !headers_fit(c))
 		return 0;
-	if (render_plain(c, &m->text, &c->text) != 0)
+	if (compose_jis(c, &m->text, &c->text, &fits) != 0)
 		return -1;
-	if (!c->skip && m->html.there && render_plain(c, &m->html, &c->html) != 0)
+	if (!c->skip && fits && m->html.there && compose_jis(c, &m->html, &c->html, &fits) != 0)
 		return -1;
-	if (c->skip)
-		return 0;
-	bool fits =
-		header_fits(c->a, c->subject, m->charset) && header_fits(c->a, c->from.name, m->charset) &&
-		header_fits(c->a, c->to.name, m->charset) && header_fits(c->a, c->reply_to.name, m->charset);
-	for (size_t i = 0; i < m->nextras && fits; i++)
-		fits = header_fits(c->a, c->extras[i], m->charset);
-	if (!fits || !iso2022jp_add(&text, c->text) || (m->html.there && !iso2022jp_add(&html, c->html)))
-		return text.failed || html.failed ? no_memory(c) : 0;
-	c->charset = CHARSET_ISO_2022_JP;
-	c->text = run_get(&text);
-	c->html = run_get(&html);
+	if (fits)
+		c->charset = CHARSET_ISO_2022_JP;
 	return 0;
 }
 
 static int want_parts(struct compose *c)
 {
-	if (render_plain(c, &c->m->text, &c->out->text) != 0)
+	if (compose_plain(c, &c->m->text, &c->out->text) != 0)
 		return -1;
-	return c->m->html.there && !c->skip ? render_plain(c, &c->m->html, &c->out->html) : 0;
+	return c->m->html.there && !c->skip ? compose_plain(c, &c->m->html, &c->out->html) : 0;
 }
 
 int message_compose(const struct message *m, const struct message_recipient *r, bool parts, struct arena *a,
@@ -489,13 +321,13 @@ int message_compose(const struct message *m, const struct message_recipient *r, 
 	if (choose_charset(&c) != 0 || c.skip)
 		return -!c.skip;
 	if (!run_reserve(&c.header, 2048) || write_header(&c) != 0)
-		return c.header.failed ? no_memory(&c) : -1;
+		return c.header.failed ? compose_no_memory(&c) : -1;
 	if (!run_reserve(&c.body, m->body_estimate) || write_node(&c, m->root, &c.header, &c.body) != 0)
-		return c.body.failed ? no_memory(&c) : -1;
+		return c.body.failed ? compose_no_memory(&c) : -1;
 	if (c.skip)
 		return 0;
 	if (c.header.failed || c.body.failed || a->failed)
-		return no_memory(&c);
+		return compose_no_memory(&c);
 	out->header = run_get(&c.header);
 	out->body = run_get(&c.body);
 	out->from = c.from.address;

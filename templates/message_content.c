@@ -133,9 +133,42 @@ static int encode_constant(struct message *m, struct content *c, struct err *e)
 	return r.failed ? message_oom(m, e) : 0;
 }
 
+static void literal_crlf(struct run *out, struct str s)
+{
+	for (size_t i = 0; i < s.n; i++) {
+		if (s.p[i] == '\n')
+			run_putc(out, '\r');
+		run_putc(out, s.p[i]);
+	}
+}
+
+/* Literals with CRLF, as UTF-8 or ISO-2022-JP. False: one does not fit; *out stays NULL. */
+static bool wire_literals(struct message *m, const struct content *c, enum charset charset, struct str **out)
+{
+	size_t n = liquid_nliterals(c->l);
+	struct str *v = arena_alloc(&m->keep, (n + 1) * sizeof *v);
+	for (size_t i = 0; v != NULL && i < n; i++) {
+		struct run crlf = RUN_INIT(&m->keep), jis = RUN_INIT(&m->keep);
+		literal_crlf(&crlf, liquid_literal(c->l, i));
+		if (charset == CHARSET_ISO_2022_JP && !iso2022jp_add(&jis, run_get(&crlf)))
+			return false;
+		v[i] = charset == CHARSET_ISO_2022_JP ? run_get(&jis) : run_get(&crlf);
+		if (crlf.failed || jis.failed)
+			return false;
+	}
+	*out = v;
+	return v != NULL;
+}
+
 static int encode_literals(struct message *m, struct content *c, struct err *e)
 {
 	size_t n = liquid_nliterals(c->l);
+	if (m->charset == CHARSET_ISO_2022_JP)
+		wire_literals(m, c, CHARSET_ISO_2022_JP, &c->jis);
+	if (c->constant)
+		return encode_constant(m, c, e);
+	if (c->encoding == ENCODE_BASE64)
+		return wire_literals(m, c, CHARSET_UTF8, &c->wire) ? 0 : message_oom(m, e);
 	c->literals = arena_alloc(&m->keep, (n + 1) * sizeof *c->literals);
 	if (c->literals == NULL)
 		return message_oom(m, e);
@@ -159,7 +192,7 @@ static int choose_encoding(struct message *m, struct content *c, struct err *e)
 	else
 		c->encoding = qp <= base64_size(bytes) ? ENCODE_QP : ENCODE_BASE64;
 	c->literal_bytes = c->encoding == ENCODE_QP ? qp + qp / 36 : base64_size(bytes);
-	return c->constant ? encode_constant(m, c, e) : encode_literals(m, c, e);
+	return encode_literals(m, c, e);
 }
 
 int content_compile(struct message *m, struct content *c, bool html, struct err *e)

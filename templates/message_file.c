@@ -12,6 +12,7 @@ static const char *const names[FIELDS] = {
 	[FIELD_LAYOUT] = "Layout",
 	[FIELD_CHARSET] = "Charset",
 	[FIELD_LANGUAGE] = "Language",
+	[FIELD_LINK_PARAMETERS] = "Link-Parameters",
 	[FIELD_ATTACH] = "Attach",
 	[FIELD_HEADER] = "Header",
 };
@@ -60,10 +61,11 @@ int message_text(struct str s, const char *path, struct arena *a, struct str *ou
 		return err_set(e, ERR_INTERNAL, path, "out of memory");
 	size_t n = 0;
 	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] != '\r')
-			p[n++] = s.p[i];
-		else if (i + 1 == s.n || s.p[i + 1] != '\n')
+		unsigned char c = (unsigned char)s.p[i];
+		if (c == '\r' && (i + 1 == s.n || s.p[i + 1] != '\n'))
 			p[n++] = '\n';
+		else if ((c >= ' ' && c != 0x7f) || c == '\t' || c == '\n')
+			p[n++] = s.p[i];
 	}
 	p[n] = '\0';
 	*out = str_n(p, n);

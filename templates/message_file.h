@@ -20,6 +20,7 @@ enum message_field {
 	FIELD_LAYOUT,
 	FIELD_CHARSET,
 	FIELD_LANGUAGE,
+	FIELD_LINK_PARAMETERS,
 	FIELD_ATTACH, /* may be repeated */
 	FIELD_HEADER, /* may be repeated; value "X-Name: text" */
 	FIELDS,
@@ -44,7 +45,8 @@ struct message_source {
 int message_source_parse(
 	struct str text, const char *path, struct arena *a, struct message_source *out, struct err *e);
 const char *message_field_name(enum message_field f);
-/* UTF-8 without NUL, line ends as LF, no byte order mark. `path` is for the error. */
+/* UTF-8 without NUL, line ends as LF, no byte order mark; other control characters but TAB are dropped.
+ * `path` is for the error. */
 int message_text(struct str bytes, const char *path, struct arena *a, struct str *out, struct err *e);
 /* Relative, with /, not climbing, not one of the reserved names. */
 bool message_name_ok(struct str name);

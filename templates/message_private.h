@@ -46,6 +46,8 @@ struct content { /* the text or the HTML part */
 	struct opaque_map map;
 	enum encoding encoding; /* as UTF-8 */
 	struct qp_literal *literals;
+	struct str *wire;     /* for base64: literals with CRLF */
+	struct str *jis;      /* and as ISO-2022-JP; NULL: not wanted, or they do not fit */
 	size_t literal_bytes; /* of the source text, and encoded */
 	struct str ready;     /* the encoded bytes, where they are the same for everybody */
 	bool constant;

@@ -28,6 +28,8 @@ static void lint_lines(struct str s, bool utf8)
 			lint_fail("bare LF", s, i);
 		if (c == 0 || (c >= 0x80 && !utf8))
 			lint_fail("NUL or a byte over 127", s, i);
+		if ((c < ' ' && c != '\r' && c != '\n' && c != '\t' && c != 0x1b) || c == 0x7f)
+			lint_fail("a control character", s, i);
 		if (c == '\n') {
 			col = 0;
 			continue;

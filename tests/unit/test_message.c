@@ -358,6 +358,48 @@ static void compose__unsubscribe_link__is_added_only_where_there_is_none(void **
 	assert_has(composed.html, "\xE9\x85\x8D\xE4\xBF\xA1\xE5\x81\x9C\xE6\xAD\xA2");
 }
 
+static void compose__link_parameters__are_added_to_both_parts(void **state)
+{
+	(void)state;
+	compiled(MESSAGE_MARKDOWN,
+		HEAD "Link-Parameters: utm_source=news&utm_campaign={{ campaign | url_encode }}\n\n"
+		     "[a](https://a.example/x#y) [u]({{ unsubscribe_url }}) [m](mailto:a@b.example)\n");
+	compose();
+	assert_has(composed.html, "href=\"https://a.example/x?utm_source=news&amp;utm_campaign=june#y\"");
+	assert_has(composed.html, "href=\"https://books.example/u?t=1&amp;l=2\"");
+	assert_has(composed.html, "href=\"mailto:a@b.example\"");
+	assert_has(composed.text, "https://a.example/x?utm_source=news&utm_campaign=june#y\n");
+	assert_null(one(MESSAGE_HTML, HEAD "Link-Parameters: a b\n\nx"));
+	assert_int_equal(err.line, 3);
+}
+
+static void compose__layouts_that_ship__fit_the_language(void **state)
+{
+	(void)state;
+	static const char *const layouts[] = {"letter", "digest", "announcement"};
+	for (size_t i = 0; i < 3; i++) {
+		char text[512];
+		snprintf(text, sizeof text, HEAD "Language: fr\nLayout: postrider/%s.html\n\n# Bonjour\n",
+			layouts[i]);
+		compiled(MESSAGE_MARKDOWN, text);
+		assert_int_equal(message_nparts(message), 2);
+		compose();
+		assert_has(composed.html, "<html lang=\"fr\"");
+		assert_has(composed.html, "<title>Anna's list</title>");
+		assert_has(composed.html, "Se d\xC3\xA9sabonner</a>");
+		assert_has(composed.html, "@media (prefers-color-scheme: dark)");
+		assert_has(composed.html, "<h1 style=\"");
+		assert_has(composed.text, "Bonjour\n=======\n");
+		snprintf(text, sizeof text,
+			HEAD "Layout: postrider/%s.html\n\n[stop]({{ unsubscribe_url }})\n", layouts[i]);
+		compiled(MESSAGE_MARKDOWN, text);
+		compose();
+		assert_false(has(composed.html, "Unsubscribe</a>"));
+	}
+	assert_null(one(MESSAGE_HTML, HEAD "Layout: postrider/none.html\n\nx"));
+	assert_int_equal(err.code, ERR_NOINPUT);
+}
+
 static void compose__constant_ascii_text__goes_as_7bit(void **state)
 {
 	(void)state;
@@ -541,6 +583,8 @@ int main(void)
 		TEST(compose__headers__stand_in_a_stable_order),
 		TEST(compose__unsubscribing__has_only_what_exists),
 		TEST(compose__unsubscribe_link__is_added_only_where_there_is_none),
+		TEST(compose__link_parameters__are_added_to_both_parts),
+		TEST(compose__layouts_that_ship__fit_the_language),
 		TEST(compose__constant_ascii_text__goes_as_7bit),
 		TEST(compose__japanese__is_base64_or_iso_2022_jp),
 		TEST(compose__abort_message__skips_with_the_reason),
