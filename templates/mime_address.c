@@ -114,7 +114,9 @@ int mailbox_address(struct str text, struct arena *a, struct mailbox *out, struc
 	if (local.n == 0 || local.n > LOCAL_MAX)
 		return bad(
 			e, text, local.n == 0 ? "nothing before the @" : "over 64 characters before the @");
-	if (!utf8_valid(local) || (!is_atom(local) && !is_quoted(local)))
+	/* "=?" is legal there, but reads as the beginning of an encoded-word. */
+	if (memmem(local.p, local.n, "=?", 2) != NULL || !utf8_valid(local) ||
+		(!is_atom(local) && !is_quoted(local)))
 		return bad(e, text, "not an address");
 	if (mailbox_domain(str_n(text.p + at + 1, text.n - at - 1), a, &out->domain, e) != 0)
 		return -1;
