@@ -159,6 +159,7 @@ static int apply_preset(struct config_route *r, struct err *e)
 	}
 	if (r->user == NULL && r->password.from != SECRET_NONE)
 		r->user = s->user;
+	r->rewrites = s->rewrites;
 	if (r->connections == 0)
 		r->connections = s->connections;
 	if (r->messages_per_connection == 0)
@@ -205,29 +206,50 @@ static int finish_route(struct config_route *r, struct err *e)
 	return 0;
 }
 
+static int finish_dkim(struct config_dkim *d, struct err *e)
+{
+	if (d->domain == NULL)
+		return config_bad(e, d->at, "[dkim %s] has no domain", d->name);
+	if (d->key == NULL)
+		return config_bad(e, d->at, "[dkim %s] has no key: the file that `postrider dkim keygen` wrote", d->name);
+	if (d->selector == NULL)
+		d->selector = d->name;
+	if (!config_selector_ok(d->selector))
+		return config_bad(e, d->at, "[dkim %s]: the name is the selector where none is given, and this is not one", d->name);
+	return 0;
+}
+
 /* Parts were met in the reverse order of their list. */
 static int collect(struct loader *p, struct err *e)
 {
 	struct config *c = &p->l->c;
-	size_t nroutes = 0, ndomains = 0;
+	size_t nroutes = 0, ndomains = 0, ndkim = 0;
 	for (const struct part *part = p->parts; part != NULL; part = part->next) {
 		nroutes += part->section->makes == SECTION_ROUTE;
 		ndomains += part->section->makes == SECTION_DOMAIN;
+		ndkim += part->section->makes == SECTION_DKIM;
 	}
 	c->routes = arena_zalloc(&p->l->arena, (nroutes + 1) * sizeof *c->routes);
 	c->domains = arena_zalloc(&p->l->arena, (ndomains + 1) * sizeof *c->domains);
-	if (c->routes == NULL || c->domains == NULL)
+	c->dkim = arena_zalloc(&p->l->arena, (ndkim + 1) * sizeof *c->dkim);
+	if (c->routes == NULL || c->domains == NULL || c->dkim == NULL)
 		return no_memory(e);
 	c->nroutes = nroutes;
 	c->ndomains = ndomains;
+	c->ndkim = ndkim;
 	for (const struct part *part = p->parts; part != NULL; part = part->next) {
 		if (part->section->makes == SECTION_DOMAIN)
 			c->domains[--ndomains] = part->name;
+		if (part->section->makes == SECTION_DKIM)
+			memcpy(&c->dkim[--ndkim], part->base, sizeof *c->dkim);
 		if (part->section->makes == SECTION_ROUTE)
 			memcpy(&c->routes[--nroutes], part->base, sizeof *c->routes);
 	}
 	for (size_t i = 0; i < c->nroutes; i++)
 		if (finish_route(&c->routes[i], e) != 0)
+			return -1;
+	for (size_t i = 0; i < c->ndkim; i++)
+		if (finish_dkim(&c->dkim[i], e) != 0)
 			return -1;
 	return 0;
 }

@@ -51,6 +51,13 @@ struct config_route {
 	double weight;           /* > 0 */
 	bool private_addresses;
 	int ahead;               /* 0: the global one */
+	const char *rewrites;    /* "Date:Message-ID": fields that this relay writes anew, so that DKIM leaves them out; NULL: none */
+	struct config_at at;
+};
+
+struct config_dkim { /* [dkim NAME] */
+	const char *name, *domain, *key; /* key: the path of the private key's file */
+	const char *selector;            /* NAME where it is not given */
 	struct config_at at;
 };
 
@@ -65,6 +72,8 @@ struct config {
 	struct { const char *name, *postal_address, *contact; } sender;
 	const char **domains;    /* [domain X] */
 	size_t ndomains;
+	struct config_dkim *dkim;
+	size_t ndkim;
 	struct config_route *routes;
 	size_t nroutes;
 	ms_t *retry_delays;      /* the last repeats */
@@ -82,7 +91,7 @@ struct config {
 };
 
 /* path NULL: $POSTRIDER_CONFIG, ./postrider.conf, /etc/postrider/postrider.conf, the first that is there. Sections that belong
- * to later capabilities (dkim, source, provider, mailbox, webhook, daemon …) are read and checked for their keys. */
+ * to later capabilities (source, provider, mailbox, webhook, daemon …) are read and checked for their keys. */
 int config_load(const char *path, struct config **out, struct err *e);
 void config_free(struct config **c);
 /* The secret's text, one line, without its newline. Files that others may read are refused (ERR_CONFIG). A command is
@@ -95,6 +104,8 @@ int rate_parse(const char *text, struct rate_spec *out, struct err *e);
 /* Is it a host name or an IP address? ERR_CONFIG says what is wrong with it, and what is probably meant. */
 int config_host_check(const char *host, struct err *e);
 bool config_host_loopback(const char *host);
+/* DNS labels of letters, digits, - and _, as in pr1 or june.2026; at most 100 characters. */
+bool config_selector_ok(const char *selector);
 const struct config_route *config_route_find(const struct config *c, const char *name); /* NULL: none */
 
 #endif

@@ -105,6 +105,13 @@ int read_token_address(const struct field *f, const struct value *v, void *base,
 	return read_text(f, v, base, e);
 }
 
+int read_selector(const struct field *f, const struct value *v, void *base, struct err *e)
+{
+	if (!config_selector_ok(v->text))
+		return bad(v, "a selector as pr1 or june.2026: labels of letters, digits, - and _", e);
+	return read_text(f, v, base, e);
+}
+
 /* Names separated by commas. */
 int read_names(const struct field *f, const struct value *v, void *base, struct err *e)
 {

@@ -130,6 +130,24 @@ int config_host_check(const char *host, struct err *e)
 	}
 }
 
+bool config_selector_ok(const char *selector)
+{
+	struct str rest = str_from(selector);
+	if (rest.n == 0 || rest.n > 100)
+		return false;
+	for (size_t i = 0; i < rest.n; i++)
+		if ((unsigned char)rest.p[i] >= 0x80)
+			return false;
+	for (;;) {
+		size_t n = str_find(rest, '.');
+		if (label_check(selector, str_n(rest.p, n), NULL) != 0)
+			return false;
+		if (n == rest.n)
+			return true;
+		rest = str_n(rest.p + n + 1, rest.n - n - 1);
+	}
+}
+
 bool config_host_loopback(const char *host)
 {
 	struct in6_addr v6;

@@ -11,6 +11,7 @@
 
 #define C(field) offsetof(struct config, field)
 #define R(field) offsetof(struct config_route, field)
+#define D(field) offsetof(struct config_dkim, field)
 
 static const char *const doubt_words[] = {"skip", "resend", "hold", NULL};
 static const char *const law_words[] = {"none", "jp", "us", "ca", "eu", "uk", "au", NULL};
@@ -68,8 +69,9 @@ static const struct field sender_fields[] = {
 static const struct field domain_fields[] = {{0}};
 
 static const struct field dkim_fields[] = {
-	{"domain", check_host, 0, NULL, 0, 0},
-	{"key", check_text, 0, NULL, 0, 0},
+	{"domain", read_host, D(domain), NULL, 0, 0},
+	{"key", read_path, D(key), NULL, 0, 0},
+	{"selector", read_selector, D(selector), NULL, 0, 0},
 	{0},
 };
 
@@ -246,6 +248,20 @@ static void *begin_source(struct config *c, struct arena *a, const char *name, s
 	return NULL;
 }
 
+static void *begin_dkim(struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
+{
+	if (begin_named(c, a, name, at, e) == NULL)
+		return NULL;
+	struct config_dkim *d = arena_zalloc(a, sizeof *d);
+	if (d == NULL) {
+		err_set(e, ERR_INTERNAL, "cannot read the configuration", "out of memory");
+		return NULL;
+	}
+	d->name = name;
+	d->at = at;
+	return d;
+}
+
 static void *begin_route(struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
 {
 	if (begin_named(c, a, name, at, e) == NULL)
@@ -265,7 +281,7 @@ const struct section sections[] = {
 	{"", false, global_fields, begin_config, SECTION_OTHER},
 	{"sender", false, sender_fields, begin_config, SECTION_OTHER},
 	{"domain", true, domain_fields, begin_domain, SECTION_DOMAIN},
-	{"dkim", true, dkim_fields, begin_named, SECTION_OTHER},
+	{"dkim", true, dkim_fields, begin_dkim, SECTION_DKIM},
 	{"route", true, route_fields, begin_route, SECTION_ROUTE},
 	{"source", true, source_fields, begin_source, SECTION_OTHER},
 	{"provider", true, provider_fields, begin_named, SECTION_OTHER},
