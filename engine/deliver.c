@@ -18,6 +18,7 @@ struct crew { /* what works while we hold the lease */
 	struct worker *workers[MAX_WORKERS];
 	size_t nworkers;
 	struct ledger *ledger;
+	struct dkim_keys *dkim;
 	pthread_t checkpointer, resolver;
 	bool has_checkpointer, resolving;
 	_Atomic bool stop, resolved;
@@ -120,6 +121,7 @@ static void crew_end(struct deliver *d, struct err *e)
 	for (size_t i = 0; i < c->nroutes; i++)
 		route_release(&c->routes[i]);
 	free(c->routes);
+	dkim_keys_free(&c->dkim);
 	*c = (struct crew){0};
 	d->holding = false;
 }
@@ -147,12 +149,15 @@ static int crew_start(struct deliver *d, struct err *e)
 		if (route_init(&c->routes[c->nroutes++], &cfg->routes[i], e) != 0)
 			return -1;
 	}
+	if (dkim_keys_load(cfg, &c->dkim, e) != 0)
+		return -1;
 	size_t n = worker_count(cfg);
 	for (size_t i = 0; i < n; i++) {
 		struct worker_options wo = {
 			.config = cfg,
 			.rules = d->o->rules,
 			.keys = d->o->keys,
+			.dkim = c->dkim,
 			.routes = c->routes,
 			.nroutes = c->nroutes,
 			.index = i,

@@ -11,6 +11,9 @@ struct launch { /* a message that was read, and who it is for */
 	const struct config *config;
 	struct store *store;
 	struct personal *personal; /* its tokens change nothing */
+	struct dkim_keys *dkim_keys;
+	struct dkim_signer *dkim;
+	const struct config_route *route; /* how it would leave; NULL: not known */
 	char *path;
 	char hash[LAUNCH_HASH];    /* of every part of the message */
 	struct arena arena;

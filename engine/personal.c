@@ -372,3 +372,24 @@ int personal_compose_named(const struct personal *p, struct token_signer *t, con
 	struct message_recipient r = {.slots = slots, .lookup = value, .ctx = ctx};
 	return compose(p, t, c, &r, want_parts, a, out, e);
 }
+
+/* ---- Signing ---- */
+
+int letter_sign(struct letter *l, struct dkim_signer *s, ms_t first_attempt, const struct config_route *route, struct arena *a,
+	struct err *e)
+{
+	struct str from = l->mail.from;
+	size_t at = from.n;
+	if (l->mail.skip.n != 0)
+		return 0;
+	while (at > 0 && from.p[at - 1] != '@')
+		at--;
+	struct dkim_message m = {
+		.header = l->mail.header,
+		.body = l->mail.body,
+		.from_domain = str_n(from.p + at, from.n - at),
+		.now = first_attempt,
+		.rewritten = route != NULL ? route->rewrites : NULL,
+	};
+	return dkim_sign(s, &m, a, &l->mail.header, e) < 0 ? -1 : 0;
+}

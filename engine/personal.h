@@ -4,6 +4,7 @@
 #ifndef ENGINE_PERSONAL_H
 #define ENGINE_PERSONAL_H
 
+#include "engine/dkim/sign.h"
 #include "engine/token.h"
 #include "src/config/config.h"
 #include "src/db/store.h"
@@ -35,6 +36,12 @@ int personal_compose(const struct personal *p, struct token_signer *t, const str
 /* The same with values by name instead of the claim's attributes: sample data for previews and tests. */
 int personal_compose_named(const struct personal *p, struct token_signer *t, const struct claim *c,
 	struct str (*value)(void *ctx, struct str name), void *ctx, bool want_parts, struct arena *a, struct letter *out, struct err *e);
+/* Puts DKIM signatures in front of a composed letter, by the keys of its From's domain; where there are none, or nothing is
+ * to be sent, it stays as it is. t= is the first attempt's time, so that a retry has the same bytes. `route`: the way it
+ * leaves, whose relay may write fields anew; NULL: not known. */
+int letter_sign(struct letter *l, struct dkim_signer *s, ms_t first_attempt, const struct config_route *route, struct arena *a,
+	struct err *e);
+
 /* Without <>; n == 0: out of memory. */
 struct str personal_message_id(const struct personal *p, struct token_signer *t, int64_t delivery, struct arena *a);
 

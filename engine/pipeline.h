@@ -90,6 +90,7 @@ struct worker_options {
 	const struct config *config;
 	const struct rules *rules;
 	const struct token_keys *keys;
+	const struct dkim_keys *dkim; /* NULL: nothing is signed */
 	struct route *routes;
 	size_t nroutes;
 	size_t index, nworkers;

@@ -65,6 +65,7 @@ struct worker {
 	ev_prepare flush;
 	ev_timer tick;
 	struct token_signer *signer;
+	struct dkim_signer *dkim;
 	struct lane *lanes;
 	struct job *free_jobs;
 	pthread_mutex_t lock;
@@ -258,7 +259,8 @@ static void link_send(struct link *k, const struct item *it)
 		template_failed(l, it, &e);
 		return;
 	}
-	if (personal_compose(it->batch->run->personal, w->signer, it->claim, false, &j->arena, &j->letter, &e) != 0) {
+	if (personal_compose(it->batch->run->personal, w->signer, it->claim, false, &j->arena, &j->letter, &e) != 0 ||
+		letter_sign(&j->letter, w->dkim, it->claim->first_attempt, l->route->cfg, &j->arena, &e) != 0) {
 		template_failed(l, it, &e);
 		job_free(w, j);
 		return;
@@ -676,6 +678,7 @@ static void worker_release(struct worker *w)
 	if (w->loop != NULL)
 		ev_loop_destroy(w->loop);
 	token_signer_free(&w->signer);
+	dkim_signer_free(&w->dkim);
 	pthread_mutex_destroy(&w->lock);
 	free(w->lanes);
 	free(w->given);
@@ -691,9 +694,10 @@ int worker_start(struct worker **out, const struct worker_options *o, struct err
 	pthread_mutex_init(&w->lock, NULL);
 	w->loop = ev_loop_new(EVFLAG_AUTO);
 	w->signer = token_signer_new(o->keys);
+	w->dkim = dkim_signer_new(o->dkim);
 	w->lanes = calloc(o->nroutes, sizeof *w->lanes);
 	w->given = calloc(o->nroutes, sizeof *w->given);
-	if (w->loop == NULL || w->signer == NULL || w->lanes == NULL || w->given == NULL) {
+	if (w->loop == NULL || w->signer == NULL || w->dkim == NULL || w->lanes == NULL || w->given == NULL) {
 		worker_release(w);
 		return err_set(e, ERR_INTERNAL, "worker", "out of memory or file descriptors");
 	}

@@ -146,7 +146,7 @@ int chosen_compose(const struct chosen *c, const struct launch *l, struct token_
 	struct claim claim;
 	struct values v = {c->sample, a};
 	claim_of_contact(&claim, &c->contact, c->list.id != 0 ? &c->list : NULL, now);
-	if (c->sample != NULL)
-		return personal_compose_named(l->personal, t, &claim, value_of, &v, true, a, out, e);
-	return personal_compose(l->personal, t, &claim, true, a, out, e);
+	int rc = c->sample != NULL ? personal_compose_named(l->personal, t, &claim, value_of, &v, true, a, out, e)
+				   : personal_compose(l->personal, t, &claim, true, a, out, e);
+	return rc != 0 ? -1 : letter_sign(out, l->dkim, now, l->route, a, e);
 }

@@ -21,7 +21,7 @@ int choose_nth(struct chosen *out, struct store *s, const struct audience *a, lo
 /* A JSON object: attribute names and values; "email" is the address. */
 int choose_sample(struct chosen *out, const char *path, struct err *e);
 void chosen_release(struct chosen *c);
-/* The letter that the chosen one would get. */
+/* The letter that the chosen one would get, signed. */
 int chosen_compose(const struct chosen *c, const struct launch *l, struct token_signer *t, ms_t now, struct arena *a,
 	struct letter *out, struct err *e);
 

@@ -128,8 +128,11 @@ static int run(struct cli *c, struct err *e)
 	p.part = (enum part)part;
 	p.signer = token_signer_new(keys);
 	int rc = p.signer == NULL ? err_set(e, ERR_INTERNAL, "preview", "out of memory") : launch_open(&p.launch, c->args[0], NULL, cfg, s, e);
-	if (rc == 0)
+	if (rc == 0) {
+		struct err none = {0};
+		p.launch.route = launch_route(cfg, NULL, message_from_domain(personal_message(p.launch.personal)), &none);
 		rc = choose_and_show(&p, s);
+	}
 	launch_close(&p.launch);
 	token_signer_free(&p.signer);
 	return rc;

@@ -106,6 +106,7 @@ static int open_message(struct send *s, struct err *e)
 		return -1;
 	s->name = cli_value(c, "name") != NULL ? cli_value(c, "name") : s->launch.name.p;
 	s->route = launch_route(s->cfg, cli_value(c, "route"), message_from_domain(personal_message(s->launch.personal)), e);
+	s->launch.route = s->route;
 	return s->route != NULL ? 0 : -1;
 }
 

@@ -125,6 +125,7 @@ static int steps(struct testing *t, const struct config *cfg)
 	if (launch_open(&t->launch, t->c->args[0], "[TEST] ", cfg, t->s, t->e) != 0)
 		return -1;
 	t->route = launch_route(cfg, cli_value(t->c, "route"), message_from_domain(personal_message(t->launch.personal)), t->e);
+	t->launch.route = t->route;
 	t->letters = calloc(t->n, sizeof *t->letters);
 	t->results = calloc(t->n, sizeof *t->results);
 	if (t->route == NULL)
