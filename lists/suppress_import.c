@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 enum { ADDRESS, SCOPE, REASON, EVIDENCE, CREATED, HELD, NCOLUMNS };
+enum { BATCH = 256, EVIDENCE_KEPT = 500 };
 
 struct job {
 	struct store *s;
@@ -15,7 +16,9 @@ struct job {
 	struct suppress_report *out;
 	struct csv_reader *reader;
 	size_t column[NCOLUMNS]; /* SIZE_MAX: none */
-	struct arena arena;      /* of a row */
+	struct suppression batch[BATCH];
+	size_t nbatch;
+	struct arena arena;      /* of the rows in the batch */
 	char scope_name[256];    /* the list looked up last */
 	int64_t scope_id;
 };
@@ -174,12 +177,24 @@ static const char *read_row(struct job *j, const struct csv_row *row, struct sup
 	return NULL;
 }
 
+static int flush(struct job *j, struct err *e)
+{
+	size_t added = 0;
+	if (j->arena.failed)
+		return err_set(e, ERR_INTERNAL, "suppressions import", "out of memory");
+	if (j->nbatch > 0 && store_suppress_many(j->s, j->batch, j->nbatch, &added, e) != 0)
+		return -1;
+	j->out->added += (int64_t)added;
+	j->out->present += (int64_t)(j->nbatch - added);
+	j->nbatch = 0;
+	arena_reset(&j->arena);
+	return 0;
+}
+
 static int take_row(struct job *j, const struct csv_row *row, struct err *e)
 {
 	struct suppression sup = {0};
 	char words[160];
-	bool added = false;
-	arena_reset(&j->arena);
 	j->out->read++;
 	const char *fault = read_row(j, row, &sup, words);
 	if (fault != NULL) {
@@ -189,11 +204,9 @@ static int take_row(struct job *j, const struct csv_row *row, struct err *e)
 		}
 		return 0;
 	}
-	if (store_suppress(j->s, &sup, &added, e) != 0)
-		return -1;
-	j->out->added += added;
-	j->out->present += !added;
-	return 0;
+	sup.evidence = arena_str(&j->arena, str_n(sup.evidence.p, sup.evidence.n < EVIDENCE_KEPT ? sup.evidence.n : EVIDENCE_KEPT));
+	j->batch[j->nbatch++] = sup;
+	return j->nbatch == BATCH ? flush(j, e) : 0;
 }
 
 static int read_file(struct job *j, struct err *e)
@@ -212,7 +225,7 @@ static int read_file(struct job *j, struct err *e)
 		return -1;
 	while ((rc = csv_reader_next(j->reader, &row, e)) > 0) {
 		if (j->q->stop != NULL && atomic_load_explicit(j->q->stop, memory_order_relaxed))
-			return err_set(e, ERR_AGAIN, "suppressions import", "interrupted; what was read so far is suppressed");
+			return flush(j, e) != 0 ? -1 : err_set(e, ERR_AGAIN, "suppressions import", "interrupted; what was read so far is suppressed");
 		if (take_row(j, &row, e) != 0)
 			return -1;
 	}
@@ -225,6 +238,8 @@ int suppress_import(struct store *s, const struct suppress_request *q, struct su
 	*out = (struct suppress_report){0};
 	arena_init(&j.arena, 16 << 10, 16 << 20);
 	int rc = read_file(&j, e);
+	if (rc == 0)
+		rc = flush(&j, e);
 	csv_reader_close(&j.reader);
 	arena_release(&j.arena);
 	return rc;

@@ -122,6 +122,22 @@ int store_suppress(struct store *s, const struct suppression *sup, bool *added, 
 	return db_end(s, suppress(s, sup, added != NULL ? added : &unused, e), e);
 }
 
+int store_suppress_many(struct store *s, const struct suppression *sups, size_t n, size_t *added, struct err *e)
+{
+	int rc = 0;
+	size_t count = 0;
+	if (db_begin(s, e) < 0)
+		return -1;
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		bool is_new = false;
+		rc = suppress(s, &sups[i], &is_new, e);
+		count += is_new;
+	}
+	rc = db_end(s, rc, e);
+	*added = rc == 0 ? count : 0;
+	return rc;
+}
+
 /* ---- Reading ---- */
 
 struct place {

@@ -153,6 +153,8 @@ struct suppression {
 
 /* An existing one of the same scope stays if it is stronger (complaint and unsubscribe over bounces over manual and import). *added tells. */
 int store_suppress(struct store *s, const struct suppression *sup, bool *added, struct err *e);
+/* The same for a few hundred in one transaction; all or none. */
+int store_suppress_many(struct store *s, const struct suppression *sups, size_t n, size_t *added, struct err *e);
 /* What keeps `key` from being mailed, its domain's included; list 0: whatever the scope. `domain` is "@domain". */
 int store_suppressions_of(struct store *s, struct str key, struct str domain, int64_t list,
 			  int (*row)(void *ctx, const struct suppression *sup), void *ctx, struct err *e);
