@@ -156,27 +156,130 @@ static void list_end(struct text_writer *w)
 	w->blank |= w->nlists == 0;
 }
 
-static void cell_begin(struct text_writer *w)
+/* Width of a cell's text that begins at *x, up to the next cell or row; false: it is more than plain text. */
+static bool cell_width(struct text_writer *w, struct html_lexer *x, size_t *width)
+{
+	static const char *const plain[] = {"b", "strong", "i", "em", "code", "span", NULL};
+	struct run text = RUN_INIT(w->o->a);
+	struct html_token t;
+	size_t at = x->at;
+	bool blank = false, any = false;
+	*width = 0;
+	for (; html_next(x, &t); at = x->at) {
+		struct str s = str_n(w->html.p + t.from, t.to - t.from);
+		if (t.kind == HTML_TEXT && opaque_in(s))
+			return false;
+		if (t.kind == HTML_TEXT)
+			html_decode(&text, s);
+		else if (!is_one(&t, plain))
+			break;
+	}
+	x->at = at;
+	for (size_t i = 0; i < text.n;) {
+		uint32_t c = utf8_next(run_get(&text), &i);
+		bool space = c == ' ' || c == '\n' || c == '\t' || c == '\r' || c == 0xA0;
+		*width += !space && blank && any;
+		*width += space ? 0 : (size_t)utf8_width_char(c);
+		any |= !space;
+		blank = space;
+	}
+	return true;
+}
+
+/* Columns are aligned where all cells are plain text and fit into a line. */
+static void measure(struct text_writer *w, const struct html_token *table)
+{
+	static const char *const rows[] = {"tr", "thead", "tbody", "tfoot", NULL};
+	struct html_lexer x = {.s = w->html, .at = table->to};
+	struct html_token t;
+	size_t total = 0;
+	int column = 0;
+	w->columns = 0;
+	memset(w->widths, 0, sizeof w->widths);
+	while (html_next(&x, &t) && !(t.kind == HTML_CLOSE && is(&t, "table"))) {
+		if (t.kind == HTML_OPEN && is(&t, "tr"))
+			column = 0;
+		bool cell = is(&t, "td") || is(&t, "th");
+		if (t.kind == HTML_OPEN && cell) {
+			size_t width;
+			if (column == TEXT_CELLS || !cell_width(w, &x, &width))
+				return;
+			if (width > w->widths[column])
+				w->widths[column] = width;
+			column++;
+		} else if (t.kind == HTML_TEXT ? str_trim(str_n(w->html.p + t.from, t.to - t.from)).n != 0
+					       : !cell && !is_one(&t, rows)) {
+			return;
+		}
+	}
+	for (int i = 0; i < TEXT_CELLS; i++)
+		total += w->widths[i] + (w->widths[i] != 0 ? 2 : 0);
+	for (int i = 0; i < TEXT_CELLS && total <= TEXT_COLUMNS; i++)
+		if (w->widths[i] != 0)
+			w->columns = i + 1;
+}
+
+static void pad(struct text_writer *w)
+{
+	text_word_end(w);
+	if (!w->in_line)
+		text_blank_line(w);
+	text_line_start(w);
+	size_t used = w->col - w->cell_from, width = w->widths[w->cell - 1] + 2;
+	for (; used < width; used++) {
+		run_putc(w->out, ' ');
+		w->col++;
+	}
+	w->space = false;
+	w->bare = true;
+}
+
+static void cell_begin(struct text_writer *w, bool header)
 {
 	if (w->tables == 0) {
 		text_break_line(w);
 		return;
 	}
 	text_word_end(w);
-	if (w->cell++ > 0) {
+	w->header_row |= header;
+	if (w->cell > 0 && w->columns != 0 && w->cell <= w->columns) {
+		pad(w);
+	} else if (w->cell > 0) {
 		w->space = true;
 		text_string(w, STR("|"));
 		text_word_end(w);
 		w->space = true;
 	}
+	w->cell++;
+	w->cell_from = w->in_line ? w->col : 0;
+}
+
+static void row_end(struct text_writer *w)
+{
+	text_word_end(w);
+	if (w->in_line)
+		text_newline(w);
+	if (w->header_row && w->columns != 0 && w->tables == 1) {
+		text_line_start(w);
+		for (int i = 0; i < w->columns; i++)
+			for (size_t k = 0; k < w->widths[i] + (i + 1 < w->columns ? 2 : 0); k++)
+				run_putc(w->out, k < w->widths[i] ? '-' : ' ');
+		w->bare = false;
+		text_newline(w);
+	}
+	w->header_row = false;
+	w->cell = 0;
 }
 
 static void image(struct text_writer *w, const struct html_token *t)
 {
 	struct html_attr a;
-	if (!html_attr_find(w->html, t, "alt", &a))
+	if (!html_attr_find(w->html, t, "alt", &a) || str_trim(a.value).n == 0)
 		return;
-	text_source(w, (size_t)(a.value.p - w->html.p), (size_t)(a.value.p - w->html.p) + a.value.n);
+	size_t from = (size_t)(a.value.p - w->html.p);
+	text_string(w, STR("["));
+	text_source(w, from, from + a.value.n);
+	text_string(w, STR("]"));
 }
 
 static void rule(struct text_writer *w)
@@ -200,7 +303,8 @@ static void open_block(struct text_writer *w, const struct html_token *t)
 	if (is(t, "pre"))
 		w->pre++;
 	if (is(t, "table") && (w->tables > 0 || is_data(w, t)))
-		w->tables++;
+		if (w->tables++ == 0)
+			measure(w, t);
 	if (is(t, "h1") || is(t, "h2"))
 		w->heading_from = w->out->n;
 	if (is(t, "hr"))
@@ -254,7 +358,7 @@ static void open_tag(struct text_writer *w, const struct html_token *t)
 	} else if (is(t, "li")) {
 		item_begin(w);
 	} else if (is(t, "td") || is(t, "th")) {
-		cell_begin(w);
+		cell_begin(w, is(t, "th"));
 	} else if (is(t, "br") && !w->in_line) {
 		text_word_end(w);
 		if (w->in_line)
@@ -277,6 +381,8 @@ static void close_tag(struct text_writer *w, const struct html_token *t)
 		close_block(w, t);
 	else if ((is(t, "td") || is(t, "th")) && w->tables > 0)
 		text_word_end(w);
+	else if (is(t, "tr") && w->tables > 0)
+		row_end(w);
 	else if (is_one(t, lines))
 		text_break_line(w);
 	else if (is(t, "a"))

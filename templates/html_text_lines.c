@@ -148,7 +148,7 @@ void text_char(struct text_writer *w, uint32_t c)
 		w->word_width++;
 	} else if (c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == 0xA0) {
 		text_word_end(w);
-		w->space = w->in_line;
+		w->space = w->in_line && !w->bare;
 	} else if (c >= ' ') {
 		put_char(w, c);
 	}

@@ -11,6 +11,7 @@ enum {
 	TEXT_VALUE_WIDTH = 10, /* a value's length is not known here */
 	TEXT_DEPTH = 32,
 	TEXT_NOTES = 1000,
+	TEXT_CELLS = 16,
 };
 
 struct list {
@@ -53,8 +54,12 @@ struct text_writer {
 	size_t link_from; /* where the link's text begins in `out` */
 	struct str *notes;
 	size_t nnotes;
-	int tables; /* depth of data tables: 1 in one */
-	int cell;   /* cells so far in this row */
+	int tables;                /* depth of data tables: 1 in one */
+	int cell;                  /* cells so far in this row */
+	size_t widths[TEXT_CELLS]; /* of a table's columns, where they are known */
+	int columns;               /* 0: they are not */
+	size_t cell_from;          /* column where the cell began */
+	bool header_row;
 	size_t heading_from;
 };
 

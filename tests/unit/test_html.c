@@ -186,7 +186,14 @@ static void text__structure__is_readable(void **state)
 	assert_plain("<ul><li>a<li>b<ul><li>c</li></ul></ul><ol><li>x</li><li>y</ol>z",
 		"- a\n- b\n  - c\n\n1. x\n2. y\n\nz\n");
 	assert_plain("<table><tr><th>A</th><th>B</th></tr><tr><td>1</td><td>2</td></tr></table>",
-		"A | B\n1 | 2\n");
+		"A  B\n-  -\n1  2\n");
+	assert_plain("<table><tr><th>Day<th>High "
+		     "tide</tr><tr><td>Monday<td>05:12</tr><tr><td>\xE7\x81\xAB<td> <b>6</b>\n7</table>x",
+		"Day     High tide\n------  ---------\nMonday  05:12\n\xE7\x81\xAB      6 7\n\nx\n");
+	assert_plain("<table><tr><th>A</th><th>B</th></tr><tr><td>{{ a }}</td><td>2</td></tr></table>",
+		"A | B\n{{ a }} | 2\n");
+	assert_plain(
+		"<table><tr><th></th><th>B</th></tr><tr><td>a</td><td></td></tr></table>", "   B\n-  -\na\n");
 	assert_plain("<table><tr><td><p>one</p></td><td>two</td></tr></table>", "one\n\ntwo\n");
 	assert_plain("<blockquote><p>said</p><p>more</p></blockquote>end", "> said\n>\n> more\n\nend\n");
 	assert_plain("a<blockquote>b</blockquote>c", "a\n\n> b\n\nc\n");
@@ -206,7 +213,7 @@ static void text__what_is_not_displayed__is_left_out(void **state)
 		"ab\n");
 	assert_plain("<head>{% assign a = 1 %}<title>{{ t }}</title></head>{{ a }}",
 		"{% assign a = 1 %}{{ a }}\n");
-	assert_plain("<img src=a alt='A picture'> <img src=b alt=''> <img src=c>x", "A picture x\n");
+	assert_plain("<img src=a alt='A picture'> <img src=b alt=''> <img src=c>x", "[A picture] x\n");
 }
 
 static void text__links__are_notes(void **state)
