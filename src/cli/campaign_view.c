@@ -1,18 +1,14 @@
 #include "src/cli/campaign_view.h"
 
 #include "src/base/utf8.h"
+#include "src/cli/output.h"
 
 #include <stdio.h>
 
 static void number(struct buf *out, int64_t v)
 {
-	char digits[24];
-	int n = snprintf(digits, sizeof digits, "%lld", (long long)v);
-	for (int i = 0; i < n; i++) {
-		if (i > 0 && (n - i) % 3 == 0 && digits[i - 1] != '-')
-			buf_putc(out, ',');
-		buf_putc(out, digits[i]);
-	}
+	char text[TEXT_NUMBER];
+	buf_puts(out, text_count(v, text));
 }
 
 static int64_t handled(const struct campaign_counts *n)
@@ -83,27 +79,9 @@ void view_progress(struct buf *out, const struct campaign_row *c, const struct c
 
 /* ---- JSON ---- */
 
-json_t *view_time(ms_t t)
-{
-	char text[CLOCK_TEXT];
-	return t == 0 ? json_null() : json_string(clock_utc(t, text));
-}
-
 json_t *view_str(struct str s)
 {
-	if (s.n == 0)
-		return json_null();
-	json_t *j = json_stringn(s.p, s.n);
-	if (j != NULL)
-		return j;
-	struct buf b = BUF_INIT(s.n * 3 + 4);
-	for (size_t at = 0; at < s.n;) {
-		char c[4];
-		buf_add(&b, c, utf8_put(c, utf8_next(s, &at)));
-	}
-	j = json_stringn(buf_cstr(&b), b.len);
-	buf_release(&b);
-	return j;
+	return s.n == 0 ? json_null() : json_str(s);
 }
 
 static json_t *states_json(const int64_t state[DELIVERY_NSTATES])
@@ -119,7 +97,7 @@ static json_t *holder_json(const struct report *r)
 	if (!r->held)
 		return json_null();
 	return json_pack("{s:s, s:s, s:I, s:o}", "what", r->holder.what, "host", r->holder.host, "pid", (json_int_t)r->holder.pid, "since",
-		view_time(r->holder.since));
+		json_time(r->holder.since));
 }
 
 static json_t *why_json(const struct campaign_row *c)
@@ -167,11 +145,11 @@ json_t *view_json(const struct report *r, bool whole, ms_t now)
 	json_object_set_new(j, "doubted", json_integer(r->counts.doubted));
 	json_object_set_new(j, "rate", r->held ? json_real(r->live.rate) : json_null());
 	json_object_set_new(j, "limit", r->held ? view_str(str_from(r->live.limit)) : json_null());
-	json_object_set_new(j, "next_attempt", view_time(r->live.next_attempt));
-	json_object_set_new(j, "eta", r->held ? view_time(r->live.eta) : json_null());
-	json_object_set_new(j, "start_at", view_time(c->start_at));
-	json_object_set_new(j, "started", view_time(c->started));
-	json_object_set_new(j, "finished", view_time(c->finished));
+	json_object_set_new(j, "next_attempt", json_time(r->live.next_attempt));
+	json_object_set_new(j, "eta", r->held ? json_time(r->live.eta) : json_null());
+	json_object_set_new(j, "start_at", json_time(c->start_at));
+	json_object_set_new(j, "started", json_time(c->started));
+	json_object_set_new(j, "finished", json_time(c->finished));
 	json_object_set_new(j, "seconds", json_real((double)report_duration(r, now) / 1000));
 	if (whole) {
 		json_object_set_new(j, "subject", view_str(c->subject));

@@ -17,7 +17,6 @@ void view_remedy(struct buf *out, struct str why, struct str name);
 /* Several lines for people. */
 void view_text(struct buf *out, const struct report *r, bool whole, const struct zone *z, ms_t now);
 
-json_t *view_time(ms_t t); /* RFC 3339 UTC, null for 0 */
-json_t *view_str(struct str s); /* bytes that are not UTF-8 are replaced; null for n == 0 */
+json_t *view_str(struct str s); /* json_str(), but null for n == 0 */
 
 #endif

@@ -17,7 +17,7 @@ static json_t *failure_json(const struct failure_row *f)
 		view_str(f->delivery.campaign), "address", view_str(f->delivery.address), "state", delivery_state_names[f->delivery.state], "provider",
 		view_str(f->delivery.provider), "class", reply_class_names[f->attempt.class], "scope", reply_scope_names[f->attempt.scope],
 		"reason", view_str(f->attempt.reason), "code", f->attempt.code != 0 ? json_integer(f->attempt.code) : json_null(), "enhanced",
-		view_str(f->attempt.enhanced), "diagnostic", view_str(f->attempt.reply), "received", view_time(f->attempt.at), "source", "smtp");
+		view_str(f->attempt.enhanced), "diagnostic", view_str(f->attempt.reply), "received", json_time(f->attempt.at), "source", "smtp");
 }
 
 static int list_one(void *ctx, const struct failure_row *f)

@@ -123,7 +123,7 @@ static int json_delivery(void *ctx, const struct delivery_row *d)
 		d->code != 0 ? json_integer(d->code) : json_null(), "enhanced", view_str(d->enhanced), "reply", view_str(d->reply), "class",
 		reply_class_names[d->class], "reason", view_str(d->reason), "provider", view_str(d->provider));
 	json_t *more = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "site", view_str(d->site), "route", view_str(d->route), "first_attempt",
-		view_time(d->first_attempt), "last_attempt", view_time(d->last_attempt), "message_id", view_str(message_id(r, d->id)),
+		json_time(d->first_attempt), "last_attempt", json_time(d->last_attempt), "message_id", view_str(message_id(r, d->id)),
 		"relay_id", view_str(d->relay_id), "doubted", d->doubted);
 	int rc = j == NULL || more == NULL ? -1 : json_object_update(j, more);
 	if (rc == 0 && fputs(r->first ? "\n" : ",\n", r->f) < 0)
@@ -177,7 +177,7 @@ static int report_json(struct reporting *r, bool recipients)
 		char *text = NULL;
 		json_t *doc = view_json(&one, true, clock_now());
 		if (doc != NULL)
-			text = json_dumps(doc, JSON_COMPACT);
+			text = json_dumps(doc, JSON_COMPACT | JSON_REAL_PRECISION(12));
 		json_decref(doc);
 		report_release(&one);
 		if (text == NULL)

@@ -28,7 +28,7 @@ static int show_suppression(void *ctx, const struct suppression *x)
 		return json_array_append_new(t->list, json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "address", view_str(x->key), "scope",
 							 x->list == 0 ? json_string("all") : view_str(x->list_name), "reason",
 							 suppress_reason_names[x->reason], "campaign", view_str(x->campaign_name), "evidence",
-							 view_str(x->evidence), "created", view_time(x->created), "held_until", view_time(x->held_until)));
+							 view_str(x->evidence), "created", json_time(x->created), "held_until", json_time(x->held_until)));
 	out_printf(t->c, "  suppressed %s for %s: %s", text_time(t->zone, x->created, when), x->list == 0 ? "all mail" : out_safe(x->list_name),
 		suppress_reason_names[x->reason]);
 	return out_printf(t->c, "%s%s\n", x->evidence.n != 0 ? ", " : "", out_safe(x->evidence)) != 0 ? output_error(t->e) : 0;
@@ -39,8 +39,8 @@ static int show_membership(void *ctx, const struct membership *m)
 	struct trace *t = ctx;
 	char when[TEXT_NUMBER];
 	if (t->doc != NULL)
-		return json_array_append_new(t->list, json_pack("{s:o, s:o, s:o, s:o}", "list", view_str(m->list_name), "joined", view_time(m->joined), "source",
-							 view_str(m->source), "consent_at", view_time(m->consent_at)));
+		return json_array_append_new(t->list, json_pack("{s:o, s:o, s:o, s:o}", "list", view_str(m->list_name), "joined", json_time(m->joined), "source",
+							 view_str(m->source), "consent_at", json_time(m->consent_at)));
 	return out_printf(t->c, "  on list %s since %s%s%s\n", out_safe(m->list_name), text_time(t->zone, m->joined, when), m->source.n != 0 ? ", from " : "",
 		       out_safe(m->source)) != 0
 		? output_error(t->e)
@@ -52,7 +52,7 @@ static int show_attempt(void *ctx, const struct attempt_row *a)
 	struct trace *t = ctx;
 	char when[TEXT_NUMBER];
 	if (t->doc != NULL)
-		return json_array_append_new(t->list, json_pack("{s:i, s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "n", a->n, "at", view_time(a->at), "state",
+		return json_array_append_new(t->list, json_pack("{s:i, s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "n", a->n, "at", json_time(a->at), "state",
 							 delivery_state_names[a->state], "code", a->code != 0 ? json_integer(a->code) : json_null(), "enhanced",
 							 view_str(a->enhanced), "reply", view_str(a->reply), "class", reply_class_names[a->class], "reason",
 							 view_str(a->reason), "site", view_str(a->site), "route", view_str(a->route)));
@@ -80,7 +80,7 @@ static int show_delivery(void *ctx, const struct delivery_row *d)
 	}
 	json_t *all = t->list, *one = json_pack("{s:o, s:s, s:i, s:o, s:b, s:o, s:o, s:[]}", "campaign", view_str(d->campaign), "state",
 					 delivery_state_names[d->state], "attempts", d->attempts, "reason", view_str(d->reason), "doubted", d->doubted, "due",
-					 view_time(d->due), "relay_id", view_str(d->relay_id), "tries");
+					 json_time(d->due), "relay_id", view_str(d->relay_id), "tries");
 	if (one == NULL || json_array_append_new(all, one) != 0)
 		return err_set(t->e, ERR_INTERNAL, "trace", "out of memory");
 	t->list = json_object_get(one, "tries");
@@ -146,7 +146,7 @@ static int show(struct trace *t)
 	if (t->doc != NULL) {
 		json_object_set_new(t->doc, "address", view_str(t->address.wire));
 		json_object_set_new(t->doc, "known", json_boolean(t->known));
-		json_object_set_new(t->doc, "added", view_time(t->known ? t->contact.added : 0));
+		json_object_set_new(t->doc, "added", json_time(t->known ? t->contact.added : 0));
 	} else if (t->known) {
 		out_printf(t->c, "%s, known since %s\n", t->address.wire.n != 0 ? out_safe(t->address.wire) : "(forgotten)", text_time(t->zone, t->contact.added, when));
 	} else {

@@ -123,7 +123,7 @@ int json_document(json_t *doc)
 {
 	if (doc == NULL)
 		return -1;
-	int rc = json_dumpf(doc, stdout, JSON_COMPACT);
+	int rc = json_dumpf(doc, stdout, JSON_COMPACT | JSON_REAL_PRECISION(12));
 	json_decref(doc);
 	return rc == 0 && putchar('\n') != EOF ? 0 : -1;
 }
