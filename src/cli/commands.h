@@ -4,6 +4,7 @@
 
 #define COMMANDS(X)                                                                                                \
 	X(cmd_init)                                                                                                \
+	X(cmd_check)                                                                                               \
 	X(cmd_preview)                                                                                             \
 	X(cmd_test)                                                                                                \
 	X(cmd_import)                                                                                              \
