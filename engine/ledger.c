@@ -622,6 +622,15 @@ static int start_scheduled(struct ledger *l, struct watch *w, ms_t now, struct e
 	return set_state(l, w, CAMPAIGN_PREPARING, "", "", now, e);
 }
 
+/* One after the other: the store keeps the place in one walk. */
+static const struct watch *first_preparing(const struct ledger *l)
+{
+	for (size_t i = 0; i < l->nwatches; i++)
+		if (l->watches[i]->state == CAMPAIGN_PREPARING)
+			return l->watches[i];
+	return NULL;
+}
+
 static int turn_campaign(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 {
 	if (w->until != 0 && now >= w->until && (delivering(w) || w->state == CAMPAIGN_SCHEDULED || w->state == CAMPAIGN_PREPARING)) {
@@ -631,7 +640,7 @@ static int turn_campaign(struct ledger *l, struct watch *w, ms_t now, struct err
 	if (w->state == CAMPAIGN_SCHEDULED)
 		return start_scheduled(l, w, now, e);
 	if (w->state == CAMPAIGN_PREPARING)
-		return prepare(l, w, now, e);
+		return first_preparing(l) == w ? prepare(l, w, now, e) : 0;
 	if (!delivering(w) || w->run == NULL)
 		return 0;
 	if (w->state == CAMPAIGN_WAITING && w->next_due != 0 && w->next_due <= now && set_state(l, w, CAMPAIGN_RUNNING, "", "", now, e) != 0)
@@ -762,14 +771,6 @@ static int ledger_turn(struct ledger *l, struct outcome_batch **done, struct pau
 	return 0;
 }
 
-static bool preparing(const struct ledger *l)
-{
-	for (size_t i = 0; i < l->nwatches; i++)
-		if (l->watches[i]->state == CAMPAIGN_PREPARING)
-			return true;
-	return false;
-}
-
 static void wait_for_work(struct ledger *l, ms_t longest)
 {
 	struct timespec until;
@@ -789,7 +790,7 @@ static void *ledger_main(void *arg)
 	struct err e = {0};
 	for (;;) {
 		/* Where claims wait for the rate, look again soon; else until something is posted. */
-		ms_t longest = preparing(l) ? 0 : !anything_wanted(l, clock_now()) ? TICK : l->starved ? 20 : 0;
+		ms_t longest = first_preparing(l) != NULL ? 0 : !anything_wanted(l, clock_now()) ? TICK : l->starved ? 20 : 0;
 		pthread_mutex_lock(&l->lock);
 		wait_for_work(l, longest);
 		struct outcome_batch *done = l->done;

@@ -59,8 +59,9 @@ static int get_walk(struct store *s, int64_t campaign, const struct audience *a,
 		p->w.sample.phase = SAMPLE_READY;
 		p->w.sample.below = pg->bound;
 	}
+	/* Where the last slice ended; a walk that had come to its end is at its end again. */
 	if (p->w.sample.phase == SAMPLE_READY)
-		p->w.after = pg->looked_at;
+		p->w.after = p->w.upto = pg->looked_at;
 	s->prepare = p;
 	return 0;
 }

@@ -267,6 +267,26 @@ static void sample__exact_and_the_same_each_time(void **state)
 	buf_release(&two);
 }
 
+static void prepare__of_two_campaigns_by_turns__ends_for_both(void **state)
+{
+	struct fixture *f = *state;
+	bool done[2] = {false, false};
+	fixture_people(f, "news", 1, 10);
+	fixture_lease(f);
+	int64_t list = fixture_list(f, "news");
+	int64_t id[2] = {fixture_campaign(f, "june", 0), fixture_campaign(f, "july", 0)};
+	struct audience a = {.lists = {list}, .nlists = 1};
+	for (int turn = 0; turn < 40 && !(done[0] && done[1]); turn++) {
+		int i = turn % 2;
+		OK(f, store_ledger_begin(f->s, f->epoch, NOW, &f->e));
+		OK(f, store_ledger_prepare(f->s, id[i], &a, 4, NOW, &done[i], &f->e));
+		OK(f, store_ledger_commit(f->s, &f->e));
+	}
+	assert_true(done[0] && done[1]);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM delivery"), 20);
+	assert_int_equal(fixture_sql(f, "SELECT sum(selected) FROM campaign"), 20);
+}
+
 static void of_and_not_of__and_last_sent__by_state(void **state)
 {
 	struct fixture *f = *state;
@@ -312,6 +332,7 @@ int main(void)
 		T(where__too_deep__is_refused),
 		T(lists__who_is_on_several__is_counted_once_and_mailed_by_the_first_that_may),
 		T(sample__exact_and_the_same_each_time),
+		T(prepare__of_two_campaigns_by_turns__ends_for_both),
 		T(of_and_not_of__and_last_sent__by_state),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
