@@ -17,8 +17,16 @@ def campaign(w, sink, name, expect=0, seconds=60, **route):
 	message = w.message(f"From: Kyoto Books <news@books.example>\nSubject: {name}\n\n<p>Hello {{{{ first_name }}}}, {name}."
 		"</p>\n<p><a href=\"{{ unsubscribe_url }}\">Unsubscribe</a></p>\n", f"{name}.html")
 	start = time.monotonic()
-	done = w.run("send", message, "--list", "news", "--name", name, "--yes", "--patience", "30s", expect=expect, timeout=seconds)
+	done = w.run("send", message, "--list", "news", "--name", name, "--yes", "--patience", "8s", expect=expect, timeout=seconds)
 	return done.status, time.monotonic() - start
+
+
+def go_on(w, name):
+	"""Where a server was so strange that it is left alone for a while: `resume --now`, until all is done."""
+	for _ in range(5):
+		if w.status(name)["state"] == "finished":
+			return
+		w.run("resume", name, "--now", "--patience", "8s", expect=(0, 69, 75), timeout=60)
 
 
 def recovers(w, cases):
@@ -26,7 +34,8 @@ def recovers(w, cases):
 	for name, step, act, keep in cases:
 		with faults.Faulty(step, act, keep=keep) as sink:
 			try:
-				campaign(w, sink, name)
+				campaign(w, sink, name, expect=(0, 69, 75))
+				go_on(w, name)
 				states = w.audit(name, sink, w.addresses)
 				assert set(states) <= {"sent", "doubt"} and states.get("sent", 0) >= 1, states
 				assert step in ("end", "body") or states == {"sent": COUNT}, states
@@ -85,7 +94,8 @@ def test_extensions_that_are_lies(w):
 			(faults.NoEhlo, {"sent"})):
 		with kind() as sink:
 			try:
-				campaign(w, sink, kind.__name__.lower())
+				campaign(w, sink, kind.__name__.lower(), expect=(0, 75))
+				go_on(w, kind.__name__.lower())
 				got = w.audit(kind.__name__.lower(), sink, w.addresses)
 				assert set(got) <= states, got
 			except BaseException as e:
