@@ -71,7 +71,7 @@ static void fold(struct header *h)
  * where the fold makes it fit: some readers dislike an empty first line. */
 static void gap(struct header *h, size_t need, unsigned limit)
 {
-	bool first = h->out->n != 0 && h->out->p[h->out->n - 1] == ':';
+	bool first = h->out->n == h->text;
 	if (h->col > 1 && need + h->col + 1 > limit && (!first || need + 1 <= limit))
 		fold(h);
 	else
@@ -83,6 +83,7 @@ void header_begin(struct header *h, const char *name)
 	h->col = 0;
 	put(h, name, strlen(name));
 	put(h, ":", 1);
+	h->text = h->out->n;
 }
 
 void header_end(struct header *h)

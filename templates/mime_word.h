@@ -12,6 +12,7 @@
 struct header {
 	struct run *out;
 	unsigned col;
+	size_t text;          /* offset in `out` behind the name and its colon */
 	enum charset charset; /* ISO-2022-JP: text must be known to fit (header_fits) */
 };
 
