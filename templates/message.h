@@ -73,7 +73,7 @@ struct message_recipient {
 	struct str list_title;
 	struct str unsubscribe_url;    /* https or mailto, for the visible link; n == 0: none, and no
 					  List-Unsubscribe */
-	struct str unsubscribe_mailto; /* for List-Unsubscribe; n == 0: none */
+	struct str unsubscribe_mailto; /* an address or mailto: URI, for List-Unsubscribe; n == 0: none */
 	bool one_click;                /* unsubscribe_url is https and takes RFC 8058 POSTs */
 	struct str view_url;
 	struct str message_id;     /* without <> */

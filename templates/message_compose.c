@@ -194,32 +194,41 @@ static void write_plain(struct header *h, const char *name, struct str value)
 	header_end(h);
 }
 
+/* "<uri>"; an address alone becomes a mailto:. n == 0: there is none, or it is longer than a header can be.
+ */
+static struct str unsubscribe_uri(struct compose *c, struct str s)
+{
+	struct str uri = uri_clean(c->a, s);
+	if (s.n == 0 || uri.n > 900)
+		return str_n("", 0);
+	if (str_find(uri, ':') == uri.n)
+		return arena_printf(c->a, "<mailto:%.*s?subject=unsubscribe>", STR_ARG(uri));
+	return arena_printf(c->a, "<%.*s>", STR_ARG(uri));
+}
+
+/* Folded between the addresses only: readers that look for the button are not all good at unfolding. */
 static int write_unsubscribe(struct compose *c, struct header *h)
 {
-	struct str uris[2] = {c->r->unsubscribe_url, c->r->unsubscribe_mailto};
-	if (str_starts(uris[0], STR("mailto:")))
-		uris[1] = (struct str){0}; /* the visible link is that address already */
-	bool any = false;
-	if (str_eq(uris[0], uris[1]))
-		uris[1].n = 0;
-	for (size_t i = 0; i < 2; i++) {
-		if (uris[i].n == 0)
-			continue;
-		struct str uri = uri_clean(c->a, uris[i]);
-		if (uri.n > 900)
-			return err_set(c->e, ERR_DATA, "List-Unsubscribe",
-				"the address is longer than 900 characters");
-		if (!any)
-			header_begin(h, "List-Unsubscribe");
-		else
-			header_token(h, STR(","), true);
-		any = true;
-		header_token(h, arena_printf(c->a, "<%.*s>", STR_ARG(uri)), false);
-	}
-	if (!any)
+	const struct message_recipient *r = c->r;
+	struct str url = unsubscribe_uri(c, r->unsubscribe_url);
+	struct str mailto = unsubscribe_uri(c, r->unsubscribe_mailto);
+	if ((r->unsubscribe_url.n != 0 && url.n == 0) || (r->unsubscribe_mailto.n != 0 && mailto.n == 0))
+		return err_set(
+			c->e, ERR_DATA, "List-Unsubscribe", "the address is longer than 900 characters");
+	/* The visible link is that address already. */
+	if (str_starts(url, STR("<mailto:")))
+		mailto.n = 0;
+	if (url.n == 0 && mailto.n == 0)
 		return 0;
+	header_begin(h, "List-Unsubscribe");
+	header_token(h, STR(" "), true);
+	header_token(h, url.n != 0 ? url : mailto, true);
+	if (url.n != 0 && mailto.n != 0) {
+		header_token(h, STR(","), true);
+		header_token(h, mailto, false);
+	}
 	header_end(h);
-	if (c->r->one_click && str_starts(c->r->unsubscribe_url, STR("https:")))
+	if (r->one_click && str_starts(r->unsubscribe_url, STR("https:")))
 		write_plain(h, "List-Unsubscribe-Post", STR("List-Unsubscribe=One-Click"));
 	return 0;
 }

@@ -330,6 +330,14 @@ static void compose__unsubscribing__has_only_what_exists(void **state)
 	assert_has(composed.header, "List-Unsubscribe: <mailto:u@books.example>\r\n");
 	assert_false(has(composed.header, "List-Unsubscribe-Post"));
 	assert_has(composed.text, "To unsubscribe: mailto:u@books.example\n");
+	r.unsubscribe_url =
+		STR("https://books.example/u?t=0123456789012345678901234567890123456789012345678");
+	r.unsubscribe_mailto = STR("u-1@books.example");
+	compose_with(&r);
+	assert_has(composed.header,
+		"List-Unsubscribe: "
+		"<https://books.example/u?t=0123456789012345678901234567890123456789012345678>,\r\n"
+		" <mailto:u-1@books.example?subject=unsubscribe>\r\nList-Unsubscribe-Post: ");
 	r.unsubscribe_url = r.unsubscribe_mailto = STR("");
 	compose_with(&r);
 	assert_false(has(composed.header, "List-Unsubscribe"));
