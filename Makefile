@@ -47,7 +47,7 @@ else ifeq ($(findstring clang,$(CC)),)
 OWN     += -Wno-maybe-uninitialized
 endif
 OWN     += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmd4c-html -lmd4c -lev -lcsv -linih -lunistring -lm
+LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmd4c-html -lmd4c -lev -lcsv -linih -lunistring -lresolv -lm
 OWNLD   := -pie -Wl,-z,relro,-z,now -pthread $(SANFLAGS)
 
 LIBDIRS := src/base src/config src/db lists templates engine engine/smtp engine/bounce engine/dkim src/serve

@@ -25,6 +25,7 @@
 	X(cmd_bounces)                                                                                             \
 	X(cmd_trace)                                                                                               \
 	X(cmd_serve)                                                                                               \
+	X(cmd_dkim)                                                                                                \
 	X(cmd_history)                                                                                             \
 	X(cmd_sandbox)                                                                                             \
 	X(cmd_help)                                                                                                \
