@@ -258,15 +258,18 @@ static void fill_unsubscribe(const struct personal *p, struct token_signer *t, c
 	const struct config *cfg = p->cfg;
 	int64_t list = cfg->unsubscribe.scope_all ? 0 : c->list;
 	token_unsubscribe(t, p->campaign_id != 0 ? c->contact : 0, list, p->campaign_id, token);
+	struct str address = {0};
 	if (cfg->unsubscribe.mailto != NULL)
-		r->unsubscribe_mailto = with_token(a, cfg->unsubscribe.mailto, "", token);
+		address = with_token(a, cfg->unsubscribe.mailto, "", token);
 	else if (personal_has_return_path(cfg))
-		r->unsubscribe_mailto = mail_address(p, a, "u-", token);
+		address = mail_address(p, a, "u-", token);
+	if (address.n != 0)
+		r->unsubscribe_mailto = arena_printf(a, "mailto:%.*s?subject=unsubscribe", STR_ARG(address));
 	if (cfg->unsubscribe.url != NULL) {
 		r->unsubscribe_url = with_token(a, cfg->unsubscribe.url, "", token);
 		r->one_click = cfg->unsubscribe.one_click && str_starts(r->unsubscribe_url, STR("https://"));
-	} else if (r->unsubscribe_mailto.n != 0) {
-		r->unsubscribe_url = arena_printf(a, "mailto:%.*s?subject=unsubscribe", STR_ARG(r->unsubscribe_mailto));
+	} else {
+		r->unsubscribe_url = r->unsubscribe_mailto;
 	}
 }
 

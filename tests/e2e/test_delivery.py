@@ -39,6 +39,8 @@ def check_messages(w, messages):
 		assert m.header("To") and recipient.lower() in m.header("To").lower(), m.header("To")
 		for name in ("Date", "MIME-Version", "List-Id", "List-Unsubscribe", "Feedback-ID", "From", "Subject"):
 			assert m.header(name), f"no {name}"
+		ways = [uri.strip() for uri in m.header("List-Unsubscribe").split(",")]
+		assert [uri.partition(":")[0] for uri in ways] == ["<https", "<mailto"] and all(uri[-1] == ">" for uri in ways), ways
 		html = referees.text_of(m.data)
 		assert "forty new titles" in html and "https://books.example/u?t=" in html, html
 		ids.add(m.header("Message-ID"))
