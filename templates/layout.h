@@ -1,8 +1,9 @@
 /* The layouts that ship with the program: postrider/letter.html, postrider/digest.html,
  * postrider/announcement.html.
  *
- * A layout's own names: content, subject, preheader, language, sender (From's display name), unsubscribe_link
- * and view_link (links in the message's language, where there is an address). */
+ * A layout's own names: content, subject, preheader, language, sender (From's display name), today (the day,
+ * as the language writes it), unsubscribe_link and view_link (links in the message's language, where there is
+ * an address). */
 #ifndef TEMPLATES_LAYOUT_H
 #define TEMPLATES_LAYOUT_H
 

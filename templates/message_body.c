@@ -24,7 +24,7 @@ static const char skeleton[] = "<!DOCTYPE html>\n"
 /* --- layout --- */
 
 struct frame { /* what a layout's own names stand for: hidden HTML */
-	struct str content, subject, preheader, language, sender, unsubscribe, view;
+	struct str content, subject, preheader, language, sender, unsubscribe, view, today;
 	bool has_content, has_preheader;
 };
 
@@ -74,6 +74,8 @@ static bool splice(const struct opaque_span *s, struct frame *f, struct run *out
 		run_str(out, f->unsubscribe);
 	} else if (str_is(w, "view_link")) {
 		run_str(out, f->view);
+	} else if (str_is(w, "today")) {
+		run_str(out, f->today);
 	} else {
 		return false;
 	}
@@ -145,7 +147,7 @@ static struct str link_html(struct message *m, const char *name, const char *lab
 
 static int frame_fill(struct message *m, struct frame *f, struct err *e)
 {
-	struct run hidden = RUN_INIT(&m->keep), html = RUN_INIT(&m->keep);
+	struct run hidden = RUN_INIT(&m->keep), html = RUN_INIT(&m->keep), today = RUN_INIT(&m->keep);
 	if (header_html(m, FIELD_SUBJECT, &f->subject, e) != 0 ||
 		header_html(m, FIELD_PREHEADER, &f->preheader, e) != 0)
 		return -1;
@@ -163,7 +165,10 @@ static int frame_fill(struct message *m, struct frame *f, struct err *e)
 	if (memmem(m->source.body.p, m->source.body.n, "unsubscribe_url", 15) == NULL)
 		f->unsubscribe = link_html(m, "unsubscribe_url", w->unsubscribe);
 	f->view = link_html(m, "view_url", w->view);
-	return html.failed || m->keep.failed ? message_oom(m, e) : 0;
+	opaque_add(&m->opaque,
+		arena_printf(&m->keep, "{{ now | date: \"%s\", \"%s\" }}", w->date, w->language), &today);
+	f->today = run_get(&today);
+	return html.failed || today.failed || m->keep.failed ? message_oom(m, e) : 0;
 }
 
 static int assemble(struct message *m, struct str body, struct run *out, struct err *e)

@@ -40,6 +40,9 @@ static int convert(struct partials *p, const char *name, struct str text, struct
 	if (!p->html) {
 		if (!html_to_text(done, &m->opaque, &plaintext))
 			return message_oom(m, e);
+		/* It stands in a line: that one ends it. */
+		while (plaintext.n != 0 && plaintext.p[plaintext.n - 1] == '\n')
+			plaintext.n--;
 		done = run_get(&plaintext);
 	}
 	if (!opaque_show(&m->opaque, done, &map))

@@ -1,14 +1,14 @@
 #include "templates/message_language.h"
 
 static const struct message_words words[] = {
-	{"en", "Unsubscribe", "To unsubscribe: ", "View in your browser"},
-	{"de", "Newsletter abbestellen", "Newsletter abbestellen: ", "Im Browser ansehen"},
-	{"es", "Darse de baja", "Para darse de baja: ", "Ver en el navegador"},
-	{"fr", "Se désabonner", "Se désabonner : ", "Voir dans le navigateur"},
-	{"it", "Annulla l’iscrizione", "Per annullare l’iscrizione: ", "Leggi nel browser"},
-	{"ja", "配信停止はこちら", "配信停止はこちら: ", "ブラウザで表示"},
-	{"nl", "Afmelden", "Afmelden: ", "Bekijk in de browser"},
-	{"pt", "Cancelar a inscrição", "Para cancelar a inscrição: ", "Ver no navegador"},
+	{"en", "Unsubscribe", "To unsubscribe: ", "%-d %B %Y", "View in your browser"},
+	{"de", "Newsletter abbestellen", "Newsletter abbestellen: ", "%-d. %B %Y", "Im Browser ansehen"},
+	{"es", "Darse de baja", "Para darse de baja: ", "%-d de %B de %Y", "Ver en el navegador"},
+	{"fr", "Se désabonner", "Se désabonner : ", "%-d %B %Y", "Voir dans le navigateur"},
+	{"it", "Annulla l’iscrizione", "Per annullare l’iscrizione: ", "%-d %B %Y", "Leggi nel browser"},
+	{"ja", "配信停止はこちら", "配信停止はこちら: ", "%Y年%-m月%-d日", "ブラウザで表示"},
+	{"nl", "Afmelden", "Afmelden: ", "%-d %B %Y", "Bekijk in de browser"},
+	{"pt", "Cancelar a inscrição", "Para cancelar a inscrição: ", "%-d de %B de %Y", "Ver no navegador"},
 };
 
 enum { WORDS = sizeof words / sizeof words[0] };

@@ -8,6 +8,7 @@ struct message_words {
 	const char *language;    /* primary subtag */
 	const char *unsubscribe; /* the link in HTML */
 	const char *sentence;    /* in text, before the address */
+	const char *date;        /* a day, for strftime */
 	const char *view;        /* the link to the message on the web */
 };
 

@@ -244,6 +244,27 @@ static void message__parts__are_what_was_read(void **state)
 	assert_has(composed.body, "Content-ID: <");
 }
 
+static void message__partials__take_the_form_of_each_part(void **state)
+{
+	(void)state;
+	static const struct entry files[] = {
+		{"message",
+			HEAD "\nHi\n\n{% render 'foot', who: first_name %}\n\nin {% render 'in.html' %}!\n"},
+		{"foot.md", "**Bye** {{ who }} in {{ city }}\n\n- a\n"},
+		{"in.html", "<b>{{ city }}</b>"},
+		{NULL, NULL},
+	};
+	assert_non_null(compile(MESSAGE_MARKDOWN, files));
+	compose();
+	assert_has(composed.html,
+		"<p>Hi</p>\n<p><strong>Bye</strong> Anna in Kyoto</p>\n<ul>\n<li>a</li>\n</ul>\n");
+	assert_has(composed.html, "<p>in <b>Kyoto</b>!</p>");
+	assert_has(composed.text, "Hi\n\nBye Anna in Kyoto\n\n- a\n\nin Kyoto!\n");
+	static const struct entry climbing[] = {{"message", HEAD "\n{% render '../x' %}"}, {NULL, NULL}};
+	assert_null(compile(MESSAGE_MARKDOWN, climbing));
+	assert_int_equal(err.code, ERR_DATA);
+}
+
 static void message__missing_files__are_errors_but_images_are_not(void **state)
 {
 	(void)state;
@@ -398,6 +419,8 @@ static void compose__layouts_that_ship__fit_the_language(void **state)
 		assert_has(composed.html, "@media (prefers-color-scheme: dark)");
 		assert_has(composed.html, "<h1 style=\"");
 		assert_has(composed.text, "Bonjour\n=======\n");
+		if (i == 1)
+			assert_has(composed.text, "29 novembre 2026\n");
 		snprintf(text, sizeof text,
 			HEAD "Layout: postrider/%s.html\n\n[stop]({{ unsubscribe_url }})\n", layouts[i]);
 		compiled(MESSAGE_MARKDOWN, text);
@@ -586,6 +609,7 @@ int main(void)
 		TEST(message__names__are_slots_without_the_reserved),
 		TEST(message__from_with_values__keeps_a_constant_domain),
 		TEST(message__parts__are_what_was_read),
+		TEST(message__partials__take_the_form_of_each_part),
 		TEST(message__missing_files__are_errors_but_images_are_not),
 		TEST(message__errors__point_into_the_file_that_was_written),
 		TEST(compose__headers__stand_in_a_stable_order),
