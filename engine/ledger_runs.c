@@ -1,0 +1,353 @@
+#include "engine/ledger_private.h"
+
+#include "engine/schedule.h"
+#include "lists/segment.h"
+#include "src/base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PREPARE_SLICE = 5000 }; /* contacts looked at between two commits while an audience is fixed */
+
+static const ms_t MISSED = HOUR; /* a start that lies further back waits for a person */
+
+/* ---- Campaigns ---- */
+
+struct watch *ledger_find(struct ledger *l, int64_t id)
+{
+	for (size_t i = 0; i < l->nwatches; i++)
+		if (l->watches[i]->id == id)
+			return l->watches[i];
+	return NULL;
+}
+
+static size_t find_route(const struct ledger *l, struct str name)
+{
+	for (size_t i = 0; i < l->o.nroutes; i++)
+		if (name.n == 0 || str_is(name, l->o.routes[i].cfg->name))
+			return i;
+	return l->o.nroutes;
+}
+
+void watch_free(struct watch *w)
+{
+	if (w->run != NULL) {
+		atomic_store(&w->run->halted, true);
+		run_unref(w->run);
+	}
+	free(w->audience);
+	free(w);
+}
+
+/* Compiles what the campaign froze when it was launched. */
+static int watch_load(struct ledger *l, struct watch *w, const struct campaign_row *c, struct err *e)
+{
+	struct run *r = calloc(1, sizeof *r);
+	if (r == NULL)
+		return err_set(e, ERR_INTERNAL, "campaign", "out of memory");
+	atomic_init(&r->refs, 1);
+	r->id = c->id;
+	r->name = strndup(c->name.p, c->name.n);
+	r->route = w->route;
+	limiter_set(&r->rate, c->rate);
+	atomic_store(&r->paused_ms, c->paused_ms);
+	if (r->name == NULL || personal_load(&r->personal, c, l->o.config, l->store, e) != 0) {
+		free(r->name);
+		free(r);
+		return -1;
+	}
+	w->run = r;
+	return 0;
+}
+
+static int pause_campaign(struct ledger *l, struct watch *w, const char *why, const char *text, struct err *e)
+{
+	if (w->run != NULL)
+		atomic_store(&w->run->halted, true);
+	w->state = CAMPAIGN_PAUSED;
+	log_warn("campaign %lld paused (%s): %s", (long long)w->id, why, text);
+	return store_campaign_pause(l->store, w->id, str_from(why), str_from(text), clock_now(), e);
+}
+
+static int take_campaign(void *ctx, const struct campaign_row *c)
+{
+	struct ledger *l = ctx;
+	struct watch *w = ledger_find(l, c->id);
+	if (w == NULL) {
+		if (l->nwatches == l->cap) {
+			size_t cap = l->cap == 0 ? 16 : l->cap * 2;
+			struct watch **v = realloc(l->watches, cap * sizeof(struct watch *));
+			if (v == NULL)
+				return 1;
+			l->watches = v;
+			l->cap = cap;
+		}
+		w = calloc(1, sizeof *w);
+		if (w == NULL || (w->audience = strndup(c->audience.p, c->audience.n)) == NULL) {
+			free(w);
+			return 1;
+		}
+		w->id = c->id;
+		l->watches[l->nwatches++] = w;
+	}
+	w->seen = true;
+	w->look = true;
+	w->state = c->state;
+	w->route = find_route(l, c->route);
+	w->start_at = c->start_at;
+	w->until = c->until;
+	w->canary = c->canary;
+	w->doubt_final = c->doubt_final;
+	w->rate = c->rate;
+	if (w->run != NULL) {
+		limiter_set(&w->run->rate, c->rate);
+		atomic_store(&w->run->paused_ms, c->paused_ms);
+		atomic_store(&w->run->halted, c->state != CAMPAIGN_RUNNING && c->state != CAMPAIGN_WAITING);
+	}
+	return 0;
+}
+
+bool watch_delivering(const struct watch *w)
+{
+	return w->state == CAMPAIGN_RUNNING || w->state == CAMPAIGN_WAITING;
+}
+
+int ledger_reload(struct ledger *l, struct err *e)
+{
+	for (size_t i = 0; i < l->nwatches; i++)
+		l->watches[i]->seen = false;
+	int rc = store_campaigns(l->store, true, take_campaign, l, e);
+	if (rc != 0)
+		return rc < 0 ? -1 : err_set(e, ERR_INTERNAL, "ledger", "out of memory");
+	for (size_t i = 0; i < l->nwatches;) {
+		struct watch *w = l->watches[i];
+		if (w->seen) {
+			i++;
+			continue;
+		}
+		if (w->run != NULL)
+			atomic_store(&w->run->halted, true);
+		if (w->in_flight > 0) { /* its last outcomes still come */
+			w->state = CAMPAIGN_CANCELLED;
+			i++;
+			continue;
+		}
+		watch_free(w);
+		l->watches[i] = l->watches[--l->nwatches];
+	}
+	for (size_t i = 0; i < l->nwatches; i++) {
+		struct watch *w = l->watches[i];
+		if (!watch_delivering(w))
+			continue;
+		if (w->route == l->o.nroutes) {
+			if (pause_campaign(l, w, "route", "its route is not in the configuration", e) != 0)
+				return -1;
+			continue;
+		}
+		struct campaign_row c;
+		struct campaign_counts n;
+		struct err why = {0};
+		if (store_campaign_counts(l->store, w->id, true, &n, e) != 0 || (w->next_due = store_ledger_next_due(l->store, w->id, e)) < 0)
+			return -1;
+		w->fresh = n.fresh;
+		if (w->run == NULL && (store_campaign_by_id(l->store, w->id, &c, &why) != 0 || watch_load(l, w, &c, &why) != 0)) {
+			char text[600];
+			snprintf(text, sizeof text, "%s: %s", why.what, why.why);
+			if (pause_campaign(l, w, "template", text, e) != 0)
+				return -1;
+		}
+	}
+	return 0;
+}
+
+/* A name in the audience that is gone (a list deleted meanwhile) must not widen it. */
+static int prepare(struct ledger *l, struct watch *w, ms_t now, struct err *e)
+{
+	struct arena a;
+	struct audience_spec spec;
+	struct audience audience;
+	struct err why = {0};
+	bool done = false;
+	int rc = -1;
+	arena_init(&a, 4096, 16 << 20);
+	if (audience_from_text(str_from(w->audience), &a, &spec, &why) != 0 ||
+		audience_resolve(&spec, l->store, l->o.config->zone, (uint64_t)w->id, &a, &audience, &why) != 0) {
+		char text[600];
+		snprintf(text, sizeof text, "its audience cannot be made: %s: %s", why.what, why.why);
+		rc = pause_campaign(l, w, "template", text, e);
+		goto out;
+	}
+	if (store_ledger_begin(l->store, l->o.epoch, now, e) != 0)
+		goto out;
+	if (store_ledger_prepare(l->store, w->id, &audience, PREPARE_SLICE, now, &done, e) != 0) {
+		store_ledger_rollback(l->store);
+		goto out;
+	}
+	rc = store_ledger_commit(l->store, e);
+	if (rc == 0 && done)
+		rc = ledger_reload(l, e);
+out:
+	arena_release(&a);
+	return rc;
+}
+
+/* ---- Every so often ---- */
+
+static int set_state(struct ledger *l, struct watch *w, enum campaign_state state, const char *why, const char *text, ms_t now,
+	struct err *e)
+{
+	if (store_ledger_begin(l->store, l->o.epoch, now, e) != 0)
+		return -1;
+	if (store_ledger_set_state(l->store, w->id, state, str_from(why), str_from(text), now, e) != 0) {
+		store_ledger_rollback(l->store);
+		return -1;
+	}
+	if (store_ledger_commit(l->store, e) != 0)
+		return -1;
+	w->state = state;
+	if (w->run != NULL)
+		atomic_store(&w->run->halted, !watch_delivering(w));
+	if (l->o.woken != NULL)
+		l->o.woken(l->o.ctx);
+	return 0;
+}
+
+/* Nothing can be claimed now and nothing is under way: is it over, or does it wait? */
+static int settle(struct ledger *l, struct watch *w, ms_t now, struct err *e)
+{
+	struct campaign_counts c;
+	if (store_campaign_counts(l->store, w->id, true, &c, e) != 0)
+		return -1;
+	w->fresh = c.fresh;
+	if (c.state[DELIVERY_SENDING] > 0)
+		return 0;
+	if (w->canary > 0 && c.fresh > 0)
+		return set_state(l, w, CAMPAIGN_PAUSED, "canary", "the first ones have been sent to; look at the report, then resume", now, e);
+	if (c.fresh > 0) {
+		w->look = true;
+		return 0;
+	}
+	int64_t waiting = c.state[DELIVERY_QUEUED] + c.state[DELIVERY_DEFERRED] + c.resend_due;
+	if (waiting > 0) {
+		w->next_due = store_ledger_next_due(l->store, w->id, e);
+		if (w->next_due < 0)
+			return -1;
+		return w->state == CAMPAIGN_WAITING ? 0 : set_state(l, w, CAMPAIGN_WAITING, "", "", now, e);
+	}
+	if (c.state[DELIVERY_DOUBT] > 0 && l->o.config->doubt == DOUBT_HOLD && !w->doubt_final)
+		return set_state(l, w, CAMPAIGN_PAUSED, "doubt", "some may or may not have arrived: resume with --doubt=resend or --doubt=skip", now, e);
+	return set_state(l, w, CAMPAIGN_FINISHED, "", "", now, e);
+}
+
+static int start_scheduled(struct ledger *l, struct watch *w, ms_t now, struct err *e)
+{
+	if (w->start_at > now)
+		return 0;
+	if (now - w->start_at > MISSED)
+		return set_state(l, w, CAMPAIGN_PAUSED, "missed", "its start was missed by more than an hour: resume it, or cancel it", now, e);
+	return set_state(l, w, CAMPAIGN_PREPARING, "", "", now, e);
+}
+
+/* One after the other: the store keeps the place in one walk. */
+const struct watch *ledger_preparing(const struct ledger *l)
+{
+	for (size_t i = 0; i < l->nwatches; i++)
+		if (l->watches[i]->state == CAMPAIGN_PREPARING)
+			return l->watches[i];
+	return NULL;
+}
+
+int watch_turn(struct ledger *l, struct watch *w, ms_t now, struct err *e)
+{
+	if (w->until != 0 && now >= w->until && (watch_delivering(w) || w->state == CAMPAIGN_SCHEDULED || w->state == CAMPAIGN_PREPARING)) {
+		log_warn("campaign %lld: its --until has passed, the rest is cancelled", (long long)w->id);
+		return store_campaign_cancel(l->store, w->id, now, e);
+	}
+	if (w->state == CAMPAIGN_SCHEDULED)
+		return start_scheduled(l, w, now, e);
+	if (w->state == CAMPAIGN_PREPARING)
+		return ledger_preparing(l) == w ? prepare(l, w, now, e) : 0;
+	if (!watch_delivering(w) || w->run == NULL)
+		return 0;
+	if (w->state == CAMPAIGN_WAITING && w->next_due != 0 && w->next_due <= now && set_state(l, w, CAMPAIGN_RUNNING, "", "", now, e) != 0)
+		return -1;
+	bool due = w->next_due != 0 && w->next_due <= now;
+	bool quiet = w->in_flight == 0 && !due && (w->fresh <= 0 || !w->look);
+	/* A waiting one is over when its last retry has been answered. */
+	if (quiet && (w->state == CAMPAIGN_RUNNING || w->next_due == 0))
+		return settle(l, w, now, e);
+	return 0;
+}
+
+int ledger_pause_asked(struct ledger *l, struct pause_request *p, struct err *e)
+{
+	int rc = 0;
+	for (struct pause_request *next; p != NULL; p = next) {
+		next = p->next;
+		for (size_t i = 0; rc == 0 && i < l->nwatches; i++) {
+			struct watch *w = l->watches[i];
+			if (watch_delivering(w) && w->route == p->route && (p->campaign == 0 || p->campaign == w->id))
+				rc = pause_campaign(l, w, p->why, p->text, e);
+		}
+		free(p);
+	}
+	if (l->o.woken != NULL)
+		l->o.woken(l->o.ctx);
+	return rc;
+}
+
+void ledger_publish_work(struct ledger *l, ms_t now)
+{
+	bool quiet = schedule_quiet(l->o.config, now) != 0;
+	for (size_t r = 0; r < l->o.nroutes; r++) {
+		int64_t work = 0;
+		for (size_t i = 0; i < l->nwatches && !quiet; i++)
+			if (watch_eligible(l->watches[i], r, now))
+				work += l->watches[i]->fresh > 0 ? l->watches[i]->fresh : 1;
+		int64_t old = atomic_exchange(&l->o.routes[r].work, work);
+		if (old == 0 && work > 0)
+			for (size_t k = 0; k < l->o.nworkers; k++)
+				worker_wake(l->o.workers[k]);
+	}
+}
+
+static int publish_live(struct ledger *l, struct watch *w, ms_t now, struct err *e)
+{
+	struct live live = {.at = now, .next_attempt = w->next_due};
+	struct route *r = &l->o.routes[w->route];
+	unsigned long total = atomic_load(&w->run->accepted);
+	unsigned span = l->second < 7 ? l->second : 7;
+	live.rate = span == 0 ? 0 : (double)(total - w->counted[(l->second - span) % 8]) / span;
+	w->counted[l->second % 8] = total;
+	live.connections = atomic_load(&r->connections);
+	ms_t quiet = schedule_quiet(l->o.config, now);
+	char when[CLOCK_TEXT];
+	if (quiet != 0)
+		snprintf(live.limit, sizeof live.limit, "quiet hours until %s", clock_iso(l->o.config->zone, quiet, when));
+	else if (w->state == CAMPAIGN_RUNNING)
+		route_limit_text(r, l->o.config->zone, now, live.limit, sizeof live.limit);
+	if (live.limit[0] == '\0' && w->rate > 0 && w->state == CAMPAIGN_RUNNING)
+		snprintf(live.limit, sizeof live.limit, "--rate %g/s", w->rate);
+	if (live.rate > 0 && w->fresh > 0)
+		live.eta = now + (ms_t)((double)w->fresh / live.rate * 1000);
+	return store_ledger_set_live(l->store, w->id, &live, e);
+}
+
+int ledger_every_second(struct ledger *l, ms_t now, struct err *e)
+{
+	if (store_lease_renew(l->store, l->o.epoch, now, e) != 0 || store_ledger_begin(l->store, l->o.epoch, now, e) != 0)
+		return -1;
+	for (size_t i = 0; i < l->nwatches; i++) {
+		struct watch *w = l->watches[i];
+		if (w->run == NULL || w->route == l->o.nroutes)
+			continue;
+		if (publish_live(l, w, now, e) != 0) {
+			store_ledger_rollback(l->store);
+			return -1;
+		}
+	}
+	l->second++;
+	for (size_t r = 0; r < l->o.nroutes; r++)
+		atomic_store(&l->o.routes[r].bind, BIND_NONE);
+	return store_ledger_commit(l->store, e);
+}
