@@ -184,7 +184,7 @@ static void judge_record(struct judge *j, struct str r)
 		find(j, DKIM_FAIL, "dkim-record-malformed", PUBLISH, "the record has %zu octets", r.n);
 		return;
 	}
-	if (memchr(r.p, '"', r.n) != NULL || memchr(r.p, '\\', r.n) != NULL) {
+	if (str_find(r, '"') < r.n || str_find(r, '\\') < r.n) {
 		find(j, DKIM_FAIL, "dkim-record-quotes", "enter the one-line form that `postrider dkim show` prints, as it stands",
 			"the record has quotation marks or backslashes in its text");
 		return;

@@ -1,0 +1,290 @@
+#include "engine/worker_private.h"
+
+#include "src/base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+	LETTER_CHUNK = 32 << 10, /* first chunk of a message's arena: an ordinary newsletter fits */
+	LETTER_MAX = 128 << 20,
+};
+
+void lane_flush(struct lane *l)
+{
+	if (l->done == NULL || l->done->n == 0)
+		return;
+	ledger_outcomes(l->w->ledger, l->done);
+	l->done = NULL;
+}
+
+/* Records one outcome and lets go of its claim. */
+void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_batch *b)
+{
+	if (l->done == NULL && (l->done = outcome_batch_new(l->w, l->index)) == NULL) {
+		/* Without memory to say so the delivery stays `sending`, and reads as `doubt` after the restart. */
+		log_error("out of memory: the outcome of delivery %lld is lost", (long long)row->delivery);
+		claim_batch_done(b);
+		return;
+	}
+	struct outcome_row *r = &l->done->rows[l->done->n++];
+	struct arena *a = &l->done->arena;
+	*r = *row;
+	r->reply = arena_str(a, str_n(row->reply.p, row->reply.n < 500 ? row->reply.n : 500));
+	r->reason = arena_str(a, row->reason);
+	r->site = arena_str(a, row->site);
+	r->route = str_from(l->route->cfg->name);
+	r->relay_id = arena_str(a, row->relay_id);
+	claim_batch_done(b);
+	if (l->done->n == OUTCOME_BATCH)
+		lane_flush(l);
+}
+
+void lane_give_back(struct lane *l, const struct item *i, ms_t due)
+{
+	struct outcome_row row = {.delivery = i->claim->delivery, .kind = OUTCOME_RETURN, .at = clock_now(), .due = due};
+	atomic_fetch_sub(&l->route->in_hand, 1);
+	lane_outcome(l, &row, i->batch);
+}
+
+bool lane_push(struct lane *l, struct item it, bool front)
+{
+	if (l->count == l->cap) {
+		size_t cap = l->cap == 0 ? 256 : l->cap * 2;
+		struct item *v = malloc(cap * sizeof *v);
+		if (v == NULL)
+			return false;
+		for (size_t i = 0; i < l->count; i++)
+			v[i] = l->items[(l->head + i) % l->cap];
+		free(l->items);
+		l->items = v;
+		l->cap = cap;
+		l->head = 0;
+	}
+	if (front) {
+		l->head = (l->head + l->cap - 1) % l->cap;
+		l->items[l->head] = it;
+	} else {
+		l->items[(l->head + l->count) % l->cap] = it;
+	}
+	l->count++;
+	return true;
+}
+
+struct item lane_pop(struct lane *l)
+{
+	struct item it = l->items[l->head];
+	l->head = (l->head + 1) % l->cap;
+	l->count--;
+	return it;
+}
+
+void lane_give_back_all(struct lane *l, ms_t due)
+{
+	while (l->count > 0) {
+		struct item it = lane_pop(l);
+		lane_give_back(l, &it, due);
+	}
+}
+
+static struct job *job_new(struct worker *w)
+{
+	struct job *j = w->free_jobs;
+	if (j != NULL) {
+		w->free_jobs = j->next;
+		return j;
+	}
+	j = calloc(1, sizeof *j);
+	if (j != NULL)
+		arena_init(&j->arena, LETTER_CHUNK, LETTER_MAX);
+	return j;
+}
+
+void job_free(struct worker *w, struct job *j)
+{
+	arena_reset(&j->arena);
+	j->next = w->free_jobs;
+	w->free_jobs = j;
+}
+
+/* ---- Sending ---- */
+
+static int64_t mono_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
+static void skip(struct lane *l, const struct item *it, struct str reason, struct str text)
+{
+	struct outcome_row row = {
+		.delivery = it->claim->delivery,
+		.kind = OUTCOME_FINAL,
+		.state = DELIVERY_SKIPPED,
+		.at = clock_now(),
+		.reason = reason,
+		.reply = text,
+	};
+	atomic_fetch_add(&it->batch->run->answered, 1);
+	lane_outcome(l, &row, it->batch);
+}
+
+/* A template that fails for one recipient skips that one; one that fails for many is the campaign's fault. */
+static void template_failed(struct lane *l, const struct item *it, const struct err *e)
+{
+	struct run *run = it->batch->run;
+	char text[600];
+	snprintf(text, sizeof text, "%s: %s", e->what, e->why);
+	unsigned long failed = atomic_fetch_add(&run->failed, 1) + 1;
+	if (failed >= 10 && failed * 5 > atomic_load(&run->answered))
+		ledger_pause(l->w->ledger, l->index, run->id, STR("template"), text);
+	skip(l, it, STR("template"), str_from(text));
+}
+
+static void link_send(struct link *k, const struct item *it)
+{
+	struct lane *l = k->lane;
+	struct worker *w = l->w;
+	struct job *j = job_new(w);
+	struct err e = {0};
+	atomic_fetch_sub(&l->route->in_hand, 1);
+	if (j == NULL) {
+		err_set(&e, ERR_INTERNAL, "message", "out of memory");
+		template_failed(l, it, &e);
+		return;
+	}
+	if (personal_compose(it->batch->run->personal, w->signer, it->claim, false, &j->arena, &j->letter, &e) != 0 ||
+		letter_sign(&j->letter, w->dkim, it->claim->first_attempt, l->route->cfg, &j->arena, &e) != 0) {
+		template_failed(l, it, &e);
+		job_free(w, j);
+		return;
+	}
+	if (j->letter.mail.skip.n != 0) {
+		skip(l, it, STR("aborted"), j->letter.mail.skip);
+		job_free(w, j);
+		return;
+	}
+	j->batch = it->batch;
+	j->claim = it->claim;
+	j->message = (struct smtp_message){
+		.from = j->letter.from,
+		.rcpt = j->letter.rcpt,
+		.header = j->letter.mail.header,
+		.body = j->letter.mail.body,
+		.utf8 = j->letter.mail.utf8,
+		.user = j,
+	};
+	k->sent++;
+	smtp_conn_send(k->conn, &j->message);
+	int most = l->route->cfg->messages_per_connection;
+	if (most > 0 && k->sent >= (unsigned long)most) {
+		k->leaving = true;
+		smtp_conn_quit(k->conn);
+	}
+	k->ready = !k->leaving && smtp_conn_ready(k->conn);
+}
+
+static struct link *ready_link(struct lane *l)
+{
+	for (struct link *k = l->links; k != NULL; k = k->next)
+		if (k->ready)
+			return k;
+	return NULL;
+}
+
+static void lane_wait(struct lane *l, double seconds)
+{
+	if (seconds < 0.0005)
+		seconds = 0.0005;
+	ev_timer_stop(l->w->loop, &l->timer);
+	ev_timer_set(&l->timer, seconds, 0.);
+	ev_timer_start(l->w->loop, &l->timer);
+}
+
+/* True if the message may go now; else the lane's timer is set. */
+static bool lane_may_start(struct lane *l, struct run *run)
+{
+	int64_t now = mono_us();
+	ms_t closed = atomic_load_explicit(&l->route->closed_until, memory_order_relaxed);
+	if (closed * 1000 > now) {
+		lane_wait(l, (double)(closed * 1000 - now) / 1e6);
+		return false;
+	}
+	int64_t wait = 0;
+	if (limiter_room(&run->rate, now, now) == 0)
+		wait = 1000;
+	else
+		wait = limiter_take(&l->route->rate, now);
+	if (wait > 0) {
+		atomic_store_explicit(&l->route->bind, BIND_RATE, memory_order_relaxed);
+		lane_wait(l, (double)wait / 1e6);
+		return false;
+	}
+	limiter_take(&run->rate, now);
+	return true;
+}
+
+/* As many connections as there is work for; before the first was ever established, one alone tries the door: a wrong
+ * password must not be tried twenty times. */
+static void lane_connect(struct lane *l)
+{
+	struct route *r = l->route;
+	if (atomic_load(&l->w->draining) || atomic_load(&r->addrs) == NULL)
+		return;
+	int64_t work = atomic_load(&r->work) / (int64_t)l->w->o.nworkers + (int64_t)l->count;
+	if (work == 0 && atomic_load(&r->work) > 0 && l->w->o.index == 0)
+		work = 1;
+	bool open = atomic_load(&r->connections) > 0 || (atomic_load(&r->ever_connected) != 0 && atomic_load(&r->failures) == 0);
+	int most = open ? l->share : l->w->o.index == 0 ? 1 : 0;
+	if (most > l->share)
+		most = l->share;
+	ms_t closed = atomic_load(&r->closed_until), rest = atomic_load(&r->connect_after), at = closed > rest ? closed : rest;
+	if (clock_mono() < at) {
+		lane_wait(l, (double)(at - clock_mono()) / 1e3);
+		return;
+	}
+	int idle = 0;
+	for (struct link *k = l->links; k != NULL; k = k->next)
+		idle += k->ready || !k->established;
+	while (l->nlinks < most && idle < work) {
+		if (link_open(l) != 0)
+			break;
+		idle++;
+	}
+}
+
+static void lane_ask(struct lane *l)
+{
+	struct route *r = l->route;
+	int ahead = r->cfg->ahead > 0 ? r->cfg->ahead : l->w->o.config->ahead;
+	int room = ahead * l->established - l->outstanding;
+	if (atomic_load(&l->w->draining) || clock_mono() < route_usable_at(r))
+		room = 0;
+	ledger_want(l->w->ledger, l->w->o.index, l->index, room > 0 ? room : 0);
+}
+
+void lane_pump(struct lane *l)
+{
+	bool draining = atomic_load(&l->w->draining);
+	while (l->count > 0) {
+		struct item *it = &l->items[l->head];
+		if (draining || atomic_load_explicit(&it->batch->run->halted, memory_order_relaxed)) {
+			struct item gone = lane_pop(l);
+			lane_give_back(l, &gone, clock_now());
+			continue;
+		}
+		struct link *k = ready_link(l);
+		if (k == NULL) {
+			if (l->nlinks >= l->share)
+				atomic_store_explicit(&l->route->bind, BIND_CONNECTIONS, memory_order_relaxed);
+			break;
+		}
+		if (!lane_may_start(l, it->batch->run))
+			break;
+		struct item next = lane_pop(l);
+		link_send(k, &next);
+	}
+	lane_connect(l);
+	lane_ask(l);
+}

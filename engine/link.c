@@ -1,0 +1,163 @@
+#include "engine/worker_private.h"
+
+#include "engine/consequence.h"
+#include "src/base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const ms_t BLINK = 50; /* a pause too short to tell anybody about */
+
+static void apply_verdict(struct lane *l, const struct verdict *v, int64_t campaign, struct str text)
+{
+	struct route *r = l->route;
+	char words[400];
+	snprintf(words, sizeof words, "%.*s%s%.*s", (int)(text.n < 250 ? text.n : 250), text.p != NULL ? text.p : "",
+		v->remedy.n != 0 ? "; " : "", (int)(v->remedy.n < 140 ? v->remedy.n : 140), v->remedy.p != NULL ? v->remedy.p : "");
+	switch (v->action) {
+	case ACTION_PAUSE:
+		ledger_pause(l->w->ledger, l->index, v->scope == SCOPE_MESSAGE ? campaign : 0, v->pause, words);
+		break;
+	case ACTION_SLOW:
+	case ACTION_SUSPEND:
+		/* Over a relay a receiver's wish concerns only this message; what the relay says of itself closes the route. */
+		if (v->scope == SCOPE_ROUTE || v->scope == SCOPE_ACCOUNT) {
+			route_trouble(r, "%s says: %s", r->cfg->host, words);
+			route_close(r, clock_mono(), v->delay > 0 ? v->delay : MINUTE);
+		}
+		break;
+	default:
+		break;
+	}
+}
+
+static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, const struct smtp_result *r)
+{
+	struct link *k = ctx;
+	struct lane *l = k->lane;
+	struct job *j = m->user;
+	(void)c;
+	if (!r->tried) {
+		struct item it = {j->batch, j->claim, clock_mono()};
+		atomic_fetch_add(&l->route->in_hand, 1);
+		if (!lane_push(l, it, true))
+			lane_give_back(l, &it, clock_now());
+		job_free(l->w, j);
+		return;
+	}
+	struct run *run = j->batch->run;
+	struct attempt_facts f = {j->claim, r, atomic_load_explicit(&run->paused_ms, memory_order_relaxed), clock_now()};
+	struct outcome_row row;
+	struct verdict v;
+	consequence_decide(l->w->o.config, l->w->o.rules, &f, &row, &v);
+	row.site = str_from(l->route->cfg->host);
+	atomic_fetch_add_explicit(&run->answered, 1, memory_order_relaxed);
+	if (r->accepted)
+		atomic_fetch_add_explicit(&run->accepted, 1, memory_order_relaxed);
+	if (r->reply != NULL)
+		k->answered++;
+	else if (!r->doubt)
+		route_trouble(l->route, "%s at %s", r->why != NULL ? r->why : "no answer", smtp_stage_names[r->stage]);
+	apply_verdict(l, &v, run->id, row.reply);
+	lane_outcome(l, &row, j->batch);
+	job_free(l->w, j);
+}
+
+static void on_ready(void *ctx, struct smtp_conn *c)
+{
+	struct link *k = ctx;
+	struct lane *l = k->lane;
+	if (!k->established) {
+		k->established = true;
+		l->established++;
+		atomic_fetch_add(&l->route->connections, 1);
+		atomic_store(&l->route->failures, 0);
+		atomic_store(&l->route->login_failures, 0);
+		bool first = atomic_exchange(&l->route->ever_connected, clock_now()) == 0;
+		if (first)
+			ledger_wake(l->w->ledger);
+	}
+	(void)c;
+	k->ready = !k->leaving;
+	k->idle_since = clock_mono();
+	/* Next message at once: it then goes out with what the connection is about to write. */
+	if (l->count > 0)
+		lane_pump(l);
+}
+
+static void connection_failed(struct lane *l, const struct smtp_result *r)
+{
+	struct route *route = l->route;
+	struct verdict v;
+	int code = r->reply != NULL ? r->reply->code : 0;
+	struct str text = r->reply != NULL ? r->reply->text : str_from(r->why);
+	rules_decide(l->w->o.rules, str_n(NULL, 0), str_from(smtp_stage_names[r->stage]), code,
+		str_from(r->reply != NULL ? r->reply->enhanced : ""), text, &v);
+	int failures = atomic_fetch_add(&route->failures, 1) + 1;
+	route_trouble(route, "%s: %s%s%.*s", route->cfg->host, smtp_stage_names[r->stage], code != 0 ? " refused: " : ": ",
+		(int)(text.n < 220 ? text.n : 220), text.p != NULL ? text.p : "");
+	route_rest(route, clock_mono(), v.delay > route_backoff(failures) ? v.delay : route_backoff(failures));
+	/* A login is tried twice, no more: receivers lock accounts. */
+	if (v.action == ACTION_PAUSE && (r->stage != SMTP_AUTH || atomic_fetch_add(&route->login_failures, 1) >= 1))
+		apply_verdict(l, &v, 0, text);
+	log_warn("route %s: %s", route->cfg->name, route->trouble);
+}
+
+static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct smtp_result *r)
+{
+	struct link *k = ctx;
+	struct lane *l = k->lane;
+	(void)c;
+	if (k->established) {
+		l->established--;
+		atomic_fetch_sub(&l->route->connections, 1);
+	}
+	if (r->out_of_step && !atomic_exchange(&l->route->out_of_step, true))
+		log_warn("route %s: %s: its replies do not match our commands; from now on one message at a time", l->route->cfg->name, r->why);
+	/* Also who greets us and then hangs up before anything was answered: else we would call again at once, for ever. */
+	if (!l->w->cut && !k->leaving && (!k->established || (!clean && k->answered == 0)))
+		connection_failed(l, r);
+	*k->back = k->next;
+	if (k->next != NULL)
+		k->next->back = k->back;
+	l->nlinks--;
+	free(k);
+	if (l->established == 0 && clock_mono() + BLINK < route_usable_at(l->route))
+		lane_give_back_all(l, clock_now());
+	lane_pump(l);
+}
+
+int link_open(struct lane *l)
+{
+	static const struct smtp_conn_ops ops = {.ready = on_ready, .result = on_result, .closed = on_closed};
+	struct route_addrs *a = atomic_load(&l->route->addrs);
+	struct link *k = calloc(1, sizeof *k);
+	struct err e = {0};
+	ms_t timeout = l->route->cfg->timeout;
+	if (k == NULL)
+		return -1;
+	k->lane = l;
+	k->ep = (struct smtp_endpoint){
+		.host = l->route->cfg->host,
+		.addrs = a->v,
+		.naddrs = a->n,
+		.connect_timeout = timeout > 0 && timeout < 30 * SECOND ? timeout : 30 * SECOND,
+		.tls = l->route->tls,
+	};
+	k->idle_since = clock_mono();
+	k->conn = smtp_conn_open(l->w->loop, &k->ep, atomic_load(&l->route->out_of_step) ? &l->route->lockstep : &l->route->smtp, &ops, k, &e);
+	if (k->conn == NULL) {
+		log_err(LOG_LEVEL_WARN, &e);
+		route_trouble(l->route, "%s", e.why);
+		route_rest(l->route, clock_mono(), SECOND);
+		free(k);
+		return -1;
+	}
+	k->next = l->links;
+	k->back = &l->links;
+	if (k->next != NULL)
+		k->next->back = &k->next;
+	l->links = k;
+	l->nlinks++;
+	return 0;
+}

@@ -1,0 +1,85 @@
+/* What the files of a worker share: its thread (worker.c), its lanes (lane.c: a route as this worker serves it, with
+ * the claims in hand) and its links (link.c: connections). Everything belongs to the worker's thread but for what is
+ * marked. */
+#ifndef ENGINE_WORKER_PRIVATE_H
+#define ENGINE_WORKER_PRIVATE_H
+
+#include "engine/pipeline.h"
+
+#include <ev.h>
+
+struct job { /* a message given to a connection */
+	struct job *next;
+	struct claim_batch *batch;
+	const struct claim *claim;
+	struct arena arena;
+	struct letter letter;
+	struct smtp_message message;
+};
+
+struct item {
+	struct claim_batch *batch;
+	const struct claim *claim;
+	ms_t since;
+};
+
+struct link { /* a connection */
+	struct link *next, **back;
+	struct lane *lane;
+	struct smtp_conn *conn;
+	struct smtp_endpoint ep;
+	bool established, ready, leaving;
+	unsigned long sent, answered;
+	ms_t idle_since;
+};
+
+struct lane { /* a route as one worker serves it */
+	struct worker *w;
+	struct route *route;
+	size_t index;
+	int share;                   /* of the route's connections */
+	struct link *links;
+	int nlinks, established;
+	struct item *items;          /* a ring */
+	size_t head, count, cap;
+	int outstanding;             /* claims handed over without a synced outcome */
+	struct outcome_batch *done;  /* not yet given to the ledger */
+	ev_timer timer;
+	_Atomic size_t acked;
+};
+
+struct worker {
+	pthread_t thread;
+	struct worker_options o;
+	struct ledger *ledger;
+	struct ev_loop *loop;
+	ev_async wake;
+	ev_prepare flush;
+	ev_timer tick;
+	struct token_signer *signer;
+	struct dkim_signer *dkim;
+	struct lane *lanes;
+	struct job *free_jobs;
+	pthread_mutex_t lock;
+	struct claim_batch **given;  /* under lock, a chain for each route */
+	_Atomic bool draining;
+	_Atomic ms_t cut_at;         /* monotonic: connections are cut then */
+	bool cut;
+};
+
+/* ---- lane.c ---- */
+/* Sends what can be sent, opens the connections that there is work for, asks for more. */
+void lane_pump(struct lane *l);
+/* Records one outcome and lets go of its claim. */
+void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_batch *b);
+void lane_flush(struct lane *l); /* hands the outcomes to the ledger */
+bool lane_push(struct lane *l, struct item it, bool front);
+struct item lane_pop(struct lane *l);
+void lane_give_back(struct lane *l, const struct item *i, ms_t due);
+void lane_give_back_all(struct lane *l, ms_t due);
+void job_free(struct worker *w, struct job *j);
+
+/* ---- link.c ---- */
+int link_open(struct lane *l);
+
+#endif
