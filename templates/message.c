@@ -126,7 +126,13 @@ static int value_compile(
 		.first_line = l->line,
 	};
 	out->l = liquid_compile(text, &o, m->names, e);
-	return out->l != NULL ? 0 : at_line(m, l, e);
+	if (out->l != NULL)
+		return 0;
+	/* Columns count from the line's beginning, where the value is still where it was read. */
+	bool here = text.p >= l->value.p && text.p <= l->value.p + l->value.n;
+	if (e != NULL && here && e->line == l->line && e->column > 0)
+		e->column += l->column - 1 + (text.p - l->value.p);
+	return at_line(m, l, e);
 }
 
 static int sender_constant(struct message *m, struct sender *s, const struct message_line *l, struct err *e)
