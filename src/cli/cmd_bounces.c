@@ -80,8 +80,8 @@ static int query(struct cli *c, struct store *s, struct failure_query *q, struct
 
 static int run(struct cli *c, struct err *e)
 {
-	static const struct column columns[] = {{.title = "Id", .right = true}, {.title = "When"}, {.title = "Recipient", .max = 40}, {.title = "Class"},
-		{.title = "Reason"}, {.title = "The server's words", .max = 80}};
+	static const struct column columns[] = {{.title = "id", .right = true}, {.title = "when"}, {.title = "recipient", .max = 40}, {.title = "class"},
+		{.title = "reason"}, {.title = "the server's words", .max = 80}};
 	struct listing l = {.c = c, .zone = cli_zone(c, e), .e = e};
 	struct failure_query q = {0};
 	struct store *s = l.zone != NULL ? cli_store(c, STORE_READ, e) : NULL;

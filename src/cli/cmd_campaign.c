@@ -61,8 +61,8 @@ static int list_one(void *ctx, const struct campaign_row *row)
 
 static int campaigns_run(struct cli *c, struct err *e)
 {
-	static const struct column columns[] = {{.title = "Campaign"}, {.title = "State"}, {.title = "Started"}, {.title = "Audience", .right = true},
-		{.title = "Sent", .right = true}, {.title = "Failed", .right = true}, {.title = "Open", .right = true}, {.title = "Subject", .max = 40}};
+	static const struct column columns[] = {{.title = "campaign"}, {.title = "state"}, {.title = "started"}, {.title = "audience", .right = true},
+		{.title = "sent", .right = true}, {.title = "failed", .right = true}, {.title = "open", .right = true}, {.title = "subject", .max = 40}};
 	struct listing l = {.c = c, .s = cli_store(c, STORE_READ, e), .zone = cli_zone(c, e), .e = e};
 	if (l.s == NULL || l.zone == NULL)
 		return -1;

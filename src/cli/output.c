@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -78,6 +79,12 @@ static const char *const style_codes[] = {
 	[STYLE_NONE] = "", [STYLE_BOLD] = "\x1b[1m", [STYLE_DIM] = "\x1b[2m", [STYLE_RED] = "\x1b[31m",
 	[STYLE_GREEN] = "\x1b[32m", [STYLE_YELLOW] = "\x1b[33m", [STYLE_BLUE] = "\x1b[34m",
 };
+
+size_t terminal_columns(int fd)
+{
+	struct winsize w;
+	return ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col > 10 ? w.ws_col : 80;
+}
 
 const char *style_on(const struct cli *c, enum style s)
 {

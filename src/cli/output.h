@@ -27,6 +27,8 @@ enum style { STYLE_NONE, STYLE_BOLD, STYLE_DIM, STYLE_RED, STYLE_GREEN, STYLE_YE
 const char *style_on(const struct cli *c, enum style s);
 const char *style_off(const struct cli *c, enum style s);
 
+size_t terminal_columns(int fd); /* of the terminal that fd is; 80 where it does not say */
+
 /* ---- Lines of text ---- */
 /* Like printf; whole lines. Text from outside goes in by out_safe(). */
 int out_printf(const struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -34,11 +36,12 @@ int out_printf(const struct cli *c, const char *fmt, ...) __attribute__((format(
 const char *out_safe(struct str s);
 int output_error(struct err *e); /* ERR_IO "cannot write the output" (the reader's going away included); -1 */
 
-/* ---- Tables: columns as wide as what stands in them (wide characters counted) ---- */
+/* ---- Tables: columns as wide as what stands in them (wide characters counted). On a terminal no row is wider than
+ * the screen: the last column is cut with "…", or the row takes two lines. ---- */
 struct column {
 	const char *title; /* NULL in the first column: no heading line */
 	bool right;        /* numbers */
-	size_t max;        /* wider cells are cut with "…" on a terminal; 0: never */
+	size_t max;        /* wider cells are cut with "…" on a terminal; 0: never, and not the last column */
 };
 /* The first 200 rows decide the widths and are held back for that; later ones are printed as they come, so that a
  * table of a million rows takes no memory. */

@@ -3,11 +3,11 @@
 #include "src/base/log.h"
 #include "src/base/utf8.h"
 #include "src/cli/cli.h"
+#include "src/cli/output.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #define BETWEEN 100 /* ms */
@@ -21,12 +21,6 @@ struct progress {
 
 static struct progress silent;
 
-static size_t terminal_width(void)
-{
-	struct winsize w;
-	return ioctl(STDERR_FILENO, TIOCGWINSZ, &w) == 0 && w.ws_col > 10 ? w.ws_col : 80;
-}
-
 static void send(struct str s)
 {
 	/* A terminal that went away is no reason to stop. */
@@ -38,7 +32,7 @@ static void draw(struct progress *p)
 {
 	struct buf out = BUF_INIT(8192);
 	buf_puts(&out, "\r");
-	buf_str(&out, utf8_cut(buf_get(&p->line), terminal_width() - 1));
+	buf_str(&out, utf8_cut(buf_get(&p->line), terminal_columns(STDERR_FILENO) - 1));
 	buf_puts(&out, "\x1b[K");
 	send(buf_get(&out));
 	buf_release(&out);

@@ -5,10 +5,13 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define HELD     200
 #define TEXT_MAX (16 << 20)
 #define GAP      2
+#define INDENT   4  /* of a row's second line */
+#define LEAST    24 /* columns of the screen; with less the last column goes on a line of its own */
 
 struct cell {
 	size_t at, n, width;
@@ -20,8 +23,11 @@ struct table {
 	FILE *f;
 	size_t ncolumns, nrows, filled; /* filled: cells of the row that is being made */
 	bool streaming;
+	size_t screen;     /* columns of the terminal; 0: not on one */
+	size_t fold, room; /* the first column of the second line; of the last one no more than that is shown,
+			      0: all */
 	enum style next;
-	struct buf text; /* of the cells held */
+	struct buf text;    /* of the cells held */
 	struct cell *cells; /* HELD rows */
 	size_t *widths;
 	struct column columns[];
@@ -42,7 +48,8 @@ struct table *table_new(const struct cli *c, FILE *f, const struct column *colum
 	}
 	t->c = c;
 	t->f = f;
-	t->ncolumns = n;
+	t->ncolumns = t->fold = n;
+	t->screen = c->out_terminal && f == stdout ? terminal_columns(STDOUT_FILENO) : 0;
 	buf_init(&t->text, TEXT_MAX);
 	memcpy(t->columns, columns, n * sizeof *columns);
 	return t;
@@ -53,7 +60,8 @@ void table_str(struct table *t, struct str s)
 {
 	assert(t->filled < t->ncolumns);
 	struct cell *cell = &t->cells[t->nrows * t->ncolumns + t->filled];
-	size_t max = t->c->out_terminal && t->f == stdout ? t->columns[t->filled].max : 0;
+	bool last = t->filled + 1 == t->ncolumns;
+	size_t max = t->screen == 0 ? 0 : last ? t->screen : t->columns[t->filled].max;
 	*cell = (struct cell){.at = t->text.len, .style = t->next};
 	utf8_safe(&t->text, s);
 	struct str shown = str_n(t->text.p + cell->at, t->text.len - cell->at);
@@ -90,14 +98,40 @@ void table_style(struct table *t, enum style s)
 	t->next = s;
 }
 
+/* Where the rows are wider than the screen, the last column is cut if enough of it stays; else the rows take
+ * two lines. */
+static void lay_out(struct table *t)
+{
+	size_t used = 0, last = t->ncolumns - 1, i = 0;
+	for (size_t k = 0; k < last; k++)
+		used += t->widths[k] + GAP;
+	if (t->screen == 0)
+		return;
+	if (used + t->widths[last] > t->screen && (t->columns[last].right || used + LEAST > t->screen)) {
+		for (used = 0; used + t->widths[i] <= t->screen; i++)
+			used += t->widths[i] + GAP;
+		t->fold = i > 0 ? i : 1;
+		for (used = INDENT, i = t->fold; i < last; i++)
+			used += t->widths[i] + GAP;
+	}
+	if (!t->columns[last].right && used + LEAST / 3 <= t->screen)
+		t->room = t->screen - used;
+}
+
 static void print_cell(const struct table *t, size_t column, struct str s, size_t width, enum style style)
 {
 	size_t pad = t->widths[column] > width ? t->widths[column] - width : 0;
-	bool color = t->f == stdout, last = column + 1 == t->ncolumns;
+	bool color = t->f == stdout, last = column + 1 == t->ncolumns,
+	     cut = last && t->room != 0 && width > t->room;
+	if (column == t->fold)
+		fprintf(t->f, "\n%*s", INDENT, "");
 	if (t->columns[column].right)
 		fprintf(t->f, "%*s", (int)pad, "");
-	fprintf(t->f, "%s%.*s%s", color ? style_on(t->c, style) : "", STR_ARG(s), color ? style_off(t->c, style) : "");
-	if (!last)
+	if (cut)
+		s = utf8_cut(s, t->room - 1);
+	fprintf(t->f, "%s%.*s%s%s", color ? style_on(t->c, style) : "", STR_ARG(s), cut ? "…" : "",
+		color ? style_off(t->c, style) : "");
+	if (!last && column + 1 != t->fold)
 		fprintf(t->f, "%*s", (int)(GAP + (t->columns[column].right ? 0 : pad)), "");
 }
 
@@ -105,7 +139,8 @@ static void print_row(const struct table *t, size_t row)
 {
 	for (size_t i = 0; i < t->ncolumns; i++) {
 		const struct cell *cell = &t->cells[row * t->ncolumns + i];
-		print_cell(t, i, str_n(t->text.p != NULL ? t->text.p + cell->at : "", cell->n), cell->width, cell->style);
+		print_cell(t, i, str_n(t->text.p != NULL ? t->text.p + cell->at : "", cell->n), cell->width,
+			cell->style);
 	}
 	putc('\n', t->f);
 }
@@ -119,8 +154,10 @@ static void print_held(struct table *t)
 			if (t->cells[r * t->ncolumns + i].width > t->widths[i])
 				t->widths[i] = t->cells[r * t->ncolumns + i].width;
 	}
+	lay_out(t);
 	for (size_t i = 0; heading && i < t->ncolumns; i++)
-		print_cell(t, i, str_from(t->columns[i].title), utf8_width(str_from(t->columns[i].title)), STYLE_BOLD);
+		print_cell(t, i, str_from(t->columns[i].title), utf8_width(str_from(t->columns[i].title)),
+			STYLE_BOLD);
 	if (heading)
 		putc('\n', t->f);
 	for (size_t r = 0; r < t->nrows; r++)

@@ -142,13 +142,15 @@ static void error__one_line_and_its_remedy(void **state)
 	err_at(&e, "p.conf", 3);
 	err_remedy(&e, "delete it");
 	error_print(&cli, &e);
-	assert_string_equal(read_from(master), "postrider: bad configuration: p.conf:3: unknown key \"x\\x1b[2J\"\n  delete it\n");
+	assert_string_equal(read_from(master),
+		"postrider: bad configuration: p.conf:3: unknown key \"x\\x1b[2J\"\n  delete it\n");
 	assert_string_equal(read_from(out_pipe[0]), "");
 	cli.json = true;
 	err_set(&e, ERR_AGAIN, "send", "later");
 	error_print(&cli, &e);
-	assert_string_equal(read_from(out_pipe[0]), "{\"error\":{\"exit\":75,\"what\":\"send\",\"why\":\"later\",\"remedy\":null,"
-						    "\"file\":null,\"line\":null}}\n");
+	assert_string_equal(read_from(out_pipe[0]),
+		"{\"error\":{\"exit\":75,\"what\":\"send\",\"why\":\"later\",\"remedy\":null,"
+		"\"file\":null,\"line\":null}}\n");
 	assert_string_equal(read_from(master), "postrider: send: later\n");
 }
 
@@ -165,6 +167,51 @@ static void ask__without_a_terminal__is_a_usage_error(void **state)
 
 #define WITH_TERMINAL(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* Standard output is a pipe here, and counts as a terminal of 80 columns. */
+static const char *one_row(const char *first, const char *second, const char *last)
+{
+	static const struct column columns[] = {
+		{.title = "who"}, {.title = "what"}, {.title = "why", .max = 4}};
+	cli.out_terminal = true;
+	struct table *t = table_new(&cli, stdout, columns, 3);
+	table_str(t, str_from(first));
+	table_str(t, str_from(second));
+	table_str(t, str_from(last));
+	assert_int_equal(table_row(t), 0);
+	assert_int_equal(table_end(&t), 0);
+	return read_from(out_pipe[0]);
+}
+
+static void table__wider_than_the_screen__its_last_column_is_cut(void **state)
+{
+	(void)state;
+	const char *got = one_row("hanako", "日本語",
+		"The mailbox is full, and has been so for longer than anybody remembers, 日本語 too");
+	assert_string_equal(got,
+		"who     what    why\n"
+		"hanako  日本語  The mailbox is full, and has been so for longer than anybody re…\n");
+}
+
+static void table__too_little_left_for_the_last_column__rows_take_two_lines(void **state)
+{
+	(void)state;
+	const char *got = one_row("a name of fifty columns, which is more than most are", "and fourteen",
+		"The mailbox is full, and has been so for longer than anybody remembers, 日本語 too");
+	assert_string_equal(got,
+		"who                                                   what\n"
+		"    why\n"
+		"a name of fifty columns, which is more than most are  and fourteen\n"
+		"    The mailbox is full, and has been so for longer than anybody remembers, 日…\n");
+}
+
+static void table__fits__is_left_alone(void **state)
+{
+	(void)state;
+	assert_string_equal(one_row("a", "b", "longer than its maximum"),
+		"who  what  why\n"
+		"a    b     longer than its maximum\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -173,6 +220,9 @@ int main(void)
 		WITH_TERMINAL(progress__steps_aside_for_the_log),
 		WITH_TERMINAL(progress__quiet_or_no_terminal__is_silent),
 		WITH_TERMINAL(error__one_line_and_its_remedy),
+		WITH_TERMINAL(table__wider_than_the_screen__its_last_column_is_cut),
+		WITH_TERMINAL(table__too_little_left_for_the_last_column__rows_take_two_lines),
+		WITH_TERMINAL(table__fits__is_left_alone),
 		WITH_TERMINAL(ask__without_a_terminal__is_a_usage_error),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
