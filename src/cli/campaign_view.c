@@ -29,12 +29,25 @@ static void clock_of_day(struct buf *out, const struct zone *z, ms_t t, ms_t now
 	buf_printf(out, "%.5s%s", when + 11, when + 19);
 }
 
+/* At most so many columns of it. */
+static void shortened(struct buf *out, struct str s, size_t columns)
+{
+	struct buf safe = BUF_INIT(64 << 10);
+	utf8_safe(&safe, s);
+	bool whole = utf8_width(buf_get(&safe)) <= columns;
+	buf_str(out, whole ? buf_get(&safe) : utf8_cut(buf_get(&safe), columns - 1));
+	if (!whole)
+		buf_puts(out, "…");
+	buf_release(&safe);
+}
+
 void view_progress(struct buf *out, const struct campaign_row *c, const struct campaign_counts *n, const struct live *live,
 	const struct zone *z, ms_t now)
 {
 	static const int troubles[] = {DELIVERY_DEFERRED, DELIVERY_BOUNCED, DELIVERY_BLOCKED, DELIVERY_EXPIRED, DELIVERY_DOUBT};
 	int64_t all = c->selection.audience;
-	utf8_safe(out, c->name);
+	/* The numbers count, and a terminal may be narrow. */
+	shortened(out, c->name, 24);
 	if (c->state == CAMPAIGN_PREPARING) {
 		buf_puts(out, ": selecting recipients, ");
 		int64_t so_far = 0;
@@ -57,19 +70,19 @@ void view_progress(struct buf *out, const struct campaign_row *c, const struct c
 		buf_printf(out, " (%.1f %%)", 100.0 * (double)handled(n) / (double)all);
 	if (live->rate > 0)
 		buf_printf(out, live->rate < 10 ? ", %.1f/s" : ", %.0f/s", live->rate);
-	for (size_t i = 0; i < sizeof troubles / sizeof troubles[0]; i++) {
-		if (n->state[troubles[i]] == 0)
-			continue;
-		buf_puts(out, ", ");
-		number(out, n->state[troubles[i]]);
-		buf_printf(out, " %s", troubles[i] == DELIVERY_DOUBT ? "in doubt" : delivery_state_names[troubles[i]]);
-	}
 	if (c->state == CAMPAIGN_WAITING && live->next_attempt > now) {
 		buf_puts(out, ", next try at ");
 		clock_of_day(out, z, live->next_attempt, now);
 	} else if (live->eta > now) {
 		buf_puts(out, ", done about ");
 		clock_of_day(out, z, live->eta, now);
+	}
+	for (size_t i = 0; i < sizeof troubles / sizeof troubles[0]; i++) {
+		if (n->state[troubles[i]] == 0)
+			continue;
+		buf_puts(out, ", ");
+		number(out, n->state[troubles[i]]);
+		buf_printf(out, " %s", troubles[i] == DELIVERY_DOUBT ? "in doubt" : delivery_state_names[troubles[i]]);
 	}
 	if (live->limit[0] != '\0') {
 		buf_puts(out, "; limit: ");
@@ -186,6 +199,7 @@ void view_remedy(struct buf *out, struct str why, struct str name)
 		{"doubt", "`postrider resume NAME --doubt=resend` sends to those once more, --doubt=skip leaves them"},
 		{"route", "bring the route back into the configuration, then `postrider resume NAME`"},
 		{"restored", "`postrider resume NAME` goes on from the backup's state"},
+		{"interrupted", "nobody delivers it now: `postrider resume NAME` goes on"},
 	};
 	for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++) {
 		if (!str_is(why, remedies[i].why))
@@ -196,30 +210,66 @@ void view_remedy(struct buf *out, struct str why, struct str name)
 
 static void row(struct buf *out, const char *label, int64_t v, int64_t whole)
 {
-	struct buf n = BUF_INIT(40);
-	number(&n, v);
-	buf_printf(out, "  %-14s %12s", label, buf_cstr(&n));
+	char n[TEXT_NUMBER], share[TEXT_NUMBER];
+	buf_printf(out, "  %-14s %12s", label, text_count(v, n));
 	if (whole > 0)
-		buf_printf(out, "  %5.1f %%", 100.0 * (double)v / (double)whole);
+		buf_printf(out, "  %7s", text_percent(v, whole, share));
 	buf_putc(out, '\n');
-	buf_release(&n);
 }
 
 static void padded(struct buf *out, struct str s, size_t columns)
 {
-	struct buf safe = BUF_INIT(4096);
-	utf8_safe(&safe, s);
-	struct str cut = utf8_cut(buf_get(&safe), columns);
-	buf_str(out, cut);
-	for (size_t w = utf8_width(cut); w < columns; w++)
+	size_t from = out->len;
+	shortened(out, s, columns);
+	for (size_t w = utf8_width(str_n(out->p + from, out->len - from)); w < columns; w++)
 		buf_putc(out, ' ');
-	buf_release(&safe);
+}
+
+static void line_time(struct buf *out, const char *label, const struct zone *z, ms_t t)
+{
+	char when[TEXT_NUMBER];
+	buf_printf(out, "  %-8s %s\n", label, text_time(z, t, when));
+}
+
+/* Why it stands still, and what to do. */
+static void text_why(struct buf *out, const struct report *r)
+{
+	const struct campaign_row *c = &r->campaign;
+	struct buf remedy = BUF_INIT(1000);
+	if (c->why_text.n != 0) {
+		buf_puts(out, "  Because  ");
+		utf8_safe(out, c->why_text);
+		buf_putc(out, '\n');
+	}
+	view_remedy(&remedy, c->why.n != 0 || strcmp(r->state, campaign_state_names[CAMPAIGN_INTERRUPTED]) != 0 ? c->why : STR("interrupted"), c->name);
+	if (remedy.len > 0)
+		buf_printf(out, "  Remedy   %s\n", buf_cstr(&remedy));
+	buf_release(&remedy);
+}
+
+/* Who delivers it, and how fast. */
+static void text_live(struct buf *out, const struct report *r, const struct zone *z, ms_t now)
+{
+	bool running = r->campaign.state == CAMPAIGN_RUNNING;
+	if (r->held) {
+		buf_printf(out, "  Sent by  %s, process %lld on ", r->holder.what, (long long)r->holder.pid);
+		utf8_safe(out, str_from(r->holder.host));
+		buf_putc(out, '\n');
+	}
+	if (r->held && r->live.limit[0] != '\0')
+		buf_printf(out, "  Limit    %s\n", r->live.limit);
+	if (r->live.next_attempt > now && r->campaign.state == CAMPAIGN_WAITING)
+		line_time(out, "Next try", z, r->live.next_attempt);
+	if (r->held && r->live.rate > 0 && running)
+		buf_printf(out, "  Rate     %.1f a second\n", r->live.rate);
+	if (r->held && r->live.eta > now && running)
+		line_time(out, "Done", z, r->live.eta);
 }
 
 static void text_head(struct buf *out, const struct report *r, const struct zone *z, ms_t now)
 {
 	const struct campaign_row *c = &r->campaign;
-	char when[CLOCK_TEXT];
+	char when[TEXT_NUMBER], span[CLOCK_TEXT];
 	buf_puts(out, "Campaign ");
 	utf8_safe(out, c->name);
 	buf_printf(out, ": %s", r->state);
@@ -231,70 +281,56 @@ static void text_head(struct buf *out, const struct report *r, const struct zone
 	buf_puts(out, "\n  Subject  ");
 	utf8_safe(out, c->subject);
 	buf_putc(out, '\n');
-	if (c->why_text.n != 0) {
-		buf_puts(out, "  Because  ");
-		utf8_safe(out, c->why_text);
-		buf_puts(out, "\n  Remedy   ");
-		view_remedy(out, c->why, c->name);
-		buf_putc(out, '\n');
-	}
+	text_why(out, r);
 	if (c->state == CAMPAIGN_SCHEDULED)
-		buf_printf(out, "  Starts   %s\n", clock_iso(z, c->start_at, when));
+		line_time(out, "Starts", z, c->start_at);
 	if (c->started != 0)
-		buf_printf(out, "  Started  %s\n", clock_iso(z, c->started, when));
+		line_time(out, "Started", z, c->started);
 	if (c->finished != 0)
-		buf_printf(out, "  Ended    %s", clock_iso(z, c->finished, when));
-	if (c->finished != 0)
-		buf_printf(out, "  (%s)\n", clock_span_text(report_duration(r, now), when));
-	if (r->held && c->finished == 0)
-		buf_printf(out, "  Held by  %s, process %lld on %s\n", r->holder.what, (long long)r->holder.pid, r->holder.host);
-	if (r->held && c->finished == 0 && r->live.limit[0] != '\0')
-		buf_printf(out, "  Limit    %s\n", r->live.limit);
-	if (c->finished == 0 && r->live.next_attempt > now && c->state == CAMPAIGN_WAITING)
-		buf_printf(out, "  Next try %s\n", clock_iso(z, r->live.next_attempt, when));
-	if (r->held && r->live.rate > 0 && c->state == CAMPAIGN_RUNNING)
-		buf_printf(out, "  Rate     %.1f a second\n", r->live.rate);
-	if (r->held && r->live.eta > now && c->state == CAMPAIGN_RUNNING)
-		buf_printf(out, "  Done     about %s\n", clock_iso(z, r->live.eta, when));
+		buf_printf(out, "  %-8s %s, after %s\n", "Ended", text_time(z, c->finished, when), clock_span_text(report_duration(r, now), span));
+	else
+		text_live(out, r, z, now);
 }
 
-static void text_tables(struct buf *out, const struct report *r)
+static void text_providers(struct buf *out, const struct report *r)
 {
-	if (r->nproviders > 0) {
-		buf_printf(out, "\n  %-16s %12s %12s %10s %10s %10s\n", "Provider", "recipients", "sent", "bounced", "blocked", "deferred");
-		for (size_t i = 0; i < r->nproviders; i++) {
-			const struct report_provider *p = &r->providers[i];
-			const int64_t v[] = {p->total, p->state[DELIVERY_SENT], p->state[DELIVERY_BOUNCED], p->state[DELIVERY_BLOCKED], p->state[DELIVERY_DEFERRED]};
-			buf_puts(out, "  ");
-			padded(out, p->name.n != 0 ? p->name : STR("other domains"), 16);
-			for (size_t k = 0; k < 5; k++) {
-				struct buf n = BUF_INIT(40);
-				number(&n, v[k]);
-				buf_printf(out, " %*s", k < 2 ? 12 : 10, buf_cstr(&n));
-				buf_release(&n);
-			}
-			buf_putc(out, '\n');
-		}
+	if (r->nproviders == 0)
+		return;
+	buf_printf(out, "\n  %-16s %12s %12s %10s %10s %10s\n", "provider", "recipients", "sent", "bounced", "blocked", "deferred");
+	for (size_t i = 0; i < r->nproviders; i++) {
+		const struct report_provider *p = &r->providers[i];
+		const int64_t v[] = {p->total, p->state[DELIVERY_SENT], p->state[DELIVERY_BOUNCED], p->state[DELIVERY_BLOCKED], p->state[DELIVERY_DEFERRED]};
+		char n[TEXT_NUMBER];
+		buf_puts(out, "  ");
+		padded(out, p->name.n != 0 ? p->name : STR("other domains"), 16);
+		for (size_t k = 0; k < 5; k++)
+			buf_printf(out, " %*s", k < 2 ? 12 : 10, text_count(v[k], n));
+		buf_putc(out, '\n');
 	}
+}
+
+static void text_reasons(struct buf *out, const struct report *r, size_t columns)
+{
+	enum { BEFORE = 47, SHOWN = 40 };
+	char n[TEXT_NUMBER];
+	int64_t rest = 0;
 	if (r->nreasons > 0)
-		buf_printf(out, "\n  %-22s %-8s %10s  %s\n", "Reason", "class", "recipients", "for example");
-	for (size_t i = 0; i < r->nreasons; i++) {
+		buf_printf(out, "\n  %-22s %-8s %10s  %s\n", "reason", "class", "recipients", "for example");
+	for (size_t i = 0; i < r->nreasons && i < SHOWN; i++) {
 		const struct report_reason *x = &r->reasons[i];
-		struct buf n = BUF_INIT(40);
-		number(&n, x->deliveries);
 		buf_puts(out, "  ");
 		padded(out, x->reason, 22);
-		buf_printf(out, " %-8s %10s  ", reply_class_names[x->class], buf_cstr(&n));
-		struct buf safe = BUF_INIT(4096);
-		utf8_safe(&safe, x->example);
-		buf_str(out, utf8_cut(buf_get(&safe), 70));
+		buf_printf(out, " %-8s %10s  ", reply_class_names[x->class], text_count(x->deliveries, n));
+		shortened(out, x->example, columns > BEFORE + 20 ? columns - BEFORE : 20);
 		buf_putc(out, '\n');
-		buf_release(&safe);
-		buf_release(&n);
 	}
+	for (size_t i = SHOWN; i < r->nreasons; i++)
+		rest += r->reasons[i].deliveries;
+	if (r->nreasons > SHOWN)
+		buf_printf(out, "  … and %s for %zu other reasons\n", text_count(rest, n), r->nreasons - SHOWN);
 }
 
-void view_text(struct buf *out, const struct report *r, bool whole, const struct zone *z, ms_t now)
+void view_text(struct buf *out, const struct report *r, const struct zone *z, ms_t now, size_t columns)
 {
 	const struct selection *s = &r->campaign.selection;
 	text_head(out, r, z, now);
@@ -317,6 +353,6 @@ void view_text(struct buf *out, const struct report *r, bool whole, const struct
 		row(out, "complaints", r->campaign.complaints, s->audience);
 	if (r->campaign.unsubscribed > 0)
 		row(out, "unsubscribed", r->campaign.unsubscribed, s->audience);
-	if (whole)
-		text_tables(out, r);
+	text_providers(out, r);
+	text_reasons(out, r, columns);
 }

@@ -7,15 +7,15 @@
 
 #include <jansson.h>
 
-/* "june: 12,345 of 50,000 (24.7 %), 830/s, 120 bounced, 125 deferred, done about 09:41; limit: route main: 14/s" */
+/* "june: 12,345 of 50,000 (24.7 %), 830/s, done about 09:41, 125 deferred, 120 bounced; limit: route main: 14/s" */
 void view_progress(struct buf *out, const struct campaign_row *c, const struct campaign_counts *n, const struct live *live,
 	const struct zone *z, ms_t now);
 /* docs/INTERFACE.md: the document; `whole` adds providers and reasons. NULL: out of memory. */
 json_t *view_json(const struct report *r, bool whole, ms_t now);
 /* What a person can do about a paused campaign; "" where nothing is to be said. `name` of the campaign. */
 void view_remedy(struct buf *out, struct str why, struct str name);
-/* Several lines for people. */
-void view_text(struct buf *out, const struct report *r, bool whole, const struct zone *z, ms_t now);
+/* For people, in lines of so many columns; providers and reasons where they were gathered. */
+void view_text(struct buf *out, const struct report *r, const struct zone *z, ms_t now, size_t columns);
 
 json_t *view_str(struct str s); /* json_str(), but null for n == 0 */
 

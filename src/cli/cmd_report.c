@@ -209,7 +209,7 @@ static int report_pages(struct reporting *r, enum format format)
 		if (rc == 0 && format == FORMAT_TEXT) {
 			if (got > 0)
 				buf_putc(&out, '\n');
-			view_text(&out, &all[got], true, r->cfg->zone, clock_now());
+			view_text(&out, &all[got], r->cfg->zone, clock_now(), r->f == stdout ? screen_columns(r->c) : 120);
 		}
 	}
 	if (rc == 0 && format == FORMAT_HTML)

@@ -86,6 +86,11 @@ size_t terminal_columns(int fd)
 	return ioctl(fd, TIOCGWINSZ, &w) == 0 && w.ws_col > 10 ? w.ws_col : 80;
 }
 
+size_t screen_columns(const struct cli *c)
+{
+	return c->out_terminal ? terminal_columns(STDOUT_FILENO) : 120;
+}
+
 const char *style_on(const struct cli *c, enum style s)
 {
 	return c->color ? style_codes[s] : "";

@@ -28,6 +28,7 @@ const char *style_on(const struct cli *c, enum style s);
 const char *style_off(const struct cli *c, enum style s);
 
 size_t terminal_columns(int fd); /* of the terminal that fd is; 80 where it does not say */
+size_t screen_columns(const struct cli *c); /* for lines on standard output; 120 where that is no terminal */
 
 /* ---- Lines of text ---- */
 /* Like printf; whole lines. Text from outside goes in by out_safe(). */

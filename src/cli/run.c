@@ -54,7 +54,7 @@ int run_print(struct cli *c, const struct report *r, struct err *e)
 		return json_document(view_json(r, false, clock_now())) != 0 ? output_error(e) : 0;
 	struct buf text = BUF_INIT(1 << 20);
 	const struct zone *z = cli_zone(c, e);
-	view_text(&text, r, true, z, clock_now());
+	view_text(&text, r, z, clock_now(), screen_columns(c));
 	int rc = fwrite(buf_cstr(&text), 1, text.len, stdout) == text.len ? 0 : output_error(e);
 	buf_release(&text);
 	return rc;
