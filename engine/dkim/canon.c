@@ -92,7 +92,7 @@ bool dkim_field_next(struct str *header, struct dkim_field *out)
 	if (field.n > 0 && field.p[field.n - 1] == '\r')
 		field.n--;
 	size_t colon = str_find(field, ':');
-	if (colon == field.n) {
+	if (colon == field.n || str_find(field, '\n') < colon) {
 		*out = (struct dkim_field){str_n(field.p, 0), field};
 		return true;
 	}

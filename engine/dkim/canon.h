@@ -11,8 +11,8 @@ void dkim_canon_body(struct str body, void (*put)(void *ctx, const char *p, size
 struct dkim_field {
 	struct str name, value; /* as written: name without blanks behind it, value from behind the colon to before its last line end */
 };
-/* Takes the first field off `header`. False: it is empty, or its empty line is reached. A line without a colon is a field
- * without a name (n == 0). */
+/* Takes the first field off `header`. False: it is empty, or its empty line is reached. Without a colon in its first line it is
+ * a field without a name (n == 0). */
 bool dkim_field_next(struct str *header, struct dkim_field *out);
 /* "name:value", lower case, unfolded, without a line end. */
 void dkim_canon_field(struct buf *out, const struct dkim_field *f);

@@ -100,6 +100,7 @@ static void header__edges(void **state)
 	expect_header("No-End: x", "no-end:x\r\n");
 	expect_header("X: a  b\t c:d\r\n\t \r\n e\r\n", "x:a b c:d e\r\n");
 	expect_header("no colon\r\nY:1\r\n", ":no colon\r\ny:1\r\n");
+	expect_header("no colon\r\n \there: but here\r\nY:1\r\n", ":no colon here: but here\r\ny:1\r\n");
 }
 
 /* ---- The example of RFC 8463 ---- */
