@@ -162,7 +162,7 @@ demo: deps
 DEPS := gcc make pkg-config libc6-dev libev-dev libcsv-dev libinih-dev libidn2-dev libunistring-dev libuchardet-dev \
 	libmd4c-dev libmd4c-html0-dev libjansson-dev zlib1g-dev libssl-dev libsqlite3-dev
 # Tests only: unit tests, the auditors, referees for mail, certificates, other people's programs to measure beside.
-DEPS += libcmocka-dev python3 libgmime-3.0-0 libmime-tools-perl sqlite3 openssl curl tzdata
+DEPS += libcmocka-dev python3 python3-dkim python3-nacl libgmime-3.0-0 libmime-tools-perl sqlite3 openssl curl tzdata
 # Only for make fuzz and make lint.
 LINT_DEPS := clang libclang-rt-dev clang-format clang-tidy cppcheck
 

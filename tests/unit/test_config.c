@@ -96,6 +96,7 @@ static void the_manual_s_example__loads(void **state)
 				"[sender]\n\tname = \"Kyoto Books; #1\"  # quoted\n\tpostal-address = 京都市\n"
 				"[domain books.example]\n"
 				"[domain books2.example]\n"
+				"[dkim pr2]\ndomain = books.example\nkey = /keys/pr2.key\nselector = june.2026\n"
 				"[dkim pr1]\ndomain = books.example\nkey = dkim/pr1.key\n"
 				"[route main]                          # a comment\n"
 				"kind = relay\npreset = ses\nhost = email-smtp.eu-west-1.amazonaws.com\nport = 587\n"
@@ -121,13 +122,21 @@ static void the_manual_s_example__loads(void **state)
 	assert_int_equal(c->ndomains, 2);
 	assert_string_equal(c->domains[0], "books.example");
 	assert_string_equal(c->domains[1], "books2.example");
+	assert_int_equal(c->ndkim, 2);
+	assert_string_equal(c->dkim[0].selector, "june.2026");
+	assert_string_equal(c->dkim[0].key, "/keys/pr2.key");
+	assert_string_equal(c->dkim[1].selector, "pr1");
+	assert_string_equal(c->dkim[1].domain, "books.example");
+	assert_true(str_ends(str_from(c->dkim[1].key), STR("dkim/pr1.key")));
 	assert_int_equal(c->nroutes, 2);
 	const struct config_route *r = config_route_find(c, "main");
+	assert_string_equal(r->rewrites, "Date:Message-ID");
+	assert_null(c->routes[1].rewrites);
 	assert_ptr_equal(r, &c->routes[0]);
 	assert_int_equal(r->tls, ROUTE_TLS_STARTTLS);
 	assert_int_equal(r->password.from, SECRET_FILE);
 	assert_string_equal(r->password.value, "ses.password");
-	assert_int_equal(r->password.at.line, 23);
+	assert_int_equal(r->password.at.line, 27);
 	assert_true(r->rate.per_second == 14 && r->rate.per_day == 50000 && r->rate.per_hour == 0);
 	assert_int_equal(r->timeout, 90 * SECOND);
 	assert_int_equal(r->nfor, 2);
@@ -237,6 +246,10 @@ static void errors__name_line_and_remedy(void **state)
 		{"[zzzzzz]\n", 1, "unknown section [zzzzzz]"},
 		{"[route]\n", 1, "needs a name"},
 		{"[retry now]\n", 1, "has no name"},
+		{"[dkim a]\nkey = a.key\n", 1, "[dkim a] has no domain"},
+		{"\n[dkim a]\ndomain = a.example\n", 2, "[dkim a] has no key"},
+		{"[dkim a]\ndomain = a.example\nkey = a.key\nselector = a;b\n", 4, "expected a selector"},
+		{"[dkim .]\ndomain = a.example\nkey = a.key\n", 1, "this is not one"},
 		{"[route a b]\n", 1, "names are made of"},
 		{"[route main\n", 1, "] is missing"},
 		{"[]\n", 1, "has no name"},
