@@ -100,7 +100,7 @@ LOREM = "Forty new titles came in this month; one of them, we think, is for you,
 
 
 def message():
-	body = "".join(f"<p>{LOREM}</p>\n" for _ in range(60))
+	body = "".join(f"<p>{LOREM}</p>\n" for _ in range(36))
 	return "From: Kyoto Books <news@books.example>\nSubject: {{ first_name }}, the June list is here\n\n" \
 		f"<p>Dear {{{{ first_name }}}},</p>\n{body}<p><a href=\"{{{{ unsubscribe_url }}}}\">Unsubscribe</a></p>\n"
 

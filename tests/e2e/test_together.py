@@ -1,5 +1,6 @@
 """Several processes at one database: one delivers, the others hand over and watch; control from outside."""
 import signal
+import sqlite3
 import time
 
 from harness import MESSAGE, wait_until
@@ -76,13 +77,29 @@ def test_pause_takes_effect_within_a_second(w):
 		assert w.audit("june", sink, addresses) == {"sent": 400}
 
 
+def stop_outside_of_a_transaction(w, child):
+	"""Who is stopped in the middle of a commit keeps SQLite's lock; nobody could replace them, whatever the lease says."""
+	db = sqlite3.connect(w.path("postrider.db"), timeout=0.1, isolation_level=None)
+	while True:
+		child.send_signal(signal.SIGSTOP)
+		time.sleep(0.02)
+		try:
+			db.execute("BEGIN IMMEDIATE")
+			db.execute("ROLLBACK")
+			db.close()
+			return
+		except sqlite3.OperationalError:
+			child.send_signal(signal.SIGCONT)
+			time.sleep(0.05)
+
+
 def test_holder_stopped_past_its_lease(w):
 	"""SIGSTOP past the lease, another takes over, SIGCONT: no repeat outside of doubt."""
 	with Sink() as sink:
 		addresses = begin(w, sink, 300, rate="40/s")
 		first = w.start("send", "june.html", "--list", "news", "--name", "june", "--yes")
 		wait_until(lambda: len(sink.messages) > 30)
-		first.send_signal(signal.SIGSTOP)
+		stop_outside_of_a_transaction(w, first)
 		had = len(sink.messages)
 		second = w.start("resume", "june", "--patience", "60s")
 		wait_until(lambda: len(sink.messages) > had + 20, 100)
