@@ -314,9 +314,16 @@ static int launch(struct send *s, struct err *e)
 		.until = s->until,
 		.now = s->now,
 	};
+	struct campaign_row row;
+	enum launch_known known;
 	int64_t id;
-	if (launch_campaign(&s->launch, &o, &id, e) != 0)
-		return -1;
+	if (launch_campaign(&s->launch, &o, &id, e) != 0) {
+		/* The same command may have been given twice at one moment, and the other was first. */
+		struct err unknown;
+		if (launch_known(&s->launch, s->name, &known, &row, &unknown) != 0 || known == LAUNCH_NEW)
+			return -1;
+		return known == LAUNCH_SAME ? go_on(s, &row, e) : name_taken(s, e);
+	}
 	if (s->at != 0 || cli_given(s->c, "detach"))
 		return leave_it(s, id, e);
 	return run_campaign(s->c, id, "send", s->patience, e);
