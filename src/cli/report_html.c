@@ -3,14 +3,18 @@
 #include "src/cli/report_data.h"
 
 #include "src/base/utf8.h"
+#include "src/cli/campaign_view.h"
+#include "src/cli/output.h"
 
 #include <stdio.h>
 
-static const char page_head[] =
+static const char page_top[] =
 	"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
 	"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
 	"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n"
-	"<title>Postrider report</title>\n<style>\n"
+	"<title>";
+static const char page_style[] =
+	"</title>\n<style>\n"
 	":root{color-scheme:light dark;--bg:#fbfaf8;--card:#fff;--ink:#22262b;--soft:#5d666f;--line:#e2e0da;"
 	"--sent:#2f8f5b;--deferred:#d9a21b;--bounced:#c8503c;--blocked:#8c5aa8;--expired:#a8845a;--skipped:#9aa3ab;"
 	"--doubt:#3d79b8;--cancelled:#6b7178;--queued:#c9ced3;--sending:#63b3d6}\n"
@@ -25,7 +29,10 @@ static const char page_head[] =
 	".big span{color:var(--soft);font-size:.85rem}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}\n"
 	"th,td{text-align:left;padding:.3rem .6rem .3rem 0;border-bottom:1px solid var(--line);vertical-align:top}th{font-weight:600;color:var(--soft);font-size:.85rem}\n"
 	"td.n,th.n{text-align:right}.key{display:inline-block;width:.75rem;height:.75rem;border-radius:.15rem;margin-right:.4rem;vertical-align:-.05rem}\n"
-	"svg{display:block;width:100%;height:auto}svg text{fill:var(--soft);font-size:12px}.quote{color:var(--soft);font-size:.85rem;overflow-wrap:anywhere}\n"
+	"svg{display:block;width:100%;height:auto}svg text{fill:var(--soft);font-size:12px}td svg{margin-top:.4rem}.quote{color:var(--soft);font-size:.85rem;overflow-wrap:anywhere}.mean{color:var(--soft)}h1{overflow-wrap:anywhere}\n"
+	"tr.with td,tr.with th{border-bottom:0}tr.with td{padding-bottom:0}.none{color:var(--soft);margin:0}\n"
+	"@media(max-width:40rem){main{padding:1rem .6rem 3rem}section{padding:.9rem .8rem}.wide{display:none}.plot{min-width:34rem}svg text{font-size:15px}"
+	"th,td{padding-right:.4rem;font-size:.9rem}}@media print{section{break-inside:avoid}}\n"
 	".warn{border-left:.3rem solid var(--deferred)}footer{color:var(--soft);font-size:.85rem}\n"
 	"</style>\n</head>\n<body>\n<main>\n";
 
@@ -51,24 +58,17 @@ static void text(struct buf *out, struct str s)
 	buf_release(&safe);
 }
 
-/* 1234567 as 1,234,567. */
 static void number(struct buf *out, int64_t v)
 {
-	char digits[24];
-	int n = snprintf(digits, sizeof digits, "%lld", (long long)(v < 0 ? -v : v));
-	if (v < 0)
-		buf_putc(out, '-');
-	for (int i = 0; i < n; i++) {
-		if (i > 0 && (n - i) % 3 == 0)
-			buf_putc(out, ',');
-		buf_putc(out, digits[i]);
-	}
+	char t[TEXT_NUMBER];
+	buf_puts(out, text_count(v, t));
 }
 
 static void share(struct buf *out, int64_t part, int64_t whole)
 {
+	char t[TEXT_NUMBER];
 	if (whole > 0)
-		buf_printf(out, "%.1f %%", 100.0 * (double)part / (double)whole);
+		text(out, str_from(text_percent(part, whole, t)));
 }
 
 static void fact(struct buf *out, const char *label, int64_t v, int64_t whole)
@@ -80,9 +80,31 @@ static void fact(struct buf *out, const char *label, int64_t v, int64_t whole)
 	buf_puts(out, "</span></div>\n");
 }
 
+/* Why it stands still, and what to do. */
+static void stopped(struct buf *out, const struct report *r)
+{
+	const struct campaign_row *c = &r->campaign;
+	struct buf remedy = BUF_INIT(1000);
+	bool orphan = strcmp(r->state, campaign_state_names[CAMPAIGN_INTERRUPTED]) == 0;
+	view_remedy(&remedy, c->why.n == 0 && orphan ? STR("interrupted") : c->why, c->name);
+	if (c->why.n != 0 || remedy.len > 0) {
+		buf_puts(out, "<section class=\"warn\"><b>");
+		text(out, c->why.n != 0 ? c->why : str_from(r->state));
+		buf_puts(out, "</b>");
+		if (c->why_text.n != 0)
+			buf_puts(out, ": ");
+		text(out, c->why_text);
+		if (remedy.len > 0)
+			buf_puts(out, "<br>");
+		text(out, buf_get(&remedy));
+		buf_puts(out, "</section>\n");
+	}
+	buf_release(&remedy);
+}
+
 static void head(struct buf *out, const struct report *r, const struct zone *z, ms_t now)
 {
-	char when[CLOCK_TEXT];
+	char when[TEXT_NUMBER], span[CLOCK_TEXT];
 	const struct campaign_row *c = &r->campaign;
 	buf_puts(out, "<h1>");
 	text(out, c->name);
@@ -90,20 +112,16 @@ static void head(struct buf *out, const struct report *r, const struct zone *z, 
 	text(out, c->subject);
 	buf_puts(out, "<br>From ");
 	text(out, c->from);
+	if (c->started == 0 && c->start_at != 0)
+		buf_printf(out, "<br>Starts %s", text_time(z, c->start_at, when));
 	if (c->started != 0)
-		buf_printf(out, "<br>Started %s", clock_iso(z, c->started, when));
+		buf_printf(out, "<br>Started %s", text_time(z, c->started, when));
 	if (c->finished != 0)
-		buf_printf(out, ", ended %s", clock_iso(z, c->finished, when));
+		buf_printf(out, ", ended %s", text_time(z, c->finished, when));
 	if (c->started != 0)
-		buf_printf(out, " (%s)", clock_span_text(report_duration(r, now), when));
+		buf_printf(out, c->finished != 0 ? ", after %s" : ", %s ago", clock_span_text(report_duration(r, now), span));
 	buf_puts(out, "</p>\n");
-	if (c->why.n != 0) {
-		buf_puts(out, "<section class=\"warn\"><b>");
-		text(out, c->why);
-		buf_puts(out, "</b>: ");
-		text(out, c->why_text);
-		buf_puts(out, "</section>\n");
-	}
+	stopped(out, r);
 }
 
 /* One bar of all states, in proportion. */
@@ -122,6 +140,19 @@ static void state_bar(struct buf *out, const int64_t state[DELIVERY_NSTATES], in
 	}
 }
 
+static const char *const meanings[DELIVERY_NSTATES] = {
+	[DELIVERY_QUEUED] = "not tried yet",
+	[DELIVERY_SENDING] = "on the wire",
+	[DELIVERY_DEFERRED] = "the server asked to come again",
+	[DELIVERY_SENT] = "accepted by the recipient's server or the relay",
+	[DELIVERY_BOUNCED] = "refused for good",
+	[DELIVERY_BLOCKED] = "refused for what we are, not for who they are",
+	[DELIVERY_EXPIRED] = "tried as long as the configuration says, in vain",
+	[DELIVERY_SKIPPED] = "left out when their turn came",
+	[DELIVERY_DOUBT] = "went out, and the answer never came",
+	[DELIVERY_CANCELLED] = "the campaign was ended before",
+};
+
 static void states(struct buf *out, const struct report *r)
 {
 	const int64_t *s = r->counts.state, total = r->campaign.selection.audience;
@@ -130,20 +161,23 @@ static void states(struct buf *out, const struct report *r)
 	fact(out, "sent", s[DELIVERY_SENT], total);
 	fact(out, "bounced", s[DELIVERY_BOUNCED], total);
 	fact(out, "blocked", s[DELIVERY_BLOCKED], total);
+	if (s[DELIVERY_QUEUED] + s[DELIVERY_SENDING] + s[DELIVERY_DEFERRED] > 0)
+		fact(out, "still open", s[DELIVERY_QUEUED] + s[DELIVERY_SENDING] + s[DELIVERY_DEFERRED], total);
 	fact(out, "complaints", r->campaign.complaints, total);
 	fact(out, "unsubscribed", r->campaign.unsubscribed, total);
 	buf_puts(out, "</div>\n<p><svg viewBox=\"0 0 800 22\" role=\"img\" aria-label=\"States\">");
 	state_bar(out, s, total, 800, 22);
-	buf_puts(out, "</svg></p>\n<table><tr><th>State</th><th class=\"n\">Recipients</th><th class=\"n\">Share</th></tr>\n");
+	buf_puts(out, "</svg></p>\n<table><tr><th>State</th><th class=\"n\">Recipients</th><th class=\"n\">Share</th>"
+		      "<th class=\"wide\"></th></tr>\n");
 	for (int i = 0; i < DELIVERY_NSTATES; i++) {
 		if (s[i] == 0)
 			continue;
 		buf_printf(out, "<tr><td><span class=\"key\" style=\"background:var(--%s)\"></span>%s</td><td class=\"n\">", delivery_state_names[i],
-			delivery_state_names[i]);
+			i == DELIVERY_DOUBT ? "in doubt" : delivery_state_names[i]);
 		number(out, s[i]);
 		buf_puts(out, "</td><td class=\"n\">");
 		share(out, s[i], total);
-		buf_puts(out, "</td></tr>\n");
+		buf_printf(out, "</td><td class=\"wide mean\">%s</td></tr>\n", meanings[i]);
 	}
 	buf_puts(out, "</table></section>\n");
 }
@@ -232,6 +266,14 @@ static double bar_part(struct buf *out, double x, double w, double base, double 
 	return base - h;
 }
 
+/* "1 minute", "2 hours": bars are whole minutes, hours or days wide. */
+static const char *bar_span(ms_t width, char out[CLOCK_TEXT])
+{
+	ms_t unit = width % DAY == 0 ? DAY : width % HOUR == 0 ? HOUR : MINUTE;
+	snprintf(out, CLOCK_TEXT, "%lld %s%s", (long long)(width / unit), unit == DAY ? "day" : unit == HOUR ? "hour" : "minute", width == unit ? "" : "s");
+	return out;
+}
+
 static void timeline(struct buf *out, const struct report *r, const struct zone *z)
 {
 	struct report_point bars[BARS];
@@ -246,8 +288,8 @@ static void timeline(struct buf *out, const struct report *r, const struct zone 
 		most = v > most ? v : most;
 	}
 	double top = nice_top(most), high = PLOT_H - TOP - BOTTOM, step = (double)(PLOT_W - LEFT) / (double)n, base = PLOT_H - BOTTOM;
-	buf_printf(out, "<section><h2>Attempts over time <span class=\"sub\">(each bar %s)</span></h2>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"Attempts over time\">",
-		clock_span_text(width, span), PLOT_W, PLOT_H);
+	buf_printf(out, "<section><h2>Attempts over time <span class=\"sub\">(each bar %s)</span></h2>\n<svg class=\"plot\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"Attempts over time\">",
+		bar_span(width, span), PLOT_W, PLOT_H);
 	axis(out, top);
 	for (size_t i = 0; i < n; i++) {
 		double x = LEFT + step * (double)i, w = step > 60 ? 48 : step * 0.8;
@@ -272,7 +314,7 @@ static void providers(struct buf *out, const struct report *r)
 	if (r->nproviders == 0)
 		return;
 	buf_puts(out, "<section><h2>Providers</h2>\n<table><tr><th>Provider</th><th class=\"n\">Recipients</th><th class=\"n\">Sent</th>"
-		      "<th class=\"n\">Bounced</th><th class=\"n\">Blocked</th><th style=\"width:35%\"></th></tr>\n");
+		      "<th class=\"n\">Bounced</th><th class=\"n\">Blocked</th><th class=\"wide\" style=\"width:35%\"></th></tr>\n");
 	for (size_t i = 0; i < r->nproviders; i++) {
 		const struct report_provider *p = &r->providers[i];
 		const int64_t cells[] = {p->total, p->state[DELIVERY_SENT], p->state[DELIVERY_BOUNCED], p->state[DELIVERY_BLOCKED]};
@@ -284,38 +326,64 @@ static void providers(struct buf *out, const struct report *r)
 			number(out, cells[k]);
 			buf_puts(out, "</td>");
 		}
-		buf_puts(out, "<td><svg viewBox=\"0 0 300 14\">");
+		buf_puts(out, "<td class=\"wide\"><svg viewBox=\"0 0 300 14\">");
 		state_bar(out, p->state, p->total, 300, 14);
 		buf_puts(out, "</svg></td></tr>\n");
 	}
 	buf_puts(out, "</table></section>\n");
 }
 
+/* The example takes a line of its own: it is the server's text, and may be long. */
+static void reason(struct buf *out, const struct report_reason *x, double most)
+{
+	const char *colour = x->class == CLASS_HARD ? "bounced" : x->class == CLASS_BLOCK ? "blocked" : x->class == CLASS_SOFT ? "deferred" : "skipped";
+	struct str example = utf8_cut(x->example, 300);
+	buf_printf(out, "<tr%s><td>", example.n != 0 ? " class=\"with\"" : "");
+	text(out, x->reason);
+	buf_printf(out, "</td><td>%s</td><td class=\"n\">", reply_class_names[x->class]);
+	number(out, x->deliveries);
+	buf_printf(out, "</td><td class=\"wide\"><svg viewBox=\"0 0 300 12\"><rect width=\"%.1f\" height=\"12\" fill=\"var(--%s)\"/></svg></td></tr>\n",
+		most > 0 ? 300.0 * (double)x->deliveries / most : 0, colour);
+	if (example.n == 0)
+		return;
+	buf_puts(out, "<tr><td class=\"quote\" colspan=\"4\">");
+	text(out, example);
+	buf_puts(out, example.n < x->example.n ? "…</td></tr>\n" : "</td></tr>\n");
+}
+
 static void reasons(struct buf *out, const struct report *r)
 {
+	enum { SHOWN = 100 };
+	int64_t rest = 0;
 	if (r->nreasons == 0)
 		return;
-	double most = (double)r->reasons[0].deliveries;
-	buf_puts(out, "<section><h2>Reasons</h2>\n<table><tr><th>Reason</th><th>Class</th><th class=\"n\">Recipients</th><th style=\"width:22%\"></th><th>For example</th></tr>\n");
-	for (size_t i = 0; i < r->nreasons; i++) {
-		const struct report_reason *x = &r->reasons[i];
-		const char *colour = x->class == CLASS_HARD ? "bounced" : x->class == CLASS_BLOCK ? "blocked" : x->class == CLASS_SOFT ? "deferred" : "skipped";
-		buf_puts(out, "<tr><td>");
-		text(out, x->reason);
-		buf_printf(out, "</td><td>%s</td><td class=\"n\">", reply_class_names[x->class]);
-		number(out, x->deliveries);
-		buf_printf(out, "</td><td><svg viewBox=\"0 0 200 12\"><rect width=\"%.1f\" height=\"12\" fill=\"var(--%s)\"/></svg></td><td class=\"quote\">",
-			most > 0 ? 200.0 * (double)x->deliveries / most : 0, colour);
-		text(out, x->example);
-		buf_puts(out, "</td></tr>\n");
+	buf_puts(out, "<section><h2>Why mail was refused or put off</h2>\n<table><tr><th>Reason</th><th>Class</th><th class=\"n\">Recipients</th>"
+		      "<th class=\"wide\" style=\"width:45%\"></th></tr>\n");
+	for (size_t i = 0; i < r->nreasons && i < SHOWN; i++)
+		reason(out, &r->reasons[i], (double)r->reasons[0].deliveries);
+	buf_puts(out, "</table>\n");
+	for (size_t i = SHOWN; i < r->nreasons; i++)
+		rest += r->reasons[i].deliveries;
+	if (r->nreasons > SHOWN) {
+		buf_puts(out, "<p class=\"none\">… and ");
+		number(out, rest);
+		buf_printf(out, " for %zu other reasons</p>", r->nreasons - SHOWN);
 	}
-	buf_puts(out, "</table></section>\n");
+	buf_puts(out, "</section>\n");
 }
 
 void report_html(struct buf *out, const struct report *r, size_t n, const struct zone *z, ms_t now)
 {
-	char when[CLOCK_TEXT];
-	buf_puts(out, page_head);
+	char when[TEXT_NUMBER];
+	buf_puts(out, page_top);
+	if (n == 1) {
+		text(out, r->campaign.name);
+		buf_puts(out, " – ");
+	}
+	buf_puts(out, "Postrider report");
+	buf_puts(out, page_style);
+	if (n == 0)
+		buf_puts(out, "<p class=\"none\">No campaign was started in that time.</p>\n");
 	for (size_t i = 0; i < n; i++) {
 		head(out, &r[i], z, now);
 		states(out, &r[i]);
@@ -324,5 +392,5 @@ void report_html(struct buf *out, const struct report *r, size_t n, const struct
 		reasons(out, &r[i]);
 		selection(out, &r[i]);
 	}
-	buf_printf(out, "<footer>Made by Postrider %s at %s</footer>\n</main>\n</body>\n</html>\n", POSTRIDER_VERSION, clock_iso(z, now, when));
+	buf_printf(out, "<footer>Made by Postrider %s at %s</footer>\n</main>\n</body>\n</html>\n", POSTRIDER_VERSION, text_time(z, now, when));
 }

@@ -1,0 +1,161 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include "src/base/utf8.h"
+#include "src/cli/campaign_view.h"
+
+#include <stdio.h>
+
+static struct buf out;
+
+static struct report campaign(const char *name)
+{
+	struct report r = {.state = campaign_state_names[CAMPAIGN_FINISHED]};
+	r.campaign.state = CAMPAIGN_FINISHED;
+	r.campaign.name = str_from(name);
+	r.campaign.subject = STR("<script>alert(1)</script> & \"news\"");
+	r.campaign.from = STR("Kyoto Books <news@books.example>");
+	r.campaign.started = 1796083200000;
+	r.campaign.finished = 1796083279000;
+	return r;
+}
+
+static const char *html(const struct report *r, size_t n)
+{
+	buf_release(&out);
+	buf_init(&out, 16 << 20);
+	report_html(&out, r, n, clock_zone("Asia/Tokyo", NULL), 1796083300000);
+	assert_false(out.failed);
+	return buf_cstr(&out);
+}
+
+static const char *text(const struct report *r, size_t columns)
+{
+	buf_release(&out);
+	buf_init(&out, 16 << 20);
+	view_text(&out, r, clock_zone("Asia/Tokyo", NULL), 1796083300000, columns);
+	assert_false(out.failed);
+	return buf_cstr(&out);
+}
+
+static size_t count(const char *in, const char *what)
+{
+	size_t n = 0;
+	for (const char *p = in; (p = strstr(p, what)) != NULL; p++)
+		n++;
+	return n;
+}
+
+static void html__text_from_outside__is_escaped(void **state)
+{
+	(void)state;
+	struct report r = campaign("六月 <b>");
+	struct report_reason reason = {.class = CLASS_HARD, .reason = STR("user-unknown"), .example = STR("<img src=x>\x1b[31m"), .deliveries = 1};
+	r.reasons = &reason;
+	r.nreasons = 1;
+	const char *page = html(&r, 1);
+	assert_non_null(strstr(page, "<title>六月 &lt;b&gt; – Postrider report</title>"));
+	assert_non_null(strstr(page, "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;news&quot;"));
+	assert_non_null(strstr(page, "&lt;img src=x&gt;\\x1b[31m"));
+	assert_null(strstr(page, "<script"));
+	assert_null(strstr(page, "<img"));
+}
+
+static void html__nobody_and_nothing__has_no_wrong_numbers(void **state)
+{
+	(void)state;
+	struct report r = campaign("empty");
+	const char *page = html(&r, 1);
+	assert_null(strstr(page, "nan"));
+	assert_null(strstr(page, "inf"));
+	assert_non_null(strstr(page, "Started 2026-12-01 09:00:00 +09:00, ended 2026-12-01 09:01:19 +09:00, after 1m 19s"));
+	assert_non_null(strstr(html(NULL, 0), "No campaign"));
+}
+
+static void html__nobody_delivers_it__says_what_to_do(void **state)
+{
+	(void)state;
+	struct report r = campaign("june");
+	r.campaign.state = CAMPAIGN_RUNNING;
+	r.campaign.finished = 0;
+	r.state = campaign_state_names[CAMPAIGN_INTERRUPTED];
+	assert_non_null(strstr(html(&r, 1), "`postrider resume june` goes on"));
+	assert_non_null(strstr(text(&r, 80), "`postrider resume june` goes on"));
+	r.state = campaign_state_names[CAMPAIGN_RUNNING];
+	assert_null(strstr(html(&r, 1), "resume"));
+}
+
+static void reasons__a_thousand__the_first_are_shown_and_the_rest_counted(void **state)
+{
+	(void)state;
+	static struct report_reason all[1000];
+	struct report r = campaign("june");
+	static char long_example[5000];
+	memset(long_example, 'x', sizeof long_example - 1);
+	for (size_t i = 0; i < 1000; i++)
+		all[i] = (struct report_reason){.class = CLASS_SOFT, .reason = STR("busy"), .example = str_from(long_example), .deliveries = 2};
+	r.reasons = all;
+	r.nreasons = 1000;
+	const char *page = html(&r, 1);
+	assert_int_equal(count(page, "<td>busy</td>"), 100);
+	assert_non_null(strstr(page, "… and 1,800 for 900 other reasons"));
+	assert_true(strlen(page) < 100000);
+	const char *lines = text(&r, 80);
+	assert_int_equal(count(lines, "\n  busy "), 40);
+	assert_non_null(strstr(lines, "… and 1,920 for 960 other reasons"));
+}
+
+static void text__narrow_terminal__tables_fit(void **state)
+{
+	(void)state;
+	struct report r = campaign("june");
+	struct report_reason reason = {.class = CLASS_HARD, .reason = STR("user-unknown"),
+		.example = STR("利用者が見つかりません。宛先をご確認ください。利用者が見つかりません。"), .deliveries = 1};
+	struct report_provider provider = {.name = STR("a provider with a long 名前"), .total = 1234567};
+	r.reasons = &reason;
+	r.providers = &provider;
+	r.nreasons = r.nproviders = 1;
+	for (const char *p = text(&r, 80); *p != '\0';) {
+		size_t n = strcspn(p, "\n");
+		assert_true(utf8_width(str_n(p, n)) <= 80);
+		p += n + (p[n] == '\n');
+	}
+	assert_non_null(strstr(buf_cstr(&out), "  a provider with…    1,234,567"));
+}
+
+static void progress__long_name__leaves_room_for_the_numbers(void **state)
+{
+	(void)state;
+	struct report r = campaign("六月のおたより-京都本店の読者のみなさまへ");
+	struct campaign_counts n = {.state = {[DELIVERY_SENT] = 1500, [DELIVERY_QUEUED] = 1500}};
+	struct live live = {.rate = 109, .eta = 1796083360000};
+	r.campaign.state = CAMPAIGN_RUNNING;
+	r.campaign.selection.audience = 3000;
+	buf_release(&out);
+	buf_init(&out, 1 << 20);
+	view_progress(&out, &r.campaign, &n, &live, clock_zone("Asia/Tokyo", NULL), 1796083300000);
+	assert_string_equal(buf_cstr(&out), "六月のおたより-京都本店…: 1,500 of 3,000 (50.0 %), 109/s, done about 09:02+09:00");
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	buf_release(&out);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(html__text_from_outside__is_escaped),
+		cmocka_unit_test(html__nobody_and_nothing__has_no_wrong_numbers),
+		cmocka_unit_test(html__nobody_delivers_it__says_what_to_do),
+		cmocka_unit_test(reasons__a_thousand__the_first_are_shown_and_the_rest_counted),
+		cmocka_unit_test(text__narrow_terminal__tables_fit),
+		cmocka_unit_test(progress__long_name__leaves_room_for_the_numbers),
+	};
+	return cmocka_run_group_tests(tests, NULL, teardown);
+}
