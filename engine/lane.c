@@ -8,7 +8,10 @@
 enum {
 	LETTER_CHUNK = 32 << 10, /* first chunk of a message's arena: an ordinary newsletter fits */
 	LETTER_MAX = 128 << 20,
+	BYTES_MAX = 32 << 20,    /* of messages under way in a lane */
 };
+
+static const ms_t SHORTAGE = 5 * SECOND;
 
 void lane_flush(struct lane *l)
 {
@@ -100,9 +103,10 @@ static struct job *job_new(struct worker *w)
 	return j;
 }
 
-void job_free(struct worker *w, struct job *j)
+static void job_free(struct worker *w, struct job *j)
 {
 	arena_reset(&j->arena);
+	j->letter = (struct letter){0};
 	j->next = w->free_jobs;
 	w->free_jobs = j;
 }
@@ -142,27 +146,42 @@ static void template_failed(struct lane *l, const struct item *it, const struct 
 	skip(l, it, STR("template"), str_from(text));
 }
 
+/* The letter for a claim, signed. -1: `e` says why there is none. */
+static int compose(struct lane *l, const struct item *it, struct job *j, struct err *e)
+{
+	struct worker *w = l->w;
+	if (personal_compose(it->batch->run->personal, w->signer, it->claim, false, &j->arena, &j->letter, e) != 0)
+		return -1;
+	if (j->letter.mail.skip.n != 0)
+		return 0;
+	return letter_sign(&j->letter, w->dkim, it->claim->first_attempt, l->route->cfg, &j->arena, e);
+}
+
+static size_t letter_size(const struct letter *l)
+{
+	return l->mail.header.n + l->mail.body.n;
+}
+
 static void link_send(struct link *k, const struct item *it)
 {
 	struct lane *l = k->lane;
 	struct worker *w = l->w;
 	struct job *j = job_new(w);
 	struct err e = {0};
-	atomic_fetch_sub(&l->route->in_hand, 1);
-	if (j == NULL) {
-		err_set(&e, ERR_INTERNAL, "message", "out of memory");
-		template_failed(l, it, &e);
-		return;
+	int rc = j != NULL ? compose(l, it, j, &e) : err_set(&e, ERR_INTERNAL, "message", "out of memory");
+	if (rc != 0 && e.code == ERR_INTERNAL) {
+		/* Want of memory is no fault of the recipient's. */
+		lane_give_back(l, it, clock_now() + SHORTAGE);
+	} else {
+		atomic_fetch_sub(&l->route->in_hand, 1);
+		if (rc != 0)
+			template_failed(l, it, &e);
+		else if (j->letter.mail.skip.n != 0)
+			skip(l, it, STR("aborted"), j->letter.mail.skip);
 	}
-	if (personal_compose(it->batch->run->personal, w->signer, it->claim, false, &j->arena, &j->letter, &e) != 0 ||
-		letter_sign(&j->letter, w->dkim, it->claim->first_attempt, l->route->cfg, &j->arena, &e) != 0) {
-		template_failed(l, it, &e);
-		job_free(w, j);
-		return;
-	}
-	if (j->letter.mail.skip.n != 0) {
-		skip(l, it, STR("aborted"), j->letter.mail.skip);
-		job_free(w, j);
+	if (rc != 0 || j->letter.mail.skip.n != 0) {
+		if (j != NULL)
+			job_free(w, j);
 		return;
 	}
 	j->batch = it->batch;
@@ -175,6 +194,7 @@ static void link_send(struct link *k, const struct item *it)
 		.utf8 = j->letter.mail.utf8,
 		.user = j,
 	};
+	l->bytes += letter_size(&j->letter);
 	k->sent++;
 	smtp_conn_send(k->conn, &j->message);
 	int most = l->route->cfg->messages_per_connection;
@@ -183,6 +203,12 @@ static void link_send(struct link *k, const struct item *it)
 		smtp_conn_quit(k->conn);
 	}
 	k->ready = !k->leaving && smtp_conn_ready(k->conn);
+}
+
+void job_done(struct lane *l, struct job *j)
+{
+	l->bytes -= letter_size(&j->letter);
+	job_free(l->w, j);
 }
 
 static struct link *ready_link(struct lane *l)
@@ -274,6 +300,9 @@ void lane_pump(struct lane *l)
 			lane_give_back(l, &gone, clock_now());
 			continue;
 		}
+		/* With large attachments fewer messages are under way at a time, whatever the connections could take. */
+		if (l->bytes > BYTES_MAX)
+			break;
 		struct link *k = ready_link(l);
 		if (k == NULL) {
 			if (l->nlinks >= l->share)

@@ -42,7 +42,7 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 		atomic_fetch_add(&l->route->in_hand, 1);
 		if (!lane_push(l, it, true))
 			lane_give_back(l, &it, clock_now());
-		job_free(l->w, j);
+		job_done(l, j);
 		return;
 	}
 	struct run *run = j->batch->run;
@@ -60,7 +60,7 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 		route_trouble(l->route, "%s at %s", r->why != NULL ? r->why : "no answer", smtp_stage_names[r->stage]);
 	apply_verdict(l, &v, run->id, row.reply);
 	lane_outcome(l, &row, j->batch);
-	job_free(l->w, j);
+	job_done(l, j);
 }
 
 static void on_ready(void *ctx, struct smtp_conn *c)

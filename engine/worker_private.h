@@ -42,6 +42,7 @@ struct lane { /* a route as one worker serves it */
 	int nlinks, established;
 	struct item *items;          /* a ring */
 	size_t head, count, cap;
+	size_t bytes;                /* of the messages under way */
 	int outstanding;             /* claims handed over without a synced outcome */
 	struct outcome_batch *done;  /* not yet given to the ledger */
 	ev_timer timer;
@@ -77,7 +78,7 @@ bool lane_push(struct lane *l, struct item it, bool front);
 struct item lane_pop(struct lane *l);
 void lane_give_back(struct lane *l, const struct item *i, ms_t due);
 void lane_give_back_all(struct lane *l, ms_t due);
-void job_free(struct worker *w, struct job *j);
+void job_done(struct lane *l, struct job *j); /* the connection gave it back */
 
 /* ---- link.c ---- */
 int link_open(struct lane *l);
