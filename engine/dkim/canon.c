@@ -9,7 +9,8 @@ static bool blank(char c)
 
 /* ---- Body ---- */
 
-/* Without the empty lines at the end, where a line of blanks is empty too, and without the last line's own end. */
+/* Without the empty lines at the end, where a line of blanks is empty too, and without the last line's own
+ * end. */
 static size_t content_end(struct str b)
 {
 	size_t end = b.n;
@@ -26,14 +27,16 @@ static size_t content_end(struct str b)
 	}
 }
 
-/* Bytes equal to `c` have their highest bit set. A byte above such a one may have it by mistake: then we only look closer. */
+/* Bytes equal to `c` have their highest bit set. A byte above such a one may have it by mistake: then we only
+ * look closer. */
 static uint64_t bytes_equal(uint64_t v, unsigned char c)
 {
 	uint64_t x = v ^ (UINT64_C(0x0101010101010101) * c);
 	return (x - UINT64_C(0x0101010101010101)) & ~x & UINT64_C(0x8080808080808080);
 }
 
-/* From `i` on, skips what is canonical as it stands, eight bytes at a time: no tab, no blank before a blank or CR. */
+/* From `i` on, skips what is canonical as it stands, eight bytes at a time: no tab, no blank before a blank
+ * or CR. */
 static size_t skip_canonical(const char *p, size_t i, size_t end)
 {
 	for (; i + 9 <= end; i += 8) {

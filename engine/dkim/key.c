@@ -50,9 +50,12 @@ static int key_new(EVP_PKEY *evp, const char *path, struct dkim_key **out, struc
 	if (!EVP_PKEY_is_a(evp, "RSA"))
 		snprintf(why, sizeof why, "it is neither an RSA nor an Ed25519 key");
 	else if (k->bits < DKIM_RSA_MIN)
-		snprintf(why, sizeof why, "it has %d bits: receivers refuse signatures by RSA keys below %d (RFC 8301)", k->bits, DKIM_RSA_MIN);
+		snprintf(why, sizeof why,
+			"it has %d bits: receivers refuse signatures by RSA keys below %d (RFC 8301)",
+			k->bits, DKIM_RSA_MIN);
 	else if (k->bits > DKIM_RSA_MAX)
-		snprintf(why, sizeof why, "it has %d bits: few receivers verify RSA keys above 4096", k->bits);
+		snprintf(
+			why, sizeof why, "it has %d bits: few receivers verify RSA keys above 4096", k->bits);
 	else
 		return 0;
 	dkim_key_free(out);
@@ -97,7 +100,8 @@ int dkim_key_read(const char *path, struct dkim_key **out, struct err *e)
 	struct stat st;
 	*out = NULL;
 	if (stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077) != 0) {
-		err_set(e, ERR_CONFIG, "DKIM key", "%s can be read or changed by others (mode %04o)", path, (unsigned)st.st_mode & 07777);
+		err_set(e, ERR_CONFIG, "DKIM key", "%s can be read or changed by others (mode %04o)", path,
+			(unsigned)st.st_mode & 07777);
 		return err_remedy(e, "chmod 600 %s", path);
 	}
 	int rc = file_read(path, &text, e);
@@ -118,7 +122,8 @@ int dkim_key_generate(enum dkim_type type, int bits, struct dkim_key **out, stru
 	*out = NULL;
 	if (type == DKIM_RSA && (bits < DKIM_RSA_GOOD || bits > 4096))
 		return err_set(e, ERR_USAGE, "DKIM key", "RSA keys have from %d to 4096 bits", DKIM_RSA_GOOD);
-	EVP_PKEY *evp = type == DKIM_RSA ? EVP_RSA_gen((unsigned)bits) : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
+	EVP_PKEY *evp =
+		type == DKIM_RSA ? EVP_RSA_gen((unsigned)bits) : EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
 	if (evp == NULL)
 		return err_set(e, ERR_INTERNAL, "DKIM key", "OpenSSL could not make one");
 	return key_new(evp, NULL, out, e);
@@ -177,7 +182,8 @@ int dkim_key_public(const struct dkim_key *k, struct buf *out, struct err *e)
 	return out->failed ? no_memory(e) : 0;
 }
 
-/* Most records hold SubjectPublicKeyInfo, as RFC 6376's example does; its text (3.6.1) asks for RSAPublicKey. */
+/* Most records hold SubjectPublicKeyInfo, as RFC 6376's example does; its text (3.6.1) asks for RSAPublicKey.
+ */
 static EVP_PKEY *public_rsa(struct str p)
 {
 	const unsigned char *at = (const unsigned char *)p.p;

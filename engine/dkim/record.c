@@ -41,8 +41,8 @@ struct judge {
 	enum dkim_severity worst;
 };
 
-__attribute__((format(printf, 5, 6)))
-static void find(struct judge *j, enum dkim_severity severity, const char *id, const char *remedy, const char *fmt, ...)
+__attribute__((format(printf, 5, 6))) static void find(struct judge *j, enum dkim_severity severity,
+	const char *id, const char *remedy, const char *fmt, ...)
 {
 	struct dkim_finding f = {.id = id, .severity = severity};
 	va_list ap;
@@ -131,47 +131,55 @@ static void judge_key(struct judge *j, struct str p)
 	int bits;
 	size_t n = decode(p, raw);
 	if (n == 0) {
-		find(j, DKIM_FAIL, "dkim-key-malformed", PUBLISH, "p= is not base64: it was cut or changed on the way into the DNS");
+		find(j, DKIM_FAIL, "dkim-key-malformed", PUBLISH,
+			"p= is not base64: it was cut or changed on the way into the DNS");
 		return;
 	}
 	switch (dkim_key_compare(j->key, str_n((const char *)raw, n), &bits)) {
 	case DKIM_NOT_A_KEY:
-		find(j, DKIM_FAIL, "dkim-key-malformed", PUBLISH, "p= holds no %s key: it was cut or changed on the way into the DNS",
+		find(j, DKIM_FAIL, "dkim-key-malformed", PUBLISH,
+			"p= holds no %s key: it was cut or changed on the way into the DNS",
 			dkim_type_names[dkim_key_type(j->key)]);
 		return;
 	case DKIM_OTHER_KEY:
-		find(j, DKIM_FAIL, "dkim-key-other", "publish the record that `postrider dkim show` prints, or give this key a selector of its own",
+		find(j, DKIM_FAIL, "dkim-key-other",
+			"publish the record that `postrider dkim show` prints, or give this key a selector "
+			"of its own",
 			"p= belongs to another private key: no signature of ours would verify");
 		return;
 	case DKIM_MATCH:
 		break;
 	}
 	if (dkim_key_type(j->key) == DKIM_RSA && bits < DKIM_RSA_GOOD)
-		find(j, DKIM_WARN, "dkim-key-small", "`postrider dkim keygen` makes a key of 2048 bits", "the key has %d bits; %d are usual today", bits,
-			DKIM_RSA_GOOD);
+		find(j, DKIM_WARN, "dkim-key-small", "`postrider dkim keygen` makes a key of 2048 bits",
+			"the key has %d bits; %d are usual today", bits, DKIM_RSA_GOOD);
 }
 
 static void judge_tags(struct judge *j, const struct tag *tags, int n)
 {
-	const struct str *v = get(tags, n, "v"), *k = get(tags, n, "k"), *h = get(tags, n, "h"), *s = get(tags, n, "s"),
-			 *t = get(tags, n, "t"), *p = get(tags, n, "p");
+	const struct str *v = get(tags, n, "v"), *k = get(tags, n, "k"), *h = get(tags, n, "h"),
+			 *s = get(tags, n, "s"), *t = get(tags, n, "t"), *p = get(tags, n, "p");
 	const char *type = dkim_type_names[dkim_key_type(j->key)];
 	if (v != NULL && (!str_is(*v, "DKIM1") || v != &tags[0].value))
-		find(j, DKIM_FAIL, "dkim-record-version", PUBLISH, "v= must come first and be DKIM1, else the record is not used");
+		find(j, DKIM_FAIL, "dkim-record-version", PUBLISH,
+			"v= must come first and be DKIM1, else the record is not used");
 	if (k == NULL ? dkim_key_type(j->key) != DKIM_RSA : !str_is(*k, type))
-		find(j, DKIM_FAIL, "dkim-key-type", PUBLISH, "k= says %.*s, and the private key is %s", k != NULL ? (int)(k->n < 40 ? k->n : 40) : 3,
-			k != NULL ? k->p : "rsa", type);
+		find(j, DKIM_FAIL, "dkim-key-type", PUBLISH, "k= says %.*s, and the private key is %s",
+			k != NULL ? (int)(k->n < 40 ? k->n : 40) : 3, k != NULL ? k->p : "rsa", type);
 	if (h != NULL && !lists(*h, "sha256", NULL))
-		find(j, DKIM_FAIL, "dkim-record-hash", "leave h= out", "h= does not allow sha256, the only hash that is signed with");
+		find(j, DKIM_FAIL, "dkim-record-hash", "leave h= out",
+			"h= does not allow sha256, the only hash that is signed with");
 	if (s != NULL && !lists(*s, "*", "email"))
-		find(j, DKIM_FAIL, "dkim-record-service", "leave s= out", "s= does not allow the key for email");
+		find(j, DKIM_FAIL, "dkim-record-service", "leave s= out",
+			"s= does not allow the key for email");
 	if (t != NULL && lists(*t, "y", NULL))
 		find(j, DKIM_WARN, "dkim-record-testing", "leave t=y out when the signatures verify",
 			"t=y says the domain is only testing: receivers treat its mail as unsigned");
 	if (p == NULL)
 		find(j, DKIM_FAIL, "dkim-record-malformed", PUBLISH, "there is no p=, the key itself");
 	else if (p->n == 0)
-		find(j, DKIM_FAIL, "dkim-key-revoked", "make a new key under another selector: `postrider dkim keygen`",
+		find(j, DKIM_FAIL, "dkim-key-revoked",
+			"make a new key under another selector: `postrider dkim keygen`",
 			"p= is empty: the key was revoked, and every signature by it fails");
 	else if (k == NULL || str_is(*k, type))
 		judge_key(j, *p);
@@ -185,18 +193,21 @@ static void judge_record(struct judge *j, struct str r)
 		return;
 	}
 	if (str_find(r, '"') < r.n || str_find(r, '\\') < r.n) {
-		find(j, DKIM_FAIL, "dkim-record-quotes", "enter the one-line form that `postrider dkim show` prints, as it stands",
+		find(j, DKIM_FAIL, "dkim-record-quotes",
+			"enter the one-line form that `postrider dkim show` prints, as it stands",
 			"the record has quotation marks or backslashes in its text");
 		return;
 	}
 	int n = read_tags(r, tags);
 	if (n <= 0)
-		find(j, DKIM_FAIL, "dkim-record-malformed", PUBLISH, "the record is no list of tag=value; \"%.*s\"", (int)(r.n < 60 ? r.n : 60), r.p);
+		find(j, DKIM_FAIL, "dkim-record-malformed", PUBLISH,
+			"the record is no list of tag=value; \"%.*s\"", (int)(r.n < 60 ? r.n : 60), r.p);
 	else
 		judge_tags(j, tags, n);
 }
 
-/* Something else may stand at the name too, by a wildcard say. Pieces of a key count as ours: they were entered apart. */
+/* Something else may stand at the name too, by a wildcard say. Pieces of a key count as ours: they were
+ * entered apart. */
 static bool is_ours(struct str r)
 {
 	static const char *const foreign[] = {"v=spf1", "v=DMARC1", "google-site-verification", "MS="};
@@ -218,17 +229,20 @@ enum dkim_severity dkim_record_check(const struct dkim_key *k, const struct str 
 		at = i;
 	}
 	if (n > ours)
-		find(&j, DKIM_WARN, "dkim-record-foreign", "remove what does not belong to DKIM from this name",
+		find(&j, DKIM_WARN, "dkim-record-foreign",
+			"remove what does not belong to DKIM from this name",
 			"%zu other TXT records stand at the same name (a wildcard?)", n - ours);
 	if (ours == 0)
 		find(&j, DKIM_FAIL, "dkim-record-missing", PUBLISH, "there is no DKIM record");
 	else if (ours > 1)
-		find(&j, DKIM_FAIL, "dkim-record-several", "leave one TXT record; a long one is one record of several strings, not several records",
+		find(&j, DKIM_FAIL, "dkim-record-several",
+			"leave one TXT record; a long one is one record of several strings, not several "
+			"records",
 			"%zu DKIM records: which one a receiver takes is chance (RFC 6376 3.6.2.2)", ours);
 	else
 		judge_record(&j, records[at]);
 	if (j.worst < DKIM_FAIL)
-		find(&j, DKIM_PASS, "dkim-record", "", "the record belongs to the private key (%s, %d bits)", dkim_type_names[dkim_key_type(k)],
-			dkim_key_bits(k));
+		find(&j, DKIM_PASS, "dkim-record", "", "the record belongs to the private key (%s, %d bits)",
+			dkim_type_names[dkim_key_type(k)], dkim_key_bits(k));
 	return j.worst;
 }

@@ -58,14 +58,16 @@ static int identity_load(struct dkim_keys *k, const struct config_dkim *c, struc
 	const struct identity *other = find_kind(k, id.domain, type);
 	k->v[k->n++] = id;
 	if (other != NULL) {
-		err_set(e, ERR_CONFIG, "DKIM key", "%s has two %s keys, with the selectors %s and %s; one of a kind signs", id.domain,
+		err_set(e, ERR_CONFIG, "DKIM key",
+			"%s has two %s keys, with the selectors %s and %s; one of a kind signs", id.domain,
 			dkim_type_names[type], other->selector, id.selector);
 		err_remedy(e, "leave the [dkim] section whose record is published");
 		return err_at(e, c->at.file, c->at.line);
 	}
 	if (type == DKIM_RSA && bits < DKIM_RSA_GOOD)
-		log_warn("[dkim %s]: the key has only %d bits, %d are usual; `postrider dkim keygen %s` makes a new one", c->name, bits,
-			DKIM_RSA_GOOD, id.domain);
+		log_warn("[dkim %s]: the key has only %d bits, %d are usual; `postrider dkim keygen %s` "
+			 "makes a new one",
+			c->name, bits, DKIM_RSA_GOOD, id.domain);
 	return 0;
 }
 
@@ -140,9 +142,9 @@ struct dkim_signer {
 	EVP_PKEY_CTX **rsa; /* for each key, made when first used */
 	struct dkim_field *fields;
 	size_t nfields, cap;
-	struct buf names;   /* h= */
-	struct buf canon;   /* of the fields in h=, then of the signature that is being made */
-	struct buf line;    /* the signatures, as they go out */
+	struct buf names; /* h= */
+	struct buf canon; /* of the fields in h=, then of the signature that is being made */
+	struct buf line;  /* the signatures, as they go out */
 };
 
 struct dkim_signer *dkim_signer_new(const struct dkim_keys *k)
@@ -190,8 +192,8 @@ static int failed(struct err *e)
 /* ---- Which fields ---- */
 
 static const char *const oversigned[] = {"From", "To", "Subject", "Date", "Reply-To", "Content-Type", NULL};
-static const char *const others[] = {"Sender", "Cc", "Message-ID", "In-Reply-To", "References", "Feedback-ID", "CFBL-Address",
-	"CFBL-Feedback-ID", "Auto-Submitted", NULL};
+static const char *const others[] = {"Sender", "Cc", "Message-ID", "In-Reply-To", "References", "Feedback-ID",
+	"CFBL-Address", "CFBL-Feedback-ID", "Auto-Submitted", NULL};
 
 static bool one_of(struct str name, const char *const *names)
 {
@@ -233,7 +235,8 @@ static bool is_rewritten(struct str name, const char *list)
 
 static bool is_signed(struct str name, const char *rewritten)
 {
-	if (!begins(name, "List-") && !begins(name, "Content-") && !begins(name, "MIME-") && !one_of(name, oversigned) && !one_of(name, others))
+	if (!begins(name, "List-") && !begins(name, "Content-") && !begins(name, "MIME-") &&
+		!one_of(name, oversigned) && !one_of(name, others))
 		return false;
 	return nameable(name) && !is_rewritten(name, rewritten);
 }
@@ -244,7 +247,8 @@ static int read_fields(struct dkim_signer *s, struct str header)
 	for (struct dkim_field f; dkim_field_next(&header, &f);) {
 		if (s->nfields == s->cap) {
 			size_t cap = s->cap == 0 ? 64 : s->cap * 2;
-			struct dkim_field *v = cap <= FIELDS_MAX * 2 ? realloc(s->fields, cap * sizeof *v) : NULL;
+			struct dkim_field *v =
+				cap <= FIELDS_MAX * 2 ? realloc(s->fields, cap * sizeof *v) : NULL;
 			if (v == NULL)
 				return -1;
 			s->fields = v;
@@ -261,7 +265,8 @@ static void name_field(struct dkim_signer *s, struct str name)
 	buf_str(&s->names, name);
 }
 
-/* From the last field to the first: of fields with one name h= counts from the bottom (RFC 6376 5.4.2). -1: no From. */
+/* From the last field to the first: of fields with one name h= counts from the bottom (RFC 6376 5.4.2). -1:
+ * no From. */
 static int choose_fields(struct dkim_signer *s, const char *rewritten)
 {
 	bool from = false;
@@ -317,8 +322,9 @@ static EVP_PKEY_CTX *rsa_context(struct dkim_signer *s, size_t key)
 	if (c != NULL)
 		return c;
 	c = EVP_PKEY_CTX_new_from_pkey(NULL, dkim_key_evp(s->keys->v[key].key), NULL);
-	if (c != NULL && (EVP_PKEY_sign_init(c) != 1 || EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING) != 1 ||
-				 EVP_PKEY_CTX_set_signature_md(c, s->sha256) != 1)) {
+	if (c != NULL &&
+		(EVP_PKEY_sign_init(c) != 1 || EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING) != 1 ||
+			EVP_PKEY_CTX_set_signature_md(c, s->sha256) != 1)) {
 		EVP_PKEY_CTX_free(c);
 		c = NULL;
 	}
@@ -326,7 +332,8 @@ static EVP_PKEY_CTX *rsa_context(struct dkim_signer *s, size_t key)
 }
 
 /* Ed25519 signs the hash as if it were the message (RFC 8463 3). */
-static int sign_hash(struct dkim_signer *s, size_t key, const unsigned char hash[SHA256_LEN], unsigned char *out, size_t *n)
+static int sign_hash(struct dkim_signer *s, size_t key, const unsigned char hash[SHA256_LEN],
+	unsigned char *out, size_t *n)
 {
 	EVP_PKEY *evp = dkim_key_evp(s->keys->v[key].key);
 	if (dkim_key_type(s->keys->v[key].key) == DKIM_RSA) {
@@ -334,7 +341,10 @@ static int sign_hash(struct dkim_signer *s, size_t key, const unsigned char hash
 		return c != NULL && EVP_PKEY_sign(c, out, n, hash, SHA256_LEN) == 1 ? 0 : -1;
 	}
 	EVP_MD_CTX_reset(s->ed25519);
-	return EVP_DigestSignInit(s->ed25519, NULL, NULL, NULL, evp) == 1 && EVP_DigestSign(s->ed25519, out, n, hash, SHA256_LEN) == 1 ? 0 : -1;
+	return EVP_DigestSignInit(s->ed25519, NULL, NULL, NULL, evp) == 1 &&
+			       EVP_DigestSign(s->ed25519, out, n, hash, SHA256_LEN) == 1
+		       ? 0
+		       : -1;
 }
 
 /* ---- The DKIM-Signature field ---- */
@@ -418,8 +428,8 @@ static int add_signature(struct dkim_signer *s, size_t key, const char *bh, ms_t
 	dkim_field_next(&own, &field);
 	dkim_canon_field(&s->canon, &field);
 	bool ok = !s->canon.failed && EVP_DigestInit_ex2(s->hash, s->sha256, NULL) == 1 &&
-		  EVP_DigestUpdate(s->hash, s->canon.p, s->canon.len) == 1 && EVP_DigestFinal_ex(s->hash, hash, NULL) == 1 &&
-		  sign_hash(s, key, hash, sig, &n) == 0;
+		  EVP_DigestUpdate(s->hash, s->canon.p, s->canon.len) == 1 &&
+		  EVP_DigestFinal_ex(s->hash, hash, NULL) == 1 && sign_hash(s, key, hash, sig, &n) == 0;
 	s->canon.len = kept;
 	if (!ok)
 		return failed(e);
@@ -427,7 +437,8 @@ static int add_signature(struct dkim_signer *s, size_t key, const char *bh, ms_t
 	return 0;
 }
 
-int dkim_sign(struct dkim_signer *s, const struct dkim_message *m, struct arena *a, struct str *out, struct err *e)
+int dkim_sign(
+	struct dkim_signer *s, const struct dkim_message *m, struct arena *a, struct str *out, struct err *e)
 {
 	char bh[48];
 	const char *domain = signing_domain(s->keys, m->from_domain);

@@ -16,7 +16,7 @@ enum { TEXT_MAX = 64 << 10 };
 struct shown { /* a key and what is said of it */
 	const char *domain, *selector, *path;
 	struct dkim_key *key;
-	char *name;                /* selector._domainkey.domain */
+	char *name; /* selector._domainkey.domain */
 	struct buf record, zone;
 };
 
@@ -38,7 +38,8 @@ static int shown_complete(struct shown *s, struct err *e)
 	if (s->name == NULL || dkim_record_text(s->key, &s->record, e) != 0)
 		return err_set(e, ERR_INTERNAL, "dkim", "out of memory");
 	if (strlen(s->name) > 253)
-		return err_set(e, ERR_USAGE, "dkim", "%.100s… is longer than a name in the DNS can be", s->name);
+		return err_set(
+			e, ERR_USAGE, "dkim", "%.100s… is longer than a name in the DNS can be", s->name);
 	dkim_record_zone(s->name, buf_get(&s->record), &s->zone);
 	return s->zone.failed ? err_set(e, ERR_INTERNAL, "dkim", "out of memory") : 0;
 }
@@ -71,8 +72,10 @@ static json_t *shown_json(const struct shown *s)
 
 static int print_record(const struct cli *c, const struct shown *s)
 {
-	return out_printf(c, "As a line of a zone file:\n\n%s\nIn a form that asks for name and value (type TXT):\n\n  %s\n  %s\n", s->zone.p,
-		s->name, s->record.p);
+	return out_printf(c,
+		"As a line of a zone file:\n\n%s\nIn a form that asks for name and value (type TXT):\n\n  "
+		"%s\n  %s\n",
+		s->zone.p, s->name, s->record.p);
 }
 
 /* ---- keygen ---- */
@@ -96,7 +99,8 @@ static const struct config_dkim *find_section(const struct config *cfg, const ch
 static bool selector_taken(const struct config *cfg, const char *selector, const char *path)
 {
 	for (size_t i = 0; i < cfg->ndkim; i++)
-		if (strcasecmp(cfg->dkim[i].name, selector) == 0 || strcasecmp(cfg->dkim[i].selector, selector) == 0)
+		if (strcasecmp(cfg->dkim[i].name, selector) == 0 ||
+			strcasecmp(cfg->dkim[i].selector, selector) == 0)
 			return true;
 	return file_exists(path);
 }
@@ -106,7 +110,8 @@ static const char *usual_path(struct keygen *k, const char *selector)
 {
 	struct str relative = arena_printf(&k->arena, "dkim/%s.key", selector);
 	k->written = relative.p;
-	char *p = relative.p != NULL ? path_beside(k->cfg->path != NULL ? k->cfg->path : "", relative.p) : NULL;
+	char *p =
+		relative.p != NULL ? path_beside(k->cfg->path != NULL ? k->cfg->path : "", relative.p) : NULL;
 	const char *own = p != NULL ? arena_strdup(&k->arena, p) : NULL;
 	free(p);
 	return own;
@@ -116,7 +121,8 @@ static int choose_names(struct keygen *k, struct err *e)
 {
 	const char *given = cli_value(k->c, "selector"), *file = cli_value(k->c, "output");
 	if (given != NULL && !config_selector_ok(given))
-		return cli_usage(k->c, e, "--selector %.60s: expected labels of letters, digits, - and _, as pr1", given);
+		return cli_usage(k->c, e,
+			"--selector %.60s: expected labels of letters, digits, - and _, as pr1", given);
 	if (given != NULL) {
 		k->s.selector = given;
 		k->s.path = usual_path(k, given);
@@ -139,9 +145,11 @@ static int choose_names(struct keygen *k, struct err *e)
 static int make_folder(const struct keygen *k, struct err *e)
 {
 	const char *slash = strrchr(k->s.path, '/');
-	char *folder = slash != NULL && slash != k->s.path ? strndup(k->s.path, (size_t)(slash - k->s.path)) : NULL;
+	char *folder =
+		slash != NULL && slash != k->s.path ? strndup(k->s.path, (size_t)(slash - k->s.path)) : NULL;
 	int rc = 0;
-	if (folder != NULL && cli_value(k->c, "output") == NULL && mkdir(folder, 0700) != 0 && errno != EEXIST)
+	if (folder != NULL && cli_value(k->c, "output") == NULL && mkdir(folder, 0700) != 0 &&
+		errno != EEXIST)
 		rc = err_sys(e, ERR_CREATE, "cannot create", folder);
 	free(folder);
 	return rc;
@@ -156,7 +164,8 @@ static int write_key(struct keygen *k, struct err *e)
 	if (rc == 0)
 		rc = file_create(k->s.path, buf_get(&pem), 0600, e);
 	if (rc != 0 && e->code == ERR_CREATE)
-		err_remedy(e, "an existing key is never overwritten: choose another --selector, or a file with -o");
+		err_remedy(e,
+			"an existing key is never overwritten: choose another --selector, or a file with -o");
 	if (pem.p != NULL)
 		explicit_bzero(pem.p, pem.cap);
 	buf_release(&pem);
@@ -191,7 +200,8 @@ static int print_section(const struct keygen *k)
 	if (taken == NULL || strcasecmp(taken->domain, s->domain) == 0)
 		return out_printf(k->c, "[dkim %s]\ndomain = %s\nkey    = %s\n", s->selector, s->domain, key);
 	/* The name is another domain's. */
-	return out_printf(k->c, "[dkim %.30s-%.30s]\ndomain   = %s\nselector = %s\nkey      = %s\n", s->domain, s->selector, s->domain, s->selector, key);
+	return out_printf(k->c, "[dkim %.30s-%.30s]\ndomain   = %s\nselector = %s\nkey      = %s\n",
+		s->domain, s->selector, s->domain, s->selector, key);
 }
 
 static int tell_keygen(struct keygen *k, struct err *e)
@@ -201,12 +211,17 @@ static int tell_keygen(struct keygen *k, struct err *e)
 	if (c->json)
 		return json_document(shown_json(s)) != 0 ? output_error(e) : 0;
 	const struct config_dkim *old = same_kind(k);
-	int rc = out_printf(c, "wrote %s: %s, %d bits. Whoever has it can sign as %s.\n\n1. Publish this record.\n\n", out_safe(str_from(s->path)),
-		dkim_key_type(s->key) == DKIM_RSA ? "RSA" : "Ed25519", dkim_key_bits(s->key), s->domain);
+	int rc = out_printf(c,
+		"wrote %s: %s, %d bits. Whoever has it can sign as %s.\n\n1. Publish this record.\n\n",
+		out_safe(str_from(s->path)), dkim_key_type(s->key) == DKIM_RSA ? "RSA" : "Ed25519",
+		dkim_key_bits(s->key), s->domain);
 	rc = rc != 0 ? rc : print_record(c, s);
 	rc = rc != 0 ? rc
-		     : out_printf(c, "\n2. When it can be seen (`postrider dkim check %s --selector %s --key %s`), %s%s%s to the configuration:\n\n",
-			       s->domain, s->selector, out_safe(str_from(s->path)), old != NULL ? "put this in place of [dkim " : "add this",
+		     : out_printf(c,
+			       "\n2. When it can be seen (`postrider dkim check %s --selector %s --key %s`), "
+			       "%s%s%s to the configuration:\n\n",
+			       s->domain, s->selector, out_safe(str_from(s->path)),
+			       old != NULL ? "put this in place of [dkim " : "add this",
 			       old != NULL ? old->name : "", old != NULL ? "]" : "");
 	rc = rc != 0 ? rc : print_section(k);
 	return rc != 0 ? output_error(e) : 0;
@@ -226,9 +241,11 @@ static int keygen_steps(struct keygen *k, struct err *e)
 		return -1;
 	if (file_exists(k->s.path)) {
 		err_set(e, ERR_CREATE, "dkim", "%s is there already", k->s.path);
-		return err_remedy(e, "an existing key is never overwritten: choose another --selector, or a file with -o");
+		return err_remedy(e,
+			"an existing key is never overwritten: choose another --selector, or a file with -o");
 	}
-	if (dkim_key_generate((enum dkim_type)type, (int)bits, &k->s.key, e) != 0 || shown_complete(&k->s, e) != 0 || write_key(k, e) != 0)
+	if (dkim_key_generate((enum dkim_type)type, (int)bits, &k->s.key, e) != 0 ||
+		shown_complete(&k->s, e) != 0 || write_key(k, e) != 0)
 		return -1;
 	return tell_keygen(k, e);
 }
@@ -247,11 +264,13 @@ static int keygen_run(struct cli *c, struct err *e)
 
 /* ---- The keys of a domain ---- */
 
-static int each_key(struct cli *c, int (*with)(struct cli *c, struct shown *s, bool first, void *ctx, struct err *e), void *ctx, struct arena *a,
-	struct err *e)
+static int each_key(struct cli *c,
+	int (*with)(struct cli *c, struct shown *s, bool first, void *ctx, struct err *e), void *ctx,
+	struct arena *a, struct err *e)
 {
 	const struct config *cfg = cli_config(c, e);
-	const char *domain = cfg != NULL ? read_domain(c, a, e) : NULL, *key = cli_value(c, "key"), *selector = cli_value(c, "selector");
+	const char *domain = cfg != NULL ? read_domain(c, a, e) : NULL, *key = cli_value(c, "key"),
+		   *selector = cli_value(c, "selector");
 	struct config_dkim given = {.name = selector, .domain = domain, .key = key, .selector = selector};
 	int found = 0, worst = 0;
 	if (domain == NULL)
@@ -260,10 +279,13 @@ static int each_key(struct cli *c, int (*with)(struct cli *c, struct shown *s, b
 		return cli_usage(c, e, "--key needs the --selector under which it is published");
 	const struct config_dkim *v = key != NULL ? &given : cfg->dkim;
 	for (size_t i = 0, n = key != NULL ? 1 : cfg->ndkim; i < n; i++) {
-		if (strcasecmp(v[i].domain, domain) != 0 || (selector != NULL && strcasecmp(v[i].selector, selector) != 0))
+		if (strcasecmp(v[i].domain, domain) != 0 ||
+			(selector != NULL && strcasecmp(v[i].selector, selector) != 0))
 			continue;
 		struct shown s = {.domain = domain, .selector = v[i].selector, .path = v[i].key};
-		int rc = dkim_key_read(s.path, &s.key, e) != 0 || shown_complete(&s, e) != 0 ? -1 : with(c, &s, found++ == 0, ctx, e);
+		int rc = dkim_key_read(s.path, &s.key, e) != 0 || shown_complete(&s, e) != 0
+				 ? -1
+				 : with(c, &s, found++ == 0, ctx, e);
 		shown_release(&s);
 		if (rc < 0)
 			return -1;
@@ -271,8 +293,8 @@ static int each_key(struct cli *c, int (*with)(struct cli *c, struct shown *s, b
 	}
 	if (found > 0)
 		return worst;
-	err_set(e, ERR_NOINPUT, "dkim", "no [dkim] section of the configuration is for %s%s%s", domain, selector != NULL ? " and selector " : "",
-		selector != NULL ? selector : "");
+	err_set(e, ERR_NOINPUT, "dkim", "no [dkim] section of the configuration is for %s%s%s", domain,
+		selector != NULL ? " and selector " : "", selector != NULL ? selector : "");
 	return err_remedy(e, "`postrider dkim keygen %s` makes a key and says what to add", domain);
 }
 
@@ -283,8 +305,9 @@ static int show_one(struct cli *c, struct shown *s, bool first, void *ctx, struc
 	(void)ctx;
 	if (c->json)
 		return json_line(shown_json(s)) != 0 ? output_error(e) : 0;
-	int rc = out_printf(c, "%s%s%s, %s, %d bits%s\n\n", first ? "" : "\n", style_on(c, STYLE_BOLD), s->name,
-		dkim_key_type(s->key) == DKIM_RSA ? "RSA" : "Ed25519", dkim_key_bits(s->key), style_off(c, STYLE_BOLD));
+	int rc = out_printf(c, "%s%s%s, %s, %d bits%s\n\n", first ? "" : "\n", style_on(c, STYLE_BOLD),
+		s->name, dkim_key_type(s->key) == DKIM_RSA ? "RSA" : "Ed25519", dkim_key_bits(s->key),
+		style_off(c, STYLE_BOLD));
 	return rc != 0 || print_record(c, s) != 0 ? output_error(e) : 0;
 }
 
@@ -315,11 +338,12 @@ static void tell_finding(void *ctx, const struct dkim_finding *f)
 	const char *severity = dkim_severity_names[f->severity];
 	int rc;
 	if (k->c->json)
-		rc = json_line(json_pack("{s:s, s:s, s:s, s:o, s:s}", "id", f->id, "severity", severity, "where", k->where, "text",
-			json_str(str_from(f->text)), "remedy", f->remedy));
+		rc = json_line(json_pack("{s:s, s:s, s:s, s:o, s:s}", "id", f->id, "severity", severity,
+			"where", k->where, "text", json_str(str_from(f->text)), "remedy", f->remedy));
 	else
-		rc = out_printf(k->c, "%s%s%s  %s: %s%s%s\n", style_on(k->c, styles[f->severity]), severity, style_off(k->c, styles[f->severity]), k->where,
-			out_safe(str_from(f->text)), f->remedy[0] != '\0' ? "\n      " : "", f->remedy);
+		rc = out_printf(k->c, "%s%s%s  %s: %s%s%s\n", style_on(k->c, styles[f->severity]), severity,
+			style_off(k->c, styles[f->severity]), k->where, out_safe(str_from(f->text)),
+			f->remedy[0] != '\0' ? "\n      " : "", f->remedy);
 	k->broken = k->broken || rc != 0;
 }
 
@@ -354,7 +378,10 @@ static const struct option keygen_options[] = {
 	{.name = "selector", .value = "S", .help = "the name under which it is published (pr1, pr2 …)"},
 	{.name = "type", .value = "TYPE", .help = "rsa, or ed25519 for a second signature"},
 	{.name = "bits", .value = "N", .help = "of an RSA key: 2048 to 4096 (2048)"},
-	{.name = "output", .letter = 'o', .value = "FILE", .help = "write the key there (dkim/SELECTOR.key beside the configuration)"},
+	{.name = "output",
+		.letter = 'o',
+		.value = "FILE",
+		.help = "write the key there (dkim/SELECTOR.key beside the configuration)"},
 	{0},
 };
 
@@ -406,5 +433,8 @@ static const struct command sub_check = {
 static const struct command *const subs[] = {&sub_keygen, &sub_show, &sub_check, NULL};
 
 const struct command cmd_dkim = {
-	.name = "dkim", .summary = "keys that sign the mail, and their DNS records", .group = GROUP_SYSTEM, .subs = subs,
+	.name = "dkim",
+	.summary = "keys that sign the mail, and their DNS records",
+	.group = GROUP_SYSTEM,
+	.subs = subs,
 };

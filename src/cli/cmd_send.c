@@ -174,6 +174,8 @@ static void warnings(const struct send *s)
 		known = known || str_is_nocase(domain, s->cfg->domains[i]);
 	if (!known)
 		log_warn("From is at %.*s, for which there is no [domain] section", STR_ARG(domain));
+	if (s->cfg->ndkim > 0 && domain.n > 0 && !dkim_keys_serve(s->launch.dkim_keys, domain))
+		log_warn("no [dkim] section is for %.*s: this campaign goes out unsigned", STR_ARG(domain));
 	if (!personal_has_return_path(s->cfg))
 		log_warn("no [return-path] is configured: returned mail goes to the From address, and cannot be counted");
 }

@@ -142,6 +142,8 @@ def test_who_signs(w):
 			assert ("d=books.example" in out) == signed == ("DKIM-Signature" in out), out
 			w.run("test", path, "--to", "me@x.example", "--list", "news")
 			assert (sink.messages[-1].header("DKIM-Signature") is not None) == signed
+			r = w.run("send", path, "--list", "news", "--name", domain, "--yes", "--dry-run")
+			assert ("goes out unsigned" in r.err) == (not signed), r
 		assert "Message-ID:" in sink.messages[-1].header("DKIM-Signature").replace(" ", "")
 		w.configure(sink.port, preset="ses", tls="none", extra=sections)
 		w.run("test", path, "--to", "me@x.example", "--list", "news")

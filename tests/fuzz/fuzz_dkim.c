@@ -1,5 +1,5 @@
-/* Any bytes as body, header and DNS record: the canonical body is that of the plain rules, what is signed verifies, and
- * nothing but a key passes for one. */
+/* Any bytes as body, header and DNS record: the canonical body is that of the plain rules, what is signed
+ * verifies, and nothing but a key passes for one. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -27,7 +27,8 @@ static void open_signer(void)
 	struct config c = {.dkim = &one, .ndkim = 1};
 	struct buf pem = BUF_INIT(10000);
 	int fd = mkstemp(path);
-	must(fd >= 0 && dkim_key_generate(DKIM_ED25519, 0, &key, NULL) == 0 && dkim_key_pem(key, &pem, NULL) == 0);
+	must(fd >= 0 && dkim_key_generate(DKIM_ED25519, 0, &key, NULL) == 0 &&
+		dkim_key_pem(key, &pem, NULL) == 0);
 	must(write(fd, pem.p, pem.len) == (ssize_t)pem.len && dkim_keys_load(&c, &keys, NULL) == 0);
 	close(fd);
 	unlink(path);
@@ -67,7 +68,8 @@ static void drop(void *ctx, const struct dkim_finding *f)
 	must(f->id != NULL && strlen(f->text) < sizeof f->text);
 }
 
-/* As a message that could be composed: lines end with CRLF, no other control characters but tabs, and there is a From. */
+/* As a message that could be composed: lines end with CRLF, no other control characters but tabs, and there
+ * is a From. */
 static void check_signature(struct str raw)
 {
 	struct buf m = BUF_INIT(1 << 20);
@@ -82,7 +84,8 @@ static void check_signature(struct str raw)
 	}
 	buf_puts(&m, "\r\n\r\n");
 	size_t end = (size_t)(strstr(m.p, "\r\n\r\n") + 4 - m.p);
-	struct dkim_message d = {str_n(m.p, end), str_n(m.p + end, m.len - end), STR("books.example"), 1000, NULL};
+	struct dkim_message d = {
+		str_n(m.p, end), str_n(m.p + end, m.len - end), STR("books.example"), 1000, NULL};
 	arena_init(&a, 4096, 16 << 20);
 	must(dkim_sign(signer, &d, &a, &out, NULL) == 1);
 	must(v_verify(out, d.body, 0, dkim_key_evp(key)));

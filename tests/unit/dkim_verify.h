@@ -1,5 +1,5 @@
-/* A plain verifier of DKIM signatures, written apart from the signer: every rule of RFC 6376 that the tests need, one byte
- * at a time. */
+/* A plain verifier of DKIM signatures, written apart from the signer: every rule of RFC 6376 that the tests
+ * need, one byte at a time. */
 #ifndef TESTS_DKIM_VERIFY_H
 #define TESTS_DKIM_VERIFY_H
 
@@ -123,7 +123,8 @@ static void v_own(struct buf *out, struct str field)
 	struct buf plain = BUF_INIT(1 << 20);
 	size_t b = 0;
 	for (size_t i = 1; i + 1 < field.n; i++)
-		if (field.p[i] == 'b' && field.p[i + 1] == '=' && (isspace((unsigned char)field.p[i - 1]) || field.p[i - 1] == ';'))
+		if (field.p[i] == 'b' && field.p[i + 1] == '=' &&
+			(isspace((unsigned char)field.p[i - 1]) || field.p[i - 1] == ';'))
 			b = i + 2;
 	struct str tail = str_n(field.p + b, field.n - b);
 	size_t end = str_find(tail, ';');
@@ -168,7 +169,8 @@ static bool v_verify(struct str header, struct str body, size_t at, EVP_PKEY *ke
 	EVP_MD_CTX *c = EVP_MD_CTX_new();
 	if (EVP_PKEY_is_a(key, "ED25519")) {
 		EVP_Digest(buf_cstr(&canon), canon.len, hash, NULL, EVP_sha256(), NULL);
-		ok = ok && EVP_DigestVerifyInit(c, NULL, NULL, NULL, key) == 1 && EVP_DigestVerify(c, sig, sign, hash, sizeof hash) == 1;
+		ok = ok && EVP_DigestVerifyInit(c, NULL, NULL, NULL, key) == 1 &&
+		     EVP_DigestVerify(c, sig, sign, hash, sizeof hash) == 1;
 	} else {
 		ok = ok && EVP_DigestVerifyInit(c, NULL, EVP_sha256(), NULL, key) == 1 &&
 		     EVP_DigestVerify(c, sig, sign, (unsigned char *)canon.p, canon.len) == 1;

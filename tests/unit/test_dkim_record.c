@@ -61,7 +61,8 @@ static int free_keys(void **state)
 static void record__rfc_8463__is_its_record(void **state)
 {
 	(void)state;
-	assert_string_equal(buf_cstr(&ed_text), "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=");
+	assert_string_equal(
+		buf_cstr(&ed_text), "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=");
 }
 
 static void zone__long_record__strings_of_255_that_join_again(void **state)
@@ -69,7 +70,8 @@ static void zone__long_record__strings_of_255_that_join_again(void **state)
 	struct buf zone = BUF_INIT(10000), joined = BUF_INIT(10000);
 	(void)state;
 	dkim_record_zone("pr1._domainkey.books.example", buf_get(&rsa_text), &zone);
-	assert_true(str_starts(buf_get(&zone), STR("pr1._domainkey.books.example. IN TXT ( \"v=DKIM1; k=rsa; p=")));
+	assert_true(str_starts(
+		buf_get(&zone), STR("pr1._domainkey.books.example. IN TXT ( \"v=DKIM1; k=rsa; p=")));
 	assert_true(str_ends(buf_get(&zone), STR("\" )\n")));
 	int strings = 0;
 	for (const char *p = strchr(zone.p, '"'); p != NULL; p = strchr(p + 1, '"'), strings++) {
@@ -98,7 +100,8 @@ static void note(void *ctx, const struct dkim_finding *f)
 {
 	struct seen *s = ctx;
 	size_t n = strlen(s->ids);
-	snprintf(s->ids + n, sizeof s->ids - n, "%s%s=%s", n > 0 ? " " : "", f->id, dkim_severity_names[f->severity]);
+	snprintf(s->ids + n, sizeof s->ids - n, "%s%s=%s", n > 0 ? " " : "", f->id,
+		dkim_severity_names[f->severity]);
 	assert_true(f->text[0] != '\0');
 	assert_true((f->remedy[0] != '\0') == (f->severity > DKIM_INFO));
 }
@@ -108,7 +111,8 @@ static void expect_all(const struct dkim_key *k, const struct str *records, size
 	struct seen s = {""};
 	dkim_record_check(k, records, n, note, &s);
 	if (strcmp(s.ids, want) != 0)
-		fail_msg("\"%.*s\": %s, not %s", n > 0 ? (int)records[0].n : 0, n > 0 ? records[0].p : "", s.ids, want);
+		fail_msg("\"%.*s\": %s, not %s", n > 0 ? (int)records[0].n : 0, n > 0 ? records[0].p : "",
+			s.ids, want);
 }
 
 /* One record: `form` with the text behind "p=" in place of %s. */
@@ -129,8 +133,9 @@ static void expect(const struct dkim_key *k, const char *form, const char *want)
 
 static void check__good_records(void **state)
 {
-	static const char *const good[] = {"v=DKIM1; k=rsa; p=%s", "p=%s", "v=DKIM1;p=%s;", " v = DKIM1 ; h=sha1 : sha256; s=email; n=a note; t=s; p=%s",
-		"v=DKIM1; s=*; x_y=1; p=%s", "v=DKIM1; s=web:*; h=sha256;k=rsa;p = %s ; "};
+	static const char *const good[] = {"v=DKIM1; k=rsa; p=%s", "p=%s", "v=DKIM1;p=%s;",
+		" v = DKIM1 ; h=sha1 : sha256; s=email; n=a note; t=s; p=%s", "v=DKIM1; s=*; x_y=1; p=%s",
+		"v=DKIM1; s=web:*; h=sha256;k=rsa;p = %s ; "};
 	(void)state;
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
 		expect(rsa, good[i], "dkim-record=pass");
@@ -187,7 +192,8 @@ static void check__bad_records(void **state)
 	expect(rsa, "v=DKIM1; p=AAAA", "dkim-key-malformed=fail");
 	expect(rsa, "v=DKIM1; p=?", "dkim-key-malformed=fail");
 	expect(ed25519, "v=DKIM1; k=ed25519; p=AAAA", "dkim-key-malformed=fail");
-	expect(ed25519, "v=DKIM1; k=ed25519; p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "dkim-key-other=fail");
+	expect(ed25519,
+		"v=DKIM1; k=ed25519; p=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "dkim-key-other=fail");
 }
 
 static void check__key_of_somebody_else(void **state)
@@ -206,7 +212,8 @@ static void check__number_of_records(void **state)
 {
 	(void)state;
 	struct str good = buf_get(&rsa_text);
-	struct str two[] = {good, good}, halves[] = {str_n(good.p, 200), str_n(good.p + 200, good.n - 200)}, spf[] = {STR("v=spf1 -all"), good};
+	struct str two[] = {good, good}, halves[] = {str_n(good.p, 200), str_n(good.p + 200, good.n - 200)},
+		   spf[] = {STR("v=spf1 -all"), good};
 	expect_all(rsa, NULL, 0, "dkim-record-missing=fail");
 	expect_all(rsa, two, 2, "dkim-record-several=fail");
 	expect_all(rsa, halves, 2, "dkim-record-several=fail");
@@ -216,7 +223,8 @@ static void check__number_of_records(void **state)
 
 static void check__random_bytes__never_pass(void **state)
 {
-	static const char *const pieces[] = {"v=DKIM1", ";", "p=", "k=rsa", "=", " ", "AAAA", "MIGf", "\xff", "t=y", ":", "h=", "sha256", "\"", "s=*"};
+	static const char *const pieces[] = {"v=DKIM1", ";", "p=", "k=rsa", "=", " ", "AAAA", "MIGf", "\xff",
+		"t=y", ":", "h=", "sha256", "\"", "s=*"};
 	(void)state;
 	srand(5);
 	for (int i = 0; i < 5000; i++) {
@@ -287,7 +295,8 @@ static void server_stop(struct server *s)
 
 static void add_rr(struct server *s, unsigned type, const char *rdata, size_t n)
 {
-	const unsigned char head[] = {0xc0, 12, 0, (unsigned char)type, 0, 1, 0, 0, 0, 60, (unsigned char)(n >> 8), (unsigned char)n};
+	const unsigned char head[] = {0xc0, 12, 0, (unsigned char)type, 0, 1, 0, 0, 0, 60,
+		(unsigned char)(n >> 8), (unsigned char)n};
 	memcpy(s->tail + s->n, head, sizeof head);
 	memcpy(s->tail + s->n + sizeof head, rdata, n);
 	s->n += sizeof head + n;
@@ -331,7 +340,10 @@ static void lookup__string_longer_than_its_record__is_cut(void **state)
 	size_t n;
 	(void)state;
 	arena_init(&a, 1024, 1 << 20);
-	add_rr(&s, 16, "\xff" "abc", 4);
+	add_rr(&s, 16,
+		"\xff"
+		"abc",
+		4);
 	assert_int_equal(look(&s, &a, &records, &n, &e), 0);
 	assert_int_equal(n, 1);
 	assert_true(str_is(records[0], "abc"));
@@ -372,8 +384,8 @@ static void lookup__failing_server__is_unreachable(void **state)
 static void resolver__forms(void **state)
 {
 	struct sockaddr_in at;
-	static const char *const bad[] = {"", "@53", "localhost", "127.0.0.1@", "127.0.0.1@0", "127.0.0.1@65536", "127.0.0.1:53", "::1",
-		"1111111111111111111111111@53"};
+	static const char *const bad[] = {"", "@53", "localhost", "127.0.0.1@", "127.0.0.1@0",
+		"127.0.0.1@65536", "127.0.0.1:53", "::1", "1111111111111111111111111@53"};
 	(void)state;
 	assert_int_equal(dkim_resolver_parse("127.0.0.1", &at, NULL), 0);
 	assert_int_equal(ntohs(at.sin_port), 53);
