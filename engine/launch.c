@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { CHECK_ARENA = 32 << 10, LETTER_MAX = 128 << 20 };
-
 static void hash_parts(const struct message *m, char hex[LAUNCH_HASH])
 {
 	struct buf all = BUF_INIT((size_t)1 << 20);
@@ -132,20 +130,6 @@ int launch_repeats(struct launch *l, const char *name, ms_t since, int64_t *n, c
 	return 0;
 }
 
-/* ---- Rendering for everybody ---- */
-
-struct check {
-	struct launch *l;
-	struct token_signer *signer;
-	struct render_check *out;
-	struct arena arena;
-	int64_t most;
-	ms_t now;
-	int64_t signatures; /* bytes that signing adds, the same for all; -1: not known yet */
-	struct list_row list;
-	struct arena list_arena;
-};
-
 void claim_of_contact(struct claim *out, const struct contact_row *c, const struct list_row *list, ms_t now)
 {
 	size_t at = c->key.n;
@@ -167,75 +151,6 @@ void claim_of_contact(struct claim *out, const struct contact_row *c, const stru
 		out->list_title = list->title;
 		out->list_id = list->list_id;
 	}
-}
-
-static int check_list(struct check *k, int64_t id, struct err *e)
-{
-	if (id == 0 || k->list.id == id)
-		return 0;
-	struct list_row row;
-	if (store_list_by_id(k->l->store, id, &row, e) != 0)
-		return -1;
-	arena_reset(&k->list_arena);
-	k->list = row;
-	k->list.name = arena_str(&k->list_arena, row.name);
-	k->list.title = arena_str(&k->list_arena, row.title);
-	k->list.list_id = arena_str(&k->list_arena, row.list_id);
-	return 0;
-}
-
-/* One signature shows whether the keys work, and how large they are: it takes far longer than a message does. */
-static bool check_signature(struct check *k, struct letter *letter, struct err *why)
-{
-	size_t plain = letter->mail.header.n;
-	if (k->signatures >= 0 || letter->mail.skip.n != 0)
-		return true;
-	if (letter_sign(letter, k->l->dkim, k->now, k->l->route, &k->arena, why) != 0)
-		return false;
-	k->signatures = (int64_t)(letter->mail.header.n - plain);
-	letter->mail.header.n = plain;
-	return true;
-}
-
-static int check_one(void *ctx, const struct contact_row *c)
-{
-	struct check *k = ctx;
-	struct letter letter = {0};
-	struct claim claim;
-	struct err why = {0};
-	if (k->most > 0 && k->out->checked >= k->most)
-		return 1;
-	k->out->checked++;
-	bool ok = check_list(k, c->list, &why) == 0;
-	claim_of_contact(&claim, c, c->list != 0 ? &k->list : NULL, k->now);
-	arena_reset(&k->arena);
-	ok = ok && personal_compose(k->l->personal, k->signer, &claim, false, &k->arena, &letter, &why) == 0 && check_signature(k, &letter, &why);
-	if (ok && letter.mail.skip.n != 0)
-		k->out->skipped++;
-	int64_t bytes = (int64_t)(letter.mail.header.n + letter.mail.body.n) + k->signatures;
-	if (ok && letter.mail.skip.n == 0 && bytes > k->out->bytes)
-		k->out->bytes = bytes;
-	if (ok || k->out->failed++ > 0)
-		return 0;
-	k->out->first = why;
-	snprintf(k->out->address, sizeof k->out->address, "%.*s", STR_ARG(c->address));
-	return 0;
-}
-
-int launch_render_check(struct launch *l, const struct token_keys *keys, int64_t most, struct render_check *out, struct err *e)
-{
-	struct check k = {.l = l, .out = out, .most = most, .now = clock_now(), .signatures = -1};
-	*out = (struct render_check){0};
-	k.signer = token_signer_new(keys);
-	if (k.signer == NULL)
-		return err_set(e, ERR_INTERNAL, "message", "out of memory");
-	arena_init(&k.arena, CHECK_ARENA, LETTER_MAX);
-	arena_init(&k.list_arena, 1024, 1 << 20);
-	int rc = store_audience_walk(l->store, &l->audience, false, check_one, &k, e);
-	arena_release(&k.list_arena);
-	arena_release(&k.arena);
-	token_signer_free(&k.signer);
-	return rc < 0 ? -1 : 0;
 }
 
 /* ---- Launching ---- */

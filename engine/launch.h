@@ -38,15 +38,6 @@ int launch_known(struct launch *l, const char *name, enum launch_known *known, s
 /* Who of the audience had the same content since `since`, from another campaign; *n 0: nobody. Its name goes to `name`. */
 int launch_repeats(struct launch *l, const char *name, ms_t since, int64_t *n, char *other, size_t other_n, struct err *e);
 
-struct render_check {
-	int64_t checked, failed, skipped; /* skipped: by {% abort_message %} */
-	int64_t bytes;                    /* of the largest message */
-	char address[320];                /* the first that failed */
-	struct err first;
-};
-/* Composes the message for the first `most` of the audience (0: all). -1 only if that could not be done. */
-int launch_render_check(struct launch *l, const struct token_keys *keys, int64_t most, struct render_check *out, struct err *e);
-
 struct launch_options {
 	const char *name, *route;
 	double rate;

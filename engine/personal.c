@@ -149,6 +149,11 @@ const struct message *personal_message(const struct personal *p)
 	return p->message;
 }
 
+int personal_slot(const struct personal *p, uint32_t attr)
+{
+	return attr < p->nslot_of ? p->slot_of[attr] : -1;
+}
+
 /* ---- Frozen content ---- */
 
 struct frozen {

@@ -23,6 +23,8 @@ struct personal_options {
 int personal_new(struct personal **out, struct message **m, const struct personal_options *o, struct store *s, struct err *e);
 void personal_free(struct personal **p);
 const struct message *personal_message(const struct personal *p);
+/* Which of the message's names (message_slot) an attribute is; -1: none. */
+int personal_slot(const struct personal *p, uint32_t attr);
 /* Compiles a campaign's frozen content. */
 int personal_load(struct personal **out, const struct campaign_row *c, const struct config *cfg, struct store *s, struct err *e);
 

@@ -7,7 +7,7 @@
 
 const char *const lint_severity_names[] = {"fail", "warn", "info"};
 
-enum { LINE_MAX_OCTETS = 998, LINE_GOOD = 78, SHOW_MAX = 80 };
+enum { LINE_MAX_OCTETS = 998, LINE_GOOD = 78, SHOW_MAX = 80, SAME_MAX = 10 };
 
 static const struct {
 	const char *id;
@@ -35,13 +35,17 @@ static long line_of(struct linter *l, const char *at)
 	return l->line_no;
 }
 
-/* The finding to be filled in; NULL: it was there before, or there is no room. */
-static struct lint_finding *finding(struct linter *l, enum lint_rule r, struct str place)
+/* The finding to be filled in; NULL: it was there before, or there is no room. line > 0: each line has one of
+ * its own. */
+static struct lint_finding *finding(struct linter *l, enum lint_rule r, struct str place, long line)
 {
 	struct lint *out = l->out;
+	int same = 0;
 	for (size_t i = 0; i < out->n; i++) {
 		struct lint_finding *f = &out->found[i];
-		if (f->id == rules[r].id && str_eq(f->place, place)) {
+		if (f->id != rules[r].id || !str_eq(f->place, place))
+			continue;
+		if (line == 0 || f->line == line || ++same == SAME_MAX) {
 			f->times++;
 			return NULL;
 		}
@@ -69,7 +73,7 @@ static struct str text_of(struct linter *l, const char *fmt, va_list ap)
 
 void lint_add(struct linter *l, enum lint_rule r, struct str place, const char *at, const char *fmt, ...)
 {
-	struct lint_finding *f = finding(l, r, place);
+	struct lint_finding *f = finding(l, r, place, 0);
 	va_list ap;
 	if (f == NULL)
 		return;
@@ -81,7 +85,7 @@ void lint_add(struct linter *l, enum lint_rule r, struct str place, const char *
 
 void lint_add_decoded(struct linter *l, enum lint_rule r, struct str place, long line, const char *fmt, ...)
 {
-	struct lint_finding *f = finding(l, r, place);
+	struct lint_finding *f = finding(l, r, place, line);
 	va_list ap;
 	if (f == NULL)
 		return;

@@ -248,10 +248,10 @@ static void image_source(struct page *p, struct str src, long line)
 		lint_add_decoded(l, L_CID_ABSENT, p->place, line,
 			"no part has the Content-ID of this image: %s", lint_show(l, src));
 	else if (src.n == 0)
-		lint_add_decoded(l, L_LINK_BROKEN, p->place, line, "an image has no address");
+		lint_add_decoded(l, L_CID_ABSENT, p->place, line, "an image has no address");
 	else if (str_find(src, ':') == src.n)
 		lint_add_decoded(
-			l, L_LINK_BROKEN, p->place, line, "an image is not there: \"%s\"", lint_show(l, src));
+			l, L_CID_ABSENT, p->place, line, "an image is not there: \"%s\"", lint_show(l, src));
 }
 
 static void image(struct page *p, const struct html_token *t)

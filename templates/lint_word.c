@@ -267,7 +267,8 @@ static void needless(struct words *p)
 		run = blank(s.p[i]) ? 0 : run + 1;
 		longest = run > longest ? run : longest;
 	}
-	if (p->n != 0 && s.n != 0 && utf8_ascii(s) && longest < 60 && memmem(s.p, s.n, "=?", 2) == NULL)
+	if (p->n != 0 && s.n != 0 && s.n < 900 && utf8_ascii(s) && longest < 60 &&
+		memmem(s.p, s.n, "=?", 2) == NULL)
 		lint_add(p->l, L_WORD_NEEDLESS, p->h->name, p->h->name.p, "plain ASCII is encoded: \"%s\"",
 			lint_show(p->l, s));
 }

@@ -1,6 +1,8 @@
+#include "engine/check.h"
 #include "src/base/file.h"
 #include "src/cli/findings.h"
 #include "src/cli/output.h"
+#include "src/cli/progress.h"
 #include "templates/lint.h"
 
 #include <stdio.h>
@@ -90,13 +92,109 @@ static int sources(struct cli *c, struct err *e)
 	return verdict(c, &t, what);
 }
 
+/* ---- A message for an audience ---- */
+
+static void progressed(void *ctx, int64_t checked)
+{
+	char n[TEXT_NUMBER];
+	if (progress_due(ctx))
+		progress_set(ctx, "checked for %s", text_count(checked, n));
+}
+
+static int print_checked(struct cli *c, const struct check *k, struct totals *t)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		const struct check_finding *f = &k->found[i];
+		struct shown_finding s = {.id = f->id,
+			.severity = lint_severity_names[f->severity],
+			.where = f->where,
+			.text = f->text,
+			.remedy = f->remedy.p,
+			.recipients = f->recipients,
+			.read = f->recipients == 0 ? f->read : 0,
+			.of = f->of,
+			.first = f->first};
+		count(t, f->severity);
+		if (finding_print(c, &s) != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* What went well, so that a script is told as well that something was looked at. */
+static int print_summary(struct cli *c, const struct check *k, ms_t took)
+{
+	char n[TEXT_NUMBER], read[TEXT_NUMBER], bytes[TEXT_NUMBER],
+		skipped[TEXT_NUMBER + 16] = "", number[TEXT_NUMBER], span[CLOCK_TEXT], text[300];
+	if (k->skipped > 0)
+		snprintf(skipped, sizeof skipped, ", %s skipped", text_count(k->skipped, number));
+	snprintf(text, sizeof text, "composed for %s recipients in %s%s, %s read closely, the largest has %s",
+		text_count(k->checked, n), clock_span_text(took, span), skipped, text_count(k->read, read),
+		text_bytes(k->bytes, bytes));
+	struct shown_finding s = {
+		.id = "composed", .severity = k->failed == 0 ? "pass" : "info", .text = str_from(text)};
+	return finding_print(c, &s);
+}
+
+static int check_everybody(struct cli *c, struct launch *l, const struct token_keys *keys, struct err *e)
+{
+	struct progress *progress = progress_new(c);
+	struct check_options o = {.keys = keys, .findings = true, .progress = progressed, .ctx = progress};
+	struct check k;
+	struct totals t = {0};
+	char what[64], n[TEXT_NUMBER];
+	ms_t begin = clock_mono();
+	int rc = check_run(l, &o, &k, e);
+	progress_end(&progress);
+	if (rc == 0 && k.checked == 0)
+		rc = err_set(e, ERR_NOINPUT, "check", "nobody is selected, or all of them are suppressed");
+	else if (rc == 0 &&
+		 (print_checked(c, &k, &t) != 0 || print_summary(c, &k, clock_mono() - begin) != 0))
+		rc = output_error(e);
+	snprintf(what, sizeof what, "%s messages", text_count(k.checked, n));
+	check_release(&k);
+	return rc != 0 ? -1 : verdict(c, &t, what);
+}
+
+static int message(struct cli *c, struct err *e)
+{
+	struct audience_spec spec;
+	struct launch l = {0};
+	const struct config *cfg = cli_config(c, e);
+	if (c->nargs != 1)
+		return cli_usage(c, e, "one message at a time; finished ones, with --source, may be many");
+	if (!cli_audience_given(c))
+		return cli_usage(c, e, "say for whom: --list LIST, --where, --of …");
+	struct store *s = cfg != NULL ? cli_store(c, STORE_READ, e) : NULL;
+	const struct token_keys *keys = s != NULL ? cli_keys(c, e) : NULL;
+	if (keys == NULL)
+		return -1;
+	cli_audience(c, &spec);
+	int rc = launch_open(&l, c->args[0], NULL, cfg, s, e);
+	if (rc == 0)
+		rc = launch_audience(&l, &spec, e);
+	if (rc == 0 && cli_value(c, "route") != NULL) {
+		l.route = launch_route(
+			cfg, cli_value(c, "route"), message_from_domain(personal_message(l.personal)), e);
+		rc = l.route != NULL ? 0 : -1;
+	} else if (rc == 0) {
+		/* That there is none is a finding. */
+		l.route = launch_route(cfg, NULL, message_from_domain(personal_message(l.personal)), NULL);
+	}
+	if (rc == 0)
+		rc = check_everybody(c, &l, keys, e);
+	launch_close(&l);
+	return rc;
+}
+
 static int run(struct cli *c, struct err *e)
 {
-	return cli_given(c, "source") ? sources(c, e)
-				      : cli_usage(c, e, "give finished messages with --source");
+	return cli_given(c, "source") ? sources(c, e) : message(c, e);
 }
 
 static const struct option options[] = {
+	CLI_AUDIENCE,
+	{.name = "route", .value = "ROUTE", .help = "as it would leave by this [route] of the configuration"},
 	{.name = "source",
 		.help = "the arguments are finished messages (.eml): read them as a strict receiver would"},
 	{.name = "strict", .help = "a warning fails, too"},
@@ -105,12 +203,15 @@ static const struct option options[] = {
 
 const struct command cmd_check = {
 	.name = "check",
-	.args = "FILE.eml…",
+	.args = "MESSAGE|FILE.eml…",
 	.min_args = 1,
 	.max_args = -1,
 	.group = GROUP_CAMPAIGN,
 	.summary = "read a message as a spam filter and a careful editor would",
-	.help = "Ends with status 1 if anything fails.\n",
+	.help = "Composes the message for every recipient of the audience, sends nothing, and says what is\n"
+		"wrong, for how many, and who is the first of them. With --source it reads finished\n"
+		"messages from files, or one from standard input (-). Ends with status 1 if anything "
+		"fails.\n",
 	.options = options,
 	.run = run,
 };

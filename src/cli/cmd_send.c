@@ -1,4 +1,4 @@
-#include "engine/launch.h"
+#include "engine/check.h"
 #include "src/base/log.h"
 #include "src/cli/campaign_view.h"
 #include "src/cli/cli.h"
@@ -25,7 +25,7 @@ struct send { /* what was asked for */
 	double first_share;
 	ms_t at, until, patience, now;
 	struct selection selection;
-	struct render_check check;
+	struct check check;
 };
 
 /* ---- Options ---- */
@@ -156,7 +156,12 @@ static int check_message(struct send *s, struct err *e)
 	const struct token_keys *keys = cli_keys(s->c, e);
 	int64_t most = s->selection.audience < CHECK_ALL ? 0 : CHECK_FIRST;
 	char n[TEXT_NUMBER], all[TEXT_NUMBER];
-	if (keys == NULL || launch_render_check(&s->launch, keys, most, &s->check, e) != 0)
+	struct check_options o = {.keys = keys, .most = most};
+	if (keys == NULL)
+		return -1;
+	int rc = check_run(&s->launch, &o, &s->check, e);
+	check_release(&s->check);
+	if (rc != 0)
 		return -1;
 	if (s->check.failed == 0)
 		return 0;

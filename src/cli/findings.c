@@ -36,6 +36,29 @@ static int heading(const struct cli *c, const struct shown_finding *f)
 		out_safe(f->file), colon, out_safe(f->where));
 }
 
+static int for_whom(const struct cli *c, const struct shown_finding *f)
+{
+	char n[TEXT_NUMBER];
+	if (f->recipients == 0)
+		return 0;
+	if (f->first.n == 0)
+		return out_printf(c, "      for %s recipient%s\n", text_count(f->recipients, n),
+			f->recipients == 1 ? "" : "s");
+	if (f->recipients == 1)
+		return out_printf(c, "      for 1 recipient: %s\n", out_safe(f->first));
+	return out_printf(c, "      for %s recipients, the first is %s\n", text_count(f->recipients, n),
+		out_safe(f->first));
+}
+
+static int in_some(const struct cli *c, const struct shown_finding *f)
+{
+	char n[TEXT_NUMBER], of[TEXT_NUMBER];
+	if (f->read == f->of)
+		return out_printf(c, "      in every message that was read closely\n");
+	return out_printf(c, "      in %s of %s messages that were read closely, the first is for %s\n",
+		text_count(f->read, n), text_count(f->of, of), out_safe(f->first));
+}
+
 int finding_print(const struct cli *c, const struct shown_finding *f)
 {
 	char n[TEXT_NUMBER];
@@ -45,10 +68,7 @@ int finding_print(const struct cli *c, const struct shown_finding *f)
 		out_printf(c, "      %s%s", out_safe(f->text), f->times > 1 ? "" : "\n") != 0 ||
 		(f->times > 1 && out_printf(c, " (%s times)\n", text_count(f->times, n)) != 0))
 		return -1;
-	if (f->recipients == 1 && out_printf(c, "      1 recipient: %s\n", out_safe(f->first)) != 0)
-		return -1;
-	if (f->recipients > 1 && out_printf(c, "      %s recipients, the first is %s\n",
-					 text_count(f->recipients, n), out_safe(f->first)) != 0)
+	if (f->read > 0 ? in_some(c, f) != 0 : for_whom(c, f) != 0)
 		return -1;
 	return f->remedy == NULL || f->remedy[0] == '\0'
 		       ? 0

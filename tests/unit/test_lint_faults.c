@@ -1,9 +1,15 @@
 /* The strict lint over finished bytes: a good message has no finding, each fault is named. */
 #include "tests/unit/lint_fixture.h"
 
-#define M(name, from, to, id) {name, {from, sizeof(from) - 1}, {to, sizeof(to) - 1}, id, {0}}
-#define LONG10 "0123456789"
-#define LONG100 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10
+#define M(name, from, to, id)                                                                                \
+	{                                                                                                    \
+		name, {from, sizeof(from) - 1}, {to, sizeof(to) - 1}, id,                                    \
+		{                                                                                            \
+			0                                                                                    \
+		}                                                                                            \
+	}
+#define LONG10   "0123456789"
+#define LONG100  LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10
 #define LONG1000 LONG100 LONG100 LONG100 LONG100 LONG100 LONG100 LONG100 LONG100 LONG100 LONG100
 
 static void lint__good_message__has_no_finding(void **state)
@@ -21,6 +27,7 @@ static void lint__good_message__has_no_finding(void **state)
 static void lint__every_known_fault__is_named(void **state)
 {
 	(void)state;
+	/* clang-format off */
 	static const struct mutation all[] = {
 		M("raw UTF-8 subject", "=?utf-8?B?5LqU5pyI44Gu?=", "五月の", "header-8bit"),
 		M("Date missing", "Date: Tue, 1 Dec 2026 09:00:00 +0900\r\n", "", "date-missing"),
@@ -64,6 +71,7 @@ static void lint__every_known_fault__is_named(void **state)
 		M("header line over 998", "X-Mailer: a mailer", "X-Mailer: " LONG1000, "header-line-too-long"),
 		M("body line over 998", "forty new", LONG1000 "forty new", "line-too-long"),
 	};
+	/* clang-format on */
 	check_mutations(all, sizeof all / sizeof all[0], STR(GOOD_MESSAGE));
 }
 
@@ -71,7 +79,9 @@ static void lint__every_known_fault__is_named(void **state)
 static void lint__html_before_text__is_named(void **state)
 {
 	(void)state;
-	static const char text[] = GOOD_HEADER "Content-Type: multipart/alternative; boundary=\"b\"\r\n\r\n--b\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+	static const char text[] = GOOD_HEADER
+		"Content-Type: multipart/alternative; boundary=\"b\"\r\n\r\n--b\r\nContent-Type: text/html; "
+		"charset=utf-8\r\n\r\n"
 		"<p>hello</p>\r\n--b\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nhello\r\n--b--\r\n";
 	struct fixture f;
 	setup_fixture(&f);
@@ -83,6 +93,7 @@ static void lint__html_before_text__is_named(void **state)
 static void lint__headers__further_faults(void **state)
 {
 	(void)state;
+	/* clang-format off */
 	static const struct mutation all[] = {
 		M("zone by name", "+0900", "JST", "date-zone"),
 		M("no zone", " +0900", "", "date-malformed"),
@@ -125,6 +136,7 @@ static void lint__headers__further_faults(void **state)
 		M("DKIM leaves headers out", "X-Mailer: a mailer", "DKIM-Signature: v=1; d=books.example; h=From:Subject; b=abc", "dkim-uncovered"),
 		M("DKIM with a length", "X-Mailer: a mailer", "DKIM-Signature: v=1; l=10; h=From:Subject; b=abc", "dkim-length"),
 	};
+	/* clang-format on */
 	check_mutations(all, sizeof all / sizeof all[0], STR(GOOD_MESSAGE));
 }
 
@@ -132,6 +144,7 @@ static void lint__encoded_words__further_faults(void **state)
 {
 	(void)state;
 #define WORD "=?utf-8?B?5LqU5pyI44Gu?="
+	/* clang-format off */
 	static const struct mutation all[] = {
 		M("in quotes", "Kyoto Books <news", "\"=?utf-8?B?5LqU5pyI44Gu?=\" <news", "encoded-word-in-quotes"),
 		M("in an address", "<news@books.example>", "<=?utf-8?Q?news?=@books.example>", "encoded-word-misplaced"),
@@ -148,12 +161,14 @@ static void lint__encoded_words__further_faults(void **state)
 		M("plain ASCII encoded", WORD " =?utf-8?Q?J=C3=BCni?= list", "=?utf-8?Q?The_list?=", "encoded-word-needless"),
 		M("line over 76", WORD " =?utf-8?Q?J=C3=BCni?= list is here", WORD " and a longer text behind it on the same line of it", "encoded-word-line"),
 	};
+	/* clang-format on */
 	check_mutations(all, sizeof all / sizeof all[0], STR(GOOD_MESSAGE));
 }
 
 static void lint__structure__further_faults(void **state)
 {
 	(void)state;
+	/* clang-format off */
 	static const struct mutation all[] = {
 		M("boundary too long", "boundary=\"=_k7_0\"", "boundary=\"" LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 LONG10 "0\"", "boundary-form"),
 		M("boundary with a bad character", "boundary=\"=_k7_0\"", "boundary=\"k7*0\"", "boundary-form"),
@@ -185,6 +200,7 @@ static void lint__structure__further_faults(void **state)
 		M("empty text part", GOOD_TEXT, "\r\n", "text-part-empty"),
 		M("control character", "forty new", "forty\x07new", "control-character"),
 	};
+	/* clang-format on */
 	check_mutations(all, sizeof all / sizeof all[0], STR(GOOD_MESSAGE));
 }
 
@@ -221,8 +237,10 @@ static void lint__many_of_a_kind__are_one_finding(void **state)
 static void lint__no_message_at_all__is_survived(void **state)
 {
 	(void)state;
-	static const char *const odd[] = {"", "\r\n", "\n", ":", "\r", "a", "From:", "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b--",
-		"Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\n--\r\n", "Subject: =?=?utf-8?q?\?=\r\n\r\n", "Content-Type:;;;;=\r\n\r\n",
+	static const char *const odd[] = {"", "\r\n", "\n", ":", "\r", "a",
+		"From:", "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b--",
+		"Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\n--\r\n",
+		"Subject: =?=?utf-8?q?\?=\r\n\r\n", "Content-Type:;;;;=\r\n\r\n",
 		"From: \"\r\nTo: <\r\nDate: ,\r\nMessage-ID: <@>\r\n\r\n"};
 	struct fixture f;
 	setup_fixture(&f);

@@ -1,29 +1,40 @@
 /* What the lint says of the decoded HTML, and of greetings and subjects. */
 #include "tests/unit/lint_fixture.h"
 
-#define M(name, from, to, ...) {name, {from, sizeof(from) - 1}, {to, sizeof(to) - 1}, "" __VA_ARGS__, {0}}
+#define M(name, from, to, ...)                                                                               \
+	{                                                                                                    \
+		name, {from, sizeof(from) - 1}, {to, sizeof(to) - 1}, "" __VA_ARGS__,                        \
+		{                                                                                            \
+			0                                                                                    \
+		}                                                                                            \
+	}
 
-static const char page[] =
-	"<!DOCTYPE html>\r\n<html lang='en'><head><title>June</title><style>p { color: #333 }</style></head><body>\r\n"
-	"<div style='display:none;max-height:0'>Forty new titles, one of them for you&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;</div>\r\n"
-	"<p>Dear Anna,</p>\r\n<p>forty new titles came in this month, and three of them we would take home ourselves: one of stones,\r\n"
-	"one of stars, and one of the sea. Come and see them at the shop.</p>\r\n"
-	"<p><a href='https://www.books.example/june'>books.example/june</a> <img src='https://books.example/logo.png' alt='Logo' width=80></p>\r\n"
-	"<p>Write to <a href='mailto:info@books.example'>info@books.example</a></p>\r\n"
-	"<p><a href='https://books.example/u?t=abc'>Unsubscribe</a></p></body></html>\r\n";
+static const char page[] = "<!DOCTYPE html>\r\n<html lang='en'><head><title>June</title><style>p { color: "
+			   "#333 }</style></head><body>\r\n"
+			   "<div style='display:none;max-height:0'>Forty new titles, one of them for "
+			   "you&#847;&zwnj;&nbsp;&#847;&zwnj;&nbsp;</div>\r\n"
+			   "<p>Dear Anna,</p>\r\n<p>forty new titles came in this month, and three of them "
+			   "we would take home ourselves: one of stones,\r\n"
+			   "one of stars, and one of the sea. Come and see them at the shop.</p>\r\n"
+			   "<p><a href='https://www.books.example/june'>books.example/june</a> <img "
+			   "src='https://books.example/logo.png' alt='Logo' width=80></p>\r\n"
+			   "<p>Write to <a href='mailto:info@books.example'>info@books.example</a></p>\r\n"
+			   "<p><a href='https://books.example/u?t=abc'>Unsubscribe</a></p></body></html>\r\n";
 
-static const char text[] =
-	"Dear Anna,\r\n\r\nforty new titles came in this month, and three of them we would take home ourselves: one of stones,\r\n"
-	"one of stars, and one of the sea. Come and see them at the shop.\r\n\r\nbooks.example/june\r\n\r\nWrite to info@books.example\r\n\r\n"
-	"Unsubscribe: https://books.example/u?t=abc\r\n";
+static const char text[] = "Dear Anna,\r\n\r\nforty new titles came in this month, and three of them we "
+			   "would take home ourselves: one of stones,\r\n"
+			   "one of stars, and one of the sea. Come and see them at the "
+			   "shop.\r\n\r\nbooks.example/june\r\n\r\nWrite to info@books.example\r\n\r\n"
+			   "Unsubscribe: https://books.example/u?t=abc\r\n";
 
 static void message(struct buf *out, struct str html)
 {
 	buf_clear(out);
 	buf_puts(out, GOOD_HEADER "Content-Type: multipart/alternative; boundary=\"=_k\"\r\n\r\n"
-		"--=_k\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n");
+				  "--=_k\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n");
 	buf_puts(out, text);
-	buf_puts(out, "--=_k\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
+	buf_puts(out,
+		"--=_k\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
 	buf_str(out, html);
 	buf_puts(out, "\r\n--=_k--\r\n");
 }
@@ -76,10 +87,11 @@ static void none(const struct mutation *m, size_t n)
 static void html__faults__are_named(void **state)
 {
 	(void)state;
+	/* clang-format off */
 	static const struct mutation all[] = {
 		M("image without alt", " alt='Logo'", "", "image-without-alt"),
 		M("image without width", " width=80", "", "image-without-width"),
-		M("image that is not there", "https://books.example/logo.png", "logo.png", "link-broken"),
+		M("image that is not there", "https://books.example/logo.png", "logo.png", "image-not-there"),
 		M("data: image", "https://books.example/logo.png", "data:image/png;base64,AAAA", "image-data-uri"),
 		M("no lang", " lang='en'", "", "html-without-lang"),
 		M("no title", "<title>June</title>", "", "html-without-title"),
@@ -121,12 +133,14 @@ static void html__faults__are_named(void **state)
 			"one of stars, and one of the sea. Come and see them at the shop.",
 			"Quite another story is told here, which no reader of plain letters will ever get to know. What a pity that is, surely!", "text-differs"),
 	};
+	/* clang-format on */
 	each(all, sizeof all / sizeof all[0]);
 }
 
 static void html__what_is_right__is_left_alone(void **state)
 {
 	(void)state;
+	/* clang-format off */
 	static const struct mutation all[] = {
 		M("", "Anna", "Anna"),
 		M("sub-domain", "https://www.books.example/june", "https://click.news.books.example/june"),
@@ -143,6 +157,7 @@ static void html__what_is_right__is_left_alone(void **state)
 		M("gap without size", "<p>Write", "<div style='font-size:0'><span style='font-size:14px'> </span></div><p>Write"),
 		M("blanks on another ground", "<p>Write", "<p style='color:#fff;background:#000'> </p><p>Write"),
 	};
+	/* clang-format on */
 	none(all, sizeof all / sizeof all[0]);
 }
 
@@ -150,7 +165,10 @@ static void html__what_is_right__is_left_alone(void **state)
 static void html__size__is_of_the_decoded(void **state)
 {
 	(void)state;
-	static const struct { size_t n; const char *id; } sizes[] = {{80 << 10, NULL}, {95 << 10, "html-nearly-clipped"}, {110 << 10, "html-clipped"}};
+	static const struct {
+		size_t n;
+		const char *id;
+	} sizes[] = {{80 << 10, NULL}, {95 << 10, "html-nearly-clipped"}, {110 << 10, "html-clipped"}};
 	struct buf filler = BUF_INIT(1 << 20), html = BUF_INIT(1 << 20);
 	struct fixture f;
 	setup_fixture(&f);
@@ -176,8 +194,9 @@ static void html__images_alone__are_named(void **state)
 	(void)state;
 	struct fixture f;
 	setup_fixture(&f);
-	message(&f.text, STR("<html lang=en><title>June</title><a href='https://books.example/'><img src='https://books.example/a.png' alt='' width=600></a>"
-		"<a href='https://books.example/u?t=abc'>Unsubscribe</a>"));
+	message(&f.text, STR("<html lang=en><title>June</title><a href='https://books.example/'><img "
+			     "src='https://books.example/a.png' alt='' width=600></a>"
+			     "<a href='https://books.example/u?t=abc'>Unsubscribe</a>"));
 	lint_message(&f.lint, &f.arena, buf_get(&f.text));
 	assert_non_null(found(&f.lint, "image-only"));
 	release_fixture(&f);
@@ -192,7 +211,8 @@ static void html__finding__has_a_line_of_the_decoded(void **state)
 	swapped(&html, str_from(page), STR(" alt='Logo'"), STR(""));
 	message(&f.text, buf_get(&html));
 	lint_message(&f.lint, &f.arena, buf_get(&f.text));
-	assert_true(str_eq(lint_where(found(&f.lint, "image-without-alt"), &f.arena), STR("text/html, line 7")));
+	assert_true(
+		str_eq(lint_where(found(&f.lint, "image-without-alt"), &f.arena), STR("text/html, line 7")));
 	buf_release(&html);
 	release_fixture(&f);
 }
@@ -200,10 +220,12 @@ static void html__finding__has_a_line_of_the_decoded(void **state)
 static void greeting__without_name__is_seen(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {"Dear ,", "Dear,", "Hi ,\nwelcome", "\n\n  Hello  , you", "Liebe ,", "Sehr geehrte ,", "Cher ,", "Estimada,",
-		"Ch\xc3\xa8re\xc2\xa0,", "様\n\nいつも", "　様、", "さん、こんにちは", "Dear null,", "Hi undefined!", "Hello None,"};
-	static const char *const good[] = {"", "Dear Anna,", "Hello,", "Hi!", "Bonjour !", "Hallo,", "Dearest,", "Hi there,", "アンナ様", "Guten Tag,",
-		"Dear Nonette,", "皆様へ", "様々な本", "To whom it may concern,\n"};
+	static const char *const bad[] = {"Dear ,", "Dear,", "Hi ,\nwelcome", "\n\n  Hello  , you", "Liebe ,",
+		"Sehr geehrte ,", "Cher ,", "Estimada,", "Ch\xc3\xa8re\xc2\xa0,", "様\n\nいつも", "　様、",
+		"さん、こんにちは", "Dear null,", "Hi undefined!", "Hello None,"};
+	static const char *const good[] = {"", "Dear Anna,", "Hello,", "Hi!", "Bonjour !", "Hallo,",
+		"Dearest,", "Hi there,", "アンナ様", "Guten Tag,", "Dear Nonette,", "皆様へ", "様々な本",
+		"To whom it may concern,\n"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		if (lint_greeting(str_from(bad[i])).n == 0)
 			fail_msg("not seen: %s", bad[i]);
@@ -215,8 +237,10 @@ static void greeting__without_name__is_seen(void **state)
 static void subject__with_a_gap__is_seen(void **state)
 {
 	(void)state;
-	static const char *const bad[] = {", the list is here", "Hello , the list", "様、六月の本", "、六月の本", "Dear , hello", "! New"};
-	static const char *const good[] = {"", "Anna, the list is here", "The list", "六月の本、入荷", "Quoi de neuf ?", "¿Qué hay?", "様々な本"};
+	static const char *const bad[] = {", the list is here", "Hello , the list", "様、六月の本",
+		"、六月の本", "Dear , hello", "! New"};
+	static const char *const good[] = {"", "Anna, the list is here", "The list", "六月の本、入荷",
+		"Quoi de neuf ?", "¿Qué hay?", "様々な本"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		if (lint_subject_gap(str_from(bad[i])).n == 0)
 			fail_msg("not seen: %s", bad[i]);
@@ -229,16 +253,24 @@ static void subject__with_a_gap__is_seen(void **state)
 static void text__japanese__is_compared_by_characters(void **state)
 {
 	(void)state;
-	static const char html[] = "<html lang=ja><title>六月</title><p>いつも京都書店をご利用いただき、ありがとうございます。</p>"
+	static const char html[] =
+		"<html "
+		"lang=ja><title>六月</title><p>いつも京都書店をご利用いただき、ありがとうございます。</p>"
 		"<p><a href='https://books.example/u?t=abc'>配信停止</a></p>";
 	struct fixture f;
 	for (int other = 0; other < 2; other++) {
 		setup_fixture(&f);
 		buf_puts(&f.text, GOOD_HEADER "Content-Type: multipart/alternative; boundary=\"=_k\"\r\n\r\n"
-			"--=_k\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
-		buf_puts(&f.text, other ? "この手紙は別の話をします。天気は晴れ、風は強く、猫は寝ています。\r\n配信停止\r\n"
-					: "いつも京都書店をご利用\r\nいただき、ありがとうございます。\r\n配信停止\r\n");
-		buf_printf(&f.text, "--=_k\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n%s\r\n--=_k--\r\n", html);
+					      "--=_k\r\nContent-Type: text/plain; "
+					      "charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n");
+		buf_puts(&f.text,
+			other ? "この手紙は別の話をします。天気は晴れ、風は強く、猫は寝ています。\r\n配信停止"
+				"\r\n"
+			      : "いつも京都書店をご利用\r\nいただき、ありがとうございます。\r\n配信停止\r\n");
+		buf_printf(&f.text,
+			"--=_k\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: "
+			"8bit\r\n\r\n%s\r\n--=_k--\r\n",
+			html);
 		lint_message(&f.lint, &f.arena, buf_get(&f.text));
 		assert_int_equal(found(&f.lint, "text-differs") != NULL, other);
 		release_fixture(&f);
