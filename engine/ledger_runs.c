@@ -60,13 +60,35 @@ static int watch_load(struct ledger *l, struct watch *w, const struct campaign_r
 	return 0;
 }
 
-static int pause_campaign(struct ledger *l, struct watch *w, const char *why, const char *text, struct err *e)
+/* Our own commits are not seen as a change of the store: what we do to a campaign is said to its watch as well. */
+static void halt(struct watch *w, enum campaign_state state)
 {
 	if (w->run != NULL)
 		atomic_store(&w->run->halted, true);
-	w->state = CAMPAIGN_PAUSED;
+	w->state = state;
+}
+
+/* Another process may have paused or ended it in this moment; the next reload shows which. */
+static int unless_halted(int rc, struct err *e)
+{
+	if (rc == 0 || e->code != ERR_DATA)
+		return rc;
+	*e = (struct err){0};
+	return 0;
+}
+
+static int pause_campaign(struct ledger *l, struct watch *w, const char *why, const char *text, struct err *e)
+{
+	halt(w, CAMPAIGN_PAUSED);
 	log_warn("campaign %lld paused (%s): %s", (long long)w->id, why, text);
-	return store_campaign_pause(l->store, w->id, str_from(why), str_from(text), clock_now(), e);
+	return unless_halted(store_campaign_pause(l->store, w->id, str_from(why), str_from(text), clock_now(), e), e);
+}
+
+static int cancel_campaign(struct ledger *l, struct watch *w, ms_t now, struct err *e)
+{
+	halt(w, CAMPAIGN_CANCELLED);
+	log_warn("campaign %lld: its --until has passed, the rest is cancelled", (long long)w->id);
+	return unless_halted(store_campaign_cancel(l->store, w->id, now, e), e);
 }
 
 static int take_campaign(void *ctx, const struct campaign_row *c)
@@ -259,10 +281,8 @@ const struct watch *ledger_preparing(const struct ledger *l)
 
 int watch_turn(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 {
-	if (w->until != 0 && now >= w->until && (watch_delivering(w) || w->state == CAMPAIGN_SCHEDULED || w->state == CAMPAIGN_PREPARING)) {
-		log_warn("campaign %lld: its --until has passed, the rest is cancelled", (long long)w->id);
-		return store_campaign_cancel(l->store, w->id, now, e);
-	}
+	if (w->until != 0 && now >= w->until && (watch_delivering(w) || w->state == CAMPAIGN_SCHEDULED || w->state == CAMPAIGN_PREPARING))
+		return cancel_campaign(l, w, now, e);
 	if (w->state == CAMPAIGN_SCHEDULED)
 		return start_scheduled(l, w, now, e);
 	if (w->state == CAMPAIGN_PREPARING)

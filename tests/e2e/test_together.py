@@ -146,3 +146,15 @@ def test_who_unsubscribes_while_it_runs_gets_nothing(w):
 		assert not sent_late, sent_late
 		states = w.audit("june", sink, addresses)
 		assert states.get("skipped", 0) > 0, states
+
+
+def test_serve_outlives_a_campaign_whose_time_is_up(w):
+	with Sink() as sink:
+		addresses = begin(w, sink, 20, rate="50/s")
+		serve = w.start("serve")
+		w.run("send", "june.html", "--list", "news", "--name", "june", "--rate", "2/s", "--until", "3s", "--yes", expect=76)
+		wait_until(lambda: w.status("june")["counts"]["sending"] == 0)
+		states = w.audit("june", sink, addresses)
+		assert states["cancelled"] > 5 and states["sent"] > 1, states
+		w.run("send", "june.html", "--list", "news", "--name", "again", "--again", "--yes")
+		assert serve.poll() is None, "one campaign's end was the daemon's"
