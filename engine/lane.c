@@ -237,11 +237,11 @@ static bool lane_may_start(struct lane *l, struct run *run)
 		lane_wait(l, (double)(closed * 1000 - now) / 1e6);
 		return false;
 	}
-	int64_t wait = 0;
-	if (limiter_room(&run->rate, now, now) == 0)
-		wait = 1000;
-	else
-		wait = limiter_take(&l->route->rate, now);
+	if (limiter_room(&run->rate, now, now) == 0) {
+		lane_wait(l, 0.001);
+		return false;
+	}
+	int64_t wait = limiter_take(&l->route->rate, now);
 	if (wait > 0) {
 		atomic_store_explicit(&l->route->bind, BIND_RATE, memory_order_relaxed);
 		lane_wait(l, (double)wait / 1e6);

@@ -158,3 +158,11 @@ def test_serve_outlives_a_campaign_whose_time_is_up(w):
 		assert states["cancelled"] > 5 and states["sent"] > 1, states
 		w.run("send", "june.html", "--list", "news", "--name", "again", "--again", "--yes")
 		assert serve.poll() is None, "one campaign's end was the daemon's"
+
+
+def test_the_limit_shown_is_the_campaign_s_own(w):
+	with Sink() as sink:
+		begin(w, sink, 40)
+		child = w.start("send", "june.html", "--list", "news", "--name", "june", "--rate", "10/s", "--yes")
+		assert wait_until(lambda: sink.messages and w.status("june")["limit"]) == "--rate 10/s"
+		w.finish(child)
