@@ -31,7 +31,10 @@ static int list_one(void *ctx, const struct failure_row *f)
 	table_str(l->table, f->delivery.address);
 	table_str(l->table, str_from(reply_class_names[f->attempt.class]));
 	table_str(l->table, f->attempt.reason);
-	table_printf(l->table, "%d %.*s%s%.*s", f->attempt.code, STR_ARG(f->attempt.enhanced), f->attempt.enhanced.n != 0 ? " " : "",
+	char code[16] = ""; /* who hung up said no code */
+	if (f->attempt.code != 0)
+		snprintf(code, sizeof code, "%d ", f->attempt.code);
+	table_printf(l->table, "%s%.*s%s%.*s", code, STR_ARG(f->attempt.enhanced), f->attempt.enhanced.n != 0 ? " " : "",
 		STR_ARG(f->attempt.reply));
 	return table_row(l->table) != 0 ? output_error(l->e) : 0;
 }
