@@ -252,6 +252,7 @@ static void mailbox__forms__are_written_back_canonically(void **state)
 	(void)state;
 	assert_mailbox("a@b.example", "From: a@b.example\r\n");
 	assert_mailbox(" <a@B.Example> ", "From: a@b.example\r\n");
+	assert_mailbox("ann@localhost", "From: ann@localhost\r\n");
 	assert_mailbox("Anna <a@b.example>", "From: Anna <a@b.example>\r\n");
 	assert_mailbox("Dr. Anna <a@b.example>", "From: \"Dr. Anna\" <a@b.example>\r\n");
 	assert_mailbox("\"Smith, \\\"A\\\" \\\\\" <a@b.example>",
