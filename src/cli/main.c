@@ -4,7 +4,9 @@
 #include "src/base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
+#include <unistd.h>
 
 #define DECLARE(name) extern const struct command name;
 COMMANDS(DECLARE)
@@ -19,13 +21,21 @@ static void choose_log_level(const struct cli *c)
 		log_set_level(c->quiet ? LOG_LEVEL_ERROR : LOG_LEVEL_WARN);
 }
 
-/* What was still in the buffer may not fit on the disk. A reader that went away (`| head`) has what it wants. */
+/* errno may be another's by now; a pipe itself knows whether somebody still reads it. */
+static bool reader_gone(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+	return ferror(stdout) && poll(&p, 1, 0) == 1 && (p.revents & POLLERR) != 0;
+}
+
+/* What was still in the buffer may not fit on the disk. A reader that went away (`| head`) has what it wants.
+ */
 static int flush_output(int status, struct err *e)
 {
 	errno = 0;
 	if (fflush(stdout) == 0 && !ferror(stdout))
 		return status;
-	if (errno == EPIPE)
+	if (reader_gone())
 		return status != 0 ? status : ERR_IO;
 	output_error(e);
 	return -1;
@@ -62,7 +72,8 @@ int main(int argc, char **argv)
 		output_error(&e);
 	else if (status < 0 && e.code == ERR_NONE)
 		err_set(&e, ERR_INTERNAL, "internal error", "the command failed and did not say why");
-	bool pipe_gone = status < 0 && e.code == ERR_IO && ferror(stdout) && errno == EPIPE;
+	bool told = status < 0 && e.code == ERR_IO;
+	bool pipe_gone = status < 0 && e.code == ERR_IO && reader_gone();
 	if (status < 0) {
 		if (!pipe_gone)
 			error_print(&c, &e);
@@ -70,7 +81,8 @@ int main(int argc, char **argv)
 	}
 	int flushed = flush_output(status, &e);
 	if (flushed < 0) {
-		fprintf(stderr, "postrider: %s: %s\n", e.what, e.why);
+		if (!told)
+			fprintf(stderr, "postrider: %s: %s\n", e.what, e.why);
 		flushed = status != 0 ? status : ERR_IO;
 	}
 	cli_release(&c);
