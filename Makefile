@@ -151,10 +151,10 @@ SUITE ?= ../shared/data/golden_liquid.json
 conformance: all
 	@$(PYTHON) tests/conformance.py $B/postrider $(SUITE)
 bench: deps
-	@$(MAKE) --no-print-directory all tools
+	@$(MAKE) --no-print-directory -j$$(nproc) all tools
 	@$(PYTHON) tests/bench/run.py $(T)
 demo: deps
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@sh tests/demo.sh $B
 
 # ---- What it needs from Debian ----
