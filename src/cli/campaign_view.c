@@ -21,12 +21,12 @@ static int64_t handled(const struct campaign_counts *n)
 
 static void clock_of_day(struct buf *out, const struct zone *z, ms_t t, ms_t now)
 {
-	char when[CLOCK_TEXT];
-	clock_iso(z, t, when);
+	char when[TEXT_NUMBER];
+	text_time(z, t, when);
 	/* The date only where it is another day. */
 	if (t - now > 20 * HOUR)
 		buf_printf(out, "%.10s ", when);
-	buf_printf(out, "%.5s%s", when + 11, when + 19);
+	buf_printf(out, "%.5s%s", when + 11, when + 20);
 }
 
 /* At most so many columns of it. */

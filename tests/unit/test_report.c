@@ -131,7 +131,7 @@ static void progress__long_name__leaves_room_for_the_numbers(void **state)
 	(void)state;
 	struct report r = campaign("六月のおたより-京都本店の読者のみなさまへ");
 	struct campaign_counts n = {.state = {[DELIVERY_SENT] = 1500, [DELIVERY_QUEUED] = 1500}};
-	struct live live = {.rate = 109, .eta = 1796083360000};
+	struct live live = {.rate = 109, .eta = 1796083360123};
 	r.campaign.state = CAMPAIGN_RUNNING;
 	r.campaign.selection.audience = 3000;
 	buf_release(&out);
