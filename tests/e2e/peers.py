@@ -335,19 +335,20 @@ match from any for any action sink
 class Rspamd(Peer):
 	"""Judges messages; without the modules that would ask the network."""
 	name = "rspamd"
+	nameserver, more, filters = "127.0.0.1:9", "", "chartable,regexp"  # nobody answers there
 	network = "rbl surbl fuzzy_check dkim dmarc spf arc asn mx_check neural phishing url_redirector whitelist greylist " \
 		"ratelimit replies history_redis reputation dkim_signing bimi p0f hfilter rspamd_update".split()
 
 	def configure(self):
 		self.write("etc/rspamd.conf", f"""options {{
-	pidfile = "/srv/rspamd.pid"; filters = "chartable,regexp"; url_tld = "${{SHAREDIR}}/effective_tld_names.dat";
+	pidfile = "/srv/rspamd.pid"; filters = "{self.filters}"; url_tld = "${{SHAREDIR}}/effective_tld_names.dat";
 	tempdir = "/tmp"; allow_raw_input = true; rrd = ""; control_socket = "/srv/lib/rspamd.sock mode=0600";
-	dns {{ nameserver = ["127.0.0.1:9"]; timeout = 0.1s; retransmits = 1; sockets = 1; }}
+	dns {{ nameserver = ["{self.nameserver}"]; timeout = 0.1s; retransmits = 1; sockets = 1; }}
 }}
 logging {{ type = "file"; filename = "/srv/log/rspamd.log"; level = "notice"; }}
 worker "normal" {{ bind_socket = "127.0.0.1:{self.port}"; count = 1; }}
 .include "$CONFDIR/common.conf"
-""" + "".join(f"{m} {{ enabled = false; }}\n" for m in self.network))
+""" + "".join(f"{m} {{ enabled = false; }}\n" for m in self.network) + self.more)
 		for folder in ("log", "lib"):
 			self.folder(folder, "_rspamd")
 
@@ -367,8 +368,11 @@ worker "normal" {{ bind_socket = "127.0.0.1:{self.port}"; count = 1; }}
 
 	def symbols(self, data):
 		"""What it found in the message: {symbol: score}."""
-		answer = json.loads(self.ask("/checkv2", data, {"From": "a@books.example", "Rcpt": "b@x.example"}))
-		return {name: s["score"] for name, s in answer["symbols"].items()}
+		return {name: s["score"] for name, s in self.judge(data).items()}
+
+	def judge(self, data):
+		"""The same with all it says of each symbol."""
+		return json.loads(self.ask("/checkv2", data, {"From": "a@books.example", "Rcpt": "b@x.example"}))["symbols"]
 
 
 def certificates(folder):

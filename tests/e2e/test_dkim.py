@@ -105,6 +105,27 @@ def test_examples_verify(w):
 	signed_by_all(w, messages, records, 1)
 
 
+class Judge(peers.Rspamd):
+	"""rspamd that verifies signatures, by a name server of ours."""
+	network = [m for m in peers.Rspamd.network if m != "dkim"]
+	filters = "chartable,dkim,regexp"
+	more = "dkim { check_local = true; check_authed = true; }\n"
+
+
+def test_rspamd_verifies(w):
+	w.configure(2525)
+	sections, records = make_keys(w, "books.example")
+	w.configure(2525, extra=sections)
+	w.audience(3)
+	data = w.run("preview", w.message(), "--list", "news", "--part", "source").out.encode()
+	with Nameserver({name: [text] for name, text in records.items()}) as dns:
+		Judge.nameserver = f"127.0.0.1:{dns.port}"
+		with Judge(w.folder, 0) as judge:
+			good, bad = judge.judge(data), judge.judge(data.replace(b"forty", b"fifty", 1))
+		assert good["R_DKIM_ALLOW"]["options"] == ["books.example:s=books0", "books.example:s=books1"], good
+		assert "R_DKIM_ALLOW" not in bad and "R_DKIM_REJECT" in bad, bad
+
+
 class Later(Sink):
 	"""Refuses each message once, for now, and keeps what it refused."""
 	def __init__(self):
