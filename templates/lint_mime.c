@@ -231,7 +231,7 @@ static enum kind text_part(struct linter *l, const struct lint_header *type, con
 {
 	const struct lint_param *c = lint_param(t, "charset");
 	bool known = true;
-	struct str bytes = lint_decode(l, body, cte, place, true);
+	struct str bytes = lint_decode(l, body, cte, place, !attachment);
 	if (c == NULL && type != NULL)
 		lint_add(l, L_CHARSET_MISSING, place, type->name.p, "it does not say its charset");
 	struct str utf8 = lint_charset(l, bytes, c != NULL ? c->value : STR("utf-8"), &known);

@@ -220,6 +220,18 @@ static void lint__finding__says_where(void **state)
 	release_fixture(&f);
 }
 
+/* A file is sent as it is, and that is right. */
+static void lint__plain_attachment_in_base64__is_all_right(void **state)
+{
+	(void)state;
+	struct fixture f;
+	setup_fixture(&f);
+	swapped(&f.text, STR(GOOD_MESSAGE), STR("SvxuaQ=="), STR("SnVuaQ=="));
+	lint_message(&f.lint, &f.arena, buf_get(&f.text));
+	assert_int_equal(f.lint.n, 0);
+	release_fixture(&f);
+}
+
 static void lint__many_of_a_kind__are_one_finding(void **state)
 {
 	(void)state;
@@ -274,6 +286,7 @@ int main(void)
 		cmocka_unit_test(lint__encoded_words__further_faults),
 		cmocka_unit_test(lint__structure__further_faults),
 		cmocka_unit_test(lint__finding__says_where),
+		cmocka_unit_test(lint__plain_attachment_in_base64__is_all_right),
 		cmocka_unit_test(lint__many_of_a_kind__are_one_finding),
 		cmocka_unit_test(lint__no_message_at_all__is_survived),
 		cmocka_unit_test(lint__deep_nesting__ends),
