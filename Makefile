@@ -120,6 +120,11 @@ $B/tools/%: tests/tools/%.c $B/libpostrider.a $B/flags
 	@mkdir -p $(@D)
 	$(call say,link $@)
 	$(Q)$(CC) $(OWN) $(CPPFLAGS) $(CFLAGS) $(OWNLD) $(LDFLAGS) -o $@ $< $B/libpostrider.a $(LIBS)
+BENCHSRC := $(wildcard tests/bench/*.c)
+$B/bench/driver/templates: $(BENCHSRC:%.c=$B/%.o) $B/libpostrider.a
+	@mkdir -p $(@D)
+	$(call say,link $@)
+	$(Q)$(CC) $(OWNLD) $(LDFLAGS) -o $@ $^ $(LIBS)
 # Under SAN=fuzz with libFuzzer; in other builds with a driver that only replays files.
 $B/fuzz/%: tests/fuzz/fuzz_%.c $B/tests/fuzz/replay.o $B/libpostrider.a $B/flags
 	@mkdir -p $(@D)
@@ -151,7 +156,8 @@ SUITE ?= ../shared/data/golden_liquid.json
 conformance: all
 	@$(PYTHON) tests/conformance.py $B/postrider $(SUITE)
 bench: deps
-	@$(MAKE) --no-print-directory -j$$(nproc) all tools
+	-@$(MAKE) --no-print-directory deps-bench
+	@$(MAKE) --no-print-directory -j$$(nproc) all tools $B/bench/driver/templates
 	@$(PYTHON) tests/bench/run.py $(T)
 demo: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all
@@ -163,14 +169,18 @@ DEPS := gcc make pkg-config libc6-dev libev-dev libcsv-dev libinih-dev libidn2-d
 	libmd4c-dev libmd4c-html0-dev libjansson-dev zlib1g-dev libssl-dev libsqlite3-dev
 # Tests only: unit tests, the auditors, referees for mail, certificates, other people's programs to measure beside.
 DEPS += libcmocka-dev python3 python3-dkim python3-nacl libgmime-3.0-0 libmime-tools-perl sqlite3 openssl curl tzdata
+# Only for make bench, which goes without those that it does not find.
+BENCH_DEPS := g++ libctemplate-dev perl libtext-xslate-perl
 # Only for make fuzz and make lint.
 LINT_DEPS := clang libclang-rt-dev clang-format clang-tidy cppcheck
 
-.PHONY: deps deps-lint
+.PHONY: deps deps-lint deps-bench
 deps:
 	@sh tests/deps.sh $(DEPS)
 deps-lint:
 	@sh tests/deps.sh $(LINT_DEPS)
+deps-bench:
+	@sh tests/deps.sh $(BENCH_DEPS)
 
 # ---- The rest ----
 
@@ -199,4 +209,4 @@ lint: deps-lint
 clean:
 	rm -rf build build-*
 
--include $(LIBOBJ:.o=.d) $(MAINOBJ:.o=.d) $(FLOWOBJ:.o=.d) $(UNIT:=.d) $(TOOLS:=.d) $(FUZZ:=.d)
+-include $(LIBOBJ:.o=.d) $(MAINOBJ:.o=.d) $(FLOWOBJ:.o=.d) $(UNIT:=.d) $(TOOLS:=.d) $(FUZZ:=.d) $(BENCHSRC:%.c=$B/%.d)

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Measures Postrider beside other programs in the same run and writes build/bench/report.md.
-usage: tests/bench/run.py [import|send|busy]... [--rows N] [--messages N] [--rounds N] [--full]
+usage: tests/bench/run.py [import|send|busy|templates]... [--rows N] [--messages N] [--rounds N] [--full]
 
-Figures of a shared machine drift; the ratios of one run are what counts. Each figure is the best of the rounds, which take turns."""
+Figures of a shared machine drift; the ratios of one run are what counts. Each figure is the best of the rounds, which take turns
+(of `templates`: the median)."""
 import argparse
 import csv
 import os
@@ -17,6 +18,7 @@ import harness  # noqa: E402
 import peers  # noqa: E402
 from sink import FastSink  # noqa: E402
 from smtpd import Sink  # noqa: E402
+import templates  # noqa: E402
 
 FOLDER = os.path.join(harness.BUILD, "bench")
 CONNECTIONS = 50
@@ -174,6 +176,10 @@ def bench_busy(args):
 		f"{len(times):,} messages in that time, {len(times) / max(import_seconds, 1e-3):.0f}/s.", ""])
 
 
+def bench_templates(args):
+	return templates.bench(fresh("templates"), os.path.join(harness.BUILD, "bench", "driver", "templates"), max(args.rounds, 7), 0.3)
+
+
 def fresh(name):
 	folder = os.path.join(FOLDER, name)
 	shutil.rmtree(folder, ignore_errors=True)
@@ -192,7 +198,7 @@ def main():
 	args = parser.parse_args()
 	os.makedirs(FOLDER, exist_ok=True)
 	parts = ["# Measured beside others", ""]
-	for name, bench in (("import", bench_import), ("send", bench_send), ("busy", bench_busy)):
+	for name, bench in (("import", bench_import), ("send", bench_send), ("busy", bench_busy), ("templates", bench_templates)):
 		if not args.what or name in args.what:
 			parts.append(bench(args))
 	text = "\n".join(parts)
