@@ -70,6 +70,10 @@ const struct lint_header *lint_header(const struct lint_headers *h, const char *
 void lint_top(struct linter *l, const struct lint_headers *h);
 /* Without folds. */
 struct str lint_unfold(struct linter *l, struct str value);
+/* lint_date.c, lint_subject.c; h NULL: the field is missing. */
+void lint_date(struct linter *l, const struct lint_header *h);
+void lint_message_id(struct linter *l, const struct lint_header *h);
+void lint_subject(struct linter *l, const struct lint_header *h);
 /* lint_address.c */
 void lint_addresses(struct linter *l, const struct lint_header *h, size_t *n, struct str *first);
 /* lint_word.c: RFC 2047 in one field. `decoded` NULL: not wanted. */
