@@ -1,6 +1,7 @@
 #include "engine/deliver.h"
 
 #include "engine/pipeline.h"
+#include "engine/schedule.h"
 #include "src/base/log.h"
 
 #include <ev.h>
@@ -37,7 +38,7 @@ struct deliver {
 	enum deliver_end end;
 	bool failed;
 	struct err err;
-	ms_t started, waiting_since;
+	ms_t calling_since, waiting_since;
 	struct holder holder;
 };
 
@@ -247,6 +248,18 @@ static bool ever_reached(const struct deliver *d)
 	return false;
 }
 
+/* Each server has been called, and refused or not found, and none ever answered. */
+static bool called_in_vain(const struct deliver *d)
+{
+	bool called = false;
+	for (size_t i = 0; i < d->crew.nroutes; i++) {
+		const struct route *r = &d->crew.routes[i];
+		bool lost = atomic_load(&r->addrs) == NULL && atomic_load(&r->resolved_at) != 0;
+		called = called || lost || atomic_load(&r->failures) > 0;
+	}
+	return called && !ever_reached(d);
+}
+
 static void judge(struct deliver *d, const struct campaign_row *c, ms_t next_attempt)
 {
 	ms_t now = clock_mono(), patience = d->o->patience;
@@ -258,13 +271,16 @@ static void judge(struct deliver *d, const struct campaign_row *c, ms_t next_att
 		finish(d, DELIVER_PAUSED);
 	if (c->state != CAMPAIGN_WAITING)
 		d->waiting_since = now;
+	/* At night nobody is called, and while another process delivers, not by us. */
+	if (!d->holding || c->state != CAMPAIGN_RUNNING || schedule_quiet(d->o->config, clock_now()) != 0)
+		d->calling_since = now;
 	if (!d->holding || patience < 0)
 		return;
 	/* Nor is waited for a retry that lies beyond it. */
 	ms_t left = patience - (now - d->waiting_since), away = next_attempt - clock_now();
 	if (c->state == CAMPAIGN_WAITING && (left <= 0 || (next_attempt != 0 && away > left)))
 		finish(d, DELIVER_PATIENCE);
-	if (c->state == CAMPAIGN_RUNNING && !ever_reached(d) && now - d->started >= patience)
+	if (c->state == CAMPAIGN_RUNNING && now - d->calling_since >= patience && called_in_vain(d))
 		finish(d, DELIVER_UNREACHABLE);
 }
 
@@ -364,7 +380,7 @@ static void drain(struct deliver *d)
 
 int deliver_run(const struct deliver_options *o, enum deliver_end *end, struct err *e)
 {
-	struct deliver d = {.o = o, .started = clock_mono(), .waiting_since = clock_mono()};
+	struct deliver d = {.o = o, .calling_since = clock_mono(), .waiting_since = clock_mono()};
 	const int sigs[3] = {SIGINT, SIGTERM, SIGHUP};
 	if (store_open(&d.store, STORE_WRITE, o->store, e) != 0)
 		return -1;

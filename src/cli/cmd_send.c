@@ -1,4 +1,5 @@
 #include "engine/check.h"
+#include "engine/schedule.h"
 #include "src/base/log.h"
 #include "src/cli/campaign_view.h"
 #include "src/cli/cli.h"
@@ -218,6 +219,9 @@ static void summary(const struct send *s, FILE *f)
 	if (rate > 0)
 		fprintf(f, ", %g/s: about %s", rate, clock_span_text((ms_t)((double)sel->audience / rate * 1000), span));
 	fprintf(f, "\nStart        %s\n", s->at != 0 ? text_time(s->cfg->zone, s->at, when) : "now");
+	ms_t quiet = schedule_quiet(s->cfg, s->at != 0 ? s->at : clock_now());
+	if (quiet != 0)
+		fprintf(f, "Quiet hours  until %s: nothing goes out before\n", text_time(s->cfg->zone, quiet, when));
 	if (s->until != 0)
 		fprintf(f, "Until        %s\n", text_time(s->cfg->zone, s->until, when));
 	fprintf(f, "Recipients   %s", text_count(sel->audience, n));

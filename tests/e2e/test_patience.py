@@ -1,0 +1,48 @@
+"""How long a `send` in the foreground waits, and for what."""
+import asyncio
+import datetime
+import time
+
+from harness import interrupt, wait_until
+from smtpd import Sink
+
+
+class SlowToGreet(Sink):
+	async def greeting(self, s):
+		await asyncio.sleep(0.7)
+		return await super().greeting(s)
+
+
+def begin(w, port, count=12, **keys):
+	w.configure(port, **keys)
+	w.message()
+	return w.audience(count)
+
+
+def test_none_is_for_retries_not_for_the_first_attempts(w):
+	with SlowToGreet() as sink:
+		addresses = begin(w, sink.port)
+		w.run("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "0")
+		assert w.audit("june", sink, addresses) == {"sent": 12}
+
+
+def test_none_where_nobody_listens(w):
+	with Sink() as sink:
+		port = sink.port
+	begin(w, port)
+	start = time.monotonic()
+	done = w.run("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "0", expect=69)
+	assert time.monotonic() - start < 10 and "refused" in done.err, done
+
+
+def test_quiet_hours_are_not_an_unreachable_server(w):
+	with Sink() as sink:
+		hour = datetime.datetime.utcnow().hour
+		begin(w, sink.port, top=f"quiet = {hour:02}:00-{(hour + 2) % 24:02}:00\n")
+		child = w.start("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "1s")
+		wait_until(lambda: "quiet hours until" in (w.run("--json", "status", expect=None).json.get("limit") or ""))
+		time.sleep(2)
+		assert child.poll() is None and not sink.messages
+		interrupt(child)
+		done = w.finish(child, expect=75)
+		assert "Quiet hours" in done.err and "resume june" in done.err, done
