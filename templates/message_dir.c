@@ -52,10 +52,10 @@ static int open_beneath(int dir, const char *name)
 	return (int)fd;
 }
 
-static int open_failed(const char *name, struct err *e)
+static int open_failed(const char *name, bool message, struct err *e)
 {
 	if (errno == ENOENT || errno == ENOTDIR)
-		return err_set(e, ERR_NOINPUT, name, "no such file in the message's folder");
+		return err_set(e, ERR_NOINPUT, name, message ? "there is no such file" : "no such file in the message's folder");
 	if (errno == EXDEV || errno == ELOOP)
 		return err_set(e, ERR_DATA, name, "the link leaves the message's folder");
 	return err_sys(e, ERR_IO, "cannot read", name);
@@ -97,9 +97,10 @@ static int dir_read(void *ctx, const char *name, struct buf *out, struct err *e)
 		fd = open_beneath(d->fd, d->text);
 	else
 		fd = open_beneath(d->fd, name);
-	const char *shown = strcmp(name, MESSAGE_PART) == 0 ? d->name : name;
+	bool message = strcmp(name, MESSAGE_PART) == 0;
+	const char *shown = message ? d->name : name;
 	if (fd < 0)
-		return open_failed(shown, e);
+		return open_failed(shown, message, e);
 	int rc = read_all(fd, shown, out, e);
 	close(fd);
 	return rc;

@@ -119,8 +119,8 @@ static const char *delimiter_text(char c)
 
 static int show_columns(const struct cli *c, const struct import_report *r)
 {
-	static const struct column heads[] = {{.title = "column", .max = 30}, {.title = "becomes", .max = 30}, {.title = "row 1", .max = 24},
-		{.title = "row 2", .max = 24}, {.title = "row 3", .max = 24}};
+	static const struct column heads[] = {{.title = "column", .max = 30}, {.title = "becomes", .max = 30}, {.title = "row 1", .max = 16},
+		{.title = "row 2", .max = 16}, {.title = "row 3", .max = 24}};
 	struct table *t = table_new(c, stdout, heads, 2 + r->nsample);
 	if (t == NULL)
 		return -1;

@@ -11,7 +11,7 @@
 #define TEXT_MAX (16 << 20)
 #define GAP      2
 #define INDENT   4  /* of a row's second line */
-#define LEAST    24 /* columns of the screen; with less the last column goes on a line of its own */
+#define LEAST    16 /* columns of the screen; with less the last column goes on a line of its own */
 
 struct cell {
 	size_t at, n, width;
@@ -114,7 +114,7 @@ static void lay_out(struct table *t)
 		for (used = INDENT, i = t->fold; i < last; i++)
 			used += t->widths[i] + GAP;
 	}
-	if (!t->columns[last].right && used + LEAST / 3 <= t->screen)
+	if (!t->columns[last].right && used + LEAST / 2 <= t->screen)
 		t->room = t->screen - used;
 }
 
