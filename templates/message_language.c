@@ -13,21 +13,28 @@ static const struct message_words words[] = {
 
 enum { WORDS = sizeof words / sizeof words[0] };
 
-/* Hiragana and katakana are U+3040 to U+30FF: E3 81 to E3 83. */
-static bool has_kana(struct str s)
+/* Hiragana and katakana are U+3040 to U+30FF: E3 81 to E3 83. One Japanese title in an English letter makes no Japanese
+ * one; tags and Liquid's braces are nobody's language. */
+static bool is_japanese(struct str s)
 {
-	for (size_t i = 0; i + 2 < s.n; i++)
-		if ((unsigned char)s.p[i] == 0xE3 && (unsigned char)s.p[i + 1] >= 0x81 &&
-			(unsigned char)s.p[i + 1] <= 0x83)
-			return true;
-	return false;
+	size_t kana = 0, latin = 0;
+	for (size_t i = 0; i < s.n; i++) {
+		unsigned char c = (unsigned char)s.p[i];
+		if (c == '<' || c == '{')
+			i += str_find(str_n(s.p + i, s.n - i), c == '<' ? '>' : '}');
+		else if (c == 0xE3 && i + 2 < s.n && (unsigned char)s.p[i + 1] >= 0x81 && (unsigned char)s.p[i + 1] <= 0x83)
+			kana++;
+		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
+			latin++;
+	}
+	return kana > 0 && kana * 20 >= latin;
 }
 
 const struct message_words *message_words(struct str language, struct str body)
 {
 	struct str primary = str_n(language.p, str_find(language, '-'));
 	if (primary.n == 0)
-		primary = has_kana(body) ? STR("ja") : STR("en");
+		primary = is_japanese(body) ? STR("ja") : STR("en");
 	for (size_t i = 0; i < WORDS; i++)
 		if (str_is_nocase(primary, words[i].language))
 			return &words[i];

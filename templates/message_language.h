@@ -12,7 +12,7 @@ struct message_words {
 	const char *view;        /* the link to the message on the web */
 };
 
-/* `language` may be empty: then Japanese is recognised by its kana, and anything else is English. */
+/* `language` may be empty: then a text with kana all over is Japanese, and anything else English. */
 const struct message_words *message_words(struct str language, struct str body);
 
 #endif

@@ -12,6 +12,7 @@
 #include "src/base/file.h"
 #include "templates/message.h"
 #include "templates/message_file.h"
+#include "templates/message_language.h"
 
 /* --- a folder in memory --- */
 
@@ -600,10 +601,21 @@ static void names__that_climb__are_refused(void **state)
 		    message_name_ok(STR("\xE6\x97\xA5")));
 }
 
+static void words__language_not_said__is_that_of_most_of_the_text(void **state)
+{
+	(void)state;
+	assert_string_equal(message_words(STR(""), STR("Forty new titles came in this month. Three that we would take home ourselves: one is 星の王子さま."))->language, "en");
+	assert_string_equal(message_words(STR(""), STR("いつも山吹書房をご利用いただき、ありがとうございます。The Night Atlas"))->language, "ja");
+	assert_string_equal(message_words(STR(""), STR("<table class=\"outer wrapper\"><tr><td style=\"color: black\">{{ first_name }}さま</td>"))->language, "ja");
+	assert_string_equal(message_words(STR("ja-JP"), STR("Hello"))->language, "ja");
+	assert_string_equal(message_words(STR(""), STR("漢字 <"))->language, "en");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(words__language_not_said__is_that_of_most_of_the_text),
 		TEST(headers__mistakes__are_named_with_their_line),
 		TEST(headers__any_line_ends_and_folding__are_read),
 		TEST(message__names__are_slots_without_the_reserved),
