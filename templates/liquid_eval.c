@@ -55,14 +55,6 @@ struct value lq_global(struct vm *vm, uint32_t slot, struct str name)
 	return v;
 }
 
-static struct value local_or_global(struct vm *vm, uint32_t local, uint32_t slot)
-{
-	if (local != NO_SLOT && vm->f.vars[local].type != V_UNSET)
-		return vm->f.vars[local];
-	return lq_global(vm, slot,
-		local != NO_SLOT ? liquid_name(vm->l->locals, local) : liquid_name(vm->l->names, slot));
-}
-
 struct value lq_find(struct vm *vm, struct str name)
 {
 	uint32_t local = lq_interned(vm->l->locals, name);
@@ -91,25 +83,33 @@ static bool contact_step(struct vm *vm, const struct expr *x, struct value *v)
 	return true;
 }
 
+/* The value is looked at where it lies: copying one that was only just written makes the processor wait. */
 static int eval_variable(struct vm *vm, const struct expr *x, struct value *out)
 {
-	struct value v, key;
+	const struct value *v = out;
+	struct value key;
+	uint32_t local = x->var.local;
 	if (x->var.root != NULL) {
 		if (lq_eval(vm, x->var.root, &key) != 0)
 			return -1;
-		v = lq_find(vm, lq_to_s(vm, &key));
+		*out = lq_find(vm, lq_to_s(vm, &key));
+	} else if (local != NO_SLOT && vm->f.vars[local].type != V_UNSET) {
+		v = &vm->f.vars[local];
 	} else {
-		v = local_or_global(vm, x->var.local, x->var.slot);
+		*out = lq_global(vm, x->var.slot,
+			local != NO_SLOT ? liquid_name(vm->l->locals, local)
+					 : liquid_name(vm->l->names, x->var.slot));
 	}
-	uint32_t i = x->var.nsteps != 0 && contact_step(vm, x, &v);
-	for (; i < x->var.nsteps && v.type != V_NIL; i++) {
+	uint32_t i = v == out && x->var.nsteps != 0 && contact_step(vm, x, out);
+	for (; i < x->var.nsteps && v->type != V_NIL; i++) {
 		const struct step *s = &x->var.steps[i];
-		key = s->key;
 		if (s->dynamic != NULL && lq_eval(vm, s->dynamic, &key) != 0)
 			return -1;
-		v = lq_lookup(vm, &v, &key, s->command);
+		*out = lq_lookup(vm, v, s->dynamic != NULL ? &key : &s->key, s->command);
+		v = out;
 	}
-	*out = v;
+	if (v != out)
+		*out = *v;
 	return vm->failed ? -1 : 0;
 }
 

@@ -48,7 +48,7 @@ void lq_civil_utc(ms_t t, struct civil *c)
 	*c = (struct civil){0};
 	int64_t s = t / 1000 - (t % 1000 < 0);
 	civil_from(s, c);
-	snprintf(c->abbrev, sizeof c->abbrev, "UTC");
+	memcpy(c->abbrev, "UTC", 4);
 }
 
 void lq_time_at(const struct zone *zone, int64_t seconds, int32_t nanoseconds, struct moment *out)
@@ -89,8 +89,12 @@ static void put_padded(struct text *t, const struct spec *s, const char *digits,
 static void put_number(struct text *t, const struct spec *s, int64_t v, int width, char pad)
 {
 	char b[24];
-	int n = snprintf(b, sizeof b, "%lld", (long long)(v < 0 ? -v : v));
-	put_padded(t, s, b, (size_t)n, v < 0, width, pad);
+	char *p = b + sizeof b;
+	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+	do
+		*--p = (char)('0' + u % 10);
+	while ((u /= 10) != 0);
+	put_padded(t, s, p, (size_t)(b + sizeof b - p), v < 0, width, pad);
 }
 
 static void put_word(struct text *t, const struct spec *s, const char *word, bool swap_lowers)

@@ -69,24 +69,25 @@ int lq_emit_text(struct vm *vm, struct str s)
 	return check_output(vm);
 }
 
-static const struct str html[256] = {
+static const struct str html['>' + 1] = {
 	['&'] = {"&amp;", 5},
 	['<'] = {"&lt;", 4},
 	['>'] = {"&gt;", 4},
 	['"'] = {"&quot;", 6},
 	['\''] = {"&#39;", 5},
 };
-static const struct str header[256] = {['\r'] = {" ", 1}, ['\n'] = {" ", 1}, ['\0'] = {" ", 1}};
+static const struct str header['\r' + 1] = {['\r'] = {" ", 1}, ['\n'] = {" ", 1}, ['\0'] = {" ", 1}};
 
-static void put_escaped(struct vm *vm, struct str s, const struct str table[256])
+/* `highest`: what is above it stays as it is, so most bytes need no look into the table. */
+static void put_escaped(struct vm *vm, struct str s, const struct str *table, unsigned char highest)
 {
 	size_t from = 0;
 	for (size_t i = 0; i < s.n; i++) {
-		const struct str *x = &table[(unsigned char)s.p[i]];
-		if (x->n == 0)
+		unsigned char c = (unsigned char)s.p[i];
+		if (c > highest || table[c].n == 0)
 			continue;
 		put(vm, str_n(s.p + from, i - from));
-		put(vm, *x);
+		put(vm, table[c]);
 		from = i + 1;
 	}
 	put(vm, str_n(s.p + from, s.n - from));
@@ -96,9 +97,9 @@ static int emit_str(struct vm *vm, struct str s, bool safe)
 {
 	enum liquid_escape how = vm->l->o.escape;
 	if (how == LIQUID_HTML && !safe)
-		put_escaped(vm, s, html);
+		put_escaped(vm, s, html, '>');
 	else if (how == LIQUID_HEADER)
-		put_escaped(vm, s, header);
+		put_escaped(vm, s, header, '\r');
 	else
 		put(vm, s);
 	return check_output(vm);
