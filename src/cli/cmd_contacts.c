@@ -119,9 +119,10 @@ static const struct option options[] = {
 
 const struct command cmd_contacts = {
 	.name = "contacts",
-	.summary = "show people: all, or those on a list, for whom a condition holds …",
-	.help = "With the same options as `send`, so that an audience can be looked at before. Who is\n"
-		"suppressed is shown as well, with the status that keeps them from being mailed.\n",
+	.summary = "show people: all, of a list, for whom a condition holds …",
+	.help = "With the same options as `send`, so that an audience can be looked at before.\n"
+		"Who is suppressed is shown as well, with the status that keeps them from being\n"
+		"mailed.\n",
 	.group = GROUP_PEOPLE,
 	.options = options,
 	.run = contacts_run,

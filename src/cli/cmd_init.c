@@ -138,7 +138,7 @@ static int init_run(struct cli *c, struct err *e)
 const struct command cmd_init = {
 	.name = "init",
 	.args = "[DIR]",
-	.summary = "write a configuration, an example newsletter and an empty database",
+	.summary = "write a configuration, an example newsletter and a database",
 	.help = "In DIR (made if it is not there; else in this folder) it writes\n"
 		"  postrider.conf   the configuration, with comments\n"
 		"  newsletter.md, readers.csv   an example to try everything with\n"

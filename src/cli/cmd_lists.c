@@ -60,7 +60,7 @@ static int lists_run(struct cli *c, struct err *e)
 
 const struct command cmd_lists = {
 	.name = "lists",
-	.summary = "show the lists, how many people are on them, and how many can be mailed",
+	.summary = "show the lists, their people, and how many can be mailed",
 	.group = GROUP_PEOPLE,
 	.run = lists_run,
 };

@@ -397,9 +397,9 @@ const struct command cmd_send = {
 	.max_args = 1,
 	.group = GROUP_CAMPAIGN,
 	.summary = "launch a campaign and deliver it",
-	.help = "Checks the message for its recipients, shows what will happen and asks for the number\n"
-		"of recipients to be typed. The same command given twice mails nobody twice: it goes on\n"
-		"with that campaign, or shows its result.\n",
+	.help = "Checks the message for its recipients, shows what will happen and asks for the\n"
+		"number of recipients to be typed. The same command given twice mails nobody\n"
+		"twice: it goes on with that campaign, or shows its result.\n",
 	.options = options,
 	.run = run,
 };

@@ -43,8 +43,9 @@ static int run(struct cli *c, struct err *e)
 const struct command cmd_serve = {
 	.name = "serve",
 	.group = GROUP_SYSTEM,
-	.summary = "the daemon: starts what is scheduled, goes on with what was left, makes the retries",
-	.help = "Runs until SIGTERM or SIGINT; SIGHUP opens the log file anew. One process delivers for a\n"
-		"database: while a `send` in the foreground does, serve waits, and takes over after it.\n",
+	.summary = "the daemon: delivers what is scheduled or was left, and retries",
+	.help = "Runs until SIGTERM or SIGINT; SIGHUP opens the log file anew. One process\n"
+		"delivers for a database: while a `send` in the foreground does, serve waits, and\n"
+		"takes over after it.\n",
 	.run = run,
 };

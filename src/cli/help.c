@@ -41,6 +41,26 @@ void help_overview(const struct cli *c, FILE *f)
 	fprintf(f, "\npostrider help COMMAND explains one of them; postrider init begins.\n");
 }
 
+/* In 80 columns, of which the left 34 are taken. */
+static void wrapped(FILE *f, const char *text, const char *more)
+{
+	char all[400];
+	size_t used = 0;
+	snprintf(all, sizeof all, "%s%s", text, more);
+	for (struct str rest = str_from(all); rest.n > 0;) {
+		size_t n = str_find(rest, ' ');
+		struct str word = str_n(rest.p, n);
+		if (used > 0 && 34 + used + 1 + utf8_width(word) > 80) {
+			fprintf(f, "\n%34s", "");
+			used = 0;
+		}
+		fprintf(f, "%s%.*s", used > 0 ? " " : "", STR_ARG(word));
+		used += (used > 0) + utf8_width(word);
+		rest = n < rest.n ? str_n(rest.p + n + 1, rest.n - n - 1) : str_n(rest.p, 0);
+	}
+	fputc('\n', f);
+}
+
 static void option_line(FILE *f, const struct option *o)
 {
 	char left[80];
@@ -48,10 +68,11 @@ static void option_line(FILE *f, const struct option *o)
 		o->letter != 0 ? ", " : "  ", o->name, o->value == NULL ? "" : o->value_optional ? "[=" : " ",
 		o->value != NULL ? o->value : "", o->value != NULL && o->value_optional ? "]" : "");
 	size_t width = utf8_width(str_from(left));
+	fprintf(f, "  %s", left);
 	if (width > 30)
-		fprintf(f, "  %s\n  %30s  %s%s\n", left, "", o->help, o->many ? " (repeatable)" : "");
-	else
-		fprintf(f, "  %s%*s  %s%s\n", left, (int)(30 - width), "", o->help, o->many ? " (repeatable)" : "");
+		fputc('\n', f);
+	fprintf(f, "%*s", width > 30 ? 34 : (int)(32 - width), "");
+	wrapped(f, o->help, o->many ? " (repeatable)" : "");
 }
 
 static void usage_line(FILE *f, const struct command *parent, const struct command *cmd)
