@@ -94,6 +94,7 @@ static int check_campaign(struct check *c, int64_t campaign)
 	bool cancelled = col_int(st, 2) != 0, canary = col_int(st, 5) != 0;
 	db_done(st);
 	version = store_data_version(c->s);
+	rc = 0;
 	for (int64_t from = 0; from < rows && rc >= 0; from += WINDOW)
 		rc = campaign_window(c, campaign, from, from + WINDOW < rows ? from + WINDOW : rows, cancelled, cursor, canary, &t);
 	if (rc < 0)

@@ -207,7 +207,7 @@ static inline int fixture_count_row(void *ctx, const char *what)
 static inline void fixture_check(struct fixture *f)
 {
 	int64_t problems = -1;
-	OK(f, store_check(f->s, fixture_count_row, NULL, &problems, &f->e));
+	assert_int_equal(store_check(f->s, fixture_count_row, NULL, &problems, &f->e), 0);
 	assert_int_equal(problems, 0);
 }
 

@@ -368,6 +368,13 @@ static void cancel__at_once__and_what_is_on_its_way_still_counts(void **state)
 	ledger_end(&l);
 }
 
+static void check__campaign_without_rows__goes_on_with_the_others(void **state)
+{
+	struct fixture *f = *state;
+	OK(f, store_campaign_cancel(f->s, fixture_campaign(f, "scheduled", 0), NOW, &f->e));
+	fixture_check(f);
+}
+
 static void pause__hands_out_nothing_and_time_stands_still(void **state)
 {
 	struct fixture *f = *state;
@@ -544,6 +551,7 @@ int main(void)
 		cmocka_unit_test(holder__alive_by_pid_and_start),
 		T(rollback__leaves_counts_as_they_were),
 		T(cancel__at_once__and_what_is_on_its_way_still_counts),
+		T(check__campaign_without_rows__goes_on_with_the_others),
 		T(pause__hands_out_nothing_and_time_stands_still),
 		T(canary__only_those_until_resumed_past_it),
 		T(reading__walks_failures_and_people),
