@@ -256,7 +256,10 @@ static void count_results(struct job *j, const struct import_batch *b, bool stor
 		case IMPORT_UPDATED: out->updated++; break;
 		case IMPORT_UNCHANGED: out->unchanged++; break;
 		case IMPORT_DUPLICATE: out->duplicates++; break;
-		default: count_reject(j, &(struct import_reject){r->line, STR("this person asked to be forgotten"), b->raw[i]}); break;
+		default:
+			out->forgotten++;
+			count_reject(j, &(struct import_reject){r->line, STR("this person asked to be forgotten"), b->raw[i]});
+			break;
 		}
 	}
 	while (next < b->nrejects)
@@ -282,9 +285,10 @@ static int write_batch(struct job *j, struct import_batch *b, int64_t list, stru
 static bool over_limit(const struct job *j, bool at_end)
 {
 	const struct import_report *out = j->report;
+	int64_t bad = out->rejected - out->forgotten;
 	if (j->number >= 0)
-		return out->rejected > j->number;
-	return at_end && (double)out->rejected > (double)out->read * j->share;
+		return bad > j->number;
+	return at_end && (double)bad > (double)out->read * j->share;
 }
 
 static int refuse(struct job *j, struct err *e)

@@ -331,7 +331,7 @@ static void forgotten__is_refused(void **state)
 	f = *state;
 	OK(f, store_forget(f->s, STR("a@example.com"), NOW, &f->e));
 	struct import_request q = request();
-	q.max_rejects = "1";
+	q.max_rejects = "0";
 	imports("email\nA@example.com\nb@example.com\n", q, 1, 0, 0, 1);
 	assert_string_equal(arena_str(&report.arena, report.rejects[0].reason).p, "this person asked to be forgotten");
 	assert_int_equal(report.rejects[0].line, 2);
