@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static const ms_t FAILING = 5 * SECOND;        /* a server gets that long to answer, however short the patience */
 static const ms_t GRACE = 10 * SECOND;         /* for what is on the wire when we are told to stop */
 static const ms_t RESOLVE_EVERY = 5 * MINUTE;
 enum { MAX_WORKERS = 64 };
@@ -240,24 +241,22 @@ static void broken(struct deliver *d, const struct err *e)
 	finish(d, DELIVER_INTERRUPTED);
 }
 
-static bool ever_reached(const struct deliver *d)
+/* How long all that was called has only failed, be it that no server is found or that none answers a message; 0: one
+ * answers, or none was called yet. */
+static ms_t in_vain_for(const struct deliver *d, ms_t now, bool *reached)
 {
-	for (size_t i = 0; i < d->crew.nroutes; i++)
-		if (atomic_load(&d->crew.routes[i].ever_connected) != 0)
-			return true;
-	return false;
-}
-
-/* Each server has been called, and refused or not found, and none ever answered. */
-static bool called_in_vain(const struct deliver *d)
-{
-	bool called = false;
+	ms_t good = d->calling_since, bad = 0;
+	bool lost = false;
+	*reached = false;
 	for (size_t i = 0; i < d->crew.nroutes; i++) {
 		const struct route *r = &d->crew.routes[i];
-		bool lost = atomic_load(&r->addrs) == NULL && atomic_load(&r->resolved_at) != 0;
-		called = called || lost || atomic_load(&r->failures) > 0;
+		ms_t g = atomic_load(&r->good_at), b = atomic_load(&r->bad_at);
+		good = g > good ? g : good;
+		bad = b > bad ? b : bad;
+		lost = lost || (atomic_load(&r->addrs) == NULL && atomic_load(&r->resolved_at) != 0);
+		*reached = *reached || atomic_load(&r->ever_connected) != 0;
 	}
-	return called && !ever_reached(d);
+	return lost || bad > good ? now - good : 0;
 }
 
 static void judge(struct deliver *d, const struct campaign_row *c, ms_t next_attempt)
@@ -280,8 +279,10 @@ static void judge(struct deliver *d, const struct campaign_row *c, ms_t next_att
 	ms_t left = patience - (now - d->waiting_since), away = next_attempt - clock_now();
 	if (c->state == CAMPAIGN_WAITING && (left <= 0 || (next_attempt != 0 && away > left)))
 		finish(d, DELIVER_PATIENCE);
-	if (c->state == CAMPAIGN_RUNNING && now - d->calling_since >= patience && called_in_vain(d))
-		finish(d, DELIVER_UNREACHABLE);
+	bool reached;
+	ms_t vain = in_vain_for(d, now, &reached);
+	if (c->state == CAMPAIGN_RUNNING && vain > 0 && vain >= (patience > FAILING ? patience : FAILING))
+		finish(d, reached ? DELIVER_PATIENCE : DELIVER_UNREACHABLE);
 }
 
 static void look(struct deliver *d)

@@ -29,7 +29,7 @@ struct deliver_options {
 enum deliver_end {
 	DELIVER_FINISHED, DELIVER_CANCELLED,
 	DELIVER_PAUSED,      /* campaign_row.why says for what */
-	DELIVER_PATIENCE,    /* deferred ones are left */
+	DELIVER_PATIENCE,    /* deferred ones are left, or the server takes nothing */
 	DELIVER_INTERRUPTED, /* a signal */
 	DELIVER_UNREACHABLE, /* no server answered at all, for as long as the patience lasts */
 	DELIVER_HELD,        /* watching was interrupted; the other process goes on */

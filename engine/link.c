@@ -54,10 +54,12 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 	atomic_fetch_add_explicit(&run->answered, 1, memory_order_relaxed);
 	if (r->accepted)
 		atomic_fetch_add_explicit(&run->accepted, 1, memory_order_relaxed);
-	if (r->reply != NULL)
+	if (r->reply != NULL) {
 		k->answered++;
-	else if (!r->doubt)
+		atomic_store_explicit(&l->route->good_at, clock_mono(), memory_order_relaxed);
+	} else if (!r->doubt) {
 		route_trouble(l->route, "%s at %s", r->why != NULL ? r->why : "no answer", smtp_stage_names[r->stage]);
+	}
 	apply_verdict(l, &v, run->id, row.reply);
 	lane_outcome(l, &row, j->batch);
 	job_done(l, j);
@@ -94,6 +96,7 @@ static void connection_failed(struct lane *l, const struct smtp_result *r)
 	rules_decide(l->w->o.rules, str_n(NULL, 0), str_from(smtp_stage_names[r->stage]), code,
 		str_from(r->reply != NULL ? r->reply->enhanced : ""), text, &v);
 	int failures = atomic_fetch_add(&route->failures, 1) + 1;
+	atomic_store(&route->bad_at, clock_mono());
 	route_trouble(route, "%s: %s%s%.*s", route->cfg->host, smtp_stage_names[r->stage], code != 0 ? " refused: " : ": ",
 		(int)(text.n < 220 ? text.n : 220), text.p != NULL ? text.p : "");
 	route_rest(route, clock_mono(), v.delay > route_backoff(failures) ? v.delay : route_backoff(failures));

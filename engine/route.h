@@ -36,6 +36,7 @@ struct route {
 	_Atomic ms_t connect_after;       /* monotonic: no new connection before that: the last one failed */
 	_Atomic int failures;             /* connections that failed in a row; 0 after one that was established */
 	_Atomic ms_t ever_connected;      /* wall clock of the last that was established; 0: never */
+	_Atomic ms_t good_at, bad_at;     /* monotonic: of the last answer to a message, of the last failed connection */
 	_Atomic int connections;          /* established now */
 	_Atomic int64_t work;             /* deliveries that could be claimed now, as the ledger knows; bounds new connections */
 	_Atomic int64_t in_hand;          /* claimed and not yet given to a connection */

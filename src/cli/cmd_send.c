@@ -175,7 +175,7 @@ static int check_message(struct send *s, struct err *e)
 static void warnings(const struct send *s)
 {
 	struct str domain = message_from_domain(personal_message(s->launch.personal));
-	bool known = s->cfg->ndomains == 0;
+	bool known = s->cfg->ndomains == 0 || domain.n == 0; /* a templated From is known only for each recipient */
 	for (size_t i = 0; i < s->cfg->ndomains; i++)
 		known = known || str_is_nocase(domain, s->cfg->domains[i]);
 	if (!known)
