@@ -156,10 +156,12 @@ json_t *view_json(const struct report *r, bool whole, ms_t now)
 	if (j == NULL)
 		return NULL;
 	json_object_set_new(j, "doubted", json_integer(r->counts.doubted));
-	json_object_set_new(j, "rate", r->held ? json_real(r->live.rate) : json_null());
-	json_object_set_new(j, "limit", r->held ? view_str(str_from(r->live.limit)) : json_null());
-	json_object_set_new(j, "next_attempt", json_time(r->live.next_attempt));
-	json_object_set_new(j, "eta", r->held ? json_time(r->live.eta) : json_null());
+	/* What was last said of the delivery stays in the store when it is over. */
+	bool open = c->finished == 0, moves = open && r->held;
+	json_object_set_new(j, "rate", moves ? json_real(r->live.rate) : json_null());
+	json_object_set_new(j, "limit", moves ? view_str(str_from(r->live.limit)) : json_null());
+	json_object_set_new(j, "next_attempt", open ? json_time(r->live.next_attempt) : json_null());
+	json_object_set_new(j, "eta", moves ? json_time(r->live.eta) : json_null());
 	json_object_set_new(j, "start_at", json_time(c->start_at));
 	json_object_set_new(j, "started", json_time(c->started));
 	json_object_set_new(j, "finished", json_time(c->finished));

@@ -109,6 +109,8 @@ def test_cancelled(w):
 		assert len(sink.messages) == had
 		states = w.audit("june", sink, w.addresses)
 		assert states["sent"] == had and states["cancelled"] == COUNT - had, states
+		over = w.status("june")
+		assert [over[k] for k in ("rate", "limit", "next_attempt", "eta", "holder")] == [None] * 5, over
 
 
 def test_scheduled(w):
