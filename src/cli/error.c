@@ -25,7 +25,9 @@ void error_print(const struct cli *c, const struct err *e)
 {
 	const char *red = c->color_err ? "\x1b[31m" : "", *off = c->color_err ? "\x1b[0m" : "";
 	struct buf b = BUF_INIT(16 << 10);
-	buf_printf(&b, "%spostrider:%s %s: ", red, off, out_safe(str_from(e->what)));
+	buf_printf(&b, "%spostrider:%s ", red, off);
+	if (e->file[0] == '\0' || strcmp(e->what, e->file) != 0)
+		buf_printf(&b, "%s: ", out_safe(str_from(e->what)));
 	if (e->file[0] != '\0' && e->line > 0)
 		buf_printf(&b, "%s:%ld: ", out_safe(str_from(e->file)), e->line);
 	else if (e->file[0] != '\0')
