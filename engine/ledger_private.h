@@ -29,7 +29,7 @@ struct pause_request {
 	struct pause_request *next;
 	size_t route;
 	int64_t campaign;
-	char why[24], text[400];
+	char why[24], text[500];
 };
 
 struct ledger {

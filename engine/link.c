@@ -11,9 +11,9 @@ static const ms_t BLINK = 50; /* a pause too short to tell anybody about */
 static void apply_verdict(struct lane *l, const struct verdict *v, int64_t campaign, struct str text)
 {
 	struct route *r = l->route;
-	char words[400];
+	char words[500];
 	snprintf(words, sizeof words, "%.*s%s%.*s", (int)(text.n < 250 ? text.n : 250), text.p != NULL ? text.p : "",
-		v->remedy.n != 0 ? "; " : "", (int)(v->remedy.n < 140 ? v->remedy.n : 140), v->remedy.p != NULL ? v->remedy.p : "");
+		v->remedy.n != 0 ? "; " : "", (int)(v->remedy.n < 240 ? v->remedy.n : 240), v->remedy.p != NULL ? v->remedy.p : "");
 	switch (v->action) {
 	case ACTION_PAUSE:
 		ledger_pause(l->w->ledger, l->index, v->scope == SCOPE_MESSAGE ? campaign : 0, v->pause, words);
