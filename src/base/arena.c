@@ -157,11 +157,14 @@ char *arena_strdup(struct arena *a, const char *z)
 
 struct str arena_printf(struct arena *a, const char *fmt, ...)
 {
+	char small[256];
 	va_list ap;
 	va_start(ap, fmt);
-	int n = vsnprintf(NULL, 0, fmt, ap);
+	int n = vsnprintf(small, sizeof small, fmt, ap);
 	va_end(ap);
 	assert(n >= 0);
+	if ((size_t)n < sizeof small)
+		return arena_str(a, (struct str){small, (size_t)n});
 	char *p = arena_bytes(a, (size_t)n + 1);
 	if (p == NULL)
 		return (struct str){"", 0};
