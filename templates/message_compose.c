@@ -133,20 +133,31 @@ static int headers_render(struct compose *c)
 
 static int write_node(struct compose *c, const struct node *n, struct run *head, struct run *body);
 
+static void write_boundary(
+	struct compose *c, const struct node *n, const char *before, const char *after, struct run *out)
+{
+	run_puts(out, before);
+	run_str(out, c->r->unique);
+	run_putc(out, '_');
+	run_putc(out, (char)('0' + n->level));
+	run_puts(out, after);
+}
+
 static int write_multi(struct compose *c, const struct node *n, struct run *head, struct run *body)
 {
-	struct str u = c->r->unique;
-	run_printf(head, "Content-Type: multipart/%s;%s%s%s boundary=\"=_%.*s_%d\"\r\n\r\n", n->subtype,
-		n->type != NULL ? " type=\"" : "\r\n", n->type != NULL ? n->type : "",
-		n->type != NULL ? "\";\r\n" : "", STR_ARG(u), n->level);
+	run_puts(head, "Content-Type: multipart/");
+	run_puts(head, n->subtype);
+	if (n->type != NULL)
+		run_printf(head, "; type=\"%s\"", n->type);
+	write_boundary(c, n, ";\r\n boundary=\"=_", "\"\r\n\r\n", head);
 	for (size_t i = 0; i < n->nchildren; i++) {
-		run_printf(body, "%s--=_%.*s_%d\r\n", i == 0 ? "" : "\r\n", STR_ARG(u), n->level);
+		write_boundary(c, n, i == 0 ? "--=_" : "\r\n--=_", "\r\n", body);
 		if (write_node(c, n->children[i], body, body) != 0)
 			return -1;
 		if (c->skip)
 			return 0;
 	}
-	run_printf(body, "\r\n--=_%.*s_%d--\r\n", STR_ARG(u), n->level);
+	write_boundary(c, n, "\r\n--=_", "--\r\n", body);
 	return 0;
 }
 
@@ -172,18 +183,33 @@ static int write_node(struct compose *c, const struct node *n, struct run *head,
 static struct str uri_clean(struct arena *a, struct str s)
 {
 	static const char hexdigit[] = "0123456789ABCDEF";
+	static const bool no_uri[256] = {[0 ... ' '] = true,
+		[0x7f ... 255] = true,
+		['<'] = true,
+		['>'] = true,
+		['"'] = true,
+		['\\'] = true,
+		['^'] = true,
+		['`'] = true,
+		['{'] = true,
+		['|'] = true,
+		['}'] = true};
 	struct run r = RUN_INIT(a);
+	size_t from = 0;
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
 		/* Nothing may look like an encoded-word. */
 		bool word = c == '?' && i > 0 && s.p[i - 1] == '=';
-		if (c > ' ' && c < 0x7f && !word && strchr("<>\"\\^`{|}", c) == NULL) {
-			run_putc(&r, s.p[i]);
+		if (!no_uri[c] && !word)
 			continue;
-		}
 		char out[3] = {'%', hexdigit[c >> 4], hexdigit[c & 15]};
+		run_add(&r, s.p + from, i - from);
 		run_add(&r, out, 3);
+		from = i + 1;
 	}
+	if (from == 0)
+		return s;
+	run_add(&r, s.p + from, s.n - from);
 	return run_get(&r);
 }
 

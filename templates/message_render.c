@@ -179,8 +179,10 @@ static bool lines_are_safe(struct str s)
 
 static void write_type(struct compose *c, struct run *head, const char *type, const char *encoding)
 {
-	run_printf(head, "Content-Type: %s; charset=%s\r\nContent-Transfer-Encoding: %s\r\n\r\n", type,
-		charset_name(c->charset), encoding);
+	const char *const pieces[] = {"Content-Type: ", type, "; charset=", charset_name(c->charset),
+		"\r\nContent-Transfer-Encoding: ", encoding, "\r\n\r\n"};
+	for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+		run_puts(head, pieces[i]);
 }
 
 static void write_jis(
