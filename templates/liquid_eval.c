@@ -11,16 +11,31 @@ static struct value from_slot(const struct vm *vm, struct str s)
 	return v_str(s);
 }
 
+static void put_digits(char *o, int n, int v)
+{
+	for (; n-- > 0; v /= 10)
+		o[n] = (char)('0' + v % 10);
+}
+
 static struct value now_value(struct vm *vm)
 {
 	struct civil c;
+	char b[] = "0000-00-00 00:00:00 +0000";
 	if (vm->l->o.zone != NULL)
 		clock_civil(vm->l->o.zone, vm->v->now, &c);
 	else
 		lq_civil_utc(vm->v->now, &c);
-	unsigned offset = (unsigned)(c.offset < 0 ? -c.offset : c.offset) / 60;
-	return v_str(arena_printf(vm->a, "%04d-%02d-%02d %02d:%02d:%02d %c%02u%02u", c.year, c.month, c.day,
-		c.hour, c.minute, c.second, c.offset < 0 ? '-' : '+', offset / 60, offset % 60));
+	int offset = (c.offset < 0 ? -c.offset : c.offset) / 60;
+	put_digits(b, 4, c.year < 0 ? 0 : c.year);
+	put_digits(b + 5, 2, c.month);
+	put_digits(b + 8, 2, c.day);
+	put_digits(b + 11, 2, c.hour);
+	put_digits(b + 14, 2, c.minute);
+	put_digits(b + 17, 2, c.second);
+	b[20] = c.offset < 0 ? '-' : '+';
+	put_digits(b + 21, 2, offset / 60);
+	put_digits(b + 23, 2, offset % 60);
+	return v_str(arena_str(vm->a, STR(b)));
 }
 
 static bool counter_value(const struct vm *vm, struct str name, struct value *out)

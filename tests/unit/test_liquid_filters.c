@@ -1,3 +1,4 @@
+#include "templates/liquid_time.h"
 #include "tests/unit/liquid_fixture.h"
 
 static void strings__cut_replace_and_split_by_characters(void **state)
@@ -200,6 +201,38 @@ static void date__shows_the_configured_zone(void **state)
 	LIQUID_CHECK(cases, .plain = true, .zone = tokyo);
 }
 
+/* A blank in front sends the text the long way. */
+static void date__the_short_way_reads_as_the_long_way(void **state)
+{
+	(void)state;
+	static const char *const forms[] = {"20ax-0x-xx", "2026-0x-xx bx:bx:bx", "2026-0x-ax bx:bx:bx +bxbx",
+		"2026-0x-ax bx:bx:bx -0xbx", "2026-ax-10", "xxxx-12-ax bx:bx:60",
+		"xxxx-xx-xx ax:xx:xx +axxx"};
+	struct err e;
+	const struct zone *tokyo = clock_zone("Asia/Tokyo", &e);
+	unsigned seed = 1, read = 0;
+	for (size_t i = 0; i < 20000; i++) {
+		char text[40] = " ";
+		struct moment a = {0}, b = {0};
+		const char *form = forms[i % (sizeof forms / sizeof *forms)];
+		for (size_t k = 0; k <= strlen(form); k++) {
+			seed = seed * 1103515245 + 12345;
+			unsigned n = seed >> 16, most = form[k] == 'a' ? 3 : form[k] == 'b' ? 6 : 10;
+			text[k + 1] = strchr("abx", form[k]) != NULL && form[k] != '\0'
+					      ? (char)('0' + n % most)
+					      : form[k];
+		}
+		const struct zone *z = i % 2 == 0 ? tokyo : NULL;
+		bool short_way = lq_time_parse(str_from(text + 1), z, 0, true, &a);
+		if (short_way != lq_time_parse(str_from(text), z, 0, true, &b) || a.seconds != b.seconds ||
+			a.c.day != b.c.day || a.c.hour != b.c.hour || a.c.offset != b.c.offset ||
+			a.utc != b.utc || a.fixed != b.fixed)
+			fail_msg("%s", text + 1);
+		read += short_way;
+	}
+	assert_in_range(read, 5000, 19000);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -210,6 +243,7 @@ int main(void)
 		cmocka_unit_test(default__takes_allow_false),
 		cmocka_unit_test(dates__are_read_leniently_and_written_by_strftime),
 		cmocka_unit_test(date__shows_the_configured_zone),
+		cmocka_unit_test(date__the_short_way_reads_as_the_long_way),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
