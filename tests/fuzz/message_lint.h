@@ -150,7 +150,7 @@ static void lint_body(struct str head, struct str body)
 		lint_fail("multiparts are not closed once each", body, 0);
 }
 
-static void lint_message(const struct composed *c)
+static void lint_wire(const struct composed *c)
 {
 	lint_lines(c->header, c->utf8);
 	if (c->body.n != 0)
