@@ -223,6 +223,9 @@ static void lane_wait(struct lane *l, double seconds)
 {
 	if (seconds < 0.0005)
 		seconds = 0.0005;
+	/* The rate and the rest of the next connection wait by the same timer: the nearer one wins. */
+	if (ev_is_active(&l->timer) && ev_timer_remaining(l->w->loop, &l->timer) <= seconds)
+		return;
 	ev_timer_stop(l->w->loop, &l->timer);
 	ev_timer_set(&l->timer, seconds, 0.);
 	ev_timer_start(l->w->loop, &l->timer);
