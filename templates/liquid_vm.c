@@ -93,10 +93,32 @@ static void put_escaped(struct vm *vm, struct str s, const struct str *table, un
 	put(vm, str_n(s.p + from, s.n - from));
 }
 
+/* Not zero where one of the eight bytes is & ' < > or ": pairs that differ in one bit are looked for
+ * together. */
+static uint64_t marked(const char *p)
+{
+	const uint64_t each = UINT64_C(0x0101010101010101);
+	uint64_t w;
+	memcpy(&w, p, sizeof w);
+	uint64_t a = (w & ~each) ^ each * '&', b = (w & ~(each * 2)) ^ each * '<', c = w ^ each * '"';
+	return (((a - each) & ~a) | ((b - each) & ~b) | ((c - each) & ~c)) & each << 7;
+}
+
+/* Most values are; false may be wrong. */
+static bool is_clean_html(struct str s)
+{
+	uint64_t found = 0;
+	if (s.n < 8)
+		return false;
+	for (size_t i = 0; i + 8 <= s.n; i += 8)
+		found |= marked(s.p + i);
+	return (found | marked(s.p + s.n - 8)) == 0;
+}
+
 static int emit_str(struct vm *vm, struct str s, bool safe)
 {
 	enum liquid_escape how = vm->l->o.escape;
-	if (how == LIQUID_HTML && !safe)
+	if (how == LIQUID_HTML && !safe && !is_clean_html(s))
 		put_escaped(vm, s, html, '>');
 	else if (how == LIQUID_HEADER)
 		put_escaped(vm, s, header, '\r');

@@ -314,6 +314,41 @@ static void sink__gets_literals_by_number_and_values_escaped(void **state)
 	buf_release(&s.text);
 }
 
+static void html__every_place_of_a_value_is_escaped(void **state)
+{
+	(void)state;
+	static const struct {
+		char c;
+		const char *becomes;
+	} marks[] = {{'&', "&amp;"}, {'<', "&lt;"}, {'>', "&gt;"}, {'"', "&quot;"}, {'\'', "&#39;"},
+		{'\x01', "\x01"}, {'\xA6', "\xA6"}, {'#', "#"}, {'=', "="}, {'?', "?"}};
+	struct err e = {0};
+	struct liquid_names *names = liquid_names_new();
+	struct liquid *l =
+		liquid_compile(STR("{{ x }}"), &(struct liquid_options){.escape = LIQUID_HTML}, names, &e);
+	struct arena a;
+	assert_non_null(l);
+	arena_init(&a, 4096, 1 << 20);
+	for (size_t n = 1; n <= 20; n++)
+		for (size_t at = 0; at < n; at++)
+			for (size_t k = 0; k < sizeof marks / sizeof *marks; k++) {
+				char text[24], wanted[64];
+				memset(text, 'v', n);
+				text[at] = marks[k].c;
+				struct str slot = str_n(text, n);
+				struct liquid_vars v = {.slots = &slot};
+				struct liquid_result r;
+				snprintf(wanted, sizeof wanted, "%.*s%s%.*s", (int)at, text, marks[k].becomes,
+					(int)(n - at - 1), text + at + 1);
+				assert_int_equal(liquid_render(l, &v, NULL, &a, &r, &e), 0);
+				assert_string_equal(r.text.p, wanted);
+				arena_reset(&a);
+			}
+	arena_release(&a);
+	liquid_free(&l);
+	liquid_names_free(&names);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,6 +364,7 @@ int main(void)
 		cmocka_unit_test(money_number_dates__follow_the_locale),
 		cmocka_unit_test(limits__make_hostile_templates_harmless),
 		cmocka_unit_test(sink__gets_literals_by_number_and_values_escaped),
+		cmocka_unit_test(html__every_place_of_a_value_is_escaped),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
