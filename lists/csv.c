@@ -36,7 +36,8 @@ struct csv_reader {
 	struct field_at *fields;
 	struct str *field;
 	size_t nfields;
-	bool too_long, too_many;
+	bool too_long, too_many, stray;
+	enum quoting { AT_START, IN_TEXT, IN_QUOTES, BEHIND_QUOTE } quoting; /* where the row stands, for stray_text() */
 	struct buf head;      /* beginning of an over-long row */
 	char bad[80];
 };
@@ -371,6 +372,42 @@ static int unclosed(struct csv_reader *r, long line, struct err *e)
 	return err_remedy(e, "write a quote inside a quoted field twice (\"\"), or close it");
 }
 
+/* Is there text behind a closing quote ("Anna" Miller)? libcsv would take it into the field and go on to the next quote,
+ * rows away; for us the row ends, refused, with this line. */
+static bool stray_text(struct csv_reader *r, struct str line)
+{
+	for (size_t i = 0; i < line.n; i++) {
+		char c = line.p[i];
+		bool blank = (c == ' ' || c == '\t') && c != r->delimiter;
+		if (r->quoting == IN_QUOTES) {
+			r->quoting = c == '"' ? BEHIND_QUOTE : IN_QUOTES;
+		} else if (c == r->delimiter || c == '\r' || c == '\n') {
+			r->quoting = AT_START;
+		} else if (r->quoting == BEHIND_QUOTE) {
+			if (c == '"' && line.p[i - 1] == '"')
+				r->quoting = IN_QUOTES;
+			else if (!blank)
+				return true;
+		} else if (!blank) {
+			r->quoting = c == '"' && r->quoting == AT_START ? IN_QUOTES : IN_TEXT;
+		}
+	}
+	return false;
+}
+
+/* Gives up the row that was begun: libcsv starts afresh. */
+static int refuse_row(struct csv_reader *r, struct err *e)
+{
+	csv_free(&r->parser);
+	r->parser_made = csv_init(&r->parser, 0) == 0;
+	if (!r->parser_made)
+		return out_of_memory(e);
+	csv_set_delim(&r->parser, (unsigned char)r->delimiter);
+	r->nfields = 0;
+	r->stray = true;
+	return 2;
+}
+
 /* Reads physical lines until the row is complete. *end: behind it. 1: a row without quotes, taken apart; 2: one that
  * libcsv took apart into r->values; 0: the end. */
 static int read_row(struct csv_reader *r, size_t *end, long *lines, struct err *e)
@@ -396,6 +433,8 @@ static int read_row(struct csv_reader *r, size_t *end, long *lines, struct err *
 		}
 		if (*end - r->at > CSV_ROW_MAX)
 			r->too_long = true;
+		if (!r->too_long && stray_text(r, line))
+			return refuse_row(r, e);
 		if (feed(r, line.p, line.n, e) != 0)
 			return -1;
 		if (r->row_done)
@@ -423,6 +462,8 @@ static const char *fault(struct csv_reader *r, struct str raw)
 		return "longer than 1 MiB";
 	if (r->too_many)
 		return "more than 2,000 columns";
+	if (r->stray)
+		return "text behind a closing quote (inside quotes a quote is written twice)";
 	if (memchr(raw.p, '\0', raw.n) != NULL)
 		return "NUL byte inside";
 	if (!utf8_ascii(raw) && !utf8_valid(raw)) {
@@ -440,7 +481,8 @@ int csv_reader_next(struct csv_reader *r, struct csv_row *row, struct err *e)
 		buf_clear(&r->values);
 		buf_clear(&r->head);
 		r->nfields = 0;
-		r->too_long = r->too_many = r->row_done = false;
+		r->too_long = r->too_many = r->row_done = r->stray = false;
+		r->quoting = AT_START;
 		int rc = read_row(r, &end, &lines, e);
 		if (rc <= 0)
 			return rc;

@@ -281,6 +281,17 @@ static void too_much__refuses_the_row_only(void **state)
 	buf_release(&b);
 }
 
+static void text_behind_a_quote__costs_its_own_line_only(void **state)
+{
+	(void)state;
+	rows("a,b\n\"x\" y,1\n2,3\n\"4\",\"5\"\n",
+		"1:a|b\n2!text behind a closing quote (inside quotes a quote is written twice)\n3:2|3\n4:4|5\n");
+	rows("a,b\n\"say \"\"hi\"\"\" ,\"two\nlines\"\n5\" disk,\"\"\n",
+		"1:a|b\n2:say \"hi\"|two\nlines\n4:5\" disk|\n");
+	rows("a,b\n1,\"two\nlines\" x\n2,3\n",
+		"1:a|b\n2!text behind a closing quote (inside quotes a quote is written twice)\n4:2|3\n");
+}
+
 static void unclosed_quote__is_an_error_with_its_line(void **state)
 {
 	(void)state;
@@ -424,6 +435,7 @@ int main(void)
 		cmocka_unit_test(split_characters__at_every_block_border),
 		cmocka_unit_test(bad_bytes__refuse_the_row_only),
 		cmocka_unit_test(too_much__refuses_the_row_only),
+		cmocka_unit_test(text_behind_a_quote__costs_its_own_line_only),
 		cmocka_unit_test(unclosed_quote__is_an_error_with_its_line),
 		cmocka_unit_test(other_formats__are_named_with_a_way_out),
 		cmocka_unit_test(gzip__is_taken_off),
