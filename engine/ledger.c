@@ -8,6 +8,7 @@
 
 enum { DRAIN_WAIT = 5 }; /* seconds for the last turn that claims */
 
+static const ms_t BUSY = 50 * SECOND; /* below the age at which a lease without heartbeat is taken over */
 static const ms_t TICK = 200; /* the longest sleep while a campaign runs */
 
 /* ---- What the other threads call ---- */
@@ -199,7 +200,10 @@ int ledger_start(struct ledger **out, const struct ledger_options *o, struct err
 		err_set(e, ERR_INTERNAL, "ledger", "out of memory");
 		goto bad;
 	}
-	if (store_open(&l->store, STORE_WRITE, o->store, e) != 0)
+	/* Somebody else may hold the database for long (a person in a shell, a copy): as long as the lease is good, wait. */
+	struct store_config sc = *o->store;
+	sc.busy = BUSY;
+	if (store_open(&l->store, STORE_WRITE, &sc, e) != 0)
 		goto bad;
 	if (pthread_create(&l->thread, NULL, ledger_main, l) != 0) {
 		err_sys(e, ERR_INTERNAL, "ledger", "thread");

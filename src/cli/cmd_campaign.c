@@ -272,6 +272,11 @@ static int resume_run(struct cli *c, struct err *e)
 			fprintf(stderr, "postrider: campaign `%s` is %s\n", out_safe(row.name), campaign_state_names[row.state]);
 		return run_show(c, id, e);
 	}
+	if (row.state == CAMPAIGN_SCHEDULED) {
+		if (!c->quiet)
+			fprintf(stderr, "postrider: campaign `%s` is scheduled; who delivers then starts it\n", out_safe(row.name));
+		return run_show(c, id, e);
+	}
 	if (store_campaign_resume(s, id, &o, e) != 0)
 		return -1;
 	if (!cli_given(c, "detach"))

@@ -172,6 +172,17 @@ static int check_message(struct send *s, struct err *e)
 		text_count(s->check.failed, n), text_count(s->check.checked, all));
 }
 
+/* A password that cannot be read is told before anything is recorded. */
+static int check_login(const struct send *s, struct err *e)
+{
+	struct buf password = BUF_INIT(16 << 10);
+	int rc = s->route->password.from == SECRET_NONE ? 0 : config_secret(&s->route->password, &password, e);
+	if (password.p != NULL)
+		explicit_bzero(password.p, password.len);
+	buf_release(&password);
+	return rc;
+}
+
 static void warnings(const struct send *s)
 {
 	struct str domain = message_from_domain(personal_message(s->launch.personal));
@@ -358,6 +369,8 @@ static int send_steps(struct send *s, struct err *e)
 		return dry_run(s, e);
 	if (rehearse)
 		return rehearse_campaign(s->c, &s->launch, s->name, s->first, e);
+	if (check_login(s, e) != 0)
+		return -1;
 	if (!s->c->quiet && !s->c->json)
 		summary(s, stderr);
 	return confirm(s, e) != 0 ? -1 : launch(s, e);
