@@ -206,7 +206,9 @@ int check_names(struct check_table *t, const struct launch *l, const struct chec
 			.severity = LINT_INFO,
 			.place = name,
 			.where = where_is(l, name, where, sizeof where),
-			.remedy = arena_printf(&t->arena, "see that it reads well without: {{ %.*s | default: \"…\" }}, or {%% if %.*s %%}",
+			.remedy = arena_printf(&t->arena,
+				"see that it reads well without: {{ %.*s | default: \"…\" }}, or {%% if %.*s "
+				"%%}",
 				STR_ARG(name), STR_ARG(name)),
 			.text = arena_printf(&t->arena, "%.*s is empty", STR_ARG(name)),
 			.recipients = v->checked - v->have[i]};

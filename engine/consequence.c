@@ -22,7 +22,8 @@ static struct str word_at(struct str text, size_t at)
 struct str consequence_relay_id(struct str reply)
 {
 	/* Postfix and its kin; Exim; qmail-like "ok 1700000000 qp 1234"; SES, SendGrid: "Ok <id>". */
-	static const char *const before[] = {"queued as ", "queued mail for delivery ", " id=", "qp ", "ok ", "OK "};
+	static const char *const before[] = {
+		"queued as ", "queued mail for delivery ", " id=", "qp ", "ok ", "OK "};
 	for (size_t b = 0; b < sizeof before / sizeof before[0]; b++) {
 		size_t n = strlen(before[b]);
 		for (size_t i = 0; i + n < reply.n; i++) {
@@ -44,12 +45,13 @@ struct str consequence_relay_id(struct str reply)
 	return first.n >= 6 && digit ? first : str_n(NULL, 0);
 }
 
-static void retry_or_expire(const struct config *c, const struct attempt_facts *f, enum outcome_kind kind, ms_t least,
-	struct outcome_row *row)
+static void retry_or_expire(const struct config *c, const struct attempt_facts *f, enum outcome_kind kind,
+	ms_t least, struct outcome_row *row)
 {
 	row->kind = kind;
 	row->state = kind == OUTCOME_REQUEUE ? DELIVERY_QUEUED : DELIVERY_DEFERRED;
-	row->due = schedule_retry(c, f->claim->attempt, f->claim->first_attempt, f->paused, f->now, least, (uint64_t)f->claim->delivery);
+	row->due = schedule_retry(c, f->claim->attempt, f->claim->first_attempt, f->paused, f->now, least,
+		(uint64_t)f->claim->delivery);
 	if (row->due == 0) {
 		row->kind = OUTCOME_FINAL;
 		row->state = DELIVERY_EXPIRED;
@@ -63,11 +65,12 @@ static void in_doubt(const struct config *c, const struct attempt_facts *f, stru
 	row->reason = STR("no-final-reply");
 	/* Sent once more, with the same Message-ID; a second loss stays in doubt. */
 	if (c->doubt == DOUBT_RESEND && !f->claim->doubted)
-		row->due = schedule_retry(c, f->claim->attempt, f->claim->first_attempt, f->paused, f->now, 0, (uint64_t)f->claim->delivery);
+		row->due = schedule_retry(c, f->claim->attempt, f->claim->first_attempt, f->paused, f->now, 0,
+			(uint64_t)f->claim->delivery);
 }
 
-void consequence_decide(const struct config *c, const struct rules *r, const struct attempt_facts *f, struct outcome_row *row,
-	struct verdict *v)
+void consequence_decide(const struct config *c, const struct rules *r, const struct attempt_facts *f,
+	struct outcome_row *row, struct verdict *v)
 {
 	const struct smtp_result *res = f->result;
 	*row = (struct outcome_row){.delivery = f->claim->delivery, .at = f->now};
@@ -88,7 +91,8 @@ void consequence_decide(const struct config *c, const struct rules *r, const str
 		in_doubt(c, f, row);
 		return;
 	}
-	rules_decide(r, f->claim->provider, str_from(smtp_stage_names[res->stage]), row->code, str_from(row->enhanced), row->reply, v);
+	rules_decide(r, f->claim->provider, str_from(smtp_stage_names[res->stage]), row->code,
+		str_from(row->enhanced), row->reply, v);
 	row->class = v->class;
 	row->scope = v->scope;
 	row->reason = v->reason;
@@ -96,7 +100,9 @@ void consequence_decide(const struct config *c, const struct rules *r, const str
 	case ACTION_FAIL:
 	case ACTION_SUPPRESS:
 		row->kind = OUTCOME_FINAL;
-		row->state = v->class == CLASS_BLOCK || v->class == CLASS_MESSAGE || v->class == CLASS_CONFIG ? DELIVERY_BLOCKED : DELIVERY_BOUNCED;
+		row->state = v->class == CLASS_BLOCK || v->class == CLASS_MESSAGE || v->class == CLASS_CONFIG
+				     ? DELIVERY_BLOCKED
+				     : DELIVERY_BOUNCED;
 		row->suppress = v->action == ACTION_SUPPRESS && v->class == CLASS_HARD;
 		break;
 	case ACTION_RECONNECT:
@@ -117,7 +123,10 @@ void consequence_decide(const struct config *c, const struct rules *r, const str
 		retry_or_expire(c, f, OUTCOME_REQUEUE, v->delay, row);
 		break;
 	default: /* RETRY, SLOW, SUSPEND */
-		retry_or_expire(c, f, v->scope == SCOPE_ROUTE || v->scope == SCOPE_ACCOUNT ? OUTCOME_REQUEUE : OUTCOME_DEFER, v->delay, row);
+		retry_or_expire(c, f,
+			v->scope == SCOPE_ROUTE || v->scope == SCOPE_ACCOUNT ? OUTCOME_REQUEUE
+									     : OUTCOME_DEFER,
+			v->delay, row);
 		break;
 	}
 }

@@ -1,5 +1,5 @@
-/* What follows from the result of an attempt: the row that the ledger keeps, and what the route and campaign do.
- * Pure: the rules say what a reply means (outcome.h), this says what becomes of the delivery. */
+/* What follows from the result of an attempt: the row that the ledger keeps, and what the route and campaign
+ * do. Pure: the rules say what a reply means (outcome.h), this says what becomes of the delivery. */
 #ifndef ENGINE_CONSEQUENCE_H
 #define ENGINE_CONSEQUENCE_H
 
@@ -14,11 +14,12 @@ struct attempt_facts {
 	ms_t now;
 };
 
-/* Fills `row` but for route and site; its strings are lent from the result and the rules. `v` is the verdict (zeroed where the
- * message was accepted or is in doubt). */
-void consequence_decide(const struct config *c, const struct rules *r, const struct attempt_facts *f, struct outcome_row *row,
-	struct verdict *v);
-/* The id under which the next server queued the message, from its 250 reply; n == 0: it gave none that we can read. */
+/* Fills `row` but for route and site; its strings are lent from the result and the rules. `v` is the verdict
+ * (zeroed where the message was accepted or is in doubt). */
+void consequence_decide(const struct config *c, const struct rules *r, const struct attempt_facts *f,
+	struct outcome_row *row, struct verdict *v);
+/* The id under which the next server queued the message, from its 250 reply; n == 0: it gave none that we can
+ * read. */
 struct str consequence_relay_id(struct str reply);
 
 #endif

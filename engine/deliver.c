@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-static const ms_t FAILING = 5 * SECOND;        /* a server gets that long to answer, however short the patience */
-static const ms_t GRACE = 10 * SECOND;         /* for what is on the wire when we are told to stop */
+static const ms_t FAILING = 5 * SECOND; /* a server gets that long to answer, however short the patience */
+static const ms_t GRACE = 10 * SECOND;  /* for what is on the wire when we are told to stop */
 static const ms_t RESOLVE_EVERY = 5 * MINUTE;
 enum { MAX_WORKERS = 64 };
 
@@ -29,7 +29,7 @@ struct crew { /* what works while we hold the lease */
 
 struct deliver {
 	const struct deliver_options *o;
-	struct store *store;       /* the main thread's own, for looking */
+	struct store *store; /* the main thread's own, for looking */
 	struct ev_loop *loop;
 	ev_async woken;
 	ev_timer tick;
@@ -91,7 +91,8 @@ static void keep_resolved(struct deliver *d)
 	}
 	for (size_t i = 0; i < c->nroutes; i++) {
 		ms_t age = clock_mono() - atomic_load(&c->routes[i].resolved_at);
-		due = due || (atomic_load(&c->routes[i].addrs) == NULL ? age > 2 * SECOND : age > RESOLVE_EVERY);
+		due = due ||
+		      (atomic_load(&c->routes[i].addrs) == NULL ? age > 2 * SECOND : age > RESOLVE_EVERY);
 	}
 	if (c->resolving || !due)
 		return;
@@ -173,7 +174,8 @@ static int crew_start(struct deliver *d, struct err *e)
 	if (store_ledger_recover(d->store, c->epoch, cfg->doubt, clock_now(), &doubtful, e) != 0)
 		return -1;
 	if (doubtful > 0)
-		log_warn("%lld deliveries were on the wire when the last run ended: they are in doubt", (long long)doubtful);
+		log_warn("%lld deliveries were on the wire when the last run ended: they are in doubt",
+			(long long)doubtful);
 	struct ledger_options lo = {
 		.config = cfg,
 		.store = d->o->store,
@@ -241,8 +243,8 @@ static void broken(struct deliver *d, const struct err *e)
 	finish(d, DELIVER_INTERRUPTED);
 }
 
-/* How long all that was called has only failed, be it that no server is found or that none answers a message; 0: one
- * answers, or none was called yet. */
+/* How long all that was called has only failed, be it that no server is found or that none answers a message;
+ * 0: one answers, or none was called yet. */
 static ms_t in_vain_for(const struct deliver *d, ms_t now, bool *reached)
 {
 	ms_t good = d->calling_since, bad = 0;

@@ -1,8 +1,10 @@
-/* Delivering: takes the lease, runs the ledger and the workers until a campaign has come to an end (send, resume) or
- * for ever (serve). While another process holds the lease it only watches, and takes over when that one leaves.
+/* Delivering: takes the lease, runs the ledger and the workers until a campaign has come to an end (send,
+ * resume) or for ever (serve). While another process holds the lease it only watches, and takes over when
+ * that one leaves.
  *
- * Runs on the calling thread with a libev loop of its own, which also takes the signals: SIGINT, SIGTERM (and SIGHUP
- * in the foreground) stop taking new work, finish what is on the wire and return; a second one ends the process at once. */
+ * Runs on the calling thread with a libev loop of its own, which also takes the signals: SIGINT, SIGTERM (and
+ * SIGHUP in the foreground) stop taking new work, finish what is on the wire and return; a second one ends
+ * the process at once. */
 #ifndef ENGINE_DELIVER_H
 #define ENGINE_DELIVER_H
 
@@ -16,18 +18,19 @@ struct deliver_options {
 	const struct store_config *store;
 	const struct token_keys *keys;
 	const struct rules *rules;
-	const char *what;        /* "send", "resume", "serve" */
-	int64_t campaign;        /* returns when this one is over; 0: never (serve) */
-	ms_t patience;           /* how long to wait while only retries are left; < 0: for ever */
+	const char *what; /* "send", "resume", "serve" */
+	int64_t campaign; /* returns when this one is over; 0: never (serve) */
+	ms_t patience;    /* how long to wait while only retries are left; < 0: for ever */
 	/* Several times a second, on the calling thread. May be NULL. */
-	void (*progress)(void *ctx, const struct campaign_row *c, const struct campaign_counts *n, const struct live *live,
-		const struct holder *holder);
+	void (*progress)(void *ctx, const struct campaign_row *c, const struct campaign_counts *n,
+		const struct live *live, const struct holder *holder);
 	void *ctx;
 	void (*hangup)(void *ctx); /* serve: SIGHUP */
 };
 
 enum deliver_end {
-	DELIVER_FINISHED, DELIVER_CANCELLED,
+	DELIVER_FINISHED,
+	DELIVER_CANCELLED,
 	DELIVER_PAUSED,      /* campaign_row.why says for what */
 	DELIVER_PATIENCE,    /* deferred ones are left, or the server takes nothing */
 	DELIVER_INTERRUPTED, /* a signal */

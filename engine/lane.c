@@ -8,7 +8,7 @@
 enum {
 	LETTER_CHUNK = 32 << 10, /* first chunk of a message's arena: an ordinary newsletter fits */
 	LETTER_MAX = 128 << 20,
-	BYTES_MAX = 32 << 20,    /* of messages under way in a lane */
+	BYTES_MAX = 32 << 20, /* of messages under way in a lane */
 };
 
 static const ms_t SHORTAGE = 5 * SECOND;
@@ -25,7 +25,8 @@ void lane_flush(struct lane *l)
 void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_batch *b)
 {
 	if (l->done == NULL && (l->done = outcome_batch_new(l->w, l->index)) == NULL) {
-		/* Without memory to say so the delivery stays `sending`, and reads as `doubt` after the restart. */
+		/* Without memory to say so the delivery stays `sending`, and reads as `doubt` after the
+		 * restart. */
 		log_error("out of memory: the outcome of delivery %lld is lost", (long long)row->delivery);
 		claim_batch_done(b);
 		return;
@@ -45,7 +46,8 @@ void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_ba
 
 void lane_give_back(struct lane *l, const struct item *i, ms_t due)
 {
-	struct outcome_row row = {.delivery = i->claim->delivery, .kind = OUTCOME_RETURN, .at = clock_now(), .due = due};
+	struct outcome_row row = {
+		.delivery = i->claim->delivery, .kind = OUTCOME_RETURN, .at = clock_now(), .due = due};
 	atomic_fetch_sub(&l->route->in_hand, 1);
 	lane_outcome(l, &row, i->batch);
 }
@@ -150,7 +152,8 @@ static void template_failed(struct lane *l, const struct item *it, const struct 
 static int compose(struct lane *l, const struct item *it, struct job *j, struct err *e)
 {
 	struct worker *w = l->w;
-	if (personal_compose(it->batch->run->personal, w->signer, it->claim, false, &j->arena, &j->letter, e) != 0)
+	if (personal_compose(
+		    it->batch->run->personal, w->signer, it->claim, false, &j->arena, &j->letter, e) != 0)
 		return -1;
 	if (j->letter.mail.skip.n != 0)
 		return 0;
@@ -254,8 +257,8 @@ static bool lane_may_start(struct lane *l, struct run *run)
 	return true;
 }
 
-/* As many connections as there is work for; before the first was ever established, one alone tries the door: a wrong
- * password must not be tried twenty times. */
+/* As many connections as there is work for; before the first was ever established, one alone tries the door:
+ * a wrong password must not be tried twenty times. */
 static void lane_connect(struct lane *l)
 {
 	struct route *r = l->route;
@@ -264,11 +267,13 @@ static void lane_connect(struct lane *l)
 	int64_t work = atomic_load(&r->work) / (int64_t)l->w->o.nworkers + (int64_t)l->count;
 	if (work == 0 && atomic_load(&r->work) > 0 && l->w->o.index == 0)
 		work = 1;
-	bool open = atomic_load(&r->connections) > 0 || (atomic_load(&r->ever_connected) != 0 && atomic_load(&r->failures) == 0);
+	bool open = atomic_load(&r->connections) > 0 ||
+		    (atomic_load(&r->ever_connected) != 0 && atomic_load(&r->failures) == 0);
 	int most = open ? l->share : l->w->o.index == 0 ? 1 : 0;
 	if (most > l->share)
 		most = l->share;
-	ms_t closed = atomic_load(&r->closed_until), rest = atomic_load(&r->connect_after), at = closed > rest ? closed : rest;
+	ms_t closed = atomic_load(&r->closed_until), rest = atomic_load(&r->connect_after),
+	     at = closed > rest ? closed : rest;
 	if (clock_mono() < at) {
 		lane_wait(l, (double)(at - clock_mono()) / 1e3);
 		return;
@@ -303,13 +308,15 @@ void lane_pump(struct lane *l)
 			lane_give_back(l, &gone, clock_now());
 			continue;
 		}
-		/* With large attachments fewer messages are under way at a time, whatever the connections could take. */
+		/* With large attachments fewer messages are under way at a time, whatever the connections
+		 * could take. */
 		if (l->bytes > BYTES_MAX)
 			break;
 		struct link *k = ready_link(l);
 		if (k == NULL) {
 			if (l->nlinks >= l->share)
-				atomic_store_explicit(&l->route->bind, BIND_CONNECTIONS, memory_order_relaxed);
+				atomic_store_explicit(
+					&l->route->bind, BIND_CONNECTIONS, memory_order_relaxed);
 			break;
 		}
 		if (!lane_may_start(l, it->batch->run))

@@ -25,11 +25,13 @@ static void hash_parts(const struct message *m, char hex[LAUNCH_HASH])
 /* The file's name without folder and ending: what a campaign is called if nothing else was said. */
 static struct str base_name(struct arena *a, const char *path)
 {
-	const char *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path, *dot = strrchr(base, '.');
+	const char *slash = strrchr(path, '/'), *base = slash != NULL ? slash + 1 : path,
+		   *dot = strrchr(base, '.');
 	return arena_str(a, str_n(base, dot != NULL && dot != base ? (size_t)(dot - base) : strlen(base)));
 }
 
-int launch_open(struct launch *l, const char *path, const char *prefix, const struct config *cfg, struct store *s, struct err *e)
+int launch_open(struct launch *l, const char *path, const char *prefix, const struct config *cfg,
+	struct store *s, struct err *e)
 {
 	struct message_dir dir;
 	struct message_reader reader;
@@ -75,7 +77,8 @@ int launch_audience(struct launch *l, const struct audience_spec *spec, struct e
 	return audience_resolve(spec, l->store, l->config->zone, 0, &l->arena, &l->audience, e);
 }
 
-int launch_known(struct launch *l, const char *name, enum launch_known *known, struct campaign_row *row, struct err *e)
+int launch_known(
+	struct launch *l, const char *name, enum launch_known *known, struct campaign_row *row, struct err *e)
 {
 	struct err why = {0};
 	*known = LAUNCH_NEW;
@@ -86,7 +89,9 @@ int launch_known(struct launch *l, const char *name, enum launch_known *known, s
 			*e = why;
 		return -1;
 	}
-	*known = str_is(row->content_hash, l->hash) && str_eq(row->audience, l->audience_text) ? LAUNCH_SAME : LAUNCH_DIFFERENT;
+	*known = str_is(row->content_hash, l->hash) && str_eq(row->audience, l->audience_text)
+			 ? LAUNCH_SAME
+			 : LAUNCH_DIFFERENT;
 	return 0;
 }
 
@@ -111,10 +116,12 @@ static int one_repeat(void *ctx, const struct campaign_row *c)
 	return 0;
 }
 
-int launch_repeats(struct launch *l, const char *name, ms_t since, int64_t *n, char *other, size_t other_n, struct err *e)
+int launch_repeats(struct launch *l, const char *name, ms_t since, int64_t *n, char *other, size_t other_n,
+	struct err *e)
 {
 	struct repeats r = {.l = l, .name = name, .other = other, .other_n = other_n};
-	const unsigned had = 1U << DELIVERY_QUEUED | 1U << DELIVERY_SENDING | 1U << DELIVERY_DEFERRED | 1U << DELIVERY_SENT | 1U << DELIVERY_DOUBT;
+	const unsigned had = 1U << DELIVERY_QUEUED | 1U << DELIVERY_SENDING | 1U << DELIVERY_DEFERRED |
+			     1U << DELIVERY_SENT | 1U << DELIVERY_DOUBT;
 	*n = 0;
 	if (store_campaigns_with_content(l->store, str_from(l->hash), since, one_repeat, &r, e) < 0)
 		return -1;
@@ -124,7 +131,8 @@ int launch_repeats(struct launch *l, const char *name, ms_t since, int64_t *n, c
 	struct selection all, left;
 	for (size_t i = 0; i < r.nids && rest.nnot_of < AUDIENCE_MAX; i++)
 		rest.not_of[rest.nnot_of++] = (struct audience_ref){r.ids[i], had};
-	if (store_audience_count(l->store, &l->audience, &all, e) != 0 || store_audience_count(l->store, &rest, &left, e) != 0)
+	if (store_audience_count(l->store, &l->audience, &all, e) != 0 ||
+		store_audience_count(l->store, &rest, &left, e) != 0)
 		return -1;
 	*n = all.audience - left.audience;
 	return 0;
@@ -189,11 +197,13 @@ static bool serves(const struct config_route *r, struct str domain)
 	return false;
 }
 
-static const struct config_route *find_route(const struct config *cfg, const char *name, struct str from_domain, struct err *e)
+static const struct config_route *find_route(
+	const struct config *cfg, const char *name, struct str from_domain, struct err *e)
 {
 	if (cfg->nroutes == 0) {
 		err_set(e, ERR_CONFIG, "route", "the configuration has no route by which mail could leave");
-		err_remedy(e, "add a [route main] section with the host, user and password of your mail provider");
+		err_remedy(e,
+			"add a [route main] section with the host, user and password of your mail provider");
 		err_at(e, cfg->path, 0);
 		return NULL;
 	}
@@ -216,12 +226,14 @@ static const struct config_route *find_route(const struct config *cfg, const cha
 	return NULL;
 }
 
-const struct config_route *launch_route(const struct config *cfg, const char *name, struct str from_domain, struct err *e)
+const struct config_route *launch_route(
+	const struct config *cfg, const char *name, struct str from_domain, struct err *e)
 {
 	const struct config_route *r = find_route(cfg, name, from_domain, e);
 	if (r == NULL || r->kind == ROUTE_RELAY)
 		return r;
-	err_set(e, ERR_CONFIG, "route", "[route %s] is direct, and this version sends by relays only", r->name);
+	err_set(e, ERR_CONFIG, "route", "[route %s] is direct, and this version sends by relays only",
+		r->name);
 	err_remedy(e, "write the host of a mail server that takes your mail");
 	err_at(e, r->at.file, r->at.line);
 	return NULL;

@@ -15,16 +15,17 @@ struct launch { /* a message that was read, and who it is for */
 	struct dkim_signer *dkim;
 	const struct config_route *route; /* how it would leave; NULL: not known */
 	char *path;
-	char hash[LAUNCH_HASH];    /* of every part of the message */
+	char hash[LAUNCH_HASH]; /* of every part of the message */
 	struct arena arena;
 	struct str audience_text;
 	struct audience audience;
-	struct str name;           /* of the message file, without folder and ending */
-	struct str subject, from;  /* as written */
+	struct str name;          /* of the message file, without folder and ending */
+	struct str subject, from; /* as written */
 };
 
 /* Reads and compiles the message. `prefix` goes before the subject; NULL: none. */
-int launch_open(struct launch *l, const char *path, const char *prefix, const struct config *cfg, struct store *s, struct err *e);
+int launch_open(struct launch *l, const char *path, const char *prefix, const struct config *cfg,
+	struct store *s, struct err *e);
 void launch_close(struct launch *l);
 int launch_audience(struct launch *l, const struct audience_spec *spec, struct err *e);
 
@@ -33,10 +34,13 @@ enum launch_known {
 	LAUNCH_SAME,      /* the name is there with the same content and audience: go on with that one */
 	LAUNCH_DIFFERENT, /* the name is taken by something else */
 };
-int launch_known(struct launch *l, const char *name, enum launch_known *known, struct campaign_row *row, struct err *e);
+int launch_known(struct launch *l, const char *name, enum launch_known *known, struct campaign_row *row,
+	struct err *e);
 
-/* Who of the audience had the same content since `since`, from another campaign; *n 0: nobody. Its name goes to `name`. */
-int launch_repeats(struct launch *l, const char *name, ms_t since, int64_t *n, char *other, size_t other_n, struct err *e);
+/* Who of the audience had the same content since `since`, from another campaign; *n 0: nobody. Its name goes
+ * to `name`. */
+int launch_repeats(struct launch *l, const char *name, ms_t since, int64_t *n, char *other, size_t other_n,
+	struct err *e);
 
 struct launch_options {
 	const char *name, *route;
@@ -46,11 +50,13 @@ struct launch_options {
 };
 int launch_campaign(struct launch *l, const struct launch_options *o, int64_t *id, struct err *e);
 
-/* A contact as a claim, for previews, checks and tests: no delivery, tokens change nothing. `list` may be NULL. */
+/* A contact as a claim, for previews, checks and tests: no delivery, tokens change nothing. `list` may be
+ * NULL. */
 void claim_of_contact(struct claim *out, const struct contact_row *c, const struct list_row *list, ms_t now);
 
-/* The route for mail from that domain: by name, else the first that serves it, else the first that serves all. NULL with
- * ERR_NOINPUT or ERR_CONFIG. */
-const struct config_route *launch_route(const struct config *cfg, const char *name, struct str from_domain, struct err *e);
+/* The route for mail from that domain: by name, else the first that serves it, else the first that serves
+ * all. NULL with ERR_NOINPUT or ERR_CONFIG. */
+const struct config_route *launch_route(
+	const struct config *cfg, const char *name, struct str from_domain, struct err *e);
 
 #endif

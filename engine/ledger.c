@@ -9,7 +9,7 @@
 enum { DRAIN_WAIT = 5 }; /* seconds for the last turn that claims */
 
 static const ms_t BUSY = 50 * SECOND; /* below the age at which a lease without heartbeat is taken over */
-static const ms_t TICK = 200; /* the longest sleep while a campaign runs */
+static const ms_t TICK = 200;         /* the longest sleep while a campaign runs */
 
 /* ---- What the other threads call ---- */
 
@@ -107,7 +107,8 @@ static bool anything_wanted(struct ledger *l, ms_t now)
 	return false;
 }
 
-static int ledger_turn(struct ledger *l, struct outcome_batch **done, struct pause_request *pauses, bool draining, struct err *e)
+static int ledger_turn(struct ledger *l, struct outcome_batch **done, struct pause_request *pauses,
+	bool draining, struct err *e)
 {
 	ms_t now = clock_now();
 	if (pauses != NULL && ledger_pause_asked(l, pauses, e) != 0)
@@ -154,7 +155,10 @@ static void *ledger_main(void *arg)
 	struct err e = {0};
 	for (;;) {
 		/* Where claims wait for the rate, look again soon; else until something is posted. */
-		ms_t longest = ledger_preparing(l) != NULL ? 0 : !anything_wanted(l, clock_now()) ? TICK : l->starved ? 20 : 0;
+		ms_t longest = ledger_preparing(l) != NULL        ? 0
+			       : !anything_wanted(l, clock_now()) ? TICK
+			       : l->starved                       ? 20
+								  : 0;
 		pthread_mutex_lock(&l->lock);
 		wait_for_work(l, longest);
 		struct outcome_batch *done = l->done;
@@ -200,7 +204,8 @@ int ledger_start(struct ledger **out, const struct ledger_options *o, struct err
 		err_set(e, ERR_INTERNAL, "ledger", "out of memory");
 		goto bad;
 	}
-	/* Somebody else may hold the database for long (a person in a shell, a copy): as long as the lease is good, wait. */
+	/* Somebody else may hold the database for long (a person in a shell, a copy): as long as the lease is
+	 * good, wait. */
 	struct store_config sc = *o->store;
 	sc.busy = BUSY;
 	if (store_open(&l->store, STORE_WRITE, &sc, e) != 0)

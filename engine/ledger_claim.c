@@ -26,7 +26,8 @@ static void after_record(struct ledger *l, struct outcome_batch *done)
 			if (w == NULL)
 				continue;
 			w->in_flight--;
-			if (r->kind != OUTCOME_FINAL && r->due != 0 && (w->next_due == 0 || r->due < w->next_due))
+			if (r->kind != OUTCOME_FINAL && r->due != 0 &&
+				(w->next_due == 0 || r->due < w->next_due))
 				w->next_due = r->due;
 			w->look = true;
 		}
@@ -53,12 +54,16 @@ static int64_t route_room(struct ledger *l, size_t route, ms_t now)
 	if (room != INT64_MAX)
 		room -= atomic_load(&r->in_hand);
 	ms_t until = 0;
-	const struct { int64_t most; ms_t span; } windows[] = {{s->per_hour, HOUR}, {s->per_day, DAY}};
+	const struct {
+		int64_t most;
+		ms_t span;
+	} windows[] = {{s->per_hour, HOUR}, {s->per_day, DAY}};
 	for (size_t i = 0; i < 2; i++) {
 		if (windows[i].most == 0)
 			continue;
 		struct err e = {0};
-		int64_t used = store_ledger_usage(l->store, str_from(r->cfg->name), now - windows[i].span, &e);
+		int64_t used =
+			store_ledger_usage(l->store, str_from(r->cfg->name), now - windows[i].span, &e);
 		int64_t left = used < 0 ? 0 : windows[i].most - used;
 		if (left <= 0)
 			until = now + MINUTE - now % MINUTE;
@@ -88,7 +93,8 @@ static int claim(struct ledger *l, struct watch *w, int max, ms_t now, struct cl
 	struct str route = str_from(l->o.routes[w->route].cfg->name);
 	int got = 0;
 	if (w->next_due != 0 && w->next_due <= now) {
-		int n = store_ledger_claim(l->store, w->id, CLAIM_DUE, route, w->fresh > 0 ? (max + 1) / 2 : max, now, &b->claims, e);
+		int n = store_ledger_claim(l->store, w->id, CLAIM_DUE, route,
+			w->fresh > 0 ? (max + 1) / 2 : max, now, &b->claims, e);
 		if (n < 0)
 			return -1;
 		got += n;
@@ -97,7 +103,8 @@ static int claim(struct ledger *l, struct watch *w, int max, ms_t now, struct cl
 			return -1;
 	}
 	if (got < max) {
-		int n = store_ledger_claim(l->store, w->id, CLAIM_FRESH, route, max - got, now, &b->claims, e);
+		int n = store_ledger_claim(
+			l->store, w->id, CLAIM_FRESH, route, max - got, now, &b->claims, e);
 		if (n < 0)
 			return -1;
 		got += n;
@@ -110,12 +117,13 @@ static int claim(struct ledger *l, struct watch *w, int max, ms_t now, struct cl
 
 bool watch_eligible(const struct watch *w, size_t route, ms_t now)
 {
-	return watch_delivering(w) && w->run != NULL && w->route == route && (w->look || (w->next_due != 0 && w->next_due <= now));
+	return watch_delivering(w) && w->run != NULL && w->route == route &&
+	       (w->look || (w->next_due != 0 && w->next_due <= now));
 }
 
 /* Fills one worker's wish from the route's campaigns by turns. */
-static int claim_for(struct ledger *l, size_t worker, size_t route, int want, ms_t now, struct handover **out, size_t *n,
-	size_t *cap, struct err *e)
+static int claim_for(struct ledger *l, size_t worker, size_t route, int want, ms_t now, struct handover **out,
+	size_t *n, size_t *cap, struct err *e)
 {
 	size_t sharing = 0;
 	for (size_t i = 0; i < l->nwatches; i++)

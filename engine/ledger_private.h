@@ -1,5 +1,5 @@
-/* What the files of the ledger share: its campaigns (ledger_runs.c), its transactions (ledger_claim.c), its thread and
- * what others call (ledger.c). All of it belongs to the ledger thread but for what is marked. */
+/* What the files of the ledger share: its campaigns (ledger_runs.c), its transactions (ledger_claim.c), its
+ * thread and what others call (ledger.c). All of it belongs to the ledger thread but for what is marked. */
 #ifndef ENGINE_LEDGER_PRIVATE_H
 #define ENGINE_LEDGER_PRIVATE_H
 
@@ -7,8 +7,8 @@
 
 enum { ANSWERING = -1 }; /* in a cell of `want`: claimed for it, not yet taken over by the worker */
 
-struct watch { /* a campaign as the ledger sees it */
-	struct run *run;      /* NULL while it is not (yet) running */
+struct watch {           /* a campaign as the ledger sees it */
+	struct run *run; /* NULL while it is not (yet) running */
 	int64_t id;
 	enum campaign_state state;
 	size_t route;
@@ -17,10 +17,10 @@ struct watch { /* a campaign as the ledger sees it */
 	int64_t canary;
 	bool doubt_final;
 	char *audience;
-	int64_t in_flight;    /* claimed by us, without a recorded outcome */
-	ms_t next_due;        /* 0: none waits */
-	bool look;            /* something may be claimable */
-	bool seen;            /* by the last reload */
+	int64_t in_flight; /* claimed by us, without a recorded outcome */
+	ms_t next_due;     /* 0: none waits */
+	bool look;         /* something may be claimable */
+	bool seen;         /* by the last reload */
 	int64_t fresh;
 	unsigned long counted[8]; /* accepted, each second: the rate shown */
 };
@@ -43,17 +43,17 @@ struct ledger {
 	pthread_cond_t turned;
 	struct outcome_batch *done, **done_end;
 	struct pause_request *pauses;
-	_Atomic int *want;    /* [worker][route] */
+	_Atomic int *want; /* [worker][route] */
 	_Atomic bool failed;
-	struct err err;       /* written before failed is set */
+	struct err err; /* written before failed is set */
 	/* the thread's own: */
 	struct watch **watches;
 	size_t nwatches, cap;
-	int64_t version;      /* of the store, as last read */
+	int64_t version; /* of the store, as last read */
 	ms_t renewed;
-	unsigned turn;        /* which campaign is asked first */
+	unsigned turn; /* which campaign is asked first */
 	unsigned second;
-	bool starved;         /* the last claims were wanted, and the limits let none through */
+	bool starved; /* the last claims were wanted, and the limits let none through */
 };
 
 /* ---- ledger_runs.c ---- */
@@ -62,7 +62,8 @@ void watch_free(struct watch *w);
 bool watch_delivering(const struct watch *w);
 /* What is running may have been changed by other processes: launched, paused, resumed, cancelled. */
 int ledger_reload(struct ledger *l, struct err *e);
-const struct watch *ledger_preparing(const struct ledger *l); /* the one whose audience is being fixed; NULL: none */
+const struct watch *ledger_preparing(
+	const struct ledger *l); /* the one whose audience is being fixed; NULL: none */
 /* Its next step, if one is due: start, slice of the audience, end. */
 int watch_turn(struct ledger *l, struct watch *w, ms_t now, struct err *e);
 int ledger_pause_asked(struct ledger *l, struct pause_request *p, struct err *e);

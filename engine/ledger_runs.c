@@ -60,7 +60,8 @@ static int watch_load(struct ledger *l, struct watch *w, const struct campaign_r
 	return 0;
 }
 
-/* Our own commits are not seen as a change of the store: what we do to a campaign is said to its watch as well. */
+/* Our own commits are not seen as a change of the store: what we do to a campaign is said to its watch as
+ * well. */
 static void halt(struct watch *w, enum campaign_state state)
 {
 	if (w->run != NULL)
@@ -81,7 +82,8 @@ static int pause_campaign(struct ledger *l, struct watch *w, const char *why, co
 {
 	halt(w, CAMPAIGN_PAUSED);
 	log_warn("campaign %lld paused (%s): %s", (long long)w->id, why, text);
-	return unless_halted(store_campaign_pause(l->store, w->id, str_from(why), str_from(text), clock_now(), e), e);
+	return unless_halted(
+		store_campaign_pause(l->store, w->id, str_from(why), str_from(text), clock_now(), e), e);
 }
 
 static int cancel_campaign(struct ledger *l, struct watch *w, ms_t now, struct err *e)
@@ -169,10 +171,12 @@ int ledger_reload(struct ledger *l, struct err *e)
 		struct campaign_row c;
 		struct campaign_counts n;
 		struct err why = {0};
-		if (store_campaign_counts(l->store, w->id, true, &n, e) != 0 || (w->next_due = store_ledger_next_due(l->store, w->id, e)) < 0)
+		if (store_campaign_counts(l->store, w->id, true, &n, e) != 0 ||
+			(w->next_due = store_ledger_next_due(l->store, w->id, e)) < 0)
 			return -1;
 		w->fresh = n.fresh;
-		if (w->run == NULL && (store_campaign_by_id(l->store, w->id, &c, &why) != 0 || watch_load(l, w, &c, &why) != 0)) {
+		if (w->run == NULL && (store_campaign_by_id(l->store, w->id, &c, &why) != 0 ||
+					      watch_load(l, w, &c, &why) != 0)) {
 			char text[600];
 			snprintf(text, sizeof text, "%s: %s", why.what, why.why);
 			if (pause_campaign(l, w, "template", text, e) != 0)
@@ -193,7 +197,8 @@ static int prepare(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 	int rc = -1;
 	arena_init(&a, 4096, 16 << 20);
 	if (audience_from_text(str_from(w->audience), &a, &spec, &why) != 0 ||
-		audience_resolve(&spec, l->store, l->o.config->zone, (uint64_t)w->id, &a, &audience, &why) != 0) {
+		audience_resolve(&spec, l->store, l->o.config->zone, (uint64_t)w->id, &a, &audience, &why) !=
+			0) {
 		char text[600];
 		snprintf(text, sizeof text, "its audience cannot be made: %s: %s", why.what, why.why);
 		rc = pause_campaign(l, w, "template", text, e);
@@ -215,8 +220,8 @@ out:
 
 /* ---- Every so often ---- */
 
-static int set_state(struct ledger *l, struct watch *w, enum campaign_state state, const char *why, const char *text, ms_t now,
-	struct err *e)
+static int set_state(struct ledger *l, struct watch *w, enum campaign_state state, const char *why,
+	const char *text, ms_t now, struct err *e)
 {
 	if (store_ledger_begin(l->store, l->o.epoch, now, e) != 0)
 		return -1;
@@ -244,7 +249,8 @@ static int settle(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 	if (c.state[DELIVERY_SENDING] > 0)
 		return 0;
 	if (w->canary > 0 && c.fresh > 0)
-		return set_state(l, w, CAMPAIGN_PAUSED, "canary", "the first ones have been sent to; look at the report, then resume", now, e);
+		return set_state(l, w, CAMPAIGN_PAUSED, "canary",
+			"the first ones have been sent to; look at the report, then resume", now, e);
 	if (c.fresh > 0) {
 		w->look = true;
 		return 0;
@@ -257,7 +263,9 @@ static int settle(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 		return w->state == CAMPAIGN_WAITING ? 0 : set_state(l, w, CAMPAIGN_WAITING, "", "", now, e);
 	}
 	if (c.state[DELIVERY_DOUBT] > 0 && l->o.config->doubt == DOUBT_HOLD && !w->doubt_final)
-		return set_state(l, w, CAMPAIGN_PAUSED, "doubt", "some may or may not have arrived: resume with --doubt=resend or --doubt=skip", now, e);
+		return set_state(l, w, CAMPAIGN_PAUSED, "doubt",
+			"some may or may not have arrived: resume with --doubt=resend or --doubt=skip", now,
+			e);
 	return set_state(l, w, CAMPAIGN_FINISHED, "", "", now, e);
 }
 
@@ -266,7 +274,8 @@ static int start_scheduled(struct ledger *l, struct watch *w, ms_t now, struct e
 	if (w->start_at > now)
 		return 0;
 	if (now - w->start_at > MISSED)
-		return set_state(l, w, CAMPAIGN_PAUSED, "missed", "its start was missed by more than an hour: resume it, or cancel it", now, e);
+		return set_state(l, w, CAMPAIGN_PAUSED, "missed",
+			"its start was missed by more than an hour: resume it, or cancel it", now, e);
 	return set_state(l, w, CAMPAIGN_PREPARING, "", "", now, e);
 }
 
@@ -281,7 +290,8 @@ const struct watch *ledger_preparing(const struct ledger *l)
 
 int watch_turn(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 {
-	if (w->until != 0 && now >= w->until && (watch_delivering(w) || w->state == CAMPAIGN_SCHEDULED || w->state == CAMPAIGN_PREPARING))
+	if (w->until != 0 && now >= w->until &&
+		(watch_delivering(w) || w->state == CAMPAIGN_SCHEDULED || w->state == CAMPAIGN_PREPARING))
 		return cancel_campaign(l, w, now, e);
 	if (w->state == CAMPAIGN_SCHEDULED)
 		return start_scheduled(l, w, now, e);
@@ -289,7 +299,8 @@ int watch_turn(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 		return ledger_preparing(l) == w ? prepare(l, w, now, e) : 0;
 	if (!watch_delivering(w) || w->run == NULL)
 		return 0;
-	if (w->state == CAMPAIGN_WAITING && w->next_due != 0 && w->next_due <= now && set_state(l, w, CAMPAIGN_RUNNING, "", "", now, e) != 0)
+	if (w->state == CAMPAIGN_WAITING && w->next_due != 0 && w->next_due <= now &&
+		set_state(l, w, CAMPAIGN_RUNNING, "", "", now, e) != 0)
 		return -1;
 	bool due = w->next_due != 0 && w->next_due <= now;
 	bool quiet = w->in_flight == 0 && !due && (w->fresh <= 0 || !w->look);
@@ -306,7 +317,8 @@ int ledger_pause_asked(struct ledger *l, struct pause_request *p, struct err *e)
 		next = p->next;
 		for (size_t i = 0; rc == 0 && i < l->nwatches; i++) {
 			struct watch *w = l->watches[i];
-			if (watch_delivering(w) && w->route == p->route && (p->campaign == 0 || p->campaign == w->id))
+			if (watch_delivering(w) && w->route == p->route &&
+				(p->campaign == 0 || p->campaign == w->id))
 				rc = pause_campaign(l, w, p->why, p->text, e);
 		}
 		free(p);
@@ -343,7 +355,8 @@ static int publish_live(struct ledger *l, struct watch *w, ms_t now, struct err 
 	ms_t quiet = schedule_quiet(l->o.config, now);
 	char when[CLOCK_TEXT];
 	if (quiet != 0)
-		snprintf(live.limit, sizeof live.limit, "quiet hours until %s", clock_iso(l->o.config->zone, quiet, when));
+		snprintf(live.limit, sizeof live.limit, "quiet hours until %s",
+			clock_iso(l->o.config->zone, quiet, when));
 	else if (w->state == CAMPAIGN_RUNNING)
 		route_limit_text(r, l->o.config->zone, now, live.limit, sizeof live.limit);
 	if (live.limit[0] == '\0' && w->rate > 0 && w->state == CAMPAIGN_RUNNING)
@@ -355,7 +368,8 @@ static int publish_live(struct ledger *l, struct watch *w, ms_t now, struct err 
 
 int ledger_every_second(struct ledger *l, ms_t now, struct err *e)
 {
-	if (store_lease_renew(l->store, l->o.epoch, now, e) != 0 || store_ledger_begin(l->store, l->o.epoch, now, e) != 0)
+	if (store_lease_renew(l->store, l->o.epoch, now, e) != 0 ||
+		store_ledger_begin(l->store, l->o.epoch, now, e) != 0)
 		return -1;
 	for (size_t i = 0; i < l->nwatches; i++) {
 		struct watch *w = l->watches[i];

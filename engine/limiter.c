@@ -13,7 +13,8 @@ void limiter_set(struct limiter *l, double per_second)
 	double step = 1e6 / per_second, slack = 0;
 	if (step < SLACK_US) {
 		slack = SLACK_US;
-		/* What may be caught up at once is missing from the even flow, so that no second passes rate + 1. */
+		/* What may be caught up at once is missing from the even flow, so that no second passes rate
+		 * + 1. */
 		step = 1e6 / fmax(per_second - slack / step, per_second / 2);
 	}
 	atomic_store(&l->slack, (int64_t)slack);

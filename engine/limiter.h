@@ -1,7 +1,7 @@
 /* One even rate shared by all threads: a virtual scheduling clock (GCRA) in one atomic word.
  *
- * Over any second no more than rate + 1 starts are allowed: starts are spaced by 1/rate; above 250/s, where timers are too
- * coarse for that, up to 4 ms may be caught up at once and the spacing grows by as much. */
+ * Over any second no more than rate + 1 starts are allowed: starts are spaced by 1/rate; above 250/s, where
+ * timers are too coarse for that, up to 4 ms may be caught up at once and the spacing grows by as much. */
 #ifndef ENGINE_LIMITER_H
 #define ENGINE_LIMITER_H
 

@@ -12,15 +12,18 @@ static void apply_verdict(struct lane *l, const struct verdict *v, int64_t campa
 {
 	struct route *r = l->route;
 	char words[500];
-	snprintf(words, sizeof words, "%.*s%s%.*s", (int)(text.n < 250 ? text.n : 250), text.p != NULL ? text.p : "",
-		v->remedy.n != 0 ? "; " : "", (int)(v->remedy.n < 240 ? v->remedy.n : 240), v->remedy.p != NULL ? v->remedy.p : "");
+	snprintf(words, sizeof words, "%.*s%s%.*s", (int)(text.n < 250 ? text.n : 250),
+		text.p != NULL ? text.p : "", v->remedy.n != 0 ? "; " : "",
+		(int)(v->remedy.n < 240 ? v->remedy.n : 240), v->remedy.p != NULL ? v->remedy.p : "");
 	switch (v->action) {
 	case ACTION_PAUSE:
-		ledger_pause(l->w->ledger, l->index, v->scope == SCOPE_MESSAGE ? campaign : 0, v->pause, words);
+		ledger_pause(
+			l->w->ledger, l->index, v->scope == SCOPE_MESSAGE ? campaign : 0, v->pause, words);
 		break;
 	case ACTION_SLOW:
 	case ACTION_SUSPEND:
-		/* Over a relay a receiver's wish concerns only this message; what the relay says of itself closes the route. */
+		/* Over a relay a receiver's wish concerns only this message; what the relay says of itself
+		 * closes the route. */
 		if (v->scope == SCOPE_ROUTE || v->scope == SCOPE_ACCOUNT) {
 			route_trouble(r, "%s says: %s", r->cfg->host, words);
 			route_close(r, clock_mono(), v->delay > 0 ? v->delay : MINUTE);
@@ -46,7 +49,8 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 		return;
 	}
 	struct run *run = j->batch->run;
-	struct attempt_facts f = {j->claim, r, atomic_load_explicit(&run->paused_ms, memory_order_relaxed), clock_now()};
+	struct attempt_facts f = {
+		j->claim, r, atomic_load_explicit(&run->paused_ms, memory_order_relaxed), clock_now()};
 	struct outcome_row row;
 	struct verdict v;
 	consequence_decide(l->w->o.config, l->w->o.rules, &f, &row, &v);
@@ -58,7 +62,8 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 		k->answered++;
 		atomic_store_explicit(&l->route->good_at, clock_mono(), memory_order_relaxed);
 	} else if (!r->doubt) {
-		route_trouble(l->route, "%s at %s", r->why != NULL ? r->why : "no answer", smtp_stage_names[r->stage]);
+		route_trouble(l->route, "%s at %s", r->why != NULL ? r->why : "no answer",
+			smtp_stage_names[r->stage]);
 	}
 	apply_verdict(l, &v, run->id, row.reply);
 	lane_outcome(l, &row, j->batch);
@@ -97,11 +102,14 @@ static void connection_failed(struct lane *l, const struct smtp_result *r)
 		str_from(r->reply != NULL ? r->reply->enhanced : ""), text, &v);
 	int failures = atomic_fetch_add(&route->failures, 1) + 1;
 	atomic_store(&route->bad_at, clock_mono());
-	route_trouble(route, "%s: %s%s%.*s", route->cfg->host, smtp_stage_names[r->stage], code != 0 ? " refused: " : ": ",
-		(int)(text.n < 220 ? text.n : 220), text.p != NULL ? text.p : "");
-	route_rest(route, clock_mono(), v.delay > route_backoff(failures) ? v.delay : route_backoff(failures));
+	route_trouble(route, "%s: %s%s%.*s", route->cfg->host, smtp_stage_names[r->stage],
+		code != 0 ? " refused: " : ": ", (int)(text.n < 220 ? text.n : 220),
+		text.p != NULL ? text.p : "");
+	route_rest(
+		route, clock_mono(), v.delay > route_backoff(failures) ? v.delay : route_backoff(failures));
 	/* A login is tried twice, no more: receivers lock accounts. */
-	if (v.action == ACTION_PAUSE && (r->stage != SMTP_AUTH || atomic_fetch_add(&route->login_failures, 1) >= 1))
+	if (v.action == ACTION_PAUSE &&
+		(r->stage != SMTP_AUTH || atomic_fetch_add(&route->login_failures, 1) >= 1))
 		apply_verdict(l, &v, 0, text);
 	log_warn("route %s: %s", route->cfg->name, route->trouble);
 }
@@ -116,8 +124,11 @@ static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct s
 		atomic_fetch_sub(&l->route->connections, 1);
 	}
 	if (r->out_of_step && !atomic_exchange(&l->route->out_of_step, true))
-		log_warn("route %s: %s: its replies do not match our commands; from now on one message at a time", l->route->cfg->name, r->why);
-	/* Also who greets us and then hangs up before anything was answered: else we would call again at once, for ever. */
+		log_warn("route %s: %s: its replies do not match our commands; from now on one message at a "
+			 "time",
+			l->route->cfg->name, r->why);
+	/* Also who greets us and then hangs up before anything was answered: else we would call again at
+	 * once, for ever. */
 	if (!l->w->cut && !k->leaving && (!k->established || (!clean && k->answered == 0)))
 		connection_failed(l, r);
 	*k->back = k->next;
@@ -148,7 +159,8 @@ int link_open(struct lane *l)
 		.tls = l->route->tls,
 	};
 	k->idle_since = clock_mono();
-	k->conn = smtp_conn_open(l->w->loop, &k->ep, atomic_load(&l->route->out_of_step) ? &l->route->lockstep : &l->route->smtp, &ops, k, &e);
+	k->conn = smtp_conn_open(l->w->loop, &k->ep,
+		atomic_load(&l->route->out_of_step) ? &l->route->lockstep : &l->route->smtp, &ops, k, &e);
 	if (k->conn == NULL) {
 		log_err(LOG_LEVEL_WARN, &e);
 		route_trouble(l->route, "%s", e.why);

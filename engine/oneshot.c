@@ -51,7 +51,8 @@ static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct s
 	ev_break(o->loop, EVBREAK_ALL);
 }
 
-int oneshot_send(const struct config_route *cfg, const struct letter *letters, size_t n, struct oneshot_result *results, struct err *e)
+int oneshot_send(const struct config_route *cfg, const struct letter *letters, size_t n,
+	struct oneshot_result *results, struct err *e)
 {
 	static const struct smtp_conn_ops ops = {.ready = on_ready, .result = on_result, .closed = on_closed};
 	struct route route;
@@ -68,11 +69,20 @@ int oneshot_send(const struct config_route *cfg, const struct letter *letters, s
 	for (size_t i = 0; i < n; i++) {
 		const struct letter *l = &letters[i];
 		results[i] = (struct oneshot_result){0};
-		o.messages[i] = (struct smtp_message){.from = l->from, .rcpt = l->rcpt, .header = l->mail.header, .body = l->mail.body, .utf8 = l->mail.utf8};
+		o.messages[i] = (struct smtp_message){.from = l->from,
+			.rcpt = l->rcpt,
+			.header = l->mail.header,
+			.body = l->mail.body,
+			.utf8 = l->mail.utf8};
 	}
 	struct route_addrs *a = atomic_load(&route.addrs);
-	struct smtp_endpoint ep = {.host = cfg->host, .addrs = a->v, .naddrs = a->n, .connect_timeout = 30 * SECOND, .tls = route.tls};
-	route.smtp.pipeline = false; /* each result belongs to one dialogue that a person can follow with -v */
+	struct smtp_endpoint ep = {.host = cfg->host,
+		.addrs = a->v,
+		.naddrs = a->n,
+		.connect_timeout = 30 * SECOND,
+		.tls = route.tls};
+	route.smtp.pipeline =
+		false; /* each result belongs to one dialogue that a person can follow with -v */
 	if (smtp_conn_open(o.loop, &ep, &route.smtp, &ops, &o, e) == NULL)
 		goto done;
 	ev_run(o.loop, 0);

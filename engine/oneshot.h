@@ -13,7 +13,9 @@ struct oneshot_result {
 	char text[400]; /* the server's words, or what happened instead */
 };
 
-/* Sends each letter and fills its result. -1 where the route cannot be used at all (host unknown, password unreadable). */
-int oneshot_send(const struct config_route *cfg, const struct letter *letters, size_t n, struct oneshot_result *results, struct err *e);
+/* Sends each letter and fills its result. -1 where the route cannot be used at all (host unknown, password
+ * unreadable). */
+int oneshot_send(const struct config_route *cfg, const struct letter *letters, size_t n,
+	struct oneshot_result *results, struct err *e);
 
 #endif

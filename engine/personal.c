@@ -1,6 +1,5 @@
 #include "engine/personal.h"
 
-
 #include <stdio.h>
 #include <ctype.h>
 #include <stdlib.h>
@@ -16,7 +15,7 @@ struct personal {
 	struct arena arena; /* of what lives as long as this */
 	int64_t campaign_id;
 	struct str campaign, subject_prefix, from_domain, feedback_id;
-	int32_t *slot_of;   /* attribute id to slot, -1: not used */
+	int32_t *slot_of; /* attribute id to slot, -1: not used */
 	uint32_t nslot_of;
 	struct attr_name *names; /* all attributes, by name, for names only known while rendering */
 	size_t nnames, cap;
@@ -74,8 +73,8 @@ static int map_slots(struct personal *p, struct store *s, struct err *e)
 	return 0;
 }
 
-/* Campaign and sender only (DESIGN, promise 5), as Gmail reads it: the last field is the sender, 5 to 15 characters,
- * the same for all its mail. */
+/* Campaign and sender only (DESIGN, promise 5), as Gmail reads it: the last field is the sender, 5 to 15
+ * characters, the same for all its mail. */
 static struct str feedback_id(struct personal *p)
 {
 	char campaign[41], sender[16];
@@ -90,24 +89,28 @@ static struct str feedback_id(struct personal *p)
 			sender[m++] = (char)tolower((unsigned char)p->from_domain.p[i]);
 	while (m < 5)
 		sender[m++] = '0';
-	return arena_printf(&p->arena, "%lld-%.*s:%.*s", (long long)p->campaign_id, (int)n, campaign, (int)m, sender);
+	return arena_printf(
+		&p->arena, "%lld-%.*s:%.*s", (long long)p->campaign_id, (int)n, campaign, (int)m, sender);
 }
 
 bool personal_has_return_path(const struct config *cfg)
 {
-	return cfg->return_path.domain != NULL || (cfg->return_path.address != NULL && strstr(cfg->return_path.address, "{token}") != NULL);
+	return cfg->return_path.domain != NULL ||
+	       (cfg->return_path.address != NULL && strstr(cfg->return_path.address, "{token}") != NULL);
 }
 
 int personal_check_config(const struct config *cfg, struct err *e)
 {
 	if (cfg->unsubscribe.url != NULL || cfg->unsubscribe.mailto != NULL || personal_has_return_path(cfg))
 		return 0;
-	err_set(e, ERR_CONFIG, "unsubscribe", "nobody could unsubscribe: there is neither a page nor an address for it");
+	err_set(e, ERR_CONFIG, "unsubscribe",
+		"nobody could unsubscribe: there is neither a page nor an address for it");
 	err_remedy(e, "set `url` in [unsubscribe], or `domain` in [return-path] for unsubscribing by mail");
 	return err_at(e, cfg->path, 0);
 }
 
-int personal_new(struct personal **out, struct message **m, const struct personal_options *o, struct store *s, struct err *e)
+int personal_new(struct personal **out, struct message **m, const struct personal_options *o, struct store *s,
+	struct err *e)
 {
 	struct personal *p = calloc(1, sizeof *p);
 	if (p == NULL) {
@@ -176,7 +179,8 @@ static int keep_part(void *ctx, const struct content_part *part)
 		f->parts = v;
 		f->cap = cap;
 	}
-	f->parts[f->n++] = (struct content_part){arena_str(&f->arena, part->name), arena_str(&f->arena, part->data)};
+	f->parts[f->n++] =
+		(struct content_part){arena_str(&f->arena, part->name), arena_str(&f->arena, part->data)};
 	return 0;
 }
 
@@ -192,7 +196,8 @@ static int read_frozen(void *ctx, const char *name, struct buf *out, struct err 
 	return err_set(e, ERR_NOINPUT, "campaign content", "%s is not part of it", name);
 }
 
-int personal_load(struct personal **out, const struct campaign_row *c, const struct config *cfg, struct store *s, struct err *e)
+int personal_load(struct personal **out, const struct campaign_row *c, const struct config *cfg,
+	struct store *s, struct err *e)
 {
 	struct frozen f = {0};
 	struct message *m = NULL;
@@ -249,15 +254,16 @@ static struct str with_token(struct arena *a, const char *form, const char *pref
 	return arena_printf(a, "%.*s%s%s%s", (int)(at - form), form, prefix, token, at + strlen("{token}"));
 }
 
-static struct str mail_address(const struct personal *p, struct arena *a, const char *prefix, const char *token)
+static struct str mail_address(
+	const struct personal *p, struct arena *a, const char *prefix, const char *token)
 {
 	if (p->cfg->return_path.domain != NULL)
 		return arena_printf(a, "%s%s@%s", prefix, token, p->cfg->return_path.domain);
 	return with_token(a, p->cfg->return_path.address, prefix, token);
 }
 
-static void fill_unsubscribe(const struct personal *p, struct token_signer *t, const struct claim *c, struct arena *a,
-	struct message_recipient *r)
+static void fill_unsubscribe(const struct personal *p, struct token_signer *t, const struct claim *c,
+	struct arena *a, struct message_recipient *r)
 {
 	char token[TOKEN_MAX];
 	const struct config *cfg = p->cfg;
@@ -278,7 +284,8 @@ static void fill_unsubscribe(const struct personal *p, struct token_signer *t, c
 	}
 }
 
-struct str personal_message_id(const struct personal *p, struct token_signer *t, int64_t delivery, struct arena *a)
+struct str personal_message_id(
+	const struct personal *p, struct token_signer *t, int64_t delivery, struct arena *a)
 {
 	char token[TOKEN_MAX];
 	token_delivery(t, TOKEN_MESSAGE_ID, delivery, token);
@@ -286,7 +293,8 @@ struct str personal_message_id(const struct personal *p, struct token_signer *t,
 }
 
 /* RFC 2919: set by hand, or made of the list's name as far as that is ASCII; below the sender's domain. */
-static void fill_list_id(const struct personal *p, const struct claim *c, struct arena *a, struct message_recipient *r)
+static void fill_list_id(
+	const struct personal *p, const struct claim *c, struct arena *a, struct message_recipient *r)
 {
 	char label[41];
 	size_t n = 0;
@@ -321,8 +329,8 @@ static struct str *slots_new(const struct personal *p, struct arena *a, struct e
 	return slots;
 }
 
-static int compose(const struct personal *p, struct token_signer *t, const struct claim *c, struct message_recipient *r,
-	bool want_parts, struct arena *a, struct letter *out, struct err *e)
+static int compose(const struct personal *p, struct token_signer *t, const struct claim *c,
+	struct message_recipient *r, bool want_parts, struct arena *a, struct letter *out, struct err *e)
 {
 	char token[TOKEN_MAX], unique[24];
 	int64_t delivery = p->campaign_id != 0 ? c->delivery : 0;
@@ -350,7 +358,8 @@ static int compose(const struct personal *p, struct token_signer *t, const struc
 		token_delivery(t, TOKEN_RETURN_PATH, delivery, token);
 		out->from = mail_address(p, a, "b-", token);
 	} else {
-		out->from = p->cfg->return_path.address != NULL ? str_from(p->cfg->return_path.address) : out->mail.from;
+		out->from = p->cfg->return_path.address != NULL ? str_from(p->cfg->return_path.address)
+								: out->mail.from;
 	}
 	return a->failed ? err_set(e, ERR_DATA, "message", "larger than the limit of %zu bytes", a->max) : 0;
 }
@@ -370,7 +379,8 @@ int personal_compose(const struct personal *p, struct token_signer *t, const str
 }
 
 int personal_compose_named(const struct personal *p, struct token_signer *t, const struct claim *c,
-	struct str (*value)(void *ctx, struct str name), void *ctx, bool want_parts, struct arena *a, struct letter *out, struct err *e)
+	struct str (*value)(void *ctx, struct str name), void *ctx, bool want_parts, struct arena *a,
+	struct letter *out, struct err *e)
 {
 	struct str *slots = slots_new(p, a, e);
 	if (slots == NULL)
@@ -383,8 +393,8 @@ int personal_compose_named(const struct personal *p, struct token_signer *t, con
 
 /* ---- Signing ---- */
 
-int letter_sign(struct letter *l, struct dkim_signer *s, ms_t first_attempt, const struct config_route *route, struct arena *a,
-	struct err *e)
+int letter_sign(struct letter *l, struct dkim_signer *s, ms_t first_attempt, const struct config_route *route,
+	struct arena *a, struct err *e)
 {
 	struct str from = l->mail.from;
 	size_t at = from.n;

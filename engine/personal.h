@@ -1,6 +1,6 @@
-/* From a claim to the letter that goes out: the campaign's compiled message, the contact's attributes, and the tokens
- * that let what comes back be understood. Immutable once made and shared by threads; composing allocates from the
- * caller's arena alone. */
+/* From a claim to the letter that goes out: the campaign's compiled message, the contact's attributes, and
+ * the tokens that let what comes back be understood. Immutable once made and shared by threads; composing
+ * allocates from the caller's arena alone. */
 #ifndef ENGINE_PERSONAL_H
 #define ENGINE_PERSONAL_H
 
@@ -20,32 +20,36 @@ struct personal_options {
 };
 
 /* Takes the message over (also when it fails). */
-int personal_new(struct personal **out, struct message **m, const struct personal_options *o, struct store *s, struct err *e);
+int personal_new(struct personal **out, struct message **m, const struct personal_options *o, struct store *s,
+	struct err *e);
 void personal_free(struct personal **p);
 const struct message *personal_message(const struct personal *p);
 /* Which of the message's names (message_slot) an attribute is; -1: none. */
 int personal_slot(const struct personal *p, uint32_t attr);
 /* Compiles a campaign's frozen content. */
-int personal_load(struct personal **out, const struct campaign_row *c, const struct config *cfg, struct store *s, struct err *e);
+int personal_load(struct personal **out, const struct campaign_row *c, const struct config *cfg,
+	struct store *s, struct err *e);
 
 struct letter {
 	struct str from, rcpt; /* envelope: return path and recipient */
 	struct composed mail;
 };
 int personal_compose(const struct personal *p, struct token_signer *t, const struct claim *c, bool want_parts,
-		     struct arena *a, struct letter *out, struct err *e);
+	struct arena *a, struct letter *out, struct err *e);
 
 /* The same with values by name instead of the claim's attributes: sample data for previews and tests. */
 int personal_compose_named(const struct personal *p, struct token_signer *t, const struct claim *c,
-	struct str (*value)(void *ctx, struct str name), void *ctx, bool want_parts, struct arena *a, struct letter *out, struct err *e);
-/* Puts DKIM signatures in front of a composed letter, by the keys of its From's domain; where there are none, or nothing is
- * to be sent, it stays as it is. t= is the first attempt's time, so that a retry has the same bytes. `route`: the way it
- * leaves, whose relay may write fields anew; NULL: not known. */
-int letter_sign(struct letter *l, struct dkim_signer *s, ms_t first_attempt, const struct config_route *route, struct arena *a,
-	struct err *e);
+	struct str (*value)(void *ctx, struct str name), void *ctx, bool want_parts, struct arena *a,
+	struct letter *out, struct err *e);
+/* Puts DKIM signatures in front of a composed letter, by the keys of its From's domain; where there are none,
+ * or nothing is to be sent, it stays as it is. t= is the first attempt's time, so that a retry has the same
+ * bytes. `route`: the way it leaves, whose relay may write fields anew; NULL: not known. */
+int letter_sign(struct letter *l, struct dkim_signer *s, ms_t first_attempt, const struct config_route *route,
+	struct arena *a, struct err *e);
 
 /* Without <>; n == 0: out of memory. */
-struct str personal_message_id(const struct personal *p, struct token_signer *t, int64_t delivery, struct arena *a);
+struct str personal_message_id(
+	const struct personal *p, struct token_signer *t, int64_t delivery, struct arena *a);
 
 /* Fails with ERR_CONFIG, and what to set, where nobody could unsubscribe. */
 int personal_check_config(const struct config *cfg, struct err *e);

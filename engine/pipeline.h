@@ -1,10 +1,11 @@
 /* Between the ledger thread and the worker threads (DESIGN "Workers").
  *
- * The ledger thread owns the only connection that writes. A worker says how many deliveries it can take for a route
- * (ledger_want); the ledger claims them in a synced transaction and hands them over in a batch (worker_give); the worker
- * sends back outcomes (ledger_outcomes), which the next transaction records, and is told when they are on disk
- * (worker_ack). So a worker never waits for the disk, and what is under way is bounded: claims handed over and outcomes
- * not yet synced together never exceed `ahead` x its established connections. */
+ * The ledger thread owns the only connection that writes. A worker says how many deliveries it can take for a
+ * route (ledger_want); the ledger claims them in a synced transaction and hands them over in a batch
+ * (worker_give); the worker sends back outcomes (ledger_outcomes), which the next transaction records, and is
+ * told when they are on disk (worker_ack). So a worker never waits for the disk, and what is under way is
+ * bounded: claims handed over and outcomes not yet synced together never exceed `ahead` x its established
+ * connections. */
 #ifndef ENGINE_PIPELINE_H
 #define ENGINE_PIPELINE_H
 
@@ -17,23 +18,23 @@
 struct ledger;
 struct worker;
 
-/* A campaign in the hands of this process. Made and freed by the ledger; workers see it through their batches, which
- * hold references. */
+/* A campaign in the hands of this process. Made and freed by the ledger; workers see it through their
+ * batches, which hold references. */
 struct run {
 	_Atomic int refs;
 	int64_t id;
 	char *name;
 	struct personal *personal;
-	size_t route;               /* index into the routes */
-	struct limiter rate;        /* --rate */
-	_Atomic bool halted;        /* paused, cancelled …: give claims back unsent */
-	_Atomic int64_t paused_ms;  /* a message's age stands still while its campaign is paused */
+	size_t route;              /* index into the routes */
+	struct limiter rate;       /* --rate */
+	_Atomic bool halted;       /* paused, cancelled …: give claims back unsent */
+	_Atomic int64_t paused_ms; /* a message's age stands still while its campaign is paused */
 	/* By the next server; with any reply; templates that failed. */
 	_Atomic unsigned long accepted, answered, failed;
 };
 
 struct claim_batch {
-	_Atomic int left;           /* claims without an outcome; the last one frees the batch */
+	_Atomic int left; /* claims without an outcome; the last one frees the batch */
 	struct claim_batch *next;
 	struct run *run;
 	struct claims claims;
@@ -45,9 +46,9 @@ void run_unref(struct run *r);
 #define OUTCOME_BATCH 128
 struct outcome_batch {
 	struct outcome_batch *next;
-	struct worker *worker;      /* to be told when they are synced */
+	struct worker *worker; /* to be told when they are synced */
 	size_t route;
-	struct arena arena;         /* of the strings in rows */
+	struct arena arena; /* of the strings in rows */
 	size_t n;
 	struct outcome_row rows[OUTCOME_BATCH];
 };
@@ -64,16 +65,19 @@ struct ledger_options {
 	struct worker **workers;
 	size_t nworkers;
 	int64_t epoch;
-	void (*woken)(void *ctx);   /* from the ledger thread: something changed that the main thread may want to see */
+	void (*woken)(void *ctx); /* from the ledger thread: something changed that the main thread may want
+				     to see */
 	void *ctx;
 };
 
 int ledger_start(struct ledger **l, const struct ledger_options *o, struct err *e);
 /* When it returns nothing more is claimed; outcomes are recorded until ledger_stop(). */
 void ledger_drain(struct ledger *l);
-/* All outcomes that were given are recorded, the lease is released. Frees. 0, or -1 with what went wrong meanwhile. */
+/* All outcomes that were given are recorded, the lease is released. Frees. 0, or -1 with what went wrong
+ * meanwhile. */
 int ledger_stop(struct ledger **l, struct err *e);
-bool ledger_failed(struct ledger *l, struct err *e); /* the store failed or the lease was lost: stop at once */
+bool ledger_failed(
+	struct ledger *l, struct err *e); /* the store failed or the lease was lost: stop at once */
 
 /* The worker can take `n` more for that route; replaces its last word. Answered by worker_give(), once. */
 void ledger_want(struct ledger *l, size_t worker, size_t route, int n);
@@ -102,7 +106,8 @@ int worker_attach(struct worker *w, struct ledger *l, struct err *e); /* starts 
 void worker_give(struct worker *w, size_t route, struct claim_batch *b);
 void worker_ack(struct worker *w, size_t route, size_t n);
 void worker_wake(struct worker *w);
-/* Takes nothing new, gives back what is unsent, finishes what is on the wire within `grace`, then cuts connections. */
+/* Takes nothing new, gives back what is unsent, finishes what is on the wire within `grace`, then cuts
+ * connections. */
 void worker_drain(struct worker *w, ms_t grace);
 void worker_join(struct worker *w);  /* its thread is over; every claim has had its outcome by then */
 void worker_stop(struct worker **w); /* the ledger's thread, which wakes workers, must be over */

@@ -43,7 +43,8 @@ static char *own_name(const char *configured)
 static struct smtp_timeouts reply_timeouts(ms_t most)
 {
 	struct smtp_timeouts t = smtp_timeouts_default;
-	ms_t *all[] = {&t.greeting, &t.ehlo, &t.tls, &t.auth, &t.mail, &t.rcpt, &t.data, &t.block, &t.end, &t.quit};
+	ms_t *all[] = {
+		&t.greeting, &t.ehlo, &t.tls, &t.auth, &t.mail, &t.rcpt, &t.data, &t.block, &t.end, &t.quit};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		if (most > 0 && *all[i] > most)
 			*all[i] = most;
@@ -73,7 +74,9 @@ int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 	r->smtp = (struct smtp_options){
 		.helo = r->helo,
 		.tls = tls_mode(cfg->tls),
-		.auth = cfg->auth == ROUTE_AUTH_PLAIN ? SMTP_AUTH_PLAIN : cfg->auth == ROUTE_AUTH_LOGIN ? SMTP_AUTH_LOGIN : SMTP_AUTH_ANY,
+		.auth = cfg->auth == ROUTE_AUTH_PLAIN   ? SMTP_AUTH_PLAIN
+			: cfg->auth == ROUTE_AUTH_LOGIN ? SMTP_AUTH_LOGIN
+							: SMTP_AUTH_ANY,
 		.user = cfg->user,
 		.password = r->password,
 		.pipeline = true,
@@ -108,7 +111,8 @@ void route_release(struct route *r)
 int route_resolve(struct route *r, struct err *e)
 {
 	char port[8];
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV}, *found = NULL;
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV},
+			*found = NULL;
 	snprintf(port, sizeof port, "%d", route_port(r->cfg));
 	int rc = getaddrinfo(r->cfg->host, port, &hints, &found);
 	/* AI_ADDRCONFIG hides loopback addresses on a machine without any other. */
@@ -119,7 +123,8 @@ int route_resolve(struct route *r, struct err *e)
 	atomic_store(&r->resolved_at, clock_mono());
 	if (rc != 0) {
 		route_trouble(r, "%s cannot be found: %s", r->cfg->host, gai_strerror(rc));
-		err_set(e, ERR_UNREACH, "route", "%s: host %s cannot be found: %s", r->cfg->name, r->cfg->host, gai_strerror(rc));
+		err_set(e, ERR_UNREACH, "route", "%s: host %s cannot be found: %s", r->cfg->name,
+			r->cfg->host, gai_strerror(rc));
 		return err_at(e, r->cfg->at.file, r->cfg->at.line);
 	}
 	struct route_addrs *a = calloc(1, sizeof *a), *old = atomic_load(&r->addrs);
@@ -169,7 +174,8 @@ void route_rest(struct route *r, ms_t mono, ms_t span)
 
 ms_t route_usable_at(const struct route *r)
 {
-	ms_t closed = atomic_load(&r->closed_until), rest = atomic_load(&r->connections) > 0 ? 0 : atomic_load(&r->connect_after);
+	ms_t closed = atomic_load(&r->closed_until),
+	     rest = atomic_load(&r->connections) > 0 ? 0 : atomic_load(&r->connect_after);
 	return closed > rest ? closed : rest;
 }
 
@@ -186,7 +192,8 @@ void route_limit_text(struct route *r, const struct zone *z, ms_t now, char *out
 	ms_t window = atomic_load(&r->window_until), closed = route_usable_at(r) - clock_mono();
 	out[0] = '\0';
 	if (window > now) {
-		snprintf(out, n, "route %s: its hourly or daily limit, until %s", name, clock_iso(z, window, when));
+		snprintf(out, n, "route %s: its hourly or daily limit, until %s", name,
+			clock_iso(z, window, when));
 	} else if (closed > 0 || (atomic_load(&r->failures) > 0 && atomic_load(&r->connections) == 0)) {
 		pthread_mutex_lock(&r->lock);
 		snprintf(out, n, "route %s: %.120s", name, r->trouble[0] != '\0' ? r->trouble : "waiting");

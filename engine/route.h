@@ -1,5 +1,5 @@
-/* A route while mail goes over it: where it leads, its limits, and how it is doing. Shared by all worker threads;
- * everything that changes is atomic or behind its mutex. */
+/* A route while mail goes over it: where it leads, its limits, and how it is doing. Shared by all worker
+ * threads; everything that changes is atomic or behind its mutex. */
 #ifndef ENGINE_ROUTE_H
 #define ENGINE_ROUTE_H
 
@@ -12,7 +12,11 @@
 #include <stdatomic.h>
 
 enum route_bind { /* what kept more from going out, newest last */
-	BIND_NONE, BIND_RATE, BIND_CONNECTIONS, BIND_DOWN, BIND_WINDOW,
+	BIND_NONE,
+	BIND_RATE,
+	BIND_CONNECTIONS,
+	BIND_DOWN,
+	BIND_WINDOW,
 };
 
 struct route_addrs {
@@ -23,29 +27,32 @@ struct route_addrs {
 
 struct route {
 	const struct config_route *cfg;
-	struct smtp_options smtp, lockstep; /* the second for a server that was out of step: one message at a time */
+	struct smtp_options smtp,
+		lockstep; /* the second for a server that was out of step: one message at a time */
 	_Atomic bool out_of_step;
-	struct smtp_timeouts timeouts;    /* what `smtp` points to */
+	struct smtp_timeouts timeouts; /* what `smtp` points to */
 	struct tls_client *tls;
 	char *password, *helo;
 	_Atomic(struct route_addrs *) addrs; /* NULL: not resolved (yet) */
 	_Atomic ms_t resolved_at;
 
-	struct limiter rate;              /* [route] rate, /s and /m */
-	_Atomic ms_t closed_until;        /* monotonic: no new mail before that: the server's wish */
-	_Atomic ms_t connect_after;       /* monotonic: no new connection before that: the last one failed */
-	_Atomic int failures;             /* connections that failed in a row; 0 after one that was established */
-	_Atomic ms_t ever_connected;      /* wall clock of the last that was established; 0: never */
-	_Atomic ms_t good_at, bad_at;     /* monotonic: of the last answer to a message, of the last failed connection */
-	_Atomic int connections;          /* established now */
-	_Atomic int64_t work;             /* deliveries that could be claimed now, as the ledger knows; bounds new connections */
-	_Atomic int64_t in_hand;          /* claimed and not yet given to a connection */
-	_Atomic int login_failures;       /* in a row */
-	_Atomic int bind;                 /* enum route_bind */
-	_Atomic int64_t window_until;     /* wall clock: the /h or /d window has room again; 0: it has */
+	struct limiter rate;         /* [route] rate, /s and /m */
+	_Atomic ms_t closed_until;   /* monotonic: no new mail before that: the server's wish */
+	_Atomic ms_t connect_after;  /* monotonic: no new connection before that: the last one failed */
+	_Atomic int failures;        /* connections that failed in a row; 0 after one that was established */
+	_Atomic ms_t ever_connected; /* wall clock of the last that was established; 0: never */
+	_Atomic ms_t good_at,
+		bad_at; /* monotonic: of the last answer to a message, of the last failed connection */
+	_Atomic int connections; /* established now */
+	_Atomic int64_t
+		work; /* deliveries that could be claimed now, as the ledger knows; bounds new connections */
+	_Atomic int64_t in_hand;      /* claimed and not yet given to a connection */
+	_Atomic int login_failures;   /* in a row */
+	_Atomic int bind;             /* enum route_bind */
+	_Atomic int64_t window_until; /* wall clock: the /h or /d window has room again; 0: it has */
 
 	pthread_mutex_t lock;
-	char trouble[320];                /* under lock: why it is down, for people */
+	char trouble[320]; /* under lock: why it is down, for people */
 };
 
 int route_init(struct route *r, const struct config_route *cfg, struct err *e);

@@ -1,6 +1,7 @@
 #include "engine/schedule.h"
 
-ms_t schedule_retry(const struct config *c, int attempt, ms_t first, ms_t paused, ms_t now, ms_t least, uint64_t seed)
+ms_t schedule_retry(
+	const struct config *c, int attempt, ms_t first, ms_t paused, ms_t now, ms_t least, uint64_t seed)
 {
 	size_t i = attempt < 1 ? 0 : (size_t)attempt - 1;
 	if (i >= c->nretry)

@@ -23,7 +23,8 @@ struct token_keys {
 struct token_signer {
 	const struct token_keys *keys;
 	EVP_MAC *hmac;
-	EVP_MAC_CTX *ctx[KEY_MAX][TOKEN_NPURPOSES]; /* made when first used, then re-initialised with the same key */
+	EVP_MAC_CTX *ctx[KEY_MAX]
+			[TOKEN_NPURPOSES]; /* made when first used, then re-initialised with the same key */
 };
 
 static bool hex_decode(struct str hex, unsigned char *out, size_t n)
@@ -32,7 +33,10 @@ static bool hex_decode(struct str hex, unsigned char *out, size_t n)
 		return false;
 	for (size_t i = 0; i < hex.n; i++) {
 		char c = hex.p[i];
-		int v = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+		int v = c >= '0' && c <= '9'   ? c - '0'
+			: c >= 'a' && c <= 'f' ? c - 'a' + 10
+			: c >= 'A' && c <= 'F' ? c - 'A' + 10
+					       : -1;
 		if (v < 0)
 			return false;
 		out[i / 2] = (unsigned char)(i % 2 == 0 ? v << 4 : out[i / 2] | v);
@@ -72,7 +76,8 @@ static int read_line(struct token_keys *k, struct str line, const char *file, lo
 	explicit_bzero(secret, sizeof secret);
 	return 0;
 bad:
-	err_set(e, ERR_CONFIG, "secret file", "a line must be NUMBER:HEX with 64 hex digits, each number once, at most %d lines", KEY_MAX);
+	err_set(e, ERR_CONFIG, "secret file",
+		"a line must be NUMBER:HEX with 64 hex digits, each number once, at most %d lines", KEY_MAX);
 	return err_at(e, file, number);
 }
 
@@ -165,7 +170,8 @@ static bool mac(struct token_signer *s, size_t key, enum token_purpose p, const 
 	EVP_MAC_CTX *c = s->ctx[key][p];
 	bool ok;
 	if (c == NULL) {
-		OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0),
+		OSSL_PARAM params[] = {
+			OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)"SHA256", 0),
 			OSSL_PARAM_construct_end()};
 		c = s->ctx[key][p] = EVP_MAC_CTX_new(s->hmac);
 		ok = c != NULL && EVP_MAC_init(c, s->keys->derived[key][p], SHA256_LEN, params) == 1;
@@ -173,7 +179,8 @@ static bool mac(struct token_signer *s, size_t key, enum token_purpose p, const 
 		ok = EVP_MAC_init(c, NULL, 0, NULL) == 1;
 	}
 	size_t len = 0;
-	return ok && EVP_MAC_update(c, data, n) == 1 && EVP_MAC_final(c, out, &len, SHA256_LEN) == 1 && len == SHA256_LEN;
+	return ok && EVP_MAC_update(c, data, n) == 1 && EVP_MAC_final(c, out, &len, SHA256_LEN) == 1 &&
+	       len == SHA256_LEN;
 }
 
 static size_t put_number(unsigned char *p, uint64_t v)
@@ -201,13 +208,15 @@ static bool get_number(const unsigned char **p, const unsigned char *end, int64_
 	return false;
 }
 
-static size_t seal(struct token_signer *s, enum token_purpose p, unsigned char *data, size_t n, char out[TOKEN_MAX])
+static size_t seal(
+	struct token_signer *s, enum token_purpose p, unsigned char *data, size_t n, char out[TOKEN_MAX])
 {
 	unsigned char tag[SHA256_LEN];
 	size_t key = s->keys->n - 1;
 	data[0] = s->keys->number[key];
 	if (!mac(s, key, p, data, n, tag))
-		abort(); /* HMAC-SHA-256 over a few bytes cannot fail but by lack of memory for its first context */
+		abort(); /* HMAC-SHA-256 over a few bytes cannot fail but by lack of memory for its first
+			    context */
 	memcpy(data + n, tag, MAC_LEN);
 	size_t len = base32_encode(data, n + MAC_LEN, out, TOKEN_MAX - 1);
 	out[len] = '\0';
@@ -215,7 +224,8 @@ static size_t seal(struct token_signer *s, enum token_purpose p, unsigned char *
 }
 
 /* Returns the payload's length behind the key number, 0 where the token is not ours. */
-static size_t unseal(struct token_signer *s, enum token_purpose p, struct str token, unsigned char data[PAYLOAD_MAX + MAC_LEN])
+static size_t unseal(struct token_signer *s, enum token_purpose p, struct str token,
+	unsigned char data[PAYLOAD_MAX + MAC_LEN])
 {
 	size_t n = base32_decode(token, data, PAYLOAD_MAX + MAC_LEN);
 	if (n == (size_t)-1 || n < 2 + MAC_LEN)
@@ -224,7 +234,8 @@ static size_t unseal(struct token_signer *s, enum token_purpose p, struct str to
 		unsigned char tag[SHA256_LEN];
 		if (s->keys->number[key] != data[0])
 			continue;
-		if (!mac(s, key, p, data, n - MAC_LEN, tag) || !mem_eq_const(tag, data + n - MAC_LEN, MAC_LEN))
+		if (!mac(s, key, p, data, n - MAC_LEN, tag) ||
+			!mem_eq_const(tag, data + n - MAC_LEN, MAC_LEN))
 			return 0;
 		/* One token, one spelling: the unused bits of the last character must be those we write. */
 		char again[TOKEN_MAX];
@@ -254,7 +265,8 @@ bool token_read_delivery(struct token_signer *s, enum token_purpose p, struct st
 	return true;
 }
 
-size_t token_unsubscribe(struct token_signer *s, int64_t contact, int64_t list, int64_t campaign, char out[TOKEN_MAX])
+size_t token_unsubscribe(
+	struct token_signer *s, int64_t contact, int64_t list, int64_t campaign, char out[TOKEN_MAX])
 {
 	unsigned char data[PAYLOAD_MAX + MAC_LEN];
 	size_t n = 1;
@@ -264,12 +276,14 @@ size_t token_unsubscribe(struct token_signer *s, int64_t contact, int64_t list, 
 	return seal(s, TOKEN_UNSUBSCRIBE, data, n, out);
 }
 
-bool token_read_unsubscribe(struct token_signer *s, struct str token, int64_t *contact, int64_t *list, int64_t *campaign)
+bool token_read_unsubscribe(
+	struct token_signer *s, struct str token, int64_t *contact, int64_t *list, int64_t *campaign)
 {
 	unsigned char data[PAYLOAD_MAX + MAC_LEN];
 	size_t n = unseal(s, TOKEN_UNSUBSCRIBE, token, data);
 	if (n == 0)
 		return false;
 	const unsigned char *p = data + 1, *end = data + n;
-	return get_number(&p, end, contact) && get_number(&p, end, list) && get_number(&p, end, campaign) && p == end;
+	return get_number(&p, end, contact) && get_number(&p, end, list) && get_number(&p, end, campaign) &&
+	       p == end;
 }

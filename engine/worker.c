@@ -129,7 +129,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 	(void)loop, (void)revents;
 	for (size_t i = 0; i < w->o.nroutes; i++) {
 		struct lane *l = &w->lanes[i];
-		/* The oldest stand at the front. What waited long is looked at again by the store before it goes out. */
+		/* The oldest stand at the front. What waited long is looked at again by the store before it
+		 * goes out. */
 		while (l->count > 0 && now - l->items[l->head].since > STALE) {
 			struct item it = lane_pop(l);
 			lane_give_back(l, &it, clock_now());

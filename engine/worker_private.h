@@ -1,6 +1,6 @@
-/* What the files of a worker share: its thread (worker.c), its lanes (lane.c: a route as this worker serves it, with
- * the claims in hand) and its links (link.c: connections). Everything belongs to the worker's thread but for what is
- * marked. */
+/* What the files of a worker share: its thread (worker.c), its lanes (lane.c: a route as this worker serves
+ * it, with the claims in hand) and its links (link.c: connections). Everything belongs to the worker's thread
+ * but for what is marked. */
 #ifndef ENGINE_WORKER_PRIVATE_H
 #define ENGINE_WORKER_PRIVATE_H
 
@@ -37,14 +37,14 @@ struct lane { /* a route as one worker serves it */
 	struct worker *w;
 	struct route *route;
 	size_t index;
-	int share;                   /* of the route's connections */
+	int share; /* of the route's connections */
 	struct link *links;
 	int nlinks, established;
-	struct item *items;          /* a ring */
+	struct item *items; /* a ring */
 	size_t head, count, cap;
-	size_t bytes;                /* of the messages under way */
-	int outstanding;             /* claims handed over without a synced outcome */
-	struct outcome_batch *done;  /* not yet given to the ledger */
+	size_t bytes;               /* of the messages under way */
+	int outstanding;            /* claims handed over without a synced outcome */
+	struct outcome_batch *done; /* not yet given to the ledger */
 	ev_timer timer;
 	_Atomic size_t acked;
 };
@@ -62,9 +62,9 @@ struct worker {
 	struct lane *lanes;
 	struct job *free_jobs;
 	pthread_mutex_t lock;
-	struct claim_batch **given;  /* under lock, a chain for each route */
+	struct claim_batch **given; /* under lock, a chain for each route */
 	_Atomic bool draining;
-	_Atomic ms_t cut_at;         /* monotonic: connections are cut then */
+	_Atomic ms_t cut_at; /* monotonic: connections are cut then */
 	bool cut;
 };
 

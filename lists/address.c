@@ -10,16 +10,35 @@
 #include <unictype.h>
 #include <uninorm.h>
 
-#define TEXT_MAX 4000 /* an address with its display name; also bounds what libidn2 and libunistring are given */
+#define TEXT_MAX                                                                                             \
+	4000 /* an address with its display name; also bounds what libidn2 and libunistring are given */
 
 enum { ATEXT = 1, LDH = 2, UPPER = 4 };
 
 /* RFC 5322 3.2.3 atext; letters, digits and hyphen of a domain; capitals. */
 static const unsigned char class_of[256] = {
-	['!'] = ATEXT, ['#'] = ATEXT, ['$'] = ATEXT, ['%'] = ATEXT, ['&'] = ATEXT, ['\''] = ATEXT, ['*'] = ATEXT,
-	['+'] = ATEXT, ['/'] = ATEXT, ['='] = ATEXT, ['?'] = ATEXT, ['^'] = ATEXT, ['_'] = ATEXT, ['`'] = ATEXT,
-	['{'] = ATEXT, ['|'] = ATEXT, ['}'] = ATEXT, ['~'] = ATEXT, ['-'] = ATEXT | LDH,
-	['0' ... '9'] = ATEXT | LDH, ['a' ... 'z'] = ATEXT | LDH, ['A' ... 'Z'] = ATEXT | LDH | UPPER,
+	['!'] = ATEXT,
+	['#'] = ATEXT,
+	['$'] = ATEXT,
+	['%'] = ATEXT,
+	['&'] = ATEXT,
+	['\''] = ATEXT,
+	['*'] = ATEXT,
+	['+'] = ATEXT,
+	['/'] = ATEXT,
+	['='] = ATEXT,
+	['?'] = ATEXT,
+	['^'] = ATEXT,
+	['_'] = ATEXT,
+	['`'] = ATEXT,
+	['{'] = ATEXT,
+	['|'] = ATEXT,
+	['}'] = ATEXT,
+	['~'] = ATEXT,
+	['-'] = ATEXT | LDH,
+	['0' ... '9'] = ATEXT | LDH,
+	['a' ... 'z'] = ATEXT | LDH,
+	['A' ... 'Z'] = ATEXT | LDH | UPPER,
 };
 
 static bool is(char c, int class)
@@ -44,7 +63,8 @@ static int refuse(struct err *e, struct str text, const char *why)
 	struct buf shown = BUF_INIT(400);
 	utf8_safe(&shown, str_n(text.p, text.n < 80 ? text.n : 80));
 	if (e != NULL && shown.len > 0)
-		snprintf(what, sizeof what, "\"%.*s\" is not a mail address", (int)(shown.len < 120 ? shown.len : 120), shown.p);
+		snprintf(what, sizeof what, "\"%.*s\" is not a mail address",
+			(int)(shown.len < 120 ? shown.len : 120), shown.p);
 	buf_release(&shown);
 	return err_set(e, ERR_DATA, what, "%s", why);
 }
@@ -65,10 +85,13 @@ static const char *domain_fault(struct str d, bool *idn)
 		if (i < d.n && is(d.p[i], LDH))
 			continue;
 		if (i < d.n && d.p[i] != '.')
-			return (unsigned char)d.p[i] == '_' ? "underscore in the domain" : "a character that no domain can have";
+			return (unsigned char)d.p[i] == '_' ? "underscore in the domain"
+							    : "a character that no domain can have";
 		size_t len = i - start;
 		if (len == 0)
-			return start == 0 ? "domain starts with a dot" : i == d.n ? "domain ends with a dot" : "two dots in a row in the domain";
+			return start == 0 ? "domain starts with a dot"
+			       : i == d.n ? "domain ends with a dot"
+					  : "two dots in a row in the domain";
 		if (len > 63)
 			return "domain label over 63 characters";
 		if (d.p[start] == '-' || d.p[i - 1] == '-')
@@ -98,7 +121,8 @@ static const char *domain_from_idn(struct str d, struct arena *a, struct str *ou
 	memcpy(z, d.p, d.n);
 	z[d.n] = '\0';
 	uint8_t *ascii = NULL;
-	int rc = idn2_lookup_u8((const uint8_t *)z, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_ALABEL_ROUNDTRIP);
+	int rc = idn2_lookup_u8(
+		(const uint8_t *)z, &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL | IDN2_ALABEL_ROUNDTRIP);
 	if (rc == IDN2_TOO_BIG_LABEL)
 		return "domain label over 63 characters";
 	if (rc == IDN2_TOO_BIG_DOMAIN)
@@ -183,8 +207,8 @@ static int plain_fill(struct str s, size_t local, struct arena *a, struct addres
 
 static bool is_blank(uint32_t c)
 {
-	return c == ' ' || (c >= '\t' && c <= '\r') || c == 0xa0 || c == 0x3000 || (c >= 0x2000 && c <= 0x200b) ||
-	       c == 0x202f || c == 0x205f || c == 0x1680 || c == 0xfeff;
+	return c == ' ' || (c >= '\t' && c <= '\r') || c == 0xa0 || c == 0x3000 ||
+	       (c >= 0x2000 && c <= 0x200b) || c == 0x202f || c == 0x205f || c == 0x1680 || c == 0xfeff;
 }
 
 /* Full-width ASCII to ASCII, white space and byte order marks off both ends. */
@@ -234,7 +258,8 @@ static const char *split_name(struct str s, struct str *name, struct str *spec)
 		return memchr(s.p + i, '>', s.n - i) != NULL ? "text behind the >" : "a < without its >";
 	for (size_t j = 0; j < i; j++)
 		if ((unsigned char)s.p[j] < 0x20 || s.p[j] == 0x7f)
-			return s.p[j] == '\r' || s.p[j] == '\n' ? "line break inside" : "control character inside";
+			return s.p[j] == '\r' || s.p[j] == '\n' ? "line break inside"
+								: "control character inside";
 	*name = str_trim(str_n(s.p, i));
 	*spec = str_trim(str_n(s.p + i + 1, s.n - i - 2));
 	return NULL;
@@ -270,7 +295,8 @@ static const char *char_fault(uint32_t c, bool quoted)
 		return "space inside";
 	if (c < 0x80)
 		return NULL;
-	if (uc_is_general_category_withtable(c, UC_CATEGORY_MASK_Cf | UC_CATEGORY_MASK_Cs | UC_CATEGORY_MASK_Z))
+	if (uc_is_general_category_withtable(
+		    c, UC_CATEGORY_MASK_Cf | UC_CATEGORY_MASK_Cs | UC_CATEGORY_MASK_Z))
 		return "invisible character inside";
 	return NULL;
 }
@@ -292,9 +318,11 @@ static const char *atom_fault(struct str local)
 		unsigned char c = (unsigned char)local.p[i];
 		if (c >= 0x80 || c == '.' || is(local.p[i], ATEXT))
 			continue;
-		return c == ',' || c == ';' ? "comma or semicolon before the @" : c == '"' ? "a quote in the middle" :
-		       c == '<' || c == '>' ? "an angle bracket too many" : c == ':' ? "colon before the @" :
-		       "a character that must be quoted before the @";
+		return c == ',' || c == ';'   ? "comma or semicolon before the @"
+		       : c == '"'             ? "a quote in the middle"
+		       : c == '<' || c == '>' ? "an angle bracket too many"
+		       : c == ':'             ? "colon before the @"
+					      : "a character that must be quoted before the @";
 	}
 	return NULL;
 }
@@ -313,7 +341,9 @@ static const char *split_unquoted(struct str s, struct parts *p)
 	p->local = str_n(s.p, at);
 	p->domain = str_n(s.p + at + 1, s.n - at - 1);
 	if (str_find(p->domain, '@') < p->domain.n)
-		return str_find(s, ',') < s.n || str_find(s, ';') < s.n || str_find(s, ' ') < s.n ? "more than one address" : "two @";
+		return str_find(s, ',') < s.n || str_find(s, ';') < s.n || str_find(s, ' ') < s.n
+			       ? "more than one address"
+			       : "two @";
 	return NULL;
 }
 
@@ -376,7 +406,8 @@ static const char *put_wire(struct str local, struct str domain, bool quote, str
 	return out->n > ADDRESS_MAX ? "over 254 bytes" : NULL;
 }
 
-static const char *put_key(struct str local, struct str domain, bool ascii, struct arena *a, struct address *out)
+static const char *put_key(
+	struct str local, struct str domain, bool ascii, struct arena *a, struct address *out)
 {
 	uint8_t *folded = NULL;
 	size_t n = local.n;
@@ -435,7 +466,9 @@ int address_parse(struct str text, struct arena *a, struct address *out, struct 
 	struct str s = str_trim(text), name, spec;
 	size_t local;
 	if (is_plain(s, &local))
-		return plain_fill(s, local, a, out) == 0 ? 0 : err_set(e, ERR_INTERNAL, "address", "out of memory");
+		return plain_fill(s, local, a, out) == 0
+			       ? 0
+			       : err_set(e, ERR_INTERNAL, "address", "out of memory");
 	if (s.n == 0)
 		return refuse(e, s, "empty");
 	if (s.n > TEXT_MAX)

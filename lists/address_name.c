@@ -8,7 +8,10 @@
 
 static int hex(char c)
 {
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	return c >= '0' && c <= '9'   ? c - '0'
+	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
+	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
+				      : -1;
 }
 
 static int base64(char c)
@@ -68,7 +71,8 @@ static bool append_converted(struct buf *out, struct str s, struct str charset)
 	if (ok) {
 		char *to = out->p + out->len;
 		size_t space = room;
-		ok = iconv(cd, &in, &left, &to, &space) != (size_t)-1 && iconv(cd, NULL, NULL, &to, &space) != (size_t)-1;
+		ok = iconv(cd, &in, &left, &to, &space) != (size_t)-1 &&
+		     iconv(cd, NULL, NULL, &to, &space) != (size_t)-1;
 		out->len += room - space;
 		out->p[out->len] = '\0';
 	}

@@ -4,7 +4,8 @@
 
 #include "src/base/arena.h"
 
-/* Control characters become blanks; words in a charset nobody knows stay as they are. n == 0: empty, or no memory. */
+/* Control characters become blanks; words in a charset nobody knows stay as they are. n == 0: empty, or no
+ * memory. */
 struct str address_name_decode(struct str raw, struct arena *a);
 
 #endif

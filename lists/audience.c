@@ -20,7 +20,8 @@ static int offer_campaign(void *ctx, const struct campaign_row *c)
 	return 0;
 }
 
-static int unknown(struct str name, const char *what, const struct nearest *near, const char *command, struct err *e)
+static int unknown(
+	struct str name, const char *what, const struct nearest *near, const char *command, struct err *e)
 {
 	err_set(e, ERR_NOINPUT, what, "there is no %s \"%.*s\"", what, STR_ARG(name));
 	if (near->best[0] != '\0')
@@ -45,7 +46,8 @@ int audience_list(struct store *s, const char *name, struct list_row *out, struc
 	return unknown(str_from(name), "list", &near, "lists", e);
 }
 
-static int resolve_lists(struct store *s, const char **names, size_t n, int64_t *ids, size_t *nids, struct err *e)
+static int resolve_lists(
+	struct store *s, const char **names, size_t n, int64_t *ids, size_t *nids, struct err *e)
 {
 	for (size_t i = 0; i < n; i++) {
 		struct list_row row;
@@ -71,7 +73,8 @@ static bool read_states(struct str text, unsigned *states)
 	for (;;) {
 		struct str word = str_n(text.p, str_find(text, ','));
 		int state = 0;
-		while (state < DELIVERY_NSTATES && !str_is_nocase(str_trim(word), delivery_state_names[state]))
+		while (state < DELIVERY_NSTATES &&
+			!str_is_nocase(str_trim(word), delivery_state_names[state]))
 			state++;
 		if (state == DELIVERY_NSTATES)
 			return false;
@@ -144,13 +147,17 @@ static int resolve_ref(struct store *s, const char *text, struct audience_ref *o
 	struct nearest near;
 	no_campaign(s, name, &near, e);
 	size_t colon = str_find(whole, ':');
-	if (near.best[0] != '\0' && colon < whole.n && name.n == whole.n && str_is(str_n(whole.p, colon), near.best))
-		err_remedy(e, "campaign \"%s\" is there, but \"%s\" is not a list of states (sent, bounced, deferred …)", near.best,
-			whole.p + colon + 1);
+	if (near.best[0] != '\0' && colon < whole.n && name.n == whole.n &&
+		str_is(str_n(whole.p, colon), near.best))
+		err_remedy(e,
+			"campaign \"%s\" is there, but \"%s\" is not a list of states (sent, bounced, "
+			"deferred …)",
+			near.best, whole.p + colon + 1);
 	return -1;
 }
 
-static int resolve_refs(struct store *s, const char **refs, size_t n, struct audience_ref *out, size_t *nout, struct err *e)
+static int resolve_refs(
+	struct store *s, const char **refs, size_t n, struct audience_ref *out, size_t *nout, struct err *e)
 {
 	if (n > AUDIENCE_MAX)
 		return err_set(e, ERR_USAGE, "audience", "more than %d campaigns", AUDIENCE_MAX);
@@ -167,7 +174,8 @@ static int read_sample(const char *text, struct audience *out, struct err *e)
 	struct str s = str_from(text);
 	if (str_ends(s, STR("%")) && s.n > 1 && ((s.p[0] >= '0' && s.p[0] <= '9') || s.p[0] == '.')) {
 		double share = strtod(text, &end);
-		if (end == s.p + s.n - 1 && share > 0 && share <= 100 && strspn(text, "0123456789.") == s.n - 1) {
+		if (end == s.p + s.n - 1 && share > 0 && share <= 100 &&
+			strspn(text, "0123456789.") == s.n - 1) {
 			out->sample_share = share / 100;
 			return 0;
 		}
@@ -175,17 +183,18 @@ static int read_sample(const char *text, struct audience *out, struct err *e)
 		out->sample_n = n;
 		return 0;
 	}
-	return err_set(e, ERR_USAGE, "--sample", "\"%.40s\" is neither a number of people (500) nor a share (10%%)", text);
+	return err_set(e, ERR_USAGE, "--sample",
+		"\"%.40s\" is neither a number of people (500) nor a share (10%%)", text);
 }
 
-int audience_resolve(const struct audience_spec *spec, struct store *s, const struct zone *z, uint64_t seed, struct arena *a,
-		     struct audience *out, struct err *e)
+int audience_resolve(const struct audience_spec *spec, struct store *s, const struct zone *z, uint64_t seed,
+	struct arena *a, struct audience *out, struct err *e)
 {
 	*out = (struct audience){.seed = seed};
 	if (resolve_lists(s, spec->lists, spec->nlists, out->lists, &out->nlists, e) != 0 ||
-	    resolve_lists(s, spec->exclude, spec->nexclude, out->exclude, &out->nexclude, e) != 0 ||
-	    resolve_refs(s, spec->of, spec->nof, out->of, &out->nof, e) != 0 ||
-	    resolve_refs(s, spec->not_of, spec->nnot_of, out->not_of, &out->nnot_of, e) != 0)
+		resolve_lists(s, spec->exclude, spec->nexclude, out->exclude, &out->nexclude, e) != 0 ||
+		resolve_refs(s, spec->of, spec->nof, out->of, &out->nof, e) != 0 ||
+		resolve_refs(s, spec->not_of, spec->nnot_of, out->not_of, &out->nnot_of, e) != 0)
 		return -1;
 	if (spec->sample != NULL && read_sample(spec->sample, out, e) != 0)
 		return -1;
@@ -259,7 +268,8 @@ struct str audience_text(const struct audience_spec *spec, struct arena *a)
 	return out;
 }
 
-static int get_names(const json_t *o, const char *key, struct arena *a, const char ***names, size_t *n, struct err *e)
+static int get_names(
+	const json_t *o, const char *key, struct arena *a, const char ***names, size_t *n, struct err *e)
 {
 	const json_t *array = json_object_get(o, key);
 	size_t count = json_array_size(array);
@@ -300,10 +310,13 @@ int audience_from_text(struct str text, struct arena *a, struct audience_spec *o
 		return err_set(e, ERR_DATA, "recorded audience", "not an object");
 	}
 	int rc = get_names(o, "lists", a, &out->lists, &out->nlists, e) != 0 ||
-			 get_names(o, "exclude", a, &out->exclude, &out->nexclude, e) != 0 ||
-			 get_names(o, "of", a, &out->of, &out->nof, e) != 0 ||
-			 get_names(o, "not_of", a, &out->not_of, &out->nnot_of, e) != 0 ||
-			 get_text(o, "where", a, &out->where, e) != 0 || get_text(o, "sample", a, &out->sample, e) != 0 ? -1 : 0;
+				 get_names(o, "exclude", a, &out->exclude, &out->nexclude, e) != 0 ||
+				 get_names(o, "of", a, &out->of, &out->nof, e) != 0 ||
+				 get_names(o, "not_of", a, &out->not_of, &out->nnot_of, e) != 0 ||
+				 get_text(o, "where", a, &out->where, e) != 0 ||
+				 get_text(o, "sample", a, &out->sample, e) != 0
+			 ? -1
+			 : 0;
 	json_decref(o);
 	if (rc == 0 && a->failed)
 		return err_set(e, ERR_INTERNAL, "recorded audience", "out of memory");

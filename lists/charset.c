@@ -60,10 +60,13 @@ int charset_by_name(const char *name, struct charset *out, struct err *e)
 			return 0;
 		}
 	}
-	iconv_t cd = name[0] != '\0' && strlen(name) < sizeof out->iconv && strchr(name, '/') == NULL ? iconv_open("UTF-8", name) : (iconv_t)-1;
+	iconv_t cd = name[0] != '\0' && strlen(name) < sizeof out->iconv && strchr(name, '/') == NULL
+			     ? iconv_open("UTF-8", name)
+			     : (iconv_t)-1;
 	if (cd == (iconv_t)-1) {
 		err_set(e, ERR_USAGE, "--encoding", "\"%.40s\" is not a charset", name);
-		return err_remedy(e, "for example UTF-8, UTF-16LE, Shift_JIS, EUC-JP, ISO-2022-JP, Windows-1252");
+		return err_remedy(
+			e, "for example UTF-8, UTF-16LE, Shift_JIS, EUC-JP, ISO-2022-JP, Windows-1252");
 	}
 	iconv_close(cd);
 	set(out, CHARSET_ICONV, name, name);
@@ -81,7 +84,8 @@ int charset_by_start(struct str s, struct charset *out)
 		set(out, CHARSET_ICONV, little ? "UTF-16LE" : "UTF-16BE", little ? "UTF-16LE" : "UTF-16BE");
 		return 2;
 	}
-	/* Delimiters, line ends and addresses are ASCII whatever the language, so one byte of many pairs is NUL. */
+	/* Delimiters, line ends and addresses are ASCII whatever the language, so one byte of many pairs is
+	 * NUL. */
 	size_t pairs = (s.n < 4096 ? s.n : 4096) / 2, even = 0, odd = 0;
 	for (size_t i = 0; i < pairs; i++) {
 		even += s.p[2 * i] == '\0';
@@ -117,9 +121,9 @@ size_t charset_plain_prefix(struct str s)
 /* ---- Japanese or Western ---- */
 
 struct tally {
-	size_t errors, chars;  /* impossible bytes; characters of two or more bytes */
-	size_t kana, common;   /* frequent ones: kana, kanji of level 1 */
-	size_t half;           /* half-width kana; in Shift_JIS only those beside other non-ASCII */
+	size_t errors, chars; /* impossible bytes; characters of two or more bytes */
+	size_t kana, common;  /* frequent ones: kana, kanji of level 1 */
+	size_t half;          /* half-width kana; in Shift_JIS only those beside other non-ASCII */
 };
 
 static bool is_letter(unsigned char c)
@@ -137,10 +141,11 @@ static void count_sjis(struct tally *t, unsigned char lead, unsigned char trail,
 	t->chars++;
 	if ((lead == 0x82 && trail >= 0x9f && trail <= 0xf1) || (lead == 0x83 && trail <= 0x96))
 		t->kana++;
-	else if (lead >= 0x88 && lead <= 0x98 && !(is_letter(before) && is_letter(trail))) /* "O'Brien" with CP1252's apostrophe */
+	else if (lead >= 0x88 && lead <= 0x98 &&
+		 !(is_letter(before) && is_letter(trail))) /* "O'Brien" with CP1252's apostrophe */
 		t->common++;
-	else if (lead == 0x85 || lead == 0x86 || lead == 0xeb || lead == 0xec || lead == 0xef || (lead >= 0xf0 && lead <= 0xf9) ||
-		 (lead == 0xfc && trail > 0x4b))
+	else if (lead == 0x85 || lead == 0x86 || lead == 0xeb || lead == 0xec || lead == 0xef ||
+		 (lead >= 0xf0 && lead <= 0xf9) || (lead == 0xfc && trail > 0x4b))
 		t->errors++;
 }
 
@@ -180,8 +185,9 @@ static struct tally scan_euc(struct str s)
 		size_t more = c == 0x8f ? 2 : 1;
 		if (i + more >= s.n)
 			break;
-		if ((c != 0x8e && c != 0x8f && c < 0xa1) || c == 0xff || at(s, i + 1) < 0xa1 || at(s, i + more) < 0xa1 ||
-		    (c >= 0xa9 && c <= 0xaf && c != 0xad) || (c >= 0xf5 && c <= 0xf8)) {
+		if ((c != 0x8e && c != 0x8f && c < 0xa1) || c == 0xff || at(s, i + 1) < 0xa1 ||
+			at(s, i + more) < 0xa1 || (c >= 0xa9 && c <= 0xaf && c != 0xad) ||
+			(c >= 0xf5 && c <= 0xf8)) {
 			t.errors++;
 			continue;
 		}
@@ -202,13 +208,14 @@ static size_t scan_western(struct str s)
 		unsigned char c = at(s, i), before = i > 0 ? at(s, i - 1) : 0, after = at(s, i + 1);
 		if (c < 0x80 || before >= 0x80 || after >= 0x80)
 			continue;
-		n += c >= 0xc0 ? is_letter(before) || is_letter(after) : c < 0xa0 && is_letter(before) && is_letter(after);
+		n += c >= 0xc0 ? is_letter(before) || is_letter(after)
+			       : c < 0xa0 && is_letter(before) && is_letter(after);
 	}
 	return n;
 }
 
-/* Text that both could be. A row of half-width kana in Shift_JIS is anything in EUC-JP, seldom common kanji; half-width
- * kana in EUC-JP are kanji with one lead byte in Shift_JIS. */
+/* Text that both could be. A row of half-width kana in Shift_JIS is anything in EUC-JP, seldom common kanji;
+ * half-width kana in EUC-JP are kanji with one lead byte in Shift_JIS. */
 static bool rather_euc(const struct tally *sjis, const struct tally *euc)
 {
 	if (sjis->chars == 0)
@@ -225,9 +232,17 @@ static bool few(size_t errors, size_t chars)
  * because a few letters of theirs look like Windows-1252. */
 static bool by_uchardet(struct str s, size_t high, struct charset *out)
 {
-	static const char *const sure[] = {"GB18030", "BIG5", "EUC-KR", "UHC", "EUC-TW", "WINDOWS-1251", "KOI8-R", "ISO-8859-5"};
+	static const char *const sure[] = {
+		"GB18030", "BIG5", "EUC-KR", "UHC", "EUC-TW", "WINDOWS-1251", "KOI8-R", "ISO-8859-5"};
 	static const char *const maybe[] = {
-		"ISO-8859-2", "WINDOWS-1250", "ISO-8859-7", "WINDOWS-1253", "ISO-8859-9", "WINDOWS-1254", "WINDOWS-1255", "WINDOWS-1256",
+		"ISO-8859-2",
+		"WINDOWS-1250",
+		"ISO-8859-7",
+		"WINDOWS-1253",
+		"ISO-8859-9",
+		"WINDOWS-1254",
+		"WINDOWS-1255",
+		"WINDOWS-1256",
 	};
 	bool found = false;
 	uchardet_t u = uchardet_new();
@@ -271,7 +286,8 @@ void charset_guess(struct str s, bool cut, struct charset *out)
 	struct tally sjis = scan_sjis(s), euc = scan_euc(s);
 	size_t western = scan_western(s);
 	bool may_euc = euc.chars > 0 && few(euc.errors, euc.chars);
-	bool may_sjis = few(sjis.errors, sjis.chars + sjis.half) && sjis.kana + sjis.common + sjis.half > western;
+	bool may_sjis =
+		few(sjis.errors, sjis.chars + sjis.half) && sjis.kana + sjis.common + sjis.half > western;
 	if (may_euc && euc.kana == 0 && euc.chars >= 2000 && by_uchardet(s, high, out))
 		return;
 	if (may_euc && (!may_sjis || rather_euc(&sjis, &euc))) {
@@ -282,7 +298,8 @@ void charset_guess(struct str s, bool cut, struct charset *out)
 		set(out, CHARSET_ICONV, "Shift_JIS", "CP932");
 		return;
 	}
-	/* Damage here and there in UTF-8 is likelier than another charset: those rows are refused one by one. */
+	/* Damage here and there in UTF-8 is likelier than another charset: those rows are refused one by one.
+	 */
 	size_t bad = 0;
 	for (size_t i = 0; i < s.n;)
 		bad += utf8_next(s, &i) == 0xfffd;
@@ -300,7 +317,9 @@ int decoder_init(struct decoder *d, const struct charset *c, struct err *e)
 	if (c->kind == CHARSET_UTF8)
 		return 0;
 	d->cd = iconv_open("UTF-8", c->iconv);
-	return d->cd != (iconv_t)-1 ? 0 : err_set(e, ERR_USAGE, "--encoding", "%s cannot be converted here", c->name);
+	return d->cd != (iconv_t)-1
+		       ? 0
+		       : err_set(e, ERR_USAGE, "--encoding", "%s cannot be converted here", c->name);
 }
 
 void decoder_release(struct decoder *d)
@@ -375,8 +394,16 @@ enum { JIS_ASCII, JIS_DOUBLE, JIS_KATAKANA };
 /* The state an escape sequence (without its ESC) leads to; -1: none of ours; -2: it goes on. */
 static int jis_escape(struct str seq)
 {
-	static const struct { const char *seq; int state; } escapes[] = {
-		{"(B", JIS_ASCII}, {"(J", JIS_ASCII}, {"$@", JIS_DOUBLE}, {"$B", JIS_DOUBLE}, {"$(@", JIS_DOUBLE}, {"$(B", JIS_DOUBLE},
+	static const struct {
+		const char *seq;
+		int state;
+	} escapes[] = {
+		{"(B", JIS_ASCII},
+		{"(J", JIS_ASCII},
+		{"$@", JIS_DOUBLE},
+		{"$B", JIS_DOUBLE},
+		{"$(@", JIS_DOUBLE},
+		{"$(B", JIS_DOUBLE},
 		{"(I", JIS_KATAKANA},
 	};
 	int found = -1;

@@ -1,7 +1,8 @@
 /* Which charset a list's file is in, and its bytes as UTF-8, in a stream.
  *
- * Guessing asks in this order: byte order mark, UTF-16 by its NULs, ISO-2022-JP by its escapes, valid UTF-8, the structure of Shift_JIS
- * and EUC-JP against that of Western text, uchardet; what is left is Windows-1252. */
+ * Guessing asks in this order: byte order mark, UTF-16 by its NULs, ISO-2022-JP by its escapes, valid UTF-8,
+ * the structure of Shift_JIS and EUC-JP against that of Western text, uchardet; what is left is Windows-1252.
+ */
 #ifndef LISTS_CHARSET_H
 #define LISTS_CHARSET_H
 
@@ -20,7 +21,8 @@ struct charset {
 
 /* What --encoding names. ERR_USAGE: nobody knows it. */
 int charset_by_name(const char *name, struct charset *out, struct err *e);
-/* By the first bytes alone. Returns the length of the byte order mark (0: UTF-16 without one), or -1: they do not tell. */
+/* By the first bytes alone. Returns the length of the byte order mark (0: UTF-16 without one), or -1: they do
+ * not tell. */
 int charset_by_start(struct str head, struct charset *out);
 /* Bytes in front that are the same in UTF-8 and in every other charset that may still come. */
 size_t charset_plain_prefix(struct str s);
@@ -34,14 +36,15 @@ struct decoder {
 	iconv_t cd;
 	char carry[64]; /* a character that is split over two calls */
 	size_t ncarry;
-	int jis;        /* state of ISO-2022-JP, and the escape sequence being read */
+	int jis; /* state of ISO-2022-JP, and the escape sequence being read */
 	bool escape;
 	char seq[4];
 	size_t nseq;
 };
 
 int decoder_init(struct decoder *d, const struct charset *c, struct err *e);
-/* Appends `in` as UTF-8. UTF-8 itself is passed on unchecked, everything else comes out valid but for CHARSET_BAD. */
+/* Appends `in` as UTF-8. UTF-8 itself is passed on unchecked, everything else comes out valid but for
+ * CHARSET_BAD. */
 int decoder_feed(struct decoder *d, struct str in, bool last, struct buf *out, struct err *e);
 void decoder_release(struct decoder *d);
 

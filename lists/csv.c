@@ -22,23 +22,28 @@ struct field_at {
 
 struct csv_reader {
 	struct input *in;
-	struct buf raw;       /* read, not yet decoded */
+	struct buf raw; /* read, not yet decoded */
 	struct decoder decoder;
-	bool decided;         /* the charset */
-	bool bom, ended;      /* ended: everything was decoded */
-	struct buf text;      /* decoded */
-	size_t at;            /* in text: the first byte not yet given out */
-	long line;            /* physical line of text[at] */
+	bool decided;    /* the charset */
+	bool bom, ended; /* ended: everything was decoded */
+	struct buf text; /* decoded */
+	size_t at;       /* in text: the first byte not yet given out */
+	long line;       /* physical line of text[at] */
 	char delimiter;
 	struct csv_parser parser;
 	bool parser_made, row_done;
-	struct buf values;    /* fields that libcsv took apart */
+	struct buf values; /* fields that libcsv took apart */
 	struct field_at *fields;
 	struct str *field;
 	size_t nfields;
 	bool too_long, too_many, stray;
-	enum quoting { AT_START, IN_TEXT, IN_QUOTES, BEHIND_QUOTE } quoting; /* where the row stands, for stray_text() */
-	struct buf head;      /* beginning of an over-long row */
+	enum quoting {
+		AT_START,
+		IN_TEXT,
+		IN_QUOTES,
+		BEHIND_QUOTE
+	} quoting;       /* where the row stands, for stray_text() */
+	struct buf head; /* beginning of an over-long row */
 	char bad[80];
 };
 
@@ -69,7 +74,8 @@ static int decode(struct csv_reader *r, size_t n, bool last, struct err *e)
 	return 0;
 }
 
-/* Plain bytes pass; at the first other one as much is read ahead as a good guess needs, and a little before it kept. */
+/* Plain bytes pass; at the first other one as much is read ahead as a good guess needs, and a little before
+ * it kept. */
 static int decide(struct csv_reader *r, bool ended, struct err *e)
 {
 	size_t plain = charset_plain_prefix(buf_get(&r->raw));
@@ -158,7 +164,9 @@ static int open_text(struct csv_reader *r, const struct csv_options *o, struct e
 	r->at = sep;
 	r->line = sep > 0 ? 2 : 1;
 	if (sep == 0)
-		r->delimiter = csv_sniff_delimiter(str_n(r->text.p, r->text.len < SAMPLE ? r->text.len : SAMPLE), !r->ended || r->text.len > SAMPLE);
+		r->delimiter =
+			csv_sniff_delimiter(str_n(r->text.p, r->text.len < SAMPLE ? r->text.len : SAMPLE),
+				!r->ended || r->text.len > SAMPLE);
 	if (o->delimiter != 0)
 		r->delimiter = o->delimiter;
 	csv_set_delim(&r->parser, (unsigned char)r->delimiter);
@@ -199,7 +207,8 @@ int csv_reader_open(struct csv_reader **r, const char *path, const struct csv_op
 	return input_open(&in, path, o->stop, e) == 0 ? open_reader(r, in, o, e) : -1;
 }
 
-int csv_reader_open_memory(struct csv_reader **r, struct str bytes, const struct csv_options *o, struct err *e)
+int csv_reader_open_memory(
+	struct csv_reader **r, struct str bytes, const struct csv_options *o, struct err *e)
 {
 	struct input *in;
 	*r = NULL;
@@ -264,10 +273,11 @@ static void on_row(int end, void *ctx)
 	((struct csv_reader *)ctx)->row_done = true;
 }
 
-#define IN_FIELD 2 /* libcsv's name for csv_parser.pstate in the middle of a field, FIELD_BEGUN, is its own secret */
+#define IN_FIELD                                                                                             \
+	2 /* libcsv's name for csv_parser.pstate in the middle of a field, FIELD_BEGUN, is its own secret */
 
-/* libcsv keeps a field until it ends. Of a row that is already refused it need not, or an unclosed quote would
- * collect the whole file. */
+/* libcsv keeps a field until it ends. Of a row that is already refused it need not, or an unclosed quote
+ * would collect the whole file. */
 static void forget_field(struct csv_reader *r)
 {
 	if (r->parser.pstate == IN_FIELD) {
@@ -348,7 +358,8 @@ static int more(struct csv_reader *r, size_t *end, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
-/* The row is past its limit: what is there goes to libcsv, which alone knows where it ends, and is dropped. */
+/* The row is past its limit: what is there goes to libcsv, which alone knows where it ends, and is dropped.
+ */
 static int drop_begun(struct csv_reader *r, size_t *end, struct err *e)
 {
 	if (!r->too_long) {
@@ -372,8 +383,8 @@ static int unclosed(struct csv_reader *r, long line, struct err *e)
 	return err_remedy(e, "write a quote inside a quoted field twice (\"\"), or close it");
 }
 
-/* Is there text behind a closing quote ("Anna" Miller)? libcsv would take it into the field and go on to the next quote,
- * rows away; for us the row ends, refused, with this line. */
+/* Is there text behind a closing quote ("Anna" Miller)? libcsv would take it into the field and go on to the
+ * next quote, rows away; for us the row ends, refused, with this line. */
 static bool stray_text(struct csv_reader *r, struct str line)
 {
 	for (size_t i = 0; i < line.n; i++) {
@@ -408,8 +419,8 @@ static int refuse_row(struct csv_reader *r, struct err *e)
 	return 2;
 }
 
-/* Reads physical lines until the row is complete. *end: behind it. 1: a row without quotes, taken apart; 2: one that
- * libcsv took apart into r->values; 0: the end. */
+/* Reads physical lines until the row is complete. *end: behind it. 1: a row without quotes, taken apart; 2:
+ * one that libcsv took apart into r->values; 0: the end. */
 static int read_row(struct csv_reader *r, size_t *end, long *lines, struct err *e)
 {
 	for (;;) {
@@ -489,9 +500,11 @@ int csv_reader_next(struct csv_reader *r, struct csv_row *row, struct err *e)
 		if (r->values.failed)
 			return out_of_memory(e);
 		for (size_t i = 0; rc == 2 && i < r->nfields; i++)
-			r->field[i] = str_n(r->values.p != NULL ? r->values.p + r->fields[i].at : "", r->fields[i].n);
+			r->field[i] = str_n(
+				r->values.p != NULL ? r->values.p + r->fields[i].at : "", r->fields[i].n);
 		*row = (struct csv_row){.line = r->line, .field = r->field, .nfields = r->nfields};
-		row->raw = r->head.len > 0 && r->too_long ? buf_get(&r->head) : chop(str_n(r->text.p + r->at, end - r->at));
+		row->raw = r->head.len > 0 && r->too_long ? buf_get(&r->head)
+							  : chop(str_n(r->text.p + r->at, end - r->at));
 		row->bad = fault(r, row->raw);
 		if (r->too_long && row->raw.n > RAW_SHOWN)
 			row->raw.n = RAW_SHOWN;

@@ -1,9 +1,10 @@
-/* Lists' files as rows: gzip, charset and delimiter found out, one pass, flat in memory (RFC 4180 and what people call CSV).
+/* Lists' files as rows: gzip, charset and delimiter found out, one pass, flat in memory (RFC 4180 and what
+ * people call CSV).
  *
- * Blank rows are left out. A row that cannot be used (too long, too many columns, NUL, bytes that are no text) comes with
- * `bad` set, so that the caller rejects it and goes on. Errors that end the reading: ERR_NOINPUT no such file,
- * ERR_DATA not a CSV file (a spreadsheet, PDF, HTML …), a quote that is never closed, damaged gzip; ERR_IO;
- * ERR_AGAIN stopped. */
+ * Blank rows are left out. A row that cannot be used (too long, too many columns, NUL, bytes that are no
+ * text) comes with `bad` set, so that the caller rejects it and goes on. Errors that end the reading:
+ * ERR_NOINPUT no such file, ERR_DATA not a CSV file (a spreadsheet, PDF, HTML …), a quote that is never
+ * closed, damaged gzip; ERR_IO; ERR_AGAIN stopped. */
 #ifndef LISTS_CSV_H
 #define LISTS_CSV_H
 
@@ -24,16 +25,18 @@ struct csv_options {
 
 struct csv_row {
 	long line;         /* where it begins in the file, from 1 */
-	struct str raw;    /* as it stands there, in UTF-8, without its line end; the first 1,000 bytes of one that is too long */
+	struct str raw;    /* as it stands there, in UTF-8, without its line end; the first 1,000 bytes of one
+			      that is too long */
 	struct str *field; /* UTF-8, blanks around unquoted ones taken off */
 	size_t nfields;
-	const char *bad;   /* NULL, or why it cannot be used */
+	const char *bad; /* NULL, or why it cannot be used */
 };
 
 struct csv_reader;
 
 int csv_reader_open(struct csv_reader **r, const char *path, const struct csv_options *o, struct err *e);
-int csv_reader_open_memory(struct csv_reader **r, struct str bytes, const struct csv_options *o, struct err *e); /* lent */
+int csv_reader_open_memory(
+	struct csv_reader **r, struct str bytes, const struct csv_options *o, struct err *e); /* lent */
 /* 1: a row, lent until the next call; 0: the end; -1. */
 int csv_reader_next(struct csv_reader *r, struct csv_row *row, struct err *e);
 /* The charset; until the first byte outside ASCII was read, "UTF-8" as far as anybody can tell. */

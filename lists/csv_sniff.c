@@ -1,6 +1,8 @@
 #include "lists/csv_sniff.h"
 
-#define SHEET_REMEDY "in Excel: File > Save As > \"CSV UTF-8 (comma delimited)\"; in LibreOffice or Numbers export as CSV"
+#define SHEET_REMEDY                                                                                         \
+	"in Excel: File > Save As > \"CSV UTF-8 (comma delimited)\"; in LibreOffice or Numbers export as "   \
+	"CSV"
 
 static bool has(struct str s, const char *word)
 {
@@ -29,21 +31,34 @@ int csv_sniff_format(struct str head, const char *name, struct err *e)
 			return refuse(name, "an OpenDocument spreadsheet (.ods)", SHEET_REMEDY, e);
 		if (has(head, "xl/") || has(head, "[Content_Types].xml"))
 			return refuse(name, "an Excel workbook (.xlsx)", SHEET_REMEDY, e);
-		return refuse(name, "a zip archive", "unpack it and import the CSV file inside (if it is an Excel workbook, save it as CSV)", e);
+		return refuse(name, "a zip archive",
+			"unpack it and import the CSV file inside (if it is an Excel workbook, save it as "
+			"CSV)",
+			e);
 	}
 	if (str_starts(head, STR("\xd0\xcf\x11\xe0")))
 		return refuse(name, "an old Excel workbook (.xls)", SHEET_REMEDY, e);
 	if (str_starts(head, STR("%PDF")))
-		return refuse(name, "a PDF document", "ask for the list as a CSV file; a PDF cannot be read as one", e);
-	if (starts_nocase(text, "<!doctype html") || starts_nocase(text, "<html") || starts_nocase(text, "<table") || starts_nocase(text, "<head"))
-		return refuse(name, "an HTML page", "open it in a spreadsheet and save it as CSV; if it was a download, check that you are logged in there", e);
+		return refuse(name, "a PDF document",
+			"ask for the list as a CSV file; a PDF cannot be read as one", e);
+	if (starts_nocase(text, "<!doctype html") || starts_nocase(text, "<html") ||
+		starts_nocase(text, "<table") || starts_nocase(text, "<head"))
+		return refuse(name, "an HTML page",
+			"open it in a spreadsheet and save it as CSV; if it was a download, check that you "
+			"are logged in there",
+			e);
 	if (starts_nocase(text, "<?xml"))
 		return refuse(name, "an XML file", SHEET_REMEDY, e);
 	if (str_starts(text, STR("[{")) || str_starts(text, STR("{\"")))
-		return refuse(name, "JSON", "convert it to CSV; attributes as JSON can stand in one column (--expand COLUMN)", e);
-	if (str_starts(head, STR("BZh")) || str_starts(head, STR("\xfd" "7zXZ")) || str_starts(head, STR("7z\xbc\xaf")) ||
-		str_starts(head, STR("\x28\xb5\x2f\xfd")) || str_starts(head, STR("Rar!")))
-		return refuse(name, "a compressed file of a kind that is not read here", "unpack it, or pack it with gzip", e);
+		return refuse(name, "JSON",
+			"convert it to CSV; attributes as JSON can stand in one column (--expand COLUMN)", e);
+	if (str_starts(head, STR("BZh")) ||
+		str_starts(head, STR("\xfd"
+				     "7zXZ")) ||
+		str_starts(head, STR("7z\xbc\xaf")) || str_starts(head, STR("\x28\xb5\x2f\xfd")) ||
+		str_starts(head, STR("Rar!")))
+		return refuse(name, "a compressed file of a kind that is not read here",
+			"unpack it, or pack it with gzip", e);
 	if (str_starts(head, STR("SQLite format 3")))
 		return refuse(name, "an SQLite database", "export the table as CSV", e);
 	return 0;
@@ -57,7 +72,8 @@ size_t csv_sniff_sep(struct str text, char *delimiter)
 	struct str line = str_n(text.p, end);
 	if (line.n >= 2 && line.p[0] == '"' && line.p[line.n - 1] == '"')
 		line = str_n(line.p + 1, line.n - 2);
-	if (line.n != 5 || !starts_nocase(line, "sep=") || (unsigned char)line.p[4] >= 0x80 || line.p[4] == '"')
+	if (line.n != 5 || !starts_nocase(line, "sep=") || (unsigned char)line.p[4] >= 0x80 ||
+		line.p[4] == '"')
 		return 0;
 	*delimiter = line.p[4];
 	if (end < text.n && text.p[end] == '\r')
@@ -80,7 +96,8 @@ static size_t count_columns(struct str s, bool cut, char delimiter, int columns[
 		if (quoted) {
 			quoted = c != '"';
 		} else if (c == '"' && (!begun || s.p[i - 1] == '"')) {
-			quoted = begun = any = true; /* the second of two quotes goes on with the quoted field */
+			quoted = begun = any =
+				true; /* the second of two quotes goes on with the quoted field */
 		} else if (c == '\n' || c == '\r') {
 			if (any)
 				columns[rows++] = n;

@@ -14,11 +14,11 @@ struct export_job {
 	const struct export_ops *ops;
 	void *ctx;
 	struct err *e;
-	unsigned char *used;  /* by attribute id: somebody has it */
+	unsigned char *used; /* by attribute id: somebody has it */
 	size_t nused;
-	uint32_t *ids;        /* ascending */
+	uint32_t *ids; /* ascending */
 	size_t nids;
-	struct str *cells;    /* address, attributes, own */
+	struct str *cells; /* address, attributes, own */
 };
 
 /* ---- Columns ---- */
@@ -73,13 +73,22 @@ struct strongest {
 static int strongest(void *ctx, const struct suppression *sup)
 {
 	static const char *const words[SUPPRESS_NREASONS] = {
-		[SUPPRESS_HARD_BOUNCE] = "bounced", [SUPPRESS_SOFT_BOUNCES] = "bounced", [SUPPRESS_COMPLAINT] = "complained",
-		[SUPPRESS_UNSUBSCRIBE] = "unsubscribed", [SUPPRESS_MANUAL] = "suppressed", [SUPPRESS_IMPORT] = "suppressed",
+		[SUPPRESS_HARD_BOUNCE] = "bounced",
+		[SUPPRESS_SOFT_BOUNCES] = "bounced",
+		[SUPPRESS_COMPLAINT] = "complained",
+		[SUPPRESS_UNSUBSCRIBE] = "unsubscribed",
+		[SUPPRESS_MANUAL] = "suppressed",
+		[SUPPRESS_IMPORT] = "suppressed",
 		[SUPPRESS_FORGOTTEN] = "suppressed",
 	};
 	static const int ranks[SUPPRESS_NREASONS] = {
-		[SUPPRESS_HARD_BOUNCE] = 2, [SUPPRESS_SOFT_BOUNCES] = 2, [SUPPRESS_COMPLAINT] = 4, [SUPPRESS_UNSUBSCRIBE] = 3,
-		[SUPPRESS_MANUAL] = 1, [SUPPRESS_IMPORT] = 1, [SUPPRESS_FORGOTTEN] = 1,
+		[SUPPRESS_HARD_BOUNCE] = 2,
+		[SUPPRESS_SOFT_BOUNCES] = 2,
+		[SUPPRESS_COMPLAINT] = 4,
+		[SUPPRESS_UNSUBSCRIBE] = 3,
+		[SUPPRESS_MANUAL] = 1,
+		[SUPPRESS_IMPORT] = 1,
+		[SUPPRESS_FORGOTTEN] = 1,
 	};
 	struct strongest *best = ctx;
 	if (ranks[sup->reason] > best->rank) {
@@ -131,7 +140,8 @@ static int put_row(void *ctx, const struct contact_row *c)
 	return j->ops->row(j->ctx, j->cells, 1 + j->nids + NOWN, j->e);
 }
 
-int list_export(struct store *s, int64_t list, const struct filter *where, const struct export_ops *ops, void *ctx, struct err *e)
+int list_export(struct store *s, int64_t list, const struct filter *where, const struct export_ops *ops,
+	void *ctx, struct err *e)
 {
 	struct export_job j = {.s = s, .list = list, .ops = ops, .ctx = ctx, .e = e};
 	struct audience a = {.lists = {list}, .nlists = 1, .where = where};

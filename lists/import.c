@@ -24,11 +24,11 @@ struct job {
 	struct import_plan plan;
 	struct row_reader rows;
 	struct reject_file rejects;
-	struct import *import;     /* NULL in a dry run */
-	double share;              /* of rows that may be refused */
-	int64_t number;            /* -1: not limited by number */
+	struct import *import;      /* NULL in a dry run */
+	double share;               /* of rows that may be refused */
+	int64_t number;             /* -1: not limited by number */
 	pthread_mutex_t store_lock; /* the store, for the rare new attribute name from the reading thread */
-	pthread_mutex_t lock;      /* what follows */
+	pthread_mutex_t lock;       /* what follows */
 	pthread_cond_t changed;
 	struct import_batch batches[BATCHES], *free, *full, **full_end;
 	bool read_all, give_up;
@@ -47,7 +47,8 @@ static int limit_option(struct job *j, struct err *e)
 	j->number = -1;
 	if (str_ends(s, STR("%"))) {
 		double share = strtod(text, &end);
-		if (end == s.p + s.n - 1 && s.n > 1 && share >= 0 && share <= 100 && strspn(text, "0123456789.") == s.n - 1) {
+		if (end == s.p + s.n - 1 && s.n > 1 && share >= 0 && share <= 100 &&
+			strspn(text, "0123456789.") == s.n - 1) {
 			j->share = share / 100;
 			return 0;
 		}
@@ -55,13 +56,21 @@ static int limit_option(struct job *j, struct err *e)
 		j->number = n;
 		return 0;
 	}
-	return err_set(e, ERR_USAGE, "--max-rejects", "\"%.40s\" is neither a number of rows (100) nor a share (5%%)", text);
+	return err_set(e, ERR_USAGE, "--max-rejects",
+		"\"%.40s\" is neither a number of rows (100) nor a share (5%%)", text);
 }
 
 static int delimiter_option(const char *text, char *out, struct err *e)
 {
-	static const struct { const char *word; char c; } words[] = {
-		{"comma", ','}, {"semicolon", ';'}, {"tab", '\t'}, {"\\t", '\t'}, {"pipe", '|'},
+	static const struct {
+		const char *word;
+		char c;
+	} words[] = {
+		{"comma", ','},
+		{"semicolon", ';'},
+		{"tab", '\t'},
+		{"\\t", '\t'},
+		{"pipe", '|'},
 	};
 	*out = 0;
 	if (text == NULL)
@@ -69,9 +78,12 @@ static int delimiter_option(const char *text, char *out, struct err *e)
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
 		if (strcasecmp(text, words[i].word) == 0)
 			*out = words[i].c;
-	if (*out == 0 && strlen(text) == 1 && strchr("\"\r\n ", text[0]) == NULL && (unsigned char)text[0] < 0x80)
+	if (*out == 0 && strlen(text) == 1 && strchr("\"\r\n ", text[0]) == NULL &&
+		(unsigned char)text[0] < 0x80)
 		*out = text[0];
-	return *out != 0 ? 0 : err_set(e, ERR_USAGE, "--delimiter", "\"%.40s\" is not one character, nor comma, semicolon, tab or pipe", text);
+	return *out != 0 ? 0
+			 : err_set(e, ERR_USAGE, "--delimiter",
+				   "\"%.40s\" is not one character, nor comma, semicolon, tab or pipe", text);
 }
 
 static bool is_column(const char *value)
@@ -210,11 +222,12 @@ static void count_reject(struct job *j, const struct import_reject *row)
 	if (out->nrejects == IMPORT_REJECTS)
 		return;
 	struct str raw = str_n(row->raw.p, row->raw.n < 200 ? row->raw.n : 200);
-	out->rejects[out->nrejects++] =
-		(struct import_reject){row->line, arena_str(&out->arena, row->reason), arena_str(&out->arena, raw)};
+	out->rejects[out->nrejects++] = (struct import_reject){
+		row->line, arena_str(&out->arena, row->reason), arena_str(&out->arena, raw)};
 }
 
-/* A row of our own export says what became of the person. Where the store knows as much, nothing is to be added. */
+/* A row of our own export says what became of the person. Where the store knows as much, nothing is to be
+ * added. */
 static int known_already(void *ctx, const struct suppression *sup)
 {
 	(void)sup;
@@ -233,7 +246,8 @@ static int settle_own_status(struct job *j, struct import_batch *b, int64_t list
 		if (r->status == IMPORT_SUBSCRIBED)
 			continue;
 		int n = snprintf(domain, sizeof domain, "@%.*s", STR_ARG(r->domain));
-		if (store_suppressions_of(j->store, r->key, str_n(domain, (size_t)n), list, known_already, &known, e) < 0)
+		if (store_suppressions_of(
+			    j->store, r->key, str_n(domain, (size_t)n), list, known_already, &known, e) < 0)
 			return -1;
 		if (known)
 			r->status = IMPORT_SUBSCRIBED;
@@ -252,13 +266,22 @@ static void count_results(struct job *j, const struct import_batch *b, bool stor
 			count_reject(j, &b->rejects[next++]);
 		out->suppressed += r->suppressed && r->result != IMPORT_DUPLICATE;
 		switch (r->result) {
-		case IMPORT_ADDED: out->added++; break;
-		case IMPORT_UPDATED: out->updated++; break;
-		case IMPORT_UNCHANGED: out->unchanged++; break;
-		case IMPORT_DUPLICATE: out->duplicates++; break;
+		case IMPORT_ADDED:
+			out->added++;
+			break;
+		case IMPORT_UPDATED:
+			out->updated++;
+			break;
+		case IMPORT_UNCHANGED:
+			out->unchanged++;
+			break;
+		case IMPORT_DUPLICATE:
+			out->duplicates++;
+			break;
 		default:
 			out->forgotten++;
-			count_reject(j, &(struct import_reject){r->line, STR("this person asked to be forgotten"), b->raw[i]});
+			count_reject(j, &(struct import_reject){r->line,
+						STR("this person asked to be forgotten"), b->raw[i]});
 			break;
 		}
 	}
@@ -295,13 +318,16 @@ static int refuse(struct job *j, struct err *e)
 {
 	const struct import_report *out = j->report;
 	char percent[32];
-	snprintf(percent, sizeof percent, "%.*f %%", out->rejected * 100 < out->read ? 2 : 1, 100.0 * (double)out->rejected / (double)out->read);
-	err_set(e, ERR_DATA, "import", "%lld of %lld rows cannot be used (%s); nothing was imported", (long long)out->rejected,
-		(long long)out->read, percent);
+	snprintf(percent, sizeof percent, "%.*f %%", out->rejected * 100 < out->read ? 2 : 1,
+		100.0 * (double)out->rejected / (double)out->read);
+	err_set(e, ERR_DATA, "import", "%lld of %lld rows cannot be used (%s); nothing was imported",
+		(long long)out->rejected, (long long)out->read, percent);
 	const struct import_reject *first = &out->rejects[0];
-	err_remedy(e, "line %ld: %.*s; %s%s%s, or allow as many: --max-rejects %.0f%%", first->line, STR_ARG(first->reason),
+	err_remedy(e, "line %ld: %.*s; %s%s%s, or allow as many: --max-rejects %.0f%%", first->line,
+		STR_ARG(first->reason),
 		j->q->rejects != NULL ? "all of them are in " : "have them all written with --rejects FILE",
-		j->q->rejects != NULL ? j->q->rejects : "", "", ceil(100.0 * (double)out->rejected / (double)out->read));
+		j->q->rejects != NULL ? j->q->rejects : "", "",
+		ceil(100.0 * (double)out->rejected / (double)out->read));
 	return err_at(e, strcmp(j->q->file, "-") == 0 ? "standard input" : j->q->file, first->line);
 }
 
@@ -384,8 +410,11 @@ static int check_leavers(struct job *j, struct err *e)
 static int import_options(struct job *j, struct import_options *o, struct err *e)
 {
 	const struct import_request *q = j->q;
-	*o = (struct import_options){.list = str_from(q->list), .file = str_from(strcmp(q->file, "-") == 0 ? "standard input" : q->file),
-		.on_duplicate = q->on_duplicate, .sync = q->sync, .now = q->now};
+	*o = (struct import_options){.list = str_from(q->list),
+		.file = str_from(strcmp(q->file, "-") == 0 ? "standard input" : q->file),
+		.on_duplicate = q->on_duplicate,
+		.sync = q->sync,
+		.now = q->now};
 	if (q->source != NULL && !is_column(q->source))
 		o->source = str_from(q->source);
 	if (q->consent_at != NULL && !is_column(q->consent_at))
@@ -406,7 +435,8 @@ static int import_into(struct job *j, struct err *e)
 		id = list.id;
 	if (store_import_begin(j->store, &o, &j->import, &j->report->list_created, e) != 0)
 		return -1;
-	if (run_threads(j, id, e) == 0 && check_leavers(j, e) == 0 && store_import_commit(j->store, &j->import, e) == 0)
+	if (run_threads(j, id, e) == 0 && check_leavers(j, e) == 0 &&
+		store_import_commit(j->store, &j->import, e) == 0)
 		return 0;
 	struct err why;
 	if (store_import_abort(j->store, &j->import, &why) != 0 && e != NULL && e->remedy[0] == '\0')
@@ -433,10 +463,11 @@ static int prepare(struct job *j, struct err *e)
 		j->free = &j->batches[i];
 	}
 	if (limit_option(j, e) != 0 || delimiter_option(q->delimiter, &o.delimiter, e) != 0 ||
-	    csv_reader_open(&j->reader, q->file, &o, e) != 0)
+		csv_reader_open(&j->reader, q->file, &o, e) != 0)
 		return -1;
 	j->report->delimiter = csv_reader_delimiter(j->reader);
-	if (import_plan(&j->plan, j->reader, q, &j->report->arena, e) != 0 || import_plan_ids(&j->plan, j->store, q->dry_run, e) != 0)
+	if (import_plan(&j->plan, j->reader, q, &j->report->arena, e) != 0 ||
+		import_plan_ids(&j->plan, j->store, q->dry_run, e) != 0)
 		return -1;
 	row_reader_init(&j->rows, &j->plan, q, attr_id, j);
 	bool bom = csv_reader_has_bom(j->reader) || strcmp(csv_reader_encoding(j->reader), "UTF-8") != 0;

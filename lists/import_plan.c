@@ -37,7 +37,8 @@ static int read_preview(struct import_plan *p, struct err *e)
 	p->preview = arena_zalloc(p->arena, PLAN_PREVIEW * sizeof *p->preview);
 	if (p->preview == NULL)
 		return no_memory(e);
-	while (p->npreview < PLAN_PREVIEW && bytes < CSV_ROW_MAX && (rc = csv_reader_next(p->reader, &row, e)) > 0) {
+	while (p->npreview < PLAN_PREVIEW && bytes < CSV_ROW_MAX &&
+		(rc = csv_reader_next(p->reader, &row, e)) > 0) {
 		if (copy_row(p, &row, &p->preview[p->npreview]) != 0)
 			return no_memory(e);
 		p->npreview++;
@@ -57,14 +58,18 @@ static int set_columns(struct import_plan *p, const struct str *names, size_t n,
 	for (size_t i = 0; i < n; i++) {
 		struct str name = str_trim(names[i]);
 		if (name.n > COLUMN_NAME_MAX)
-			return err_set(e, ERR_DATA, "import", "the name of column %zu is longer than %d bytes; is the first row really the header?",
+			return err_set(e, ERR_DATA, "import",
+				"the name of column %zu is longer than %d bytes; is the first row really the "
+				"header?",
 				i + 1, COLUMN_NAME_MAX);
 		p->columns[i].header = arena_str(p->arena, name);
 		if (p->columns[i].header.p == NULL)
 			return no_memory(e);
 		for (size_t j = 0; j < name.n; j++)
-			if ((unsigned char)name.p[j] < 0x20 && name.p[j] != '\n' && name.p[j] != '\r' && name.p[j] != '\t')
-				return err_set(e, ERR_DATA, "import", "the name of column %zu holds a control character", i + 1);
+			if ((unsigned char)name.p[j] < 0x20 && name.p[j] != '\n' && name.p[j] != '\r' &&
+				name.p[j] != '\t')
+				return err_set(e, ERR_DATA, "import",
+					"the name of column %zu holds a control character", i + 1);
 	}
 	return 0;
 }
@@ -92,15 +97,17 @@ static int columns_option(struct import_plan *p, const char *text, struct err *e
 		if (p->preview[i].bad == NULL && p->preview[i].nfields > widest)
 			widest = p->preview[i].nfields;
 	if (p->npreview > 0 && n > widest && widest > 0)
-		return err_set(e, ERR_USAGE, "--columns", "names %zu columns, but the rows have %zu", n, widest);
+		return err_set(
+			e, ERR_USAGE, "--columns", "names %zu columns, but the rows have %zu", n, widest);
 	return 0;
 }
 
 static int no_header(const struct csv_row *row, struct str address, struct err *e)
 {
-	err_set(e, ERR_DATA, "import", "no header: line %ld already holds an address (%.*s)", row->line, (int)(address.n < 100 ? address.n : 100),
-		address.p);
-	return err_remedy(e, "put the columns' names in a first row, or give them: --columns email%s", row->nfields > 1 ? ",name,…" : "");
+	err_set(e, ERR_DATA, "import", "no header: line %ld already holds an address (%.*s)", row->line,
+		(int)(address.n < 100 ? address.n : 100), address.p);
+	return err_remedy(e, "put the columns' names in a first row, or give them: --columns email%s",
+		row->nfields > 1 ? ",name,…" : "");
 }
 
 static int header_row(struct import_plan *p, struct err *e)
@@ -110,7 +117,8 @@ static int header_row(struct import_plan *p, struct err *e)
 	if (rc <= 0)
 		return rc < 0 ? -1 : err_set(e, ERR_DATA, "import", "the file is empty");
 	if (row.bad != NULL)
-		return err_set(e, ERR_DATA, "import", "the header in line %ld cannot be used: %s", row.line, row.bad);
+		return err_set(e, ERR_DATA, "import", "the header in line %ld cannot be used: %s", row.line,
+			row.bad);
 	for (size_t i = 0; i < row.nfields; i++)
 		if (address_is(row.field[i]))
 			return no_header(&row, row.field[i], e);
@@ -160,8 +168,9 @@ static int find_column(struct import_plan *p, const char *option, struct str nam
 	nearest_init(&near, name);
 	for (size_t i = 0; i < p->ncolumns; i++)
 		nearest_offer(&near, p->columns[i].header);
-	err_set(e, ERR_USAGE, option, "the file has no column \"%.*s\"%s%s%s", (int)(name.n < 80 ? name.n : 80), name.p,
-		near.best[0] != '\0' ? "; did you mean \"" : "", near.best, near.best[0] != '\0' ? "\"?" : "");
+	err_set(e, ERR_USAGE, option, "the file has no column \"%.*s\"%s%s%s",
+		(int)(name.n < 80 ? name.n : 80), name.p, near.best[0] != '\0' ? "; did you mean \"" : "",
+		near.best, near.best[0] != '\0' ? "\"?" : "");
 	list_columns(p, e);
 	return -1;
 }
@@ -209,7 +218,8 @@ static int find_email(struct import_plan *p, const struct import_request *q, str
 	p->email = candidates == 1 ? by_values : NONE;
 	if (p->email != NONE)
 		return 0;
-	err_set(e, ERR_DATA, "import", candidates == 0 ? "no column holds mail addresses" : "several columns hold mail addresses");
+	err_set(e, ERR_DATA, "import",
+		candidates == 0 ? "no column holds mail addresses" : "several columns hold mail addresses");
 	list_columns(p, e);
 	if (e != NULL && strlen(e->remedy) + 40 < sizeof e->remedy)
 		strcat(e->remedy, "; choose one: --email COLUMN");
@@ -219,8 +229,8 @@ static int find_email(struct import_plan *p, const struct import_request *q, str
 /* ---- What becomes of the others ---- */
 
 /* TEXT or column:NAME. */
-static int role_by_option(struct import_plan *p, const char *option, const char *value, bool prefix, enum column_role role, size_t *out,
-	struct err *e)
+static int role_by_option(struct import_plan *p, const char *option, const char *value, bool prefix,
+	enum column_role role, size_t *out, struct err *e)
 {
 	struct str name = str_from(value);
 	if (value == NULL || (prefix && !str_starts(name, STR("column:"))))
@@ -230,7 +240,8 @@ static int role_by_option(struct import_plan *p, const char *option, const char 
 	if (find_column(p, option, name, out, e) != 0)
 		return -1;
 	if (*out == p->email)
-		return err_set(e, ERR_USAGE, option, "\"%.*s\" is the column of the addresses", STR_ARG(name));
+		return err_set(
+			e, ERR_USAGE, option, "\"%.*s\" is the column of the addresses", STR_ARG(name));
 	p->columns[*out].role = role;
 	return 0;
 }
@@ -257,11 +268,13 @@ static int map_option(struct import_plan *p, const char *map, struct err *e)
 	size_t eq = str_find(text, '='), i;
 	if (eq == 0 || eq + 1 >= text.n)
 		return err_set(e, ERR_USAGE, "--map", "\"%.80s\" is not ATTRIBUTE=COLUMN", map);
-	struct str attr = column_attr(str_n(text.p, eq), p->arena), column = str_n(text.p + eq + 1, text.n - eq - 1);
+	struct str attr = column_attr(str_n(text.p, eq), p->arena),
+		   column = str_n(text.p + eq + 1, text.n - eq - 1);
 	if (find_column(p, "--map", column, &i, e) != 0)
 		return -1;
 	if (attr.n == 0 || column_is_own(attr))
-		return err_set(e, ERR_USAGE, "--map", "\"%.*s\" cannot be an attribute's name", (int)(eq < 80 ? eq : 80), text.p);
+		return err_set(e, ERR_USAGE, "--map", "\"%.*s\" cannot be an attribute's name",
+			(int)(eq < 80 ? eq : 80), text.p);
 	if (str_is(attr, "email")) {
 		p->email = i;
 		return 0;
@@ -276,8 +289,10 @@ static int same_attr(const struct import_plan *p, size_t i, struct err *e)
 	for (size_t j = 0; j < i; j++) {
 		if (p->columns[j].role != COLUMN_ATTR || !str_eq(p->columns[j].attr, p->columns[i].attr))
 			continue;
-		err_set(e, ERR_DATA, "import", "columns %zu (\"%.*s\") and %zu (\"%.*s\") would both become the attribute %.*s", j + 1,
-			STR_ARG(p->columns[j].header), i + 1, STR_ARG(p->columns[i].header), STR_ARG(p->columns[i].attr));
+		err_set(e, ERR_DATA, "import",
+			"columns %zu (\"%.*s\") and %zu (\"%.*s\") would both become the attribute %.*s",
+			j + 1, STR_ARG(p->columns[j].header), i + 1, STR_ARG(p->columns[i].header),
+			STR_ARG(p->columns[i].attr));
 		return err_remedy(e, "rename one of them in the header, or give all names anew: --columns");
 	}
 	return 0;
@@ -291,9 +306,9 @@ static int set_roles(struct import_plan *p, const struct import_request *q, stru
 	if ((p->email == NONE || q->email != NULL) && find_email(p, q, e) != 0)
 		return -1;
 	if (role_by_option(p, "--status", q->status, false, COLUMN_STATUS, &p->status, e) != 0 ||
-	    role_by_option(p, "--expand", q->expand, false, COLUMN_EXPAND, &p->expand, e) != 0 ||
-	    role_by_option(p, "--source", q->source, true, COLUMN_SOURCE, &p->source, e) != 0 ||
-	    role_by_option(p, "--consent-at", q->consent_at, true, COLUMN_CONSENT, &p->consent, e) != 0)
+		role_by_option(p, "--expand", q->expand, false, COLUMN_EXPAND, &p->expand, e) != 0 ||
+		role_by_option(p, "--source", q->source, true, COLUMN_SOURCE, &p->source, e) != 0 ||
+		role_by_option(p, "--consent-at", q->consent_at, true, COLUMN_CONSENT, &p->consent, e) != 0)
 		return -1;
 	p->columns[p->email].role = COLUMN_EMAIL;
 	for (size_t i = 0; i < p->ncolumns; i++) {
@@ -303,7 +318,8 @@ static int set_roles(struct import_plan *p, const struct import_request *q, stru
 			own_column(p, i, q);
 		} else if (c->role == COLUMN_IGNORED) {
 			c->attr = column_attr(c->header, p->arena);
-			/* A second column called e-mail would be hidden in templates by the address itself. */
+			/* A second column called e-mail would be hidden in templates by the address itself.
+			 */
 			c->role = c->attr.n > 0 && !str_is(c->attr, "email") ? COLUMN_ATTR : COLUMN_IGNORED;
 		}
 		if (c->role == COLUMN_ATTR && same_attr(p, i, e) != 0)
@@ -313,13 +329,21 @@ static int set_roles(struct import_plan *p, const struct import_request *q, stru
 	return p->arena->failed ? no_memory(e) : 0;
 }
 
-int import_plan(struct import_plan *p, struct csv_reader *r, const struct import_request *q, struct arena *a, struct err *e)
+int import_plan(struct import_plan *p, struct csv_reader *r, const struct import_request *q, struct arena *a,
+	struct err *e)
 {
-	*p = (struct import_plan){.arena = a, .reader = r, .email = NONE, .status = NONE, .source = NONE, .consent = NONE, .expand = NONE};
+	*p = (struct import_plan){.arena = a,
+		.reader = r,
+		.email = NONE,
+		.status = NONE,
+		.source = NONE,
+		.consent = NONE,
+		.expand = NONE};
 	if ((q->columns != NULL ? columns_option(p, q->columns, e) : header_row(p, e)) != 0)
 		return -1;
 	if (p->npreview == 0)
-		return err_set(e, ERR_DATA, "import", q->columns != NULL ? "the file is empty" : "the file has a header and no rows");
+		return err_set(e, ERR_DATA, "import",
+			q->columns != NULL ? "the file is empty" : "the file has a header and no rows");
 	return set_roles(p, q, e);
 }
 

@@ -20,18 +20,20 @@ struct import_plan {
 	struct import_column *columns;
 	size_t ncolumns;
 	size_t email, status, source, consent, expand; /* index of the column; SIZE_MAX: none */
-	bool own_status;         /* the status column is an export's pr_status */
-	size_t *attrs;           /* indexes of attribute columns, by ascending attribute id */
+	bool own_status;                               /* the status column is an export's pr_status */
+	size_t *attrs; /* indexes of attribute columns, by ascending attribute id */
 	size_t nattrs;
-	bool excel;              /* our own export for Excel: cells that look like formulas have an apostrophe in front */
-	bool has_name;           /* some column is the attribute `name` */
+	bool excel; /* our own export for Excel: cells that look like formulas have an apostrophe in front */
+	bool has_name; /* some column is the attribute `name` */
 	struct plan_row *preview;
 	size_t npreview;
 	struct str header_raw;
 };
 
-/* Reads the header and the first rows. ERR_DATA: no header, no column of addresses …; ERR_USAGE: an option names what is not there. */
-int import_plan(struct import_plan *p, struct csv_reader *r, const struct import_request *q, struct arena *a, struct err *e);
+/* Reads the header and the first rows. ERR_DATA: no header, no column of addresses …; ERR_USAGE: an option
+ * names what is not there. */
+int import_plan(struct import_plan *p, struct csv_reader *r, const struct import_request *q, struct arena *a,
+	struct err *e);
 /* Gives the attribute columns their ids, creating names unless `dry_run`. */
 int import_plan_ids(struct import_plan *p, struct store *s, bool dry_run, struct err *e);
 

@@ -17,7 +17,9 @@ int import_batch_init(struct import_batch *b)
 	b->rows = malloc(BATCH_ROWS * sizeof *b->rows);
 	b->raw = malloc(BATCH_ROWS * sizeof *b->raw);
 	b->rejects = malloc(BATCH_ROWS * sizeof *b->rejects);
-	return b->rows != NULL && b->raw != NULL && b->rejects != NULL && buf_reserve(&b->text, BATCH_TEXT) ? 0 : -1;
+	return b->rows != NULL && b->raw != NULL && b->rejects != NULL && buf_reserve(&b->text, BATCH_TEXT)
+		       ? 0
+		       : -1;
 }
 
 void import_batch_release(struct import_batch *b)
@@ -44,9 +46,11 @@ bool import_batch_full(const struct import_batch *b)
 
 /* ---- Names that only a row brings ---- */
 
-void row_reader_init(struct row_reader *r, const struct import_plan *plan, const struct import_request *q, attr_id_fn *attr_id, void *ctx)
+void row_reader_init(struct row_reader *r, const struct import_plan *plan, const struct import_request *q,
+	attr_id_fn *attr_id, void *ctx)
 {
-	*r = (struct row_reader){.plan = plan, .zone = q->zone, .now = q->now, .attr_id = attr_id, .ctx = ctx};
+	*r = (struct row_reader){
+		.plan = plan, .zone = q->zone, .now = q->now, .attr_id = attr_id, .ctx = ctx};
 	arena_init(&r->name_arena, 4096, 1 << 20);
 }
 
@@ -111,7 +115,8 @@ static void put_columns(const struct import_plan *p, const struct plan_row *row,
 }
 
 /* Columns and what else the row brings; of two values for one name the column's counts. */
-static int put_merged(const struct import_plan *p, const struct plan_row *row, struct pairs *more, struct import_batch *b)
+static int put_merged(
+	const struct import_plan *p, const struct plan_row *row, struct pairs *more, struct import_batch *b)
 {
 	struct pair *all = arena_alloc(&b->arena, (p->nattrs + more->n + 1) * sizeof *all);
 	size_t n = 0;
@@ -161,7 +166,8 @@ static struct str json_text(const json_t *v, struct arena *a)
 }
 
 /* NULL, or why the row is refused. *rc -1: the import cannot go on. */
-static const char *expand(struct row_reader *r, struct str text, struct pairs *out, struct import_batch *b, int *rc, struct err *e)
+static const char *expand(struct row_reader *r, struct str text, struct pairs *out, struct import_batch *b,
+	int *rc, struct err *e)
 {
 	json_error_t why;
 	*rc = 0;
@@ -178,7 +184,8 @@ static const char *expand(struct row_reader *r, struct str text, struct pairs *o
 	json_t *v;
 	const char *fault = NULL;
 	out->v = arena_alloc(&b->arena, (json_object_size(o) + 1) * sizeof *out->v);
-	json_object_foreach(o, key, v) {
+	json_object_foreach(o, key, v)
+	{
 		struct str name = column_attr(str_from(key), &b->arena), value = json_text(v, &b->arena);
 		uint32_t id;
 		if (out->v == NULL || name.p == NULL || value.p == NULL) {
@@ -244,7 +251,8 @@ static bool read_time(const struct row_reader *r, struct str text, ms_t *out)
 	return clock_parse(z, r->zone, r->now, out, NULL) == 0;
 }
 
-static const char *fill_state(const struct row_reader *r, const struct plan_row *row, struct import_row *out, struct import_batch *b)
+static const char *fill_state(const struct row_reader *r, const struct plan_row *row, struct import_row *out,
+	struct import_batch *b)
 {
 	const struct import_plan *p = r->plan;
 	if (p->status != SIZE_MAX) {
@@ -252,15 +260,16 @@ static const char *fill_state(const struct row_reader *r, const struct plan_row 
 		if (fault != NULL)
 			return fault;
 	}
-	if (p->consent != SIZE_MAX && cell(row, p->consent).n > 0 && !read_time(r, cell(row, p->consent), &out->consent_at))
+	if (p->consent != SIZE_MAX && cell(row, p->consent).n > 0 &&
+		!read_time(r, cell(row, p->consent), &out->consent_at))
 		return "the time of consent is not a date";
 	if (p->source != SIZE_MAX)
 		out->source = keep(b, cell(row, p->source));
 	return NULL;
 }
 
-static int fill_attrs(struct row_reader *r, const struct plan_row *row, const struct address *address, struct import_batch *b,
-	struct import_row *out, const char **fault, struct err *e)
+static int fill_attrs(struct row_reader *r, const struct plan_row *row, const struct address *address,
+	struct import_batch *b, struct import_row *out, const char **fault, struct err *e)
 {
 	const struct import_plan *p = r->plan;
 	struct pairs more = {0};
@@ -319,7 +328,8 @@ int row_reader_add(struct row_reader *r, struct import_batch *b, const struct pl
 		return -1;
 	}
 	struct import_row *out = &b->rows[b->n];
-	*out = (struct import_row){.line = row->line, .address = address.wire, .key = address.key, .domain = address.domain};
+	*out = (struct import_row){
+		.line = row->line, .address = address.wire, .key = address.key, .domain = address.domain};
 	fault = fill_state(r, row, out, b);
 	if (fault == NULL && fill_attrs(r, row, &address, b, out, &fault, e) != 0)
 		return -1;

@@ -1,4 +1,5 @@
-/* Rows of a file to rows for the store, in batches; no store is touched but for names of attributes that a row brings. */
+/* Rows of a file to rows for the store, in batches; no store is touched but for names of attributes that a
+ * row brings. */
 #ifndef LISTS_IMPORT_ROW_H
 #define LISTS_IMPORT_ROW_H
 
@@ -14,8 +15,8 @@ struct import_batch {
 	size_t n;
 	struct import_reject *rejects;
 	size_t nrejects;
-	struct arena arena;      /* addresses, reasons */
-	struct buf text;         /* reserved once, so that it never moves */
+	struct arena arena; /* addresses, reasons */
+	struct buf text;    /* reserved once, so that it never moves */
 	int64_t read;
 	struct import_batch *next;
 };
@@ -36,12 +37,16 @@ struct row_reader {
 	ms_t now;
 	attr_id_fn *attr_id;
 	void *ctx;
-	struct { struct str name; uint32_t id; } names[EXPAND_NAMES];
+	struct {
+		struct str name;
+		uint32_t id;
+	} names[EXPAND_NAMES];
 	size_t nnames;
 	struct arena name_arena;
 };
 
-void row_reader_init(struct row_reader *r, const struct import_plan *plan, const struct import_request *q, attr_id_fn *attr_id, void *ctx);
+void row_reader_init(struct row_reader *r, const struct import_plan *plan, const struct import_request *q,
+	attr_id_fn *attr_id, void *ctx);
 void row_reader_release(struct row_reader *r);
 /* Adds the row to the batch, among the rows or among the rejects. -1: the import cannot go on. */
 int row_reader_add(struct row_reader *r, struct import_batch *b, const struct plan_row *row, struct err *e);

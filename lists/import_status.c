@@ -1,7 +1,9 @@
 #include "lists/import_status.h"
 
 const char *const import_status_names[] = {
-	[IMPORT_SUBSCRIBED] = "subscribed", [IMPORT_UNSUBSCRIBED] = "unsubscribed", [IMPORT_BOUNCED] = "bounced",
+	[IMPORT_SUBSCRIBED] = "subscribed",
+	[IMPORT_UNSUBSCRIBED] = "unsubscribed",
+	[IMPORT_BOUNCED] = "bounced",
 	[IMPORT_COMPLAINED] = "complained",
 };
 
@@ -10,25 +12,27 @@ static const struct {
 	enum import_status status;
 	const char *words[40];
 } table[] = {
-	{IMPORT_SUBSCRIBED,
-		{"subscribed", "subscribe", "active", "enabled", "confirmed", "ok", "valid", "normal", "optin", "optedin", "delivered",
-			"softbounce", "softbounced", "deliverable", "有効", "配信", "配信中", "配信可", "購読", "購読中", "登録", "登録中", "登録済",
-			"登録済み", "正常", "会員", NULL}},
+	{IMPORT_SUBSCRIBED, {"subscribed", "subscribe", "active", "enabled", "confirmed", "ok", "valid",
+				    "normal", "optin", "optedin", "delivered", "softbounce", "softbounced",
+				    "deliverable", "有効", "配信", "配信中", "配信可", "購読", "購読中",
+				    "登録", "登録中", "登録済", "登録済み", "正常", "会員", NULL}},
 	{IMPORT_UNSUBSCRIBED,
-		{"unsubscribed", "unsubscribe", "unsub", "optout", "optedout", "inactive", "disabled", "removed", "deleted", "suppressed",
-			"blocklisted", "blacklisted", "blacklist", "nonsubscribed", "donotmail", "groupunsubscribe", "globalunsubscribe", "解除",
-			"配信解除", "購読解除", "登録解除", "退会", "退会済", "退会済み", "配信停止", "停止", "停止中", "配信不可", "拒否", "受信拒否", "配信拒否",
-			"非購読", "削除", NULL}},
-	{IMPORT_BOUNCED,
-		{"bounced", "bounce", "hardbounce", "hardbounced", "cleaned", "invalid", "undeliverable", "undelivered", "dropped",
-			"invalidemail", "nonexistent", "failed", "error", "unknownuser", "エラー", "エラー停止", "配信エラー", "不達", "宛先不明", "無効",
-			"不着", NULL}},
-	{IMPORT_COMPLAINED,
-		{"complained", "complaint", "complainer", "spam", "spamreport", "spamreported", "spamcomplaint", "markedasspam", "abuse",
-			"abused", "苦情", "迷惑メール", "迷惑メール報告", NULL}},
+		{"unsubscribed", "unsubscribe", "unsub", "optout", "optedout", "inactive", "disabled",
+			"removed", "deleted", "suppressed", "blocklisted", "blacklisted", "blacklist",
+			"nonsubscribed", "donotmail", "groupunsubscribe", "globalunsubscribe", "解除",
+			"配信解除", "購読解除", "登録解除", "退会", "退会済", "退会済み", "配信停止", "停止",
+			"停止中", "配信不可", "拒否", "受信拒否", "配信拒否", "非購読", "削除", NULL}},
+	{IMPORT_BOUNCED, {"bounced", "bounce", "hardbounce", "hardbounced", "cleaned", "invalid",
+				 "undeliverable", "undelivered", "dropped", "invalidemail", "nonexistent",
+				 "failed", "error", "unknownuser", "エラー", "エラー停止", "配信エラー",
+				 "不達", "宛先不明", "無効", "不着", NULL}},
+	{IMPORT_COMPLAINED, {"complained", "complaint", "complainer", "spam", "spamreport", "spamreported",
+				    "spamcomplaint", "markedasspam", "abuse", "abused", "苦情", "迷惑メール",
+				    "迷惑メール報告", NULL}},
 };
 
-static const char *const pending[] = {"pending", "unconfirmed", "waiting", "awaitingconfirmation", "notconfirmed", "仮登録", "未確認", "確認待ち"};
+static const char *const pending[] = {"pending", "unconfirmed", "waiting", "awaitingconfirmation",
+	"notconfirmed", "仮登録", "未確認", "確認待ち"};
 
 static size_t fold(struct str s, char *out, size_t max)
 {

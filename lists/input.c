@@ -8,15 +8,15 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#define BLOCK     (64 << 10)
-#define POLL_MS   200
+#define BLOCK   (64 << 10)
+#define POLL_MS 200
 
 struct input {
 	int fd;            /* -1: memory */
 	struct str memory; /* what is left of it */
 	char *name;
 	const atomic_bool *stop;
-	bool waits;        /* a read may block for long */
+	bool waits; /* a read may block for long */
 	bool started, gzip, gzip_ended, ended;
 	z_stream z;
 	unsigned char block[BLOCK]; /* compressed bytes; while not gzip: what was read to find that out */
@@ -151,7 +151,8 @@ static int next_member(struct input *in, struct err *e)
 	if (in->at == in->have && !in->ended && refill(in, e) != 0)
 		return -1;
 	in->gzip_ended = in->ended || in->block[in->at] != 0x1f;
-	return in->gzip_ended || inflateReset(&in->z) == Z_OK ? 0 : damaged(in, "the gzip data are damaged", e);
+	return in->gzip_ended || inflateReset(&in->z) == Z_OK ? 0
+							      : damaged(in, "the gzip data are damaged", e);
 }
 
 static ssize_t read_gzip(struct input *in, char *p, size_t n, struct err *e)

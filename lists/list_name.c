@@ -26,13 +26,16 @@ int list_name_check(struct str name, struct err *e)
 
 int list_id_check(struct str id, struct err *e)
 {
-	bool ok = id.n > 0 && id.n <= LIST_NAME_MAX && id.p[0] != '.' && id.p[id.n - 1] != '.' && memmem(id.p, id.n, "..", 2) == NULL;
+	bool ok = id.n > 0 && id.n <= LIST_NAME_MAX && id.p[0] != '.' && id.p[id.n - 1] != '.' &&
+		  memmem(id.p, id.n, "..", 2) == NULL;
 	for (size_t i = 0; ok && i < id.n; i++) {
 		char c = id.p[i];
-		ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' || c == '_';
+		ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+		     c == '-' || c == '_';
 	}
 	if (ok)
 		return 0;
-	err_set(e, ERR_USAGE, "id", "\"%.*s\" cannot stand in List-Id", (int)(id.n < 80 ? id.n : 80), id.p != NULL ? id.p : "");
+	err_set(e, ERR_USAGE, "id", "\"%.*s\" cannot stand in List-Id", (int)(id.n < 80 ? id.n : 80),
+		id.p != NULL ? id.p : "");
 	return err_remedy(e, "use letters, digits, hyphens and single dots: news.books.example");
 }

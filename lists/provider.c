@@ -199,7 +199,7 @@ const char *address_provider(struct str domain)
 	const struct provider *p = find(domain);
 	if (p == NULL)
 		p = find_carrier(domain);
-	return p != NULL ? p->operator : "";
+	return p != NULL ? p->operator: "";
 }
 
 bool address_is_carrier(struct str domain)

@@ -30,7 +30,8 @@ static void put_raw(struct reject_file *r, struct str s)
 	}
 }
 
-int reject_file_open(struct reject_file *r, const char *path, char delimiter, bool bom, struct str header, struct err *e)
+int reject_file_open(
+	struct reject_file *r, const char *path, char delimiter, bool bom, struct str header, struct err *e)
 {
 	*r = (struct reject_file){.delimiter = delimiter};
 	if (path == NULL)

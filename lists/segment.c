@@ -59,8 +59,14 @@ static int attr_field(struct parser *p, struct filter *f)
 
 static int field(struct parser *p, struct filter *f)
 {
-	static const struct { const char *name; enum filter_field_kind kind; } own[] = {
-		{"$email", FIELD_EMAIL}, {"$domain", FIELD_DOMAIN}, {"$source", FIELD_SOURCE}, {"$added", FIELD_ADDED},
+	static const struct {
+		const char *name;
+		enum filter_field_kind kind;
+	} own[] = {
+		{"$email", FIELD_EMAIL},
+		{"$domain", FIELD_DOMAIN},
+		{"$source", FIELD_SOURCE},
+		{"$added", FIELD_ADDED},
 		{"$last_sent", FIELD_LAST_SENT},
 	};
 	f->name = p->lex.value;
@@ -77,7 +83,8 @@ static int field(struct parser *p, struct filter *f)
 			return lex_next(&p->lex);
 		}
 	}
-	return lex_fail_at(&p->lex, p->lex.start, "there is no", f->name, "there are $added, $source, $domain, $last_sent and email");
+	return lex_fail_at(&p->lex, p->lex.start, "there is no", f->name,
+		"there are $added, $source, $domain, $last_sent and email");
 }
 
 /* ---- Values ---- */
@@ -108,9 +115,11 @@ static void canonical(struct parser *p, const struct filter *f, struct filter_va
 {
 	struct address address;
 	struct str domain;
-	if (f->field == FIELD_EMAIL && f->op != FILTER_LIKE && address_parse(v->text, p->lex.arena, &address, NULL) == 0)
+	if (f->field == FIELD_EMAIL && f->op != FILTER_LIKE &&
+		address_parse(v->text, p->lex.arena, &address, NULL) == 0)
 		v->text = address.key;
-	else if (f->field == FIELD_DOMAIN && f->op != FILTER_LIKE && address_domain(v->text, p->lex.arena, &domain, NULL) == 0)
+	else if (f->field == FIELD_DOMAIN && f->op != FILTER_LIKE &&
+		 address_domain(v->text, p->lex.arena, &domain, NULL) == 0)
 		v->text = domain;
 }
 
@@ -120,7 +129,8 @@ static int value(struct parser *p, const struct filter *f, struct filter_value *
 	if (p->lex.token == T_NAME && str_is_nocase(p->lex.value, "date"))
 		return date_value(p, v);
 	if (instant && (p->lex.token == T_TEXT || p->lex.token == T_NUMBER))
-		return lex_fail_at(&p->lex, p->lex.start, "this is compared with a date:", f->name, "write date \"2026-01-31\"");
+		return lex_fail_at(&p->lex, p->lex.start, "this is compared with a date:", f->name,
+			"write date \"2026-01-31\"");
 	if (p->lex.token == T_TEXT) {
 		v->kind = VALUE_TEXT;
 		v->text = p->lex.value;
@@ -133,7 +143,8 @@ static int value(struct parser *p, const struct filter *f, struct filter_value *
 		return lex_next(&p->lex);
 	}
 	if (p->lex.token == T_NAME)
-		return lex_fail_at(&p->lex, p->lex.start, "a value is missing; text is written in quotes:", p->lex.value, "");
+		return lex_fail_at(&p->lex, p->lex.start,
+			"a value is missing; text is written in quotes:", p->lex.value, "");
 	return lex_fail(&p->lex, "a value is missing here: \"text\", a number or date \"2026-01-31\"");
 }
 
@@ -213,7 +224,12 @@ static int is_empty(struct parser *p, bool *negate)
 static int operation(struct parser *p, struct filter *f, bool *negate)
 {
 	static const enum filter_op compare[] = {
-		[T_EQ] = FILTER_EQ, [T_NE] = FILTER_NE, [T_LT] = FILTER_LT, [T_LE] = FILTER_LE, [T_GT] = FILTER_GT, [T_GE] = FILTER_GE,
+		[T_EQ] = FILTER_EQ,
+		[T_NE] = FILTER_NE,
+		[T_LT] = FILTER_LT,
+		[T_LE] = FILTER_LE,
+		[T_GT] = FILTER_GT,
+		[T_GE] = FILTER_GE,
 	};
 	if (p->lex.token == T_NOT) {
 		*negate = true;
@@ -263,7 +279,9 @@ static struct filter *condition(struct parser *p)
 		return NULL;
 	}
 	if (p->lex.token != T_NAME && p->lex.token != T_ANY && p->lex.token != T_FIELD) {
-		lex_fail(&p->lex, p->lex.token == T_TEXT ? "a name is missing here; names stand without quotes, or in [ ]" : "a name is missing here");
+		lex_fail(&p->lex, p->lex.token == T_TEXT
+					  ? "a name is missing here; names stand without quotes, or in [ ]"
+					  : "a name is missing here");
 		return NULL;
 	}
 	if (++p->conditions > CONDITIONS_MAX) {
@@ -307,7 +325,8 @@ static struct filter *balance(struct parser *p, enum filter_op op, struct filter
 	return f->a != NULL && f->b != NULL ? f : NULL;
 }
 
-static struct filter *chain(struct parser *p, enum token between, enum filter_op op, struct filter *(*operand)(struct parser *))
+static struct filter *chain(
+	struct parser *p, enum token between, enum filter_op op, struct filter *(*operand)(struct parser *))
 {
 	struct filter **v = NULL;
 	size_t n = 0, cap = 0;
@@ -344,7 +363,8 @@ static struct filter *any_of(struct parser *p)
 	return chain(p, T_OR, FILTER_OR, all_of);
 }
 
-int segment_parse(const char *text, struct store *s, const struct zone *z, struct arena *a, struct filter **out, struct err *e)
+int segment_parse(const char *text, struct store *s, const struct zone *z, struct arena *a,
+	struct filter **out, struct err *e)
 {
 	struct parser p = {.lex = {.text = str_from(text), .arena = a, .err = e}, .store = s, .zone = z};
 	*out = NULL;
@@ -363,7 +383,8 @@ int segment_parse(const char *text, struct store *s, const struct zone *z, struc
 	if (f == NULL)
 		return -1;
 	if (p.lex.token != T_END)
-		return lex_fail(&p.lex, p.lex.token == T_CLOSE ? "this ) has no (" : "and or or is missing here");
+		return lex_fail(
+			&p.lex, p.lex.token == T_CLOSE ? "this ) has no (" : "and or or is missing here");
 	*out = f;
 	return 0;
 }

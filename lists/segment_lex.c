@@ -34,8 +34,9 @@ int lex_fail_at(struct lexer *l, size_t offset, const char *why, struct str deta
 		utf8_next(l->text, &at);
 	struct buf shown = BUF_INIT(400);
 	utf8_safe(&shown, str_n(detail.p, detail.n < 60 ? detail.n : 60));
-	err_set(l->err, ERR_USAGE, "--where", "column %zu: %s%s%.*s%s%s%s", column, why, detail.n > 0 ? " \"" : "", (int)shown.len,
-		buf_cstr(&shown), detail.n > 0 ? "\"" : "", hint[0] != '\0' ? "; " : "", hint);
+	err_set(l->err, ERR_USAGE, "--where", "column %zu: %s%s%.*s%s%s%s", column, why,
+		detail.n > 0 ? " \"" : "", (int)shown.len, buf_cstr(&shown), detail.n > 0 ? "\"" : "",
+		hint[0] != '\0' ? "; " : "", hint);
 	buf_release(&shown);
 	if (l->err != NULL)
 		point_at(l, offset);
@@ -62,8 +63,17 @@ static bool is_name_char(char c, bool first)
 
 static enum token keyword(struct str s)
 {
-	static const struct { const char *word; enum token token; } words[] = {
-		{"and", T_AND}, {"or", T_OR}, {"not", T_NOT}, {"in", T_IN}, {"like", T_LIKE}, {"is", T_IS}, {"empty", T_EMPTY},
+	static const struct {
+		const char *word;
+		enum token token;
+	} words[] = {
+		{"and", T_AND},
+		{"or", T_OR},
+		{"not", T_NOT},
+		{"in", T_IN},
+		{"like", T_LIKE},
+		{"is", T_IS},
+		{"empty", T_EMPTY},
 	};
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
 		if (str_is_nocase(s, words[i].word))
@@ -109,7 +119,8 @@ static int scan_number(struct lexer *l)
 	if (i == digits || *end != '\0' || !isfinite(l->number))
 		return lex_fail_at(l, l->at, "this is not a number", STR(""), "");
 	if (i < l->text.n && is_name_char(l->text.p[i], true))
-		return lex_fail_at(l, l->at, "a number ends here in letters", STR(""), "text is written in quotes");
+		return lex_fail_at(
+			l, l->at, "a number ends here in letters", STR(""), "text is written in quotes");
 	l->at = i;
 	l->token = T_NUMBER;
 	return 0;
@@ -130,9 +141,21 @@ static int scan_bracket(struct lexer *l)
 
 static int scan_operator(struct lexer *l)
 {
-	static const struct { const char *text; enum token token; } ops[] = {
-		{"!=", T_NE}, {"<>", T_NE}, {"<=", T_LE}, {">=", T_GE}, {"==", T_EQ}, {"=", T_EQ}, {"<", T_LT}, {">", T_GT},
-		{"(", T_OPEN}, {")", T_CLOSE}, {",", T_COMMA},
+	static const struct {
+		const char *text;
+		enum token token;
+	} ops[] = {
+		{"!=", T_NE},
+		{"<>", T_NE},
+		{"<=", T_LE},
+		{">=", T_GE},
+		{"==", T_EQ},
+		{"=", T_EQ},
+		{"<", T_LT},
+		{">", T_GT},
+		{"(", T_OPEN},
+		{")", T_CLOSE},
+		{",", T_COMMA},
 	};
 	struct str rest = str_n(l->text.p + l->at, l->text.n - l->at);
 	for (size_t i = 0; i < sizeof ops / sizeof ops[0]; i++) {

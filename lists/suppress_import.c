@@ -18,8 +18,8 @@ struct job {
 	size_t column[NCOLUMNS]; /* SIZE_MAX: none */
 	struct suppression batch[BATCH];
 	size_t nbatch;
-	struct arena arena;      /* of the rows in the batch */
-	char scope_name[256];    /* the list looked up last */
+	struct arena arena;   /* of the rows in the batch */
+	char scope_name[256]; /* the list looked up last */
 	int64_t scope_id;
 };
 
@@ -46,12 +46,14 @@ int suppress_key(struct str text, struct arena *a, struct str *key, struct err *
 static bool looks_like_key(struct str s)
 {
 	s = str_trim(s);
-	return address_is(s) || (s.n > 3 && s.p[0] == '@' && str_find(s, '.') < s.n && str_find(str_n(s.p + 1, s.n - 1), '@') == s.n - 1);
+	return address_is(s) || (s.n > 3 && s.p[0] == '@' && str_find(s, '.') < s.n &&
+					str_find(str_n(s.p + 1, s.n - 1), '@') == s.n - 1);
 }
 
 static void own_columns(struct job *j, const struct csv_row *row)
 {
-	static const char *const names[NCOLUMNS] = {NULL, "scope", "reason", "evidence", "created", "held_until"};
+	static const char *const names[NCOLUMNS] = {
+		NULL, "scope", "reason", "evidence", "created", "held_until"};
 	for (size_t i = 0; i < row->nfields; i++) {
 		struct str name = column_attr(row->field[i], &j->arena);
 		for (int k = SCOPE; k < NCOLUMNS; k++)
@@ -66,7 +68,8 @@ static int named_column(struct job *j, const struct csv_row *row, struct err *e)
 {
 	struct str want = column_attr(str_from(j->q->column), &j->arena);
 	for (size_t i = 0; i < row->nfields; i++) {
-		if (str_eq(row->field[i], str_from(j->q->column)) || str_eq(column_attr(row->field[i], &j->arena), want)) {
+		if (str_eq(row->field[i], str_from(j->q->column)) ||
+			str_eq(column_attr(row->field[i], &j->arena), want)) {
 			j->column[ADDRESS] = i;
 			return 0;
 		}
@@ -98,7 +101,9 @@ static int find_columns(struct job *j, const struct csv_row *row, struct err *e)
 	}
 	if (j->column[ADDRESS] == SIZE_MAX && row->nfields == 1)
 		j->column[ADDRESS] = 0;
-	return j->column[ADDRESS] != SIZE_MAX ? 0 : err_set(e, ERR_DATA, "suppressions import", "no column of addresses; --email COLUMN names it");
+	return j->column[ADDRESS] != SIZE_MAX ? 0
+					      : err_set(e, ERR_DATA, "suppressions import",
+							"no column of addresses; --email COLUMN names it");
 }
 
 static struct str cell(const struct job *j, const struct csv_row *row, int which)
@@ -123,8 +128,10 @@ static const char *read_reason(struct str word, enum suppress_reason *out)
 	}
 	if (import_status_read(word, &status) != NULL)
 		return NULL;
-	*out = status == IMPORT_BOUNCED ? SUPPRESS_HARD_BOUNCE : status == IMPORT_COMPLAINED ? SUPPRESS_COMPLAINT :
-	       status == IMPORT_UNSUBSCRIBED ? SUPPRESS_UNSUBSCRIBE : SUPPRESS_IMPORT;
+	*out = status == IMPORT_BOUNCED        ? SUPPRESS_HARD_BOUNCE
+	       : status == IMPORT_COMPLAINED   ? SUPPRESS_COMPLAINT
+	       : status == IMPORT_UNSUBSCRIBED ? SUPPRESS_UNSUBSCRIBE
+					       : SUPPRESS_IMPORT;
 	return status == IMPORT_SUBSCRIBED ? "the status says that this person can be mailed" : NULL;
 }
 
@@ -151,7 +158,8 @@ static const char *read_scope(struct job *j, struct str name, int64_t *list)
 static bool read_time(struct job *j, struct str text, ms_t *out)
 {
 	struct str z = arena_str(&j->arena, text);
-	return text.n == 0 || (text.n >= 10 && z.p != NULL && z.p[4] == '-' && clock_parse(z.p, j->q->zone, j->q->now, out, NULL) == 0);
+	return text.n == 0 || (text.n >= 10 && z.p != NULL && z.p[4] == '-' &&
+				      clock_parse(z.p, j->q->zone, j->q->now, out, NULL) == 0);
 }
 
 static const char *read_row(struct job *j, const struct csv_row *row, struct suppression *sup, char why[160])
@@ -169,11 +177,14 @@ static const char *read_row(struct job *j, const struct csv_row *row, struct sup
 	if (fault != NULL)
 		return fault;
 	sup->created = j->q->now;
-	if (!read_time(j, cell(j, row, CREATED), &sup->created) || !read_time(j, cell(j, row, HELD), &sup->held_until))
+	if (!read_time(j, cell(j, row, CREATED), &sup->created) ||
+		!read_time(j, cell(j, row, HELD), &sup->held_until))
 		return "a time in it cannot be read";
 	sup->evidence = cell(j, row, EVIDENCE);
 	if (sup->evidence.n == 0)
-		sup->evidence = str_from(j->q->note != NULL ? j->q->note : strcmp(j->q->file, "-") == 0 ? "standard input" : j->q->file);
+		sup->evidence = str_from(j->q->note != NULL             ? j->q->note
+					 : strcmp(j->q->file, "-") == 0 ? "standard input"
+									: j->q->file);
 	return NULL;
 }
 
@@ -204,7 +215,8 @@ static int take_row(struct job *j, const struct csv_row *row, struct err *e)
 		}
 		return 0;
 	}
-	sup.evidence = arena_str(&j->arena, str_n(sup.evidence.p, sup.evidence.n < EVIDENCE_KEPT ? sup.evidence.n : EVIDENCE_KEPT));
+	sup.evidence = arena_str(&j->arena,
+		str_n(sup.evidence.p, sup.evidence.n < EVIDENCE_KEPT ? sup.evidence.n : EVIDENCE_KEPT));
 	j->batch[j->nbatch++] = sup;
 	return j->nbatch == BATCH ? flush(j, e) : 0;
 }
@@ -225,14 +237,17 @@ static int read_file(struct job *j, struct err *e)
 		return -1;
 	while ((rc = csv_reader_next(j->reader, &row, e)) > 0) {
 		if (j->q->stop != NULL && atomic_load_explicit(j->q->stop, memory_order_relaxed))
-			return flush(j, e) != 0 ? -1 : err_set(e, ERR_AGAIN, "suppressions import", "interrupted; what was read so far is suppressed");
+			return flush(j, e) != 0 ? -1
+						: err_set(e, ERR_AGAIN, "suppressions import",
+							  "interrupted; what was read so far is suppressed");
 		if (take_row(j, &row, e) != 0)
 			return -1;
 	}
 	return rc;
 }
 
-int suppress_import(struct store *s, const struct suppress_request *q, struct suppress_report *out, struct err *e)
+int suppress_import(
+	struct store *s, const struct suppress_request *q, struct suppress_report *out, struct err *e)
 {
 	struct job j = {.s = s, .q = q, .out = out};
 	*out = (struct suppress_report){0};

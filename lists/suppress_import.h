@@ -1,5 +1,6 @@
-/* Addresses that must not be mailed, from a file: one column of addresses or @domains, with or without a header; where
- * there are the columns of our own export (scope, reason, evidence, created, held_until), these count too. */
+/* Addresses that must not be mailed, from a file: one column of addresses or @domains, with or without a
+ * header; where there are the columns of our own export (scope, reason, evidence, created, held_until), these
+ * count too. */
 #ifndef LISTS_SUPPRESS_IMPORT_H
 #define LISTS_SUPPRESS_IMPORT_H
 
@@ -8,11 +9,11 @@
 #include "src/db/store.h"
 
 struct suppress_request {
-	const char *file;        /* "-": standard input */
-	const char *column;      /* NULL: found out */
+	const char *file;   /* "-": standard input */
+	const char *column; /* NULL: found out */
 	const char *encoding;
-	int64_t list;            /* scope where the file names none; 0: all mail */
-	const char *note;        /* evidence where the file has none; NULL: the file's name */
+	int64_t list;     /* scope where the file names none; 0: all mail */
+	const char *note; /* evidence where the file has none; NULL: the file's name */
 	const struct zone *zone;
 	ms_t now;
 	const atomic_bool *stop;
@@ -25,7 +26,8 @@ struct suppress_report {
 };
 
 /* Rows that cannot be used are counted and left out; what was taken stays taken, also after an error. */
-int suppress_import(struct store *s, const struct suppress_request *q, struct suppress_report *out, struct err *e);
+int suppress_import(
+	struct store *s, const struct suppress_request *q, struct suppress_report *out, struct err *e);
 /* An address or @domain as the store keeps it. ERR_DATA in words. */
 int suppress_key(struct str text, struct arena *a, struct str *key, struct err *e);
 

@@ -55,7 +55,8 @@ static int open_beneath(int dir, const char *name)
 static int open_failed(const char *name, bool message, struct err *e)
 {
 	if (errno == ENOENT || errno == ENOTDIR)
-		return err_set(e, ERR_NOINPUT, name, message ? "there is no such file" : "no such file in the message's folder");
+		return err_set(e, ERR_NOINPUT, name,
+			message ? "there is no such file" : "no such file in the message's folder");
 	if (errno == EXDEV || errno == ELOOP)
 		return err_set(e, ERR_DATA, name, "the link leaves the message's folder");
 	return err_sys(e, ERR_IO, "cannot read", name);

@@ -13,8 +13,8 @@ static const struct message_words words[] = {
 
 enum { WORDS = sizeof words / sizeof words[0] };
 
-/* Hiragana and katakana are U+3040 to U+30FF: E3 81 to E3 83. One Japanese title in an English letter makes no Japanese
- * one; tags and Liquid's braces are nobody's language. */
+/* Hiragana and katakana are U+3040 to U+30FF: E3 81 to E3 83. One Japanese title in an English letter makes
+ * no Japanese one; tags and Liquid's braces are nobody's language. */
 static bool is_japanese(struct str s)
 {
 	size_t kana = 0, latin = 0;
@@ -22,7 +22,8 @@ static bool is_japanese(struct str s)
 		unsigned char c = (unsigned char)s.p[i];
 		if (c == '<' || c == '{')
 			i += str_find(str_n(s.p + i, s.n - i), c == '<' ? '>' : '}');
-		else if (c == 0xE3 && i + 2 < s.n && (unsigned char)s.p[i + 1] >= 0x81 && (unsigned char)s.p[i + 1] <= 0x83)
+		else if (c == 0xE3 && i + 2 < s.n && (unsigned char)s.p[i + 1] >= 0x81 &&
+			 (unsigned char)s.p[i + 1] <= 0x83)
 			kana++;
 		else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'z')
 			latin++;

@@ -1,8 +1,8 @@
 /* Growing byte buffers with a ceiling.
  *
  * A buffer always ends in a NUL that is not counted, so `b.p` is a C string once something was appended or
- * buf_cstr() was asked for. An append that would pass the ceiling, or finds no memory, leaves the content as it was
- * and sets `failed`; later appends do nothing. So a run of appends is checked once, at the end. */
+ * buf_cstr() was asked for. An append that would pass the ceiling, or finds no memory, leaves the content as
+ * it was and sets `failed`; later appends do nothing. So a run of appends is checked once, at the end. */
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
@@ -21,8 +21,8 @@ struct buf {
 #define BUF_INIT(ceiling) ((struct buf){.max = (ceiling)})
 
 void buf_init(struct buf *b, size_t max);
-void buf_release(struct buf *b); /* frees; the buffer can be used again, with the same ceiling */
-void buf_clear(struct buf *b);   /* keeps the memory, forgets the failure */
+void buf_release(struct buf *b);              /* frees; the buffer can be used again, with the same ceiling */
+void buf_clear(struct buf *b);                /* keeps the memory, forgets the failure */
 bool buf_reserve(struct buf *b, size_t more); /* room for `more` bytes at b->p + b->len */
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_putc(struct buf *b, char c);

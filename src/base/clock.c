@@ -66,8 +66,8 @@ char *clock_iso(const struct zone *z, ms_t t, char out[CLOCK_TEXT])
 	int part = (int)((t % 1000 + 1000) % 1000);
 	if (part != 0)
 		snprintf(frac, sizeof frac, ".%03u", (unsigned)part % 1000);
-	snprintf(out, CLOCK_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d%s%c%02d:%02d", c.year, c.month, c.day, c.hour,
-		c.minute, c.second, frac, sign, h, m);
+	snprintf(out, CLOCK_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d%s%c%02d:%02d", c.year, c.month, c.day,
+		c.hour, c.minute, c.second, frac, sign, h, m);
 	return out;
 }
 
@@ -76,16 +76,16 @@ char *clock_utc(ms_t t, char out[CLOCK_TEXT])
 	struct civil c;
 	t = within_years(t);
 	clock_civil(NULL, t, &c);
-	snprintf(out, CLOCK_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", c.year, c.month, c.day, c.hour, c.minute,
-		c.second, (int)((t % 1000 + 1000) % 1000));
+	snprintf(out, CLOCK_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ", c.year, c.month, c.day, c.hour,
+		c.minute, c.second, (int)((t % 1000 + 1000) % 1000));
 	return out;
 }
 
 char *clock_rfc5322(const struct zone *z, ms_t t, char out[CLOCK_TEXT])
 {
 	static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-	static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
-		"Nov", "Dec"};
+	static const char months[12][4] = {
+		"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 	struct civil c;
 	char sign;
 	int h, m;
@@ -215,8 +215,8 @@ struct iso {
 static bool iso_read(struct str s, struct iso *t)
 {
 	*t = (struct iso){0};
-	if (!take_number(&s, 4, &t->c.year) || !take(&s, '-') || !take_number(&s, 2, &t->c.month) || !take(&s, '-') ||
-		!take_number(&s, 2, &t->c.day))
+	if (!take_number(&s, 4, &t->c.year) || !take(&s, '-') || !take_number(&s, 2, &t->c.month) ||
+		!take(&s, '-') || !take_number(&s, 2, &t->c.day))
 		return false;
 	if (s.n == 0)
 		return true;
@@ -248,11 +248,12 @@ static int local_read(const char *text, const struct iso *t, const struct zone *
 	if (n < 0)
 		return err_set(e, ERR_USAGE, "not a time", "%.60s: there is no such date or time", text);
 	if (n == 0)
-		err_set(e, ERR_USAGE, "not a time", "%.60s does not exist in %s: the clock is put forward over it",
-			text, clock_zone_name(z));
-	else
-		err_set(e, ERR_USAGE, "ambiguous time", "%.60s comes twice in %s: the clock is put back", text,
+		err_set(e, ERR_USAGE, "not a time",
+			"%.60s does not exist in %s: the clock is put forward over it", text,
 			clock_zone_name(z));
+	else
+		err_set(e, ERR_USAGE, "ambiguous time", "%.60s comes twice in %s: the clock is put back",
+			text, clock_zone_name(z));
 	char example[CLOCK_TEXT];
 	return err_remedy(e, "add the offset, for example %s", clock_iso(z, *out, example));
 }
@@ -268,7 +269,8 @@ int clock_parse(const char *text, const struct zone *z, ms_t now, ms_t *out, str
 	}
 	if (!iso_read(s, &t)) {
 		err_set(e, ERR_USAGE, "not a time", "%.60s", text);
-		return err_remedy(e, "write 2026-12-01T09:00+09:00, a local time as \"2026-12-01 09:00\", or a span as 15m or 2h");
+		return err_remedy(e, "write 2026-12-01T09:00+09:00, a local time as \"2026-12-01 09:00\", or "
+				     "a span as 15m or 2h");
 	}
 	if (!t.has_offset)
 		return local_read(text, &t, z, out, e);

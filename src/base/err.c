@@ -40,5 +40,6 @@ int err_remedy(struct err *e, const char *fmt, ...)
 int err_sys(struct err *e, enum err_code code, const char *what, const char *name)
 {
 	int saved = errno;
-	return err_set(e, code, what, "%s%s%s", name != NULL ? name : "", name != NULL ? ": " : "", strerror(saved));
+	return err_set(
+		e, code, what, "%s%s%s", name != NULL ? name : "", name != NULL ? ": " : "", strerror(saved));
 }

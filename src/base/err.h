@@ -1,9 +1,9 @@
 /* The one error type.
  *
- * A function that can fail returns int 0 / -1 (or a pointer / NULL) and takes `struct err *e` last; callers that
- * do not care pass NULL. The code is the exit status the program would end with (docs/INTERFACE.md, after
- * sysexits.h), so nothing ever translates between two numberings. `what` says what failed, `why` the cause,
- * `remedy` what a person can do; file and line point into a user's file.
+ * A function that can fail returns int 0 / -1 (or a pointer / NULL) and takes `struct err *e` last; callers
+ * that do not care pass NULL. The code is the exit status the program would end with (docs/INTERFACE.md,
+ * after sysexits.h), so nothing ever translates between two numberings. `what` says what failed, `why` the
+ * cause, `remedy` what a person can do; file and line point into a user's file.
  *
  * A refused recipient is an outcome (engine/outcome.h), not an error. Our own mistakes are assert()s. */
 #ifndef BASE_ERR_H

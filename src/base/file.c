@@ -26,7 +26,8 @@ static int read_all(int fd, const char *path, struct buf *out, struct err *e)
 		if (!out->failed)
 			continue;
 		if (out->len + (size_t)n > out->max)
-			return err_set(e, ERR_DATA, "cannot read", "%s: larger than %zu bytes", path, out->max);
+			return err_set(
+				e, ERR_DATA, "cannot read", "%s: larger than %zu bytes", path, out->max);
 		return err_set(e, ERR_INTERNAL, "cannot read", "%s: out of memory", path);
 	}
 }

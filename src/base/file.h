@@ -8,8 +8,8 @@
 /* Reads the file (path "-": standard input) into `out`; passing out's ceiling is ERR_DATA. Else
  * ERR_NOINPUT / ERR_IO. */
 int file_read(const char *path, struct buf *out, struct err *e);
-/* Writes to a temporary file beside `path`, syncs and renames: readers see the old content or the new. Links are
- * followed; what is no regular file (/dev/stdout) is written to. ERR_CREATE / ERR_IO. */
+/* Writes to a temporary file beside `path`, syncs and renames: readers see the old content or the new. Links
+ * are followed; what is no regular file (/dev/stdout) is written to. ERR_CREATE / ERR_IO. */
 int file_write(const char *path, struct str data, unsigned mode, struct err *e);
 /* Creates; an existing file is an error (ERR_CREATE). */
 int file_create(const char *path, struct str data, unsigned mode, struct err *e);

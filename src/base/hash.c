@@ -73,8 +73,8 @@ uint64_t hash64(struct str s)
 
 /* ---- SHA-256 and HMAC ---- */
 
-/* OpenSSL's one-shot calls look the algorithm up in its providers each time, which costs more than hashing a short
- * token. So it is fetched once, and each thread keeps one context. */
+/* OpenSSL's one-shot calls look the algorithm up in its providers each time, which costs more than hashing a
+ * short token. So it is fetched once, and each thread keeps one context. */
 static pthread_once_t fetch_once = PTHREAD_ONCE_INIT;
 static pthread_key_t ctx_key;
 static EVP_MD *sha256_md;

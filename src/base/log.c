@@ -111,12 +111,14 @@ static void add_json_text(struct buf *b, const struct buf *text)
 	}
 }
 
-/* On standard error a person or a journal reads, who need no time; in a file it is the first thing looked for. */
+/* On standard error a person or a journal reads, who need no time; in a file it is the first thing looked
+ * for. */
 static void format_line(struct buf *b, enum log_level level, const struct buf *text)
 {
 	char now[CLOCK_TEXT];
 	if (out.json) {
-		buf_printf(b, "{\"time\":\"%s\",\"level\":\"%s\",\"text\":\"", clock_utc(clock_now(), now), names[level]);
+		buf_printf(b, "{\"time\":\"%s\",\"level\":\"%s\",\"text\":\"", clock_utc(clock_now(), now),
+			names[level]);
 		add_json_text(b, text);
 		buf_puts(b, "\"}\n");
 		return;

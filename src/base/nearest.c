@@ -25,8 +25,8 @@ static int edits(struct str a, struct str b)
 		for (size_t j = 1; j <= b.n; j++) {
 			int same = low(a.p[i - 1]) == low(b.p[j - 1]);
 			row[j] = min3(above[j] + 1, row[j - 1] + 1, above[j - 1] + !same);
-			if (i > 1 && j > 1 && low(a.p[i - 1]) == low(b.p[j - 2]) && low(a.p[i - 2]) == low(b.p[j - 1]) &&
-			    above2[j - 2] + 1 < row[j])
+			if (i > 1 && j > 1 && low(a.p[i - 1]) == low(b.p[j - 2]) &&
+				low(a.p[i - 2]) == low(b.p[j - 1]) && above2[j - 2] + 1 < row[j])
 				row[j] = above2[j - 2] + 1;
 		}
 	}

@@ -29,7 +29,8 @@ bool str_int(struct str s, long long min, long long max, long long *out)
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] < '0' || s.p[i] > '9')
 			return false;
-		if (__builtin_mul_overflow(v, 10LL, &v) || __builtin_add_overflow(v, (long long)(s.p[i] - '0'), &v))
+		if (__builtin_mul_overflow(v, 10LL, &v) ||
+			__builtin_add_overflow(v, (long long)(s.p[i] - '0'), &v))
 			return false;
 	}
 	if (neg)

@@ -141,8 +141,8 @@ static bool read_rule(const char **p, struct rule_day *r)
 	if (**p == 'M') {
 		r->form = RULE_WEEKDAY;
 		(*p)++;
-		if (!read_int(p, 1, 12, &r->month) || *(*p)++ != '.' || !read_int(p, 1, 5, &r->week) || *(*p)++ != '.' ||
-			!read_int(p, 0, 6, &r->day))
+		if (!read_int(p, 1, 12, &r->month) || *(*p)++ != '.' || !read_int(p, 1, 5, &r->week) ||
+			*(*p)++ != '.' || !read_int(p, 0, 6, &r->day))
 			return false;
 	} else if (**p == 'J') {
 		r->form = RULE_JULIAN;
@@ -246,7 +246,8 @@ static bool header_read(const unsigned char *p, size_t n, struct counts *c)
 {
 	if (n < 44 || memcmp(p, "TZif", 4) != 0)
 		return false;
-	*c = (struct counts){be32(p + 20), be32(p + 24), be32(p + 28), be32(p + 32), be32(p + 36), be32(p + 40)};
+	*c = (struct counts){
+		be32(p + 20), be32(p + 24), be32(p + 28), be32(p + 32), be32(p + 36), be32(p + 40)};
 	const uint32_t most = 1 << 16;
 	return c->isut <= most && c->isstd <= most && c->leap <= most && c->time <= most && c->type >= 1 &&
 	       c->type <= 256 && c->chars >= 1 && c->chars <= most;
@@ -254,7 +255,8 @@ static bool header_read(const unsigned char *p, size_t n, struct counts *c)
 
 static size_t block_size(const struct counts *c, size_t time_size)
 {
-	return c->time * (time_size + 1) + c->type * 6 + c->chars + c->leap * (time_size + 4) + c->isstd + c->isut;
+	return c->time * (time_size + 1) + c->type * 6 + c->chars + c->leap * (time_size + 4) + c->isstd +
+	       c->isut;
 }
 
 static bool block_read(struct zone *z, const unsigned char *p, const struct counts *c)
@@ -279,7 +281,8 @@ static bool block_read(struct zone *z, const unsigned char *p, const struct coun
 		size_t from = types[i * 6 + 5];
 		if (from >= c->chars || k->offset < -93600 || k->offset > 93600)
 			return false;
-		for (size_t j = 0; j < sizeof k->abbrev - 1 && from + j < c->chars && chars[from + j] != 0; j++)
+		for (size_t j = 0; j < sizeof k->abbrev - 1 && from + j < c->chars && chars[from + j] != 0;
+			j++)
 			k->abbrev[j] = (char)chars[from + j];
 	}
 	return true;
@@ -323,7 +326,8 @@ static bool name_ok(const char *name)
 	if (name[0] == '/' || name[0] == '.' || strstr(name, "..") != NULL || strlen(name) > 100)
 		return false;
 	for (const char *p = name; *p != '\0'; p++) {
-		bool letter = (*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9');
+		bool letter =
+			(*p >= 'A' && *p <= 'Z') || (*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9');
 		if (!letter && strchr("/_+-", *p) == NULL)
 			return false;
 	}
@@ -350,7 +354,8 @@ static struct zone *zone_load(const char *name, const char *path, struct err *e)
 	}
 	if (file_read(path, &b, NULL) != 0) {
 		err_set(e, ERR_CONFIG, "unknown time zone", "%s", name);
-		err_remedy(e, "write an IANA name as Asia/Tokyo or Europe/Berlin (is the package tzdata installed?)");
+		err_remedy(e, "write an IANA name as Asia/Tokyo or Europe/Berlin (is the package tzdata "
+			      "installed?)");
 		goto fail;
 	}
 	if (!zone_read(z, b.p, b.len)) {
@@ -476,13 +481,14 @@ static bool civil_ok(const struct civil *c)
 	       c->minute <= 59 && c->second >= 0 && c->second <= 60;
 }
 
-/* An instant has that local time if its own offset leads back to it. Only the offsets in force a day before and a day
- * after can: no zone is farther from UTC, nor changes twice within two days. */
+/* An instant has that local time if its own offset leads back to it. Only the offsets in force a day before
+ * and a day after can: no zone is farther from UTC, nor changes twice within two days. */
 int clock_local(const struct zone *z, const struct civil *c, ms_t *t)
 {
 	if (!civil_ok(c))
 		return -1;
-	int64_t local = days_from_date(c->year, c->month, c->day) * 86400 + c->hour * 3600 + c->minute * 60 + c->second;
+	int64_t local = days_from_date(c->year, c->month, c->day) * 86400 + c->hour * 3600 + c->minute * 60 +
+			c->second;
 	int32_t before = kind_at(z, local - 86400)->offset, after = kind_at(z, local + 86400)->offset;
 	int64_t first = local - before, second = local - after;
 	bool first_ok = kind_at(z, first)->offset == before;

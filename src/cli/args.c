@@ -41,8 +41,8 @@ int cli_usage(const struct cli *c, struct err *e, const char *fmt, ...)
 	va_end(ap);
 	char what[100] = "wrong command line";
 	if (c->command != NULL)
-		snprintf(what, sizeof what, "%s%s%s", c->parent != NULL ? c->parent->name : "", c->parent != NULL ? " " : "",
-			c->command->name);
+		snprintf(what, sizeof what, "%s%s%s", c->parent != NULL ? c->parent->name : "",
+			c->parent != NULL ? " " : "", c->command->name);
 	err_set(e, ERR_USAGE, what, "%s", why);
 	usage_text(c, usage, sizeof usage);
 	return err_remedy(e, "%s", usage);
@@ -70,7 +70,8 @@ static int unknown_option(const struct cli *c, struct str name, struct err *e)
 	nearest_init(&near, name);
 	for (const struct option *o = global_options; o->name != NULL; o++)
 		nearest_offer(&near, str_from(o->name));
-	for (const struct option *o = c->command != NULL ? c->command->options : NULL; o != NULL && o->name != NULL; o++)
+	for (const struct option *o = c->command != NULL ? c->command->options : NULL;
+		o != NULL && o->name != NULL; o++)
 		nearest_offer(&near, str_from(o->name));
 	if (near.best[0] != '\0')
 		return cli_usage(c, e, "unknown option --%.60s: did you mean --%s?", name.p, near.best);
@@ -146,7 +147,8 @@ static int short_options(struct cli *c, struct words *w, struct err *e)
 
 /* ---- Words ---- */
 
-static int unknown_command(const struct cli *c, const struct command *const *table, const char *name, struct err *e)
+static int unknown_command(
+	const struct cli *c, const struct command *const *table, const char *name, struct err *e)
 {
 	struct nearest near;
 	nearest_init(&near, str_from(name));
@@ -154,7 +156,8 @@ static int unknown_command(const struct cli *c, const struct command *const *tab
 		nearest_offer(&near, str_from((*table)->name));
 	if (c->command != NULL) {
 		if (near.best[0] != '\0')
-			return cli_usage(c, e, "unknown word \"%.60s\": did you mean \"%s\"?", name, near.best);
+			return cli_usage(
+				c, e, "unknown word \"%.60s\": did you mean \"%s\"?", name, near.best);
 		return cli_usage(c, e, "unknown word \"%.60s\"", name);
 	}
 	err_set(e, ERR_USAGE, "unknown command", "%.60s", name);
@@ -189,9 +192,11 @@ static int count_args(const struct cli *c, struct err *e)
 	if (cmd->run == NULL)
 		return cli_usage(c, e, "say what to do");
 	if (c->nargs < (size_t)cmd->min_args)
-		return cli_usage(c, e, "%s", cmd->min_args == 1 ? "an argument is missing" : "arguments are missing");
+		return cli_usage(
+			c, e, "%s", cmd->min_args == 1 ? "an argument is missing" : "arguments are missing");
 	if (cmd->max_args >= 0 && c->nargs > (size_t)cmd->max_args)
-		return cli_usage(c, e, "what is \"%.100s\" for? (an option begins with --, a text with blanks needs quotes)",
+		return cli_usage(c, e,
+			"what is \"%.100s\" for? (an option begins with --, a text with blanks needs quotes)",
 			c->args[cmd->max_args]);
 	return 0;
 }
@@ -308,7 +313,8 @@ size_t cli_values(const struct cli *c, const char *name, const char ***values)
 	return n;
 }
 
-int cli_value_int(const struct cli *c, const char *name, long long min, long long max, long long *out, struct err *e)
+int cli_value_int(
+	const struct cli *c, const char *name, long long min, long long max, long long *out, struct err *e)
 {
 	const char *text = cli_value(c, name);
 	if (text == NULL || str_int(str_from(text), min, max, out))
@@ -354,7 +360,8 @@ int cli_value_since(struct cli *c, const char *name, ms_t now, ms_t *out, struct
 	return 0;
 }
 
-int cli_value_word(const struct cli *c, const char *name, const char *const *words, int otherwise, struct err *e)
+int cli_value_word(
+	const struct cli *c, const char *name, const char *const *words, int otherwise, struct err *e)
 {
 	const char *text = cli_value(c, name);
 	char all[200] = "";
@@ -365,7 +372,8 @@ int cli_value_word(const struct cli *c, const char *name, const char *const *wor
 		if (strcmp(words[i], text) == 0)
 			return i;
 		if (len < sizeof all)
-			len += (size_t)snprintf(all + len, sizeof all - len, "%s%s", i > 0 ? ", " : "", words[i]);
+			len += (size_t)snprintf(
+				all + len, sizeof all - len, "%s%s", i > 0 ? ", " : "", words[i]);
 	}
 	return cli_usage(c, e, "--%s %.60s: expected one of %s", name, text, all);
 }

@@ -13,7 +13,8 @@ static void number(struct buf *out, int64_t v)
 
 static int64_t handled(const struct campaign_counts *n)
 {
-	int64_t open = n->state[DELIVERY_QUEUED] + n->state[DELIVERY_SENDING] + n->state[DELIVERY_DEFERRED], all = 0;
+	int64_t open = n->state[DELIVERY_QUEUED] + n->state[DELIVERY_SENDING] + n->state[DELIVERY_DEFERRED],
+		all = 0;
 	for (int i = 0; i < DELIVERY_NSTATES; i++)
 		all += n->state[i];
 	return all - open;
@@ -41,10 +42,11 @@ static void shortened(struct buf *out, struct str s, size_t columns)
 	buf_release(&safe);
 }
 
-void view_progress(struct buf *out, const struct campaign_row *c, const struct campaign_counts *n, const struct live *live,
-	const struct zone *z, ms_t now)
+void view_progress(struct buf *out, const struct campaign_row *c, const struct campaign_counts *n,
+	const struct live *live, const struct zone *z, ms_t now)
 {
-	static const int troubles[] = {DELIVERY_DEFERRED, DELIVERY_BOUNCED, DELIVERY_BLOCKED, DELIVERY_EXPIRED, DELIVERY_DOUBT};
+	static const int troubles[] = {
+		DELIVERY_DEFERRED, DELIVERY_BOUNCED, DELIVERY_BLOCKED, DELIVERY_EXPIRED, DELIVERY_DOUBT};
 	int64_t all = c->selection.audience;
 	/* The numbers count, and a terminal may be narrow. */
 	shortened(out, c->name, 24);
@@ -82,7 +84,8 @@ void view_progress(struct buf *out, const struct campaign_row *c, const struct c
 			continue;
 		buf_puts(out, ", ");
 		number(out, n->state[troubles[i]]);
-		buf_printf(out, " %s", troubles[i] == DELIVERY_DOUBT ? "in doubt" : delivery_state_names[troubles[i]]);
+		buf_printf(out, " %s",
+			troubles[i] == DELIVERY_DOUBT ? "in doubt" : delivery_state_names[troubles[i]]);
 	}
 	if (live->limit[0] != '\0') {
 		buf_puts(out, "; limit: ");
@@ -109,8 +112,8 @@ static json_t *holder_json(const struct report *r)
 {
 	if (!r->held)
 		return json_null();
-	return json_pack("{s:s, s:s, s:I, s:o}", "what", r->holder.what, "host", r->holder.host, "pid", (json_int_t)r->holder.pid, "since",
-		json_time(r->holder.since));
+	return json_pack("{s:s, s:s, s:I, s:o}", "what", r->holder.what, "host", r->holder.host, "pid",
+		(json_int_t)r->holder.pid, "since", json_time(r->holder.since));
 }
 
 static json_t *why_json(const struct campaign_row *c)
@@ -119,7 +122,8 @@ static json_t *why_json(const struct campaign_row *c)
 		return json_null();
 	struct buf remedy = BUF_INIT(1000);
 	view_remedy(&remedy, c->why, c->name);
-	json_t *j = json_pack("{s:o, s:o, s:o}", "id", view_str(c->why), "text", view_str(c->why_text), "remedy", view_str(buf_get(&remedy)));
+	json_t *j = json_pack("{s:o, s:o, s:o}", "id", view_str(c->why), "text", view_str(c->why_text),
+		"remedy", view_str(buf_get(&remedy)));
 	buf_release(&remedy);
 	return j;
 }
@@ -128,8 +132,10 @@ static json_t *providers_json(const struct report *r)
 {
 	json_t *all = json_array();
 	for (size_t i = 0; i < r->nproviders; i++)
-		json_array_append_new(all, json_pack("{s:o, s:I, s:o}", "provider", view_str(r->providers[i].name), "audience",
-						   (json_int_t)r->providers[i].total, "counts", states_json(r->providers[i].state)));
+		json_array_append_new(
+			all, json_pack("{s:o, s:I, s:o}", "provider", view_str(r->providers[i].name),
+				     "audience", (json_int_t)r->providers[i].total, "counts",
+				     states_json(r->providers[i].state)));
 	return all;
 }
 
@@ -137,9 +143,11 @@ static json_t *reasons_json(const struct report *r)
 {
 	json_t *all = json_array();
 	for (size_t i = 0; i < r->nreasons; i++)
-		json_array_append_new(all, json_pack("{s:s, s:o, s:I, s:o}", "class", reply_class_names[r->reasons[i].class], "reason",
-						   view_str(r->reasons[i].reason), "deliveries", (json_int_t)r->reasons[i].deliveries, "example",
-						   view_str(r->reasons[i].example)));
+		json_array_append_new(all,
+			json_pack("{s:s, s:o, s:I, s:o}", "class", reply_class_names[r->reasons[i].class],
+				"reason", view_str(r->reasons[i].reason), "deliveries",
+				(json_int_t)r->reasons[i].deliveries, "example",
+				view_str(r->reasons[i].example)));
 	return all;
 }
 
@@ -147,12 +155,14 @@ json_t *view_json(const struct report *r, bool whole, ms_t now)
 {
 	const struct campaign_row *c = &r->campaign;
 	const struct selection *s = &c->selection;
-	json_t *left = json_pack("{s:I, s:I, s:I, s:I}", "suppressed", (json_int_t)s->suppressed, "unsubscribed", (json_int_t)s->unsubscribed,
-		"excluded", (json_int_t)s->excluded, "duplicate", (json_int_t)s->duplicate);
-	json_t *j = json_pack("{s:o, s:s, s:o, s:o, s:I, s:o, s:I, s:o, s:I, s:I, s:I}", "campaign", view_str(c->name), "state", r->state, "why",
-		why_json(c), "holder", holder_json(r), "selected", (json_int_t)s->selected, "left_out", left, "audience",
-		(json_int_t)s->audience, "counts", states_json(r->counts.state), "attempts", (json_int_t)r->counts.attempts, "complaints",
-		(json_int_t)c->complaints, "unsubscribed", (json_int_t)c->unsubscribed);
+	json_t *left = json_pack("{s:I, s:I, s:I, s:I}", "suppressed", (json_int_t)s->suppressed,
+		"unsubscribed", (json_int_t)s->unsubscribed, "excluded", (json_int_t)s->excluded, "duplicate",
+		(json_int_t)s->duplicate);
+	json_t *j = json_pack("{s:o, s:s, s:o, s:o, s:I, s:o, s:I, s:o, s:I, s:I, s:I}", "campaign",
+		view_str(c->name), "state", r->state, "why", why_json(c), "holder", holder_json(r),
+		"selected", (json_int_t)s->selected, "left_out", left, "audience", (json_int_t)s->audience,
+		"counts", states_json(r->counts.state), "attempts", (json_int_t)r->counts.attempts,
+		"complaints", (json_int_t)c->complaints, "unsubscribed", (json_int_t)c->unsubscribed);
 	if (j == NULL)
 		return NULL;
 	json_object_set_new(j, "doubted", json_integer(r->counts.doubted));
@@ -194,11 +204,14 @@ void view_remedy(struct buf *out, struct str why, struct str name)
 		{"user", "`postrider resume NAME` goes on"},
 		{"canary", "look at the report, then `postrider resume NAME` sends to the rest"},
 		{"login", "check user and password of the route, then `postrider resume NAME`"},
-		{"sender-refused", "let the relay know this sender's domain or address, then `postrider resume NAME`"},
+		{"sender-refused",
+			"let the relay know this sender's domain or address, then `postrider resume NAME`"},
 		{"quota", "when the relay's quota has room again, `postrider resume NAME`"},
 		{"missed", "`postrider resume NAME` sends it now; `postrider cancel` drops it"},
-		{"template", "the message fails for its recipients; `postrider cancel NAME`, mend it, and send it under a new name with --not-of"},
-		{"doubt", "`postrider resume NAME --doubt=resend` sends to those once more, --doubt=skip leaves them"},
+		{"template", "the message fails for its recipients; `postrider cancel NAME`, mend it, and "
+			     "send it under a new name with --not-of"},
+		{"doubt", "`postrider resume NAME --doubt=resend` sends to those once more, --doubt=skip "
+			  "leaves them"},
 		{"route", "bring the route back into the configuration, then `postrider resume NAME`"},
 		{"restored", "`postrider resume NAME` goes on from the backup's state"},
 		{"interrupted", "nobody delivers it now: `postrider resume NAME` goes on"},
@@ -243,7 +256,11 @@ static void text_why(struct buf *out, const struct report *r)
 		utf8_safe(out, c->why_text);
 		buf_putc(out, '\n');
 	}
-	view_remedy(&remedy, c->why.n != 0 || strcmp(r->state, campaign_state_names[CAMPAIGN_INTERRUPTED]) != 0 ? c->why : STR("interrupted"), c->name);
+	view_remedy(&remedy,
+		c->why.n != 0 || strcmp(r->state, campaign_state_names[CAMPAIGN_INTERRUPTED]) != 0
+			? c->why
+			: STR("interrupted"),
+		c->name);
 	if (remedy.len > 0)
 		buf_printf(out, "  Remedy   %s\n", buf_cstr(&remedy));
 	buf_release(&remedy);
@@ -289,7 +306,8 @@ static void text_head(struct buf *out, const struct report *r, const struct zone
 	if (c->started != 0)
 		line_time(out, "Started", z, c->started);
 	if (c->finished != 0)
-		buf_printf(out, "  %-8s %s, after %s\n", "Ended", text_time(z, c->finished, when), clock_span_text(report_duration(r, now), span));
+		buf_printf(out, "  %-8s %s, after %s\n", "Ended", text_time(z, c->finished, when),
+			clock_span_text(report_duration(r, now), span));
 	else
 		text_live(out, r, z, now);
 }
@@ -298,10 +316,12 @@ static void text_providers(struct buf *out, const struct report *r)
 {
 	if (r->nproviders == 0)
 		return;
-	buf_printf(out, "\n  %-16s %12s %12s %10s %10s %10s\n", "provider", "recipients", "sent", "bounced", "blocked", "deferred");
+	buf_printf(out, "\n  %-16s %12s %12s %10s %10s %10s\n", "provider", "recipients", "sent", "bounced",
+		"blocked", "deferred");
 	for (size_t i = 0; i < r->nproviders; i++) {
 		const struct report_provider *p = &r->providers[i];
-		const int64_t v[] = {p->total, p->state[DELIVERY_SENT], p->state[DELIVERY_BOUNCED], p->state[DELIVERY_BLOCKED], p->state[DELIVERY_DEFERRED]};
+		const int64_t v[] = {p->total, p->state[DELIVERY_SENT], p->state[DELIVERY_BOUNCED],
+			p->state[DELIVERY_BLOCKED], p->state[DELIVERY_DEFERRED]};
 		char n[TEXT_NUMBER];
 		buf_puts(out, "  ");
 		padded(out, p->name.n != 0 ? p->name : STR("other domains"), 16);
@@ -329,7 +349,8 @@ static void text_reasons(struct buf *out, const struct report *r, size_t columns
 	for (size_t i = SHOWN; i < r->nreasons; i++)
 		rest += r->reasons[i].deliveries;
 	if (r->nreasons > SHOWN)
-		buf_printf(out, "  … and %s for %zu other reasons\n", text_count(rest, n), r->nreasons - SHOWN);
+		buf_printf(
+			out, "  … and %s for %zu other reasons\n", text_count(rest, n), r->nreasons - SHOWN);
 }
 
 void view_text(struct buf *out, const struct report *r, const struct zone *z, ms_t now, size_t columns)
@@ -350,7 +371,8 @@ void view_text(struct buf *out, const struct report *r, const struct zone *z, ms
 	buf_puts(out, "\n");
 	for (int i = 0; i < DELIVERY_NSTATES; i++)
 		if (r->counts.state[i] > 0)
-			row(out, i == DELIVERY_DOUBT ? "in doubt" : delivery_state_names[i], r->counts.state[i], s->audience);
+			row(out, i == DELIVERY_DOUBT ? "in doubt" : delivery_state_names[i],
+				r->counts.state[i], s->audience);
 	if (r->campaign.complaints > 0)
 		row(out, "complaints", r->campaign.complaints, s->audience);
 	if (r->campaign.unsubscribed > 0)

@@ -1,5 +1,5 @@
-/* How a campaign is shown: the progress line, the JSON document of send, resume, status and report, and the remedy for
- * each reason of a pause. */
+/* How a campaign is shown: the progress line, the JSON document of send, resume, status and report, and the
+ * remedy for each reason of a pause. */
 #ifndef CLI_CAMPAIGN_VIEW_H
 #define CLI_CAMPAIGN_VIEW_H
 
@@ -7,9 +7,10 @@
 
 #include <jansson.h>
 
-/* "june: 12,345 of 50,000 (24.7 %), 830/s, done about 09:41, 125 deferred, 120 bounced; limit: route main: 14/s" */
-void view_progress(struct buf *out, const struct campaign_row *c, const struct campaign_counts *n, const struct live *live,
-	const struct zone *z, ms_t now);
+/* "june: 12,345 of 50,000 (24.7 %), 830/s, done about 09:41, 125 deferred, 120 bounced; limit: route main:
+ * 14/s" */
+void view_progress(struct buf *out, const struct campaign_row *c, const struct campaign_counts *n,
+	const struct live *live, const struct zone *z, ms_t now);
 /* docs/INTERFACE.md: the document; `whole` adds providers and reasons. NULL: out of memory. */
 json_t *view_json(const struct report *r, bool whole, ms_t now);
 /* What a person can do about a paused campaign; "" where nothing is to be said. `name` of the campaign. */

@@ -54,7 +54,8 @@ int choose_contact(struct chosen *c, struct store *s, const char *address, struc
 	struct address a;
 	struct contact_row row;
 	begin(c);
-	if (address_parse(str_from(address), &c->arena, &a, e) != 0 || store_contact_get(s, a.key, &row, e) != 0)
+	if (address_parse(str_from(address), &c->arena, &a, e) != 0 ||
+		store_contact_get(s, a.key, &row, e) != 0)
 		return -1;
 	keep(c, &row);
 	if (store_memberships(s, c->contact.id, first_list, &c->contact.list, e) < 0)
@@ -140,13 +141,14 @@ static struct str value_of(void *ctx, struct str name)
 	return s;
 }
 
-int chosen_compose(const struct chosen *c, const struct launch *l, struct token_signer *t, ms_t now, struct arena *a,
-	struct letter *out, struct err *e)
+int chosen_compose(const struct chosen *c, const struct launch *l, struct token_signer *t, ms_t now,
+	struct arena *a, struct letter *out, struct err *e)
 {
 	struct claim claim;
 	struct values v = {c->sample, a};
 	claim_of_contact(&claim, &c->contact, c->list.id != 0 ? &c->list : NULL, now);
-	int rc = c->sample != NULL ? personal_compose_named(l->personal, t, &claim, value_of, &v, true, a, out, e)
-				   : personal_compose(l->personal, t, &claim, true, a, out, e);
+	int rc = c->sample != NULL
+			 ? personal_compose_named(l->personal, t, &claim, value_of, &v, true, a, out, e)
+			 : personal_compose(l->personal, t, &claim, true, a, out, e);
 	return rc != 0 ? -1 : letter_sign(out, l->dkim, now, l->route, a, e);
 }

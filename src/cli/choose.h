@@ -22,7 +22,7 @@ int choose_nth(struct chosen *out, struct store *s, const struct audience *a, lo
 int choose_sample(struct chosen *out, const char *path, struct err *e);
 void chosen_release(struct chosen *c);
 /* The letter that the chosen one would get, signed. */
-int chosen_compose(const struct chosen *c, const struct launch *l, struct token_signer *t, ms_t now, struct arena *a,
-	struct letter *out, struct err *e);
+int chosen_compose(const struct chosen *c, const struct launch *l, struct token_signer *t, ms_t now,
+	struct arena *a, struct letter *out, struct err *e);
 
 #endif

@@ -13,11 +13,14 @@ struct listing {
 
 static json_t *failure_json(const struct failure_row *f)
 {
-	return json_pack("{s:I, s:o, s:o, s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s}", "id", (json_int_t)f->id, "campaign",
-		view_str(f->delivery.campaign), "address", view_str(f->delivery.address), "state", delivery_state_names[f->delivery.state], "provider",
-		view_str(f->delivery.provider), "class", reply_class_names[f->attempt.class], "scope", reply_scope_names[f->attempt.scope],
-		"reason", view_str(f->attempt.reason), "code", f->attempt.code != 0 ? json_integer(f->attempt.code) : json_null(), "enhanced",
-		view_str(f->attempt.enhanced), "diagnostic", view_str(f->attempt.reply), "received", json_time(f->attempt.at), "source", "smtp");
+	return json_pack("{s:I, s:o, s:o, s:s, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s}", "id",
+		(json_int_t)f->id, "campaign", view_str(f->delivery.campaign), "address",
+		view_str(f->delivery.address), "state", delivery_state_names[f->delivery.state], "provider",
+		view_str(f->delivery.provider), "class", reply_class_names[f->attempt.class], "scope",
+		reply_scope_names[f->attempt.scope], "reason", view_str(f->attempt.reason), "code",
+		f->attempt.code != 0 ? json_integer(f->attempt.code) : json_null(), "enhanced",
+		view_str(f->attempt.enhanced), "diagnostic", view_str(f->attempt.reply), "received",
+		json_time(f->attempt.at), "source", "smtp");
 }
 
 static int list_one(void *ctx, const struct failure_row *f)
@@ -34,8 +37,8 @@ static int list_one(void *ctx, const struct failure_row *f)
 	char code[16] = ""; /* who hung up said no code */
 	if (f->attempt.code != 0)
 		snprintf(code, sizeof code, "%d ", f->attempt.code);
-	table_printf(l->table, "%s%.*s%s%.*s", code, STR_ARG(f->attempt.enhanced), f->attempt.enhanced.n != 0 ? " " : "",
-		STR_ARG(f->attempt.reply));
+	table_printf(l->table, "%s%.*s%s%.*s", code, STR_ARG(f->attempt.enhanced),
+		f->attempt.enhanced.n != 0 ? " " : "", STR_ARG(f->attempt.reply));
 	return table_row(l->table) != 0 ? output_error(l->e) : 0;
 }
 
@@ -53,12 +56,16 @@ static int explain(struct cli *c, struct store *s, const char *text, struct err 
 	const struct attempt_row *a = &f.attempt;
 	out_printf(c, "Refusal %lld\n", id);
 	out_printf(c, "  Campaign   %s\n", out_safe(f.delivery.campaign));
-	out_printf(c, "  Recipient  %s\n", f.delivery.address.n != 0 ? out_safe(f.delivery.address) : "(forgotten)");
+	out_printf(c, "  Recipient  %s\n",
+		f.delivery.address.n != 0 ? out_safe(f.delivery.address) : "(forgotten)");
 	out_printf(c, "  When       %s, attempt %d\n", text_time(cli_zone(c, e), a->at, when), a->n);
 	out_printf(c, "  Server     %s, by route %s\n", out_safe(a->site), out_safe(a->route));
 	out_printf(c, "  It said    %d %s %s\n", a->code, out_safe(a->enhanced), out_safe(a->reply));
-	out_printf(c, "  Read as    %s: %s, which is about the %s\n", reply_class_names[a->class], out_safe(a->reason), reply_scope_names[a->scope]);
-	return out_printf(c, "  Now        %s\n", delivery_state_names[f.delivery.state]) != 0 ? output_error(e) : 0;
+	out_printf(c, "  Read as    %s: %s, which is about the %s\n", reply_class_names[a->class],
+		out_safe(a->reason), reply_scope_names[a->scope]);
+	return out_printf(c, "  Now        %s\n", delivery_state_names[f.delivery.state]) != 0
+		       ? output_error(e)
+		       : 0;
 }
 
 static int query(struct cli *c, struct store *s, struct failure_query *q, struct err *e)
@@ -83,8 +90,9 @@ static int query(struct cli *c, struct store *s, struct failure_query *q, struct
 
 static int run(struct cli *c, struct err *e)
 {
-	static const struct column columns[] = {{.title = "id", .right = true}, {.title = "when"}, {.title = "recipient", .max = 40}, {.title = "class"},
-		{.title = "reason"}, {.title = "the server's words", .max = 80}};
+	static const struct column columns[] = {{.title = "id", .right = true}, {.title = "when"},
+		{.title = "recipient", .max = 40}, {.title = "class"}, {.title = "reason"},
+		{.title = "the server's words", .max = 80}};
 	struct listing l = {.c = c, .zone = cli_zone(c, e), .e = e};
 	struct failure_query q = {0};
 	struct store *s = l.zone != NULL ? cli_store(c, STORE_READ, e) : NULL;

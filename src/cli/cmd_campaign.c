@@ -44,9 +44,12 @@ static int list_one(void *ctx, const struct campaign_row *row)
 		rc = json_line(view_json(&r, false, clock_now()));
 	} else {
 		const int64_t *n = r.counts.state;
-		ms_t at = r.campaign.started != 0 ? r.campaign.started : r.campaign.start_at != 0 ? r.campaign.start_at : r.campaign.created;
+		ms_t at = r.campaign.started != 0    ? r.campaign.started
+			  : r.campaign.start_at != 0 ? r.campaign.start_at
+						     : r.campaign.created;
 		table_str(l->table, r.campaign.name);
-		table_printf(l->table, "%s%s%.*s%s", r.state, r.campaign.why.n != 0 ? " (" : "", STR_ARG(r.campaign.why), r.campaign.why.n != 0 ? ")" : "");
+		table_printf(l->table, "%s%s%.*s%s", r.state, r.campaign.why.n != 0 ? " (" : "",
+			STR_ARG(r.campaign.why), r.campaign.why.n != 0 ? ")" : "");
 		table_str(l->table, str_from(text_time(l->zone, at, when)));
 		table_count(l->table, r.campaign.selection.audience);
 		table_count(l->table, n[DELIVERY_SENT]);
@@ -61,8 +64,10 @@ static int list_one(void *ctx, const struct campaign_row *row)
 
 static int campaigns_run(struct cli *c, struct err *e)
 {
-	static const struct column columns[] = {{.title = "campaign"}, {.title = "state"}, {.title = "started"}, {.title = "audience", .right = true},
-		{.title = "sent", .right = true}, {.title = "failed", .right = true}, {.title = "open", .right = true}, {.title = "subject", .max = 40}};
+	static const struct column columns[] = {{.title = "campaign"}, {.title = "state"},
+		{.title = "started"}, {.title = "audience", .right = true}, {.title = "sent", .right = true},
+		{.title = "failed", .right = true}, {.title = "open", .right = true},
+		{.title = "subject", .max = 40}};
 	struct listing l = {.c = c, .s = cli_store(c, STORE_READ, e), .zone = cli_zone(c, e), .e = e};
 	if (l.s == NULL || l.zone == NULL)
 		return -1;
@@ -99,7 +104,8 @@ static int remember(void *ctx, const struct campaign_row *row)
 
 static bool over(const struct report *r)
 {
-	return r->campaign.state == CAMPAIGN_FINISHED || r->campaign.state == CAMPAIGN_CANCELLED || r->campaign.state == CAMPAIGN_PAUSED;
+	return r->campaign.state == CAMPAIGN_FINISHED || r->campaign.state == CAMPAIGN_CANCELLED ||
+	       r->campaign.state == CAMPAIGN_PAUSED;
 }
 
 static int status_run(struct cli *c, struct err *e)
@@ -156,7 +162,9 @@ static int said(struct cli *c, struct store *s, int64_t id, const char *text, st
 	struct report r;
 	if (report_gather(&r, s, id, false, clock_now(), e) != 0)
 		return -1;
-	int rc = c->json ? json_document(view_json(&r, false, clock_now())) : c->quiet ? 0 : out_printf(c, "Campaign %s %s\n", out_safe(r.campaign.name), text);
+	int rc = c->json    ? json_document(view_json(&r, false, clock_now()))
+		 : c->quiet ? 0
+			    : out_printf(c, "Campaign %s %s\n", out_safe(r.campaign.name), text);
 	report_release(&r);
 	return rc != 0 ? output_error(e) : 0;
 }
@@ -193,7 +201,8 @@ static int pause_run(struct cli *c, struct err *e)
 		return -1;
 	}
 	for (size_t i = 0; i < p.n; i++)
-		if (store_campaign_pause(p.s, p.ids[i], STR("user"), STR("paused by hand"), clock_now(), e) != 0 ||
+		if (store_campaign_pause(p.s, p.ids[i], STR("user"), STR("paused by hand"), clock_now(), e) !=
+				0 ||
 			said(c, p.s, p.ids[i], "is paused.", e) != 0)
 			return -1;
 	return 0;
@@ -224,7 +233,9 @@ static int cancel_run(struct cli *c, struct err *e)
 	int64_t id = row.id;
 	if (store_campaign_cancel(s, id, clock_now(), e) != 0 || said(c, s, id, "is cancelled.", e) != 0)
 		return -1;
-	if (!c->quiet && !c->json && out_printf(c, "Those who did not get it: --of %s:cancelled\n", out_safe(str_from(c->args[0]))) != 0)
+	if (!c->quiet && !c->json &&
+		out_printf(c, "Those who did not get it: --of %s:cancelled\n",
+			out_safe(str_from(c->args[0]))) != 0)
 		return output_error(e);
 	return 0;
 }
@@ -251,7 +262,8 @@ static int resume_options_of(struct cli *c, struct resume_options *o, ms_t *pati
 	if (o->doubt < 0 && cli_given(c, "doubt"))
 		return -1;
 	if (rate != NULL && (rate_parse(rate, &spec, e) != 0 || spec.per_hour != 0 || spec.per_day != 0))
-		return cli_usage(c, e, "--rate takes a number a second or a minute, such as 20/s, not \"%s\"", rate);
+		return cli_usage(
+			c, e, "--rate takes a number a second or a minute, such as 20/s, not \"%s\"", rate);
 	if (rate != NULL)
 		o->rate = spec.per_second;
 	return run_patience(c, patience, e);
@@ -269,12 +281,15 @@ static int resume_run(struct cli *c, struct err *e)
 	int64_t id = row.id;
 	if (row.state == CAMPAIGN_FINISHED || row.state == CAMPAIGN_CANCELLED) {
 		if (!c->quiet)
-			fprintf(stderr, "postrider: campaign `%s` is %s\n", out_safe(row.name), campaign_state_names[row.state]);
+			fprintf(stderr, "postrider: campaign `%s` is %s\n", out_safe(row.name),
+				campaign_state_names[row.state]);
 		return run_show(c, id, e);
 	}
 	if (row.state == CAMPAIGN_SCHEDULED) {
 		if (!c->quiet)
-			fprintf(stderr, "postrider: campaign `%s` is scheduled; who delivers then starts it\n", out_safe(row.name));
+			fprintf(stderr,
+				"postrider: campaign `%s` is scheduled; who delivers then starts it\n",
+				out_safe(row.name));
 		return run_show(c, id, e);
 	}
 	if (store_campaign_resume(s, id, &o, e) != 0)
@@ -286,12 +301,15 @@ static int resume_run(struct cli *c, struct err *e)
 		return -1;
 	if (alive == 1)
 		return 0;
-	log_warn("nothing delivers it: start `postrider serve`, or `postrider resume %s` delivers it here", c->args[0]);
+	log_warn("nothing delivers it: start `postrider serve`, or `postrider resume %s` delivers it here",
+		c->args[0]);
 	return ERR_AGAIN;
 }
 
 static const struct option resume_options[] = {
-	{.name = "doubt", .value = "resend|skip", .help = "what becomes of those that may or may not have arrived"},
+	{.name = "doubt",
+		.value = "resend|skip",
+		.help = "what becomes of those that may or may not have arrived"},
 	{.name = "now", .help = "do not wait for the retry times of deferred ones"},
 	{.name = "rate", .value = "N/s", .help = "no faster than that from now on"},
 	RUN_OPTIONS,

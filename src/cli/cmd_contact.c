@@ -34,7 +34,8 @@ static int person_done(struct person *p, int rc, const char *what)
 		json_put(o, "done", json_string(what));
 		rc = json_document(o) != 0 ? output_error(p->e) : 0;
 	} else if (rc == 0 && !p->c->quiet) {
-		rc = out_printf(p->c, "%s: %s\n", out_safe(p->address.wire), what) != 0 ? output_error(p->e) : 0;
+		rc = out_printf(p->c, "%s: %s\n", out_safe(p->address.wire), what) != 0 ? output_error(p->e)
+											: 0;
 	}
 	arena_release(&p->arena);
 	return rc;
@@ -71,9 +72,12 @@ static int read_changes(struct person *p, struct buf *out)
 	struct change *v = arena_alloc(&p->arena, p->c->nargs * sizeof *v);
 	size_t n = 0;
 	for (size_t i = 1; i < p->c->nargs && v != NULL; i++) {
-		struct str word = str_from(p->c->args[i]), name = column_attr(str_n(word.p, str_find(word, '=')), &p->arena);
-		if (str_find(word, '=') == word.n || name.n == 0 || name.n > COLUMN_NAME_MAX || column_is_own(name) || str_is(name, "email"))
-			return cli_usage(p->c, p->e, "\"%.60s\" is not NAME=VALUE of an attribute", p->c->args[i]);
+		struct str word = str_from(p->c->args[i]),
+			   name = column_attr(str_n(word.p, str_find(word, '=')), &p->arena);
+		if (str_find(word, '=') == word.n || name.n == 0 || name.n > COLUMN_NAME_MAX ||
+			column_is_own(name) || str_is(name, "email"))
+			return cli_usage(
+				p->c, p->e, "\"%.60s\" is not NAME=VALUE of an attribute", p->c->args[i]);
 		int64_t id = store_attr_id(p->s, name, true, p->e);
 		if (id < 0)
 			return -1;
@@ -119,17 +123,22 @@ static int subscribe(struct person *p)
 	if (!cli_given(p->c, "list"))
 		return cli_usage(p->c, p->e, "--list says which list");
 	if (source == NULL)
-		return cli_usage(p->c, p->e, "--source says how the person asked for it (\"asked by phone\")");
-	if (audience_list(p->s, cli_value(p->c, "list"), &l, p->e) != 0 || cli_value_time(p->c, "consent-at", now, &consent, p->e) != 0)
+		return cli_usage(
+			p->c, p->e, "--source says how the person asked for it (\"asked by phone\")");
+	if (audience_list(p->s, cli_value(p->c, "list"), &l, p->e) != 0 ||
+		cli_value_time(p->c, "consent-at", now, &consent, p->e) != 0)
 		return -1;
 	int64_t list = l.id;
 	struct contact_row row;
-	struct str wire = store_contact_get(p->s, p->address.key, &row, NULL) == 0 ? arena_str(&p->arena, row.address) : p->address.wire;
+	struct str wire = store_contact_get(p->s, p->address.key, &row, NULL) == 0
+				  ? arena_str(&p->arena, row.address)
+				  : p->address.wire;
 	int rc = read_changes(p, &attrs);
 	if (rc == 0)
 		rc = store_contact_put(p->s, wire, p->address.key, buf_get(&attrs), now, &id, p->e);
 	if (rc == 0)
-		rc = store_subscribe(p->s, id, list, str_from(source), consent != 0 ? consent : now, true, now, p->e);
+		rc = store_subscribe(
+			p->s, id, list, str_from(source), consent != 0 ? consent : now, true, now, p->e);
 	buf_release(&attrs);
 	return rc;
 }
@@ -158,7 +167,7 @@ static int subscribe_run(struct cli *c, struct err *e)
 		rc = subscribe(&p);
 	/* A bounce, a complaint or a suppressed domain is not lifted by subscribing. */
 	if (rc == 0 && audience_list(p.s, cli_value(c, "list"), &l, e) == 0 &&
-	    store_suppressions_of(p.s, p.address.key, at_domain(&p), l.id, still_suppressed, &p, e) < 0)
+		store_suppressions_of(p.s, p.address.key, at_domain(&p), l.id, still_suppressed, &p, e) < 0)
 		rc = -1;
 	return person_done(&p, rc, "subscribed");
 }
@@ -174,7 +183,10 @@ static int unsubscribe_run(struct cli *c, struct err *e)
 		rc = list_option(&p, &list);
 	if (rc == 0) {
 		const char *note = cli_value(c, "note");
-		struct suppression sup = {.key = p.address.key, .list = list, .reason = SUPPRESS_UNSUBSCRIBE, .created = clock_now(),
+		struct suppression sup = {.key = p.address.key,
+			.list = list,
+			.reason = SUPPRESS_UNSUBSCRIBE,
+			.created = clock_now(),
 			.evidence = note != NULL ? str_from(note) : STR("")};
 		rc = store_suppress(p.s, &sup, NULL, e);
 	}
@@ -202,10 +214,12 @@ static int forget_run(struct cli *c, struct err *e)
 	char question[400], answer[400];
 	int rc = person_open(&p, c, STORE_WRITE, e);
 	if (rc == 0 && !cli_given(c, "yes")) {
-		snprintf(question, sizeof question, "Erase %s everywhere, for good? Type the address: ", out_safe(p.address.wire));
+		snprintf(question, sizeof question,
+			"Erase %s everywhere, for good? Type the address: ", out_safe(p.address.wire));
 		rc = cli_ask(c, question, "add --yes", answer, sizeof answer, e);
 		struct address typed;
-		if (rc == 0 && (address_parse(str_from(answer), &p.arena, &typed, NULL) != 0 || !str_eq(typed.key, p.address.key)))
+		if (rc == 0 && (address_parse(str_from(answer), &p.arena, &typed, NULL) != 0 ||
+				       !str_eq(typed.key, p.address.key)))
 			rc = err_set(e, ERR_USAGE, "contact forget", "not confirmed; nothing was erased");
 	}
 	if (rc == 0)
@@ -234,8 +248,12 @@ static const struct option subscribe_options[] = {
 static const struct option forget_options[] = {{.name = "yes", .help = "do not ask"}, {0}};
 
 static const struct command contact_set = {
-	.name = "set", .args = "ADDRESS NAME=VALUE…", .summary = "change attributes; an empty value takes one away",
-	.min_args = 2, .max_args = -1, .run = set_run,
+	.name = "set",
+	.args = "ADDRESS NAME=VALUE…",
+	.summary = "change attributes; an empty value takes one away",
+	.min_args = 2,
+	.max_args = -1,
+	.run = set_run,
 };
 
 static const struct command contact_subscribe = {
@@ -253,7 +271,8 @@ static const struct command contact_unsubscribe = {
 	.name = "unsubscribe",
 	.args = "ADDRESS",
 	.summary = "a person wants no more mail, from one list or at all",
-	.help = "It holds from this moment on, also for mail that is queued, and whatever a later import says.\n",
+	.help = "It holds from this moment on, also for mail that is queued, and whatever a later import "
+		"says.\n",
 	.options = unsubscribe_options,
 	.min_args = 1,
 	.max_args = 1,
@@ -288,9 +307,18 @@ static const struct command contact_forget = {
 extern const struct command contact_show; /* cmd_contact_show.c */
 
 static const struct command *const subs[] = {
-	&contact_show, &contact_set, &contact_subscribe, &contact_unsubscribe, &contact_remove, &contact_forget, NULL,
+	&contact_show,
+	&contact_set,
+	&contact_subscribe,
+	&contact_unsubscribe,
+	&contact_remove,
+	&contact_forget,
+	NULL,
 };
 
 const struct command cmd_contact = {
-	.name = "contact", .summary = "show or change one person", .group = GROUP_PEOPLE, .subs = subs,
+	.name = "contact",
+	.summary = "show or change one person",
+	.group = GROUP_PEOPLE,
+	.subs = subs,
 };

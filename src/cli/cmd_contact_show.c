@@ -43,9 +43,11 @@ static int show_membership(void *ctx, const struct membership *m)
 	char joined[TEXT_NUMBER], consent[TEXT_NUMBER];
 	w->n++;
 	if (w->doc == NULL)
-		return out_failed(w, out_printf(w->c, "  %s, since %s%s%s%s%s\n", out_safe(m->list_name), text_time(w->zone, m->joined, joined),
-			m->source.n > 0 ? ", from " : "", out_safe(m->source), m->consent_at != 0 ? ", agreed " : "",
-			m->consent_at != 0 ? text_time(w->zone, m->consent_at, consent) : ""));
+		return out_failed(
+			w, out_printf(w->c, "  %s, since %s%s%s%s%s\n", out_safe(m->list_name),
+				   text_time(w->zone, m->joined, joined), m->source.n > 0 ? ", from " : "",
+				   out_safe(m->source), m->consent_at != 0 ? ", agreed " : "",
+				   m->consent_at != 0 ? text_time(w->zone, m->consent_at, consent) : ""));
 	json_t *o = json_object();
 	json_put(o, "list", json_str(m->list_name));
 	json_put(o, "joined", json_time(m->joined));
@@ -74,7 +76,8 @@ static int show_attrs(struct show *w)
 	out_printf(w->c, "%sattributes%s\n", style_on(w->c, STYLE_BOLD), style_off(w->c, STYLE_BOLD));
 	w->n = 0;
 	for (struct attr_iter i = attrs_begin(w->contact.attrs); attrs_next(&i); w->n++)
-		if (out_printf(w->c, "  %s = %s\n", out_safe(store_attr_name(w->s, i.id)), out_safe(i.value)) != 0)
+		if (out_printf(w->c, "  %s = %s\n", out_safe(store_attr_name(w->s, i.id)),
+			    out_safe(i.value)) != 0)
 			return output_error(w->e);
 	none(w, "none");
 	return 0;
@@ -87,8 +90,8 @@ static int show_attempt(void *ctx, const struct attempt_row *a)
 	struct show *w = ctx;
 	char at[TEXT_NUMBER];
 	if (w->doc == NULL)
-		return out_failed(w, out_printf(w->c, "    %s %s %s\n", text_time(w->zone, a->at, at), delivery_state_names[a->state],
-			out_safe(a->reply)));
+		return out_failed(w, out_printf(w->c, "    %s %s %s\n", text_time(w->zone, a->at, at),
+					     delivery_state_names[a->state], out_safe(a->reply)));
 	json_t *o = json_object();
 	json_put(o, "at", json_time(a->at));
 	json_put(o, "state", json_string(delivery_state_names[a->state]));
@@ -106,7 +109,8 @@ static int show_delivery(void *ctx, const struct delivery_row *d)
 	w->n++;
 	if (w->doc == NULL) {
 		json_decref(tries);
-		if (out_printf(w->c, "  %s: %s\n", out_safe(d->campaign), delivery_state_names[d->state]) != 0)
+		if (out_printf(w->c, "  %s: %s\n", out_safe(d->campaign), delivery_state_names[d->state]) !=
+			0)
 			return output_error(w->e);
 		return store_attempts(w->s, d->id, show_attempt, w, w->e);
 	}
@@ -130,8 +134,9 @@ static int show_history(void *ctx, const struct history_row *h)
 		return 0;
 	w->n++;
 	if (w->doc == NULL)
-		return out_failed(w, out_printf(w->c, "  %s %s%s%s (%s)\n", text_time(w->zone, h->at, at), out_safe(h->what),
-			h->note.n > 0 ? ": " : "", out_safe(h->note), out_safe(h->actor)));
+		return out_failed(w, out_printf(w->c, "  %s %s%s%s (%s)\n", text_time(w->zone, h->at, at),
+					     out_safe(h->what), h->note.n > 0 ? ": " : "", out_safe(h->note),
+					     out_safe(h->actor)));
 	json_t *o = json_object();
 	json_put(o, "at", json_time(h->at));
 	json_put(o, "actor", json_str(h->actor));
@@ -159,9 +164,11 @@ static int show_head(struct show *w)
 {
 	char added[TEXT_NUMBER];
 	if (w->doc == NULL)
-		return out_failed(w, out_printf(w->c, "%s%s%s%s\n", out_safe(w->known ? w->contact.address : w->address.wire),
-			w->known ? ", known since " : ", not among the contacts", w->known ? text_time(w->zone, w->contact.added, added) : "",
-			w->known && w->contact.removed ? ", on no list any more" : ""));
+		return out_failed(w, out_printf(w->c, "%s%s%s%s\n",
+					     out_safe(w->known ? w->contact.address : w->address.wire),
+					     w->known ? ", known since " : ", not among the contacts",
+					     w->known ? text_time(w->zone, w->contact.added, added) : "",
+					     w->known && w->contact.removed ? ", on no list any more" : ""));
 	json_put(w->doc, "address", json_str(w->known ? w->contact.address : w->address.wire));
 	json_put(w->doc, "key", json_str(w->address.key));
 	json_put(w->doc, "added", json_time(w->known ? w->contact.added : 0));

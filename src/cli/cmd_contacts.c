@@ -70,8 +70,14 @@ static int show_count(struct cli *c, struct store *s, const struct audience *a, 
 		json_put(o, "audience", json_integer(n.audience));
 		return json_document(o) != 0 ? output_error(e) : 0;
 	}
-	const struct { const char *what; int64_t n; } rows[] = {
-		{"selected", n.selected}, {"suppressed", n.suppressed}, {"unsubscribed", n.unsubscribed}, {"excluded", n.excluded},
+	const struct {
+		const char *what;
+		int64_t n;
+	} rows[] = {
+		{"selected", n.selected},
+		{"suppressed", n.suppressed},
+		{"unsubscribed", n.unsubscribed},
+		{"excluded", n.excluded},
 		{"audience", n.audience},
 	};
 	int rc = 0;
@@ -80,11 +86,13 @@ static int show_count(struct cli *c, struct store *s, const struct audience *a, 
 	return rc != 0 ? output_error(e) : 0;
 }
 
-static int show_people(struct cli *c, struct store *s, const struct zone *z, const struct audience *a, struct err *e)
+static int show_people(
+	struct cli *c, struct store *s, const struct zone *z, const struct audience *a, struct err *e)
 {
-	static const struct column columns[] = {{.title = "address", .max = 50}, {.title = "status"}, {.title = "added"},
-		{.title = "attributes", .max = 80}};
-	struct walk w = {c, s, table_new(c, stdout, columns, sizeof columns / sizeof columns[0]), z, a->nlists == 1 ? a->lists[0] : 0, e};
+	static const struct column columns[] = {{.title = "address", .max = 50}, {.title = "status"},
+		{.title = "added"}, {.title = "attributes", .max = 80}};
+	struct walk w = {c, s, table_new(c, stdout, columns, sizeof columns / sizeof columns[0]), z,
+		a->nlists == 1 ? a->lists[0] : 0, e};
 	if (w.table == NULL)
 		return err_set(e, ERR_INTERNAL, "contacts", "out of memory");
 	int rc = store_audience_walk(s, a, true, row, &w, e);

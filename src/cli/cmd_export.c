@@ -45,7 +45,8 @@ static int row(void *ctx, const struct str *cells, size_t n, struct err *e)
 	return rc != 0 || putc('\n', w->f) == EOF ? output_error(e) : 0;
 }
 
-static int write_list(struct cli *c, struct store *s, int64_t list, const struct filter *where, bool json, struct err *e)
+static int write_list(
+	struct cli *c, struct store *s, int64_t list, const struct filter *where, bool json, struct err *e)
 {
 	static const struct export_ops ops = {.header = header, .row = row};
 	struct output out;
@@ -90,7 +91,8 @@ static int export_run(struct cli *c, struct err *e)
 static const struct option options[] = {
 	{.name = "where", .value = "EXPR", .help = "only those for whom it holds: 'city = \"Kyoto\"'"},
 	{.name = "format", .value = "FORMAT", .help = "csv (default) or json: one object a line"},
-	{.name = "excel", .help = "CSV that Excel opens as it is: marked as UTF-8, no cell taken for a formula"},
+	{.name = "excel",
+		.help = "CSV that Excel opens as it is: marked as UTF-8, no cell taken for a formula"},
 	{.name = "output", .letter = 'o', .value = "FILE", .help = "write there instead of standard output"},
 	{0},
 };

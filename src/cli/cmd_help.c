@@ -12,8 +12,8 @@ static int help_run(struct cli *c, struct err *e)
 		cmd = command_find(parent->subs, c->args[1]);
 	}
 	if (cmd == NULL)
-		return cli_usage(c, e, "there is no command \"%.60s%s%.60s\"", c->args[0], c->nargs > 1 ? " " : "",
-			c->nargs > 1 ? c->args[1] : "");
+		return cli_usage(c, e, "there is no command \"%.60s%s%.60s\"", c->args[0],
+			c->nargs > 1 ? " " : "", c->nargs > 1 ? c->args[1] : "");
 	help_command(c, parent, cmd, stdout);
 	return 0;
 }

@@ -34,15 +34,16 @@ static int row(void *ctx, const struct history_row *h)
 
 static int history_run(struct cli *c, struct err *e)
 {
-	static const struct column columns[] = {{.title = "when"}, {.title = "who", .max = 40}, {.title = "did"},
-		{.title = "to", .max = 50}, {.title = "note"}};
+	static const struct column columns[] = {{.title = "when"}, {.title = "who", .max = 40},
+		{.title = "did"}, {.title = "to", .max = 50}, {.title = "note"}};
 	ms_t since = 0;
 	if (cli_value_since(c, "since", clock_now(), &since, e) != 0)
 		return -1;
 	struct store *s = cli_store(c, STORE_READ, e);
 	if (s == NULL)
 		return -1;
-	struct walk w = {c, table_new(c, stdout, columns, sizeof columns / sizeof columns[0]), cli_zone(c, e)};
+	struct walk w = {
+		c, table_new(c, stdout, columns, sizeof columns / sizeof columns[0]), cli_zone(c, e)};
 	if (w.table == NULL)
 		return err_set(e, ERR_INTERNAL, "history", "out of memory");
 	int rc = store_history(s, since, row, &w, e);

@@ -12,7 +12,8 @@
 
 static atomic_bool stop_asked;
 
-/* The first signal lets the import take itself back; a second one ends the process, and the next import sweeps. */
+/* The first signal lets the import take itself back; a second one ends the process, and the next import
+ * sweeps. */
 static void on_signal(int number)
 {
 	(void)number;
@@ -53,11 +54,12 @@ static int confirm_sync(void *ctx, int64_t leaving, int64_t of, struct err *e)
 		return 0;
 	progress_end(&r->progress);
 	r->progress = progress_new(r->c);
-	snprintf(question, sizeof question, "%s of %s people would leave %.60s. Go on? [y/N] ", text_count(leaving, n), text_count(of, all),
-		r->q->list);
+	snprintf(question, sizeof question, "%s of %s people would leave %.60s. Go on? [y/N] ",
+		text_count(leaving, n), text_count(of, all), r->q->list);
 	struct err why = {0};
 	if (r->c->json || cli_ask(r->c, question, "", answer, sizeof answer, &why) != 0) {
-		err_set(e, ERR_USAGE, "--sync", "%s of %s people would leave the list; nothing was imported", n, all);
+		err_set(e, ERR_USAGE, "--sync", "%s of %s people would leave the list; nothing was imported",
+			n, all);
 		return err_remedy(e, "if the file is whole, add --yes");
 	}
 	if (strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0)
@@ -100,13 +102,20 @@ static int announce(struct cli *c, struct store *s, const char *name, struct err
 static const char *role_text(const struct import_column *col)
 {
 	switch (col->role) {
-	case COLUMN_EMAIL: return "the address";
-	case COLUMN_ATTR: return out_safe(col->attr);
-	case COLUMN_STATUS: return "status";
-	case COLUMN_SOURCE: return "source";
-	case COLUMN_CONSENT: return "time of consent";
-	case COLUMN_EXPAND: return "attributes in JSON";
-	default: return "–";
+	case COLUMN_EMAIL:
+		return "the address";
+	case COLUMN_ATTR:
+		return out_safe(col->attr);
+	case COLUMN_STATUS:
+		return "status";
+	case COLUMN_SOURCE:
+		return "source";
+	case COLUMN_CONSENT:
+		return "time of consent";
+	case COLUMN_EXPAND:
+		return "attributes in JSON";
+	default:
+		return "–";
 	}
 }
 
@@ -119,8 +128,8 @@ static const char *delimiter_text(char c)
 
 static int show_columns(const struct cli *c, const struct import_report *r)
 {
-	static const struct column heads[] = {{.title = "column", .max = 30}, {.title = "becomes", .max = 30}, {.title = "row 1", .max = 16},
-		{.title = "row 2", .max = 16}, {.title = "row 3", .max = 24}};
+	static const struct column heads[] = {{.title = "column", .max = 30}, {.title = "becomes", .max = 30},
+		{.title = "row 1", .max = 16}, {.title = "row 2", .max = 16}, {.title = "row 3", .max = 24}};
 	struct table *t = table_new(c, stdout, heads, 2 + r->nsample);
 	if (t == NULL)
 		return -1;
@@ -138,7 +147,8 @@ static int show_columns(const struct cli *c, const struct import_report *r)
 static int line_of(const struct cli *c, const char *what, int64_t n, const char *note)
 {
 	char text[TEXT_NUMBER];
-	return out_printf(c, "  %-11s %12s%s%s\n", what, text_count(n, text), note[0] != '\0' ? "   " : "", note);
+	return out_printf(
+		c, "  %-11s %12s%s%s\n", what, text_count(n, text), note[0] != '\0' ? "   " : "", note);
 }
 
 static int show_text(const struct cli *c, const struct import_request *q, const struct import_report *r)
@@ -146,7 +156,10 @@ static int show_text(const struct cli *c, const struct import_request *q, const 
 	int rc = 0;
 	if (q->dry_run)
 		rc = show_columns(c, r) | out_printf(c, "\n");
-	rc |= out_printf(c, "%s%s\n", out_safe(str_from(q->list)), q->dry_run ? ": dry run, nothing was imported" : r->list_created ? ": new list" : "");
+	rc |= out_printf(c, "%s%s\n", out_safe(str_from(q->list)),
+		q->dry_run        ? ": dry run, nothing was imported"
+		: r->list_created ? ": new list"
+				  : "");
 	char note[200];
 	snprintf(note, sizeof note, "%s, %s", r->encoding, delimiter_text(r->delimiter));
 	rc |= line_of(c, "read", r->read, note);
@@ -158,7 +171,8 @@ static int show_text(const struct cli *c, const struct import_request *q, const 
 	}
 	rc |= line_of(c, "rejected", r->rejected, r->rejected > 0 && q->rejects != NULL ? q->rejects : "");
 	if (!q->dry_run)
-		rc |= line_of(c, "suppressed", r->suppressed, r->suppressed > 0 ? "known, but not mailed" : "");
+		rc |= line_of(
+			c, "suppressed", r->suppressed, r->suppressed > 0 ? "known, but not mailed" : "");
 	if (q->sync)
 		rc |= line_of(c, "left", r->left, "not in the file");
 	return rc;
@@ -168,7 +182,8 @@ static void show_rejects(const struct import_report *r, const struct import_requ
 {
 	char n[TEXT_NUMBER];
 	for (size_t i = 0; i < r->nrejects; i++)
-		fprintf(stderr, "  line %ld: %s: %s\n", r->rejects[i].line, out_safe(r->rejects[i].reason), out_safe(r->rejects[i].raw));
+		fprintf(stderr, "  line %ld: %s: %s\n", r->rejects[i].line, out_safe(r->rejects[i].reason),
+			out_safe(r->rejects[i].raw));
 	if (r->rejected > (int64_t)r->nrejects)
 		fprintf(stderr, "  … and %s more%s\n", text_count(r->rejected - (int64_t)r->nrejects, n),
 			q->rejects == NULL ? "; --rejects FILE writes all of them" : "");
@@ -180,7 +195,8 @@ static json_t *sample_json(const struct import_report *r)
 	for (size_t i = 0; i < r->nsample; i++) {
 		json_t *o = json_object();
 		for (size_t j = 0; j < r->ncolumns; j++)
-			json_object_setn_new(o, r->columns[j].header.p, r->columns[j].header.n, json_str(r->sample[i][j]));
+			json_object_setn_new(
+				o, r->columns[j].header.p, r->columns[j].header.n, json_str(r->sample[i][j]));
 		json_array_append_new(rows, o);
 	}
 	return rows;
@@ -193,7 +209,8 @@ static int show_json(const struct import_request *q, const struct import_report 
 	for (size_t i = 0; i < r->ncolumns; i++) {
 		json_array_append_new(columns, json_str(r->columns[i].header));
 		if (r->columns[i].role == COLUMN_ATTR)
-			json_object_setn_new(attrs, r->columns[i].header.p, r->columns[i].header.n, json_str(r->columns[i].attr));
+			json_object_setn_new(attrs, r->columns[i].header.p, r->columns[i].header.n,
+				json_str(r->columns[i].attr));
 	}
 	json_put(o, "list", json_str(str_from(q->list)));
 	json_put(o, "list_created", json_boolean(r->list_created));
@@ -223,11 +240,24 @@ static int show_json(const struct import_request *q, const struct import_report 
 static int fill(struct cli *c, struct import_request *q, struct err *e)
 {
 	static const char *const on_duplicate[] = {"update", "skip", "fail", NULL};
-	*q = (struct import_request){.list = c->args[0], .file = c->args[1], .email = cli_value(c, "email"), .columns = cli_value(c, "columns"),
-		.status = cli_value(c, "status"), .expand = cli_value(c, "expand"), .encoding = cli_value(c, "encoding"),
-		.delimiter = cli_value(c, "delimiter"), .dry_run = cli_given(c, "dry-run"), .rejects = cli_value(c, "rejects"),
-		.max_rejects = cli_value(c, "max-rejects"), .source = cli_value(c, "source"), .consent_at = cli_value(c, "consent-at"),
-		.sync = cli_given(c, "sync"), .now = clock_now(), .stop = &stop_asked, .progress = show_progress, .confirm = confirm_sync};
+	*q = (struct import_request){.list = c->args[0],
+		.file = c->args[1],
+		.email = cli_value(c, "email"),
+		.columns = cli_value(c, "columns"),
+		.status = cli_value(c, "status"),
+		.expand = cli_value(c, "expand"),
+		.encoding = cli_value(c, "encoding"),
+		.delimiter = cli_value(c, "delimiter"),
+		.dry_run = cli_given(c, "dry-run"),
+		.rejects = cli_value(c, "rejects"),
+		.max_rejects = cli_value(c, "max-rejects"),
+		.source = cli_value(c, "source"),
+		.consent_at = cli_value(c, "consent-at"),
+		.sync = cli_given(c, "sync"),
+		.now = clock_now(),
+		.stop = &stop_asked,
+		.progress = show_progress,
+		.confirm = confirm_sync};
 	q->nmaps = cli_values(c, "map", &q->maps);
 	int choice = cli_value_word(c, "on-duplicate", on_duplicate, DUPLICATE_UPDATE, e);
 	q->on_duplicate = (enum on_duplicate)choice;
@@ -258,7 +288,8 @@ static int import_run(struct cli *c, struct err *e)
 		if (!c->json && !c->quiet && report.nrejects > 0)
 			show_rejects(&report, &q);
 		if (rc == 0 && report.would_refuse)
-			log_warn("with so many rows rejected nothing would be imported; --max-rejects allows more");
+			log_warn("with so many rows rejected nothing would be imported; --max-rejects allows "
+				 "more");
 		if (rc == 0 && (c->json ? show_json(&q, &report) : show_text(c, &q, &report)) != 0)
 			rc = output_error(e);
 		import_report_release(&report);
@@ -269,17 +300,31 @@ static int import_run(struct cli *c, struct err *e)
 }
 
 static const struct option options[] = {
-	{.name = "email", .value = "COLUMN", .help = "the column of the addresses (found out where it is clear)"},
+	{.name = "email",
+		.value = "COLUMN",
+		.help = "the column of the addresses (found out where it is clear)"},
 	{.name = "map", .value = "ATTR=COLUMN", .many = true, .help = "call the attribute ATTR"},
 	{.name = "columns", .value = "A,B,…", .help = "the file has no header; these are its columns"},
-	{.name = "status", .value = "COLUMN", .help = "unsubscribed, bounced, complained in it become suppressions"},
+	{.name = "status",
+		.value = "COLUMN",
+		.help = "unsubscribed, bounced, complained in it become suppressions"},
 	{.name = "expand", .value = "COLUMN", .help = "attributes from the JSON object in it"},
-	{.name = "on-duplicate", .value = "WHAT", .help = "an address twice in the file: update (default), skip, fail"},
-	{.name = "encoding", .value = "CHARSET", .help = "UTF-8, UTF-16LE, Shift_JIS, EUC-JP, Windows-1252 … (found out)"},
-	{.name = "delimiter", .value = "CHAR", .help = "comma, semicolon, tab, pipe or any character (found out)"},
+	{.name = "on-duplicate",
+		.value = "WHAT",
+		.help = "an address twice in the file: update (default), skip, fail"},
+	{.name = "encoding",
+		.value = "CHARSET",
+		.help = "UTF-8, UTF-16LE, Shift_JIS, EUC-JP, Windows-1252 … (found out)"},
+	{.name = "delimiter",
+		.value = "CHAR",
+		.help = "comma, semicolon, tab, pipe or any character (found out)"},
 	{.name = "dry-run", .help = "show what was found out and three rows; import nothing"},
-	{.name = "rejects", .value = "FILE", .help = "write the rows that cannot be used there, with the reasons"},
-	{.name = "max-rejects", .value = "N|N%", .help = "import nothing if there are more of them (default 1%)"},
+	{.name = "rejects",
+		.value = "FILE",
+		.help = "write the rows that cannot be used there, with the reasons"},
+	{.name = "max-rejects",
+		.value = "N|N%",
+		.help = "import nothing if there are more of them (default 1%)"},
 	{.name = "source", .value = "TEXT", .help = "where these people come from, or column:NAME"},
 	{.name = "consent-at", .value = "TIME", .help = "when they agreed, or column:NAME"},
 	{.name = "sync", .help = "who is not in the file leaves the list"},

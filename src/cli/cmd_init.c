@@ -35,7 +35,8 @@ static int put(struct work *w, const char *path, struct str data, unsigned mode,
 	return tell(w, path, true) == 0 ? 0 : output_error(e);
 }
 
-static int put_beside(struct work *w, const char *conf, const char *name, const unsigned char *data, size_t n, struct err *e)
+static int put_beside(struct work *w, const char *conf, const char *name, const unsigned char *data, size_t n,
+	struct err *e)
 {
 	char *path = path_beside(conf, name);
 	if (path == NULL)
@@ -50,8 +51,10 @@ static int put_secret(struct work *w, const struct config *cfg, struct err *e)
 	unsigned char key[SECRET_BYTES];
 	char text[2 * SECRET_BYTES + 2];
 	if (!file_exists(cfg->secret_file) && file_exists(cfg->database)) {
-		err_set(e, ERR_CREATE, "init", "there is a database, but its secret %s is missing", cfg->secret_file);
-		return err_remedy(e, "restore it from a backup: with another one, links in mail that was sent stop working");
+		err_set(e, ERR_CREATE, "init", "there is a database, but its secret %s is missing",
+			cfg->secret_file);
+		return err_remedy(e, "restore it from a backup: with another one, links in mail that was "
+				     "sent stop working");
 	}
 	random_bytes(key, sizeof key);
 	hex_encode(key, sizeof key, text);
@@ -80,12 +83,14 @@ static int put_database(struct work *w, const struct config *cfg, struct err *e)
 
 static int put_all(struct work *w, const char *conf, struct err *e)
 {
-	/* The example goes with a fresh configuration only: in a folder of somebody's own it would be in the way. */
+	/* The example goes with a fresh configuration only: in a folder of somebody's own it would be in the
+	 * way. */
 	bool fresh = !file_exists(conf);
 	if (put(w, conf, str_n((const char *)asset_postrider_conf, asset_postrider_conf_len), 0644, e) != 0)
 		return -1;
-	if (fresh && (put_beside(w, conf, "newsletter.md", asset_newsletter_md, asset_newsletter_md_len, e) != 0 ||
-			     put_beside(w, conf, "readers.csv", asset_readers_csv, asset_readers_csv_len, e) != 0))
+	if (fresh &&
+		(put_beside(w, conf, "newsletter.md", asset_newsletter_md, asset_newsletter_md_len, e) != 0 ||
+			put_beside(w, conf, "readers.csv", asset_readers_csv, asset_readers_csv_len, e) != 0))
 		return -1;
 	w->c->config_path = conf;
 	const struct config *cfg = cli_config(w->c, e);
@@ -124,7 +129,8 @@ static int init_run(struct cli *c, struct err *e)
 	const char *dir = c->nargs > 0 ? c->args[0] : NULL;
 	char *conf = NULL;
 	if (c->config_path != NULL)
-		return cli_usage(c, e, "it writes postrider.conf into DIR and reads no other: leave out --config");
+		return cli_usage(
+			c, e, "it writes postrider.conf into DIR and reads no other: leave out --config");
 	if (dir != NULL && mkdir(dir, 0755) != 0 && errno != EEXIST)
 		return err_sys(e, ERR_CREATE, "cannot create the folder", dir);
 	if (asprintf(&conf, "%s%spostrider.conf", dir != NULL ? dir : "", dir != NULL ? "/" : "") < 0)

@@ -43,8 +43,9 @@ static int row(void *ctx, const struct list_row *l)
 
 static int lists_run(struct cli *c, struct err *e)
 {
-	static const struct column columns[] = {{.title = "list"}, {.title = "people", .right = true}, {.title = "mailable", .right = true},
-		{.title = "title", .max = 40}, {.title = "id", .max = 40}, {.title = "created"}};
+	static const struct column columns[] = {{.title = "list"}, {.title = "people", .right = true},
+		{.title = "mailable", .right = true}, {.title = "title", .max = 40},
+		{.title = "id", .max = 40}, {.title = "created"}};
 	const struct zone *z = cli_zone(c, e);
 	struct store *s = z != NULL ? cli_store(c, STORE_READ, e) : NULL;
 	if (s == NULL)
@@ -75,14 +76,16 @@ static int done(struct cli *c, const char *list, const char *what, struct err *e
 		json_put(o, what, json_true());
 		return json_document(o) != 0 ? output_error(e) : 0;
 	}
-	return c->quiet || out_printf(c, "%s: %s\n", out_safe(str_from(list)), what) == 0 ? 0 : output_error(e);
+	return c->quiet || out_printf(c, "%s: %s\n", out_safe(str_from(list)), what) == 0 ? 0
+											  : output_error(e);
 }
 
 static int rename_run(struct cli *c, struct err *e)
 {
 	struct list_row l;
 	struct store *s = cli_store(c, STORE_WRITE, e);
-	if (s == NULL || audience_list(s, c->args[0], &l, e) != 0 || list_name_check(str_from(c->args[1]), e) != 0)
+	if (s == NULL || audience_list(s, c->args[0], &l, e) != 0 ||
+		list_name_check(str_from(c->args[1]), e) != 0)
 		return -1;
 	if (store_list_rename(s, l.id, str_from(c->args[1]), e) != 0)
 		return -1;
@@ -94,18 +97,22 @@ static int confirm_delete(struct cli *c, const struct list_row *l, struct err *e
 	char question[400], answer[400], n[TEXT_NUMBER];
 	if (cli_given(c, "yes"))
 		return 0;
-	snprintf(question, sizeof question, "Delete the list %s with %s people? They stay known, but leave it. Type its name: ",
+	snprintf(question, sizeof question,
+		"Delete the list %s with %s people? They stay known, but leave it. Type its name: ",
 		out_safe(l->name), text_count(l->members, n));
 	if (cli_ask(c, question, "add --yes", answer, sizeof answer, e) != 0)
 		return -1;
-	return str_is(l->name, answer) ? 0 : err_set(e, ERR_USAGE, "list delete", "not confirmed; nothing was deleted");
+	return str_is(l->name, answer)
+		       ? 0
+		       : err_set(e, ERR_USAGE, "list delete", "not confirmed; nothing was deleted");
 }
 
 static int delete_run(struct cli *c, struct err *e)
 {
 	struct list_row l;
 	struct store *s = cli_store(c, STORE_WRITE, e);
-	if (s == NULL || audience_list(s, c->args[0], &l, e) != 0 || confirm_delete(c, &l, e) != 0 || store_list_delete(s, l.id, e) != 0)
+	if (s == NULL || audience_list(s, c->args[0], &l, e) != 0 || confirm_delete(c, &l, e) != 0 ||
+		store_list_delete(s, l.id, e) != 0)
 		return -1;
 	return done(c, c->args[0], "deleted", e);
 }
@@ -124,21 +131,30 @@ static int set_run(struct cli *c, struct err *e)
 			id = str_n(word.p + 3, word.n - 3);
 			new_id = &id;
 		} else {
-			return cli_usage(c, e, "\"%.60s\" is not title=TEXT or id=TEXT, each once", c->args[i]);
+			return cli_usage(
+				c, e, "\"%.60s\" is not title=TEXT or id=TEXT, each once", c->args[i]);
 		}
 	}
 	if (new_id != NULL && id.n > 0 && list_id_check(id, e) != 0)
 		return -1;
 	if (new_title != NULL && title.n > 0 && list_name_check(title, e) != 0)
-		return err_set(e, ERR_USAGE, "title", "it must be one line of text without blanks at its ends, at most %d bytes", LIST_NAME_MAX);
+		return err_set(e, ERR_USAGE, "title",
+			"it must be one line of text without blanks at its ends, at most %d bytes",
+			LIST_NAME_MAX);
 	struct store *s = cli_store(c, STORE_WRITE, e);
-	if (s == NULL || audience_list(s, c->args[0], &l, e) != 0 || store_list_set(s, l.id, new_title, new_id, e) != 0)
+	if (s == NULL || audience_list(s, c->args[0], &l, e) != 0 ||
+		store_list_set(s, l.id, new_title, new_id, e) != 0)
 		return -1;
 	return done(c, c->args[0], "set", e);
 }
 
 static const struct command list_rename = {
-	.name = "rename", .args = "LIST NEW-NAME", .summary = "give a list another name", .min_args = 2, .max_args = 2, .run = rename_run,
+	.name = "rename",
+	.args = "LIST NEW-NAME",
+	.summary = "give a list another name",
+	.min_args = 2,
+	.max_args = 2,
+	.run = rename_run,
 };
 
 static const struct option delete_options[] = {{.name = "yes", .help = "do not ask"}, {0}};
@@ -168,5 +184,8 @@ static const struct command list_set = {
 static const struct command *const list_subs[] = {&list_rename, &list_delete, &list_set, NULL};
 
 const struct command cmd_list = {
-	.name = "list", .summary = "rename, delete or describe a list", .group = GROUP_PEOPLE, .subs = list_subs,
+	.name = "list",
+	.summary = "rename, delete or describe a list",
+	.group = GROUP_PEOPLE,
+	.subs = list_subs,
 };

@@ -39,16 +39,18 @@ static int show_letter(struct preview *p, const struct letter *l)
 {
 	const struct composed *m = &l->mail;
 	if (p->c->json)
-		return json_document(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "from", json_str(l->from), "to", json_str(l->rcpt), "subject",
-			       json_str(m->subject), "headers", json_str(m->header), "text", json_str(m->text), "html", json_str(m->html), "bytes",
-			       (json_int_t)(m->header.n + m->body.n))) != 0
-			? output_error(p->e)
-			: 0;
+		return json_document(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "from",
+			       json_str(l->from), "to", json_str(l->rcpt), "subject", json_str(m->subject),
+			       "headers", json_str(m->header), "text", json_str(m->text), "html",
+			       json_str(m->html), "bytes", (json_int_t)(m->header.n + m->body.n))) != 0
+			       ? output_error(p->e)
+			       : 0;
 	switch (p->part) {
 	case PART_SOURCE:
 		return print(p, m->header, true) != 0 ? -1 : print(p, m->body, true);
 	case PART_HTML:
-		return m->html.n == 0 ? err_set(p->e, ERR_NOINPUT, "preview", "this message has no HTML part") : print(p, m->html, false);
+		return m->html.n == 0 ? err_set(p->e, ERR_NOINPUT, "preview", "this message has no HTML part")
+				      : print(p, m->html, false);
 	case PART_TEXT:
 		return print(p, m->text, false);
 	case PART_HEADERS:
@@ -65,7 +67,9 @@ static int one(struct preview *p, const struct chosen *c)
 	arena_init(&a, 64 << 10, 256 << 20);
 	int rc = chosen_compose(c, &p->launch, p->signer, p->now, &a, &letter, p->e);
 	if (rc == 0 && letter.mail.skip.n != 0)
-		rc = out_printf(p->c, "(nothing would be sent: %s)\n", out_safe(letter.mail.skip)) != 0 ? output_error(p->e) : 0;
+		rc = out_printf(p->c, "(nothing would be sent: %s)\n", out_safe(letter.mail.skip)) != 0
+			     ? output_error(p->e)
+			     : 0;
 	else if (rc == 0)
 		rc = show_letter(p, &letter);
 	arena_release(&a);
@@ -78,8 +82,10 @@ static int from_audience(struct preview *p, struct store *s)
 	struct chosen chosen;
 	long long nth = 1, random = 0;
 	if (!cli_audience_given(p->c))
-		return cli_usage(p->c, p->e, "say for whom: --list LIST (and --nth N), --to ADDRESS, or --sample FILE.json");
-	if (cli_value_int(p->c, "nth", 1, INT32_MAX, &nth, p->e) != 0 || cli_value_int(p->c, "random", 1, 1000, &random, p->e) != 0)
+		return cli_usage(p->c, p->e,
+			"say for whom: --list LIST (and --nth N), --to ADDRESS, or --sample FILE.json");
+	if (cli_value_int(p->c, "nth", 1, INT32_MAX, &nth, p->e) != 0 ||
+		cli_value_int(p->c, "random", 1, 1000, &random, p->e) != 0)
 		return -1;
 	cli_audience(p->c, &spec);
 	spec.sample = NULL;
@@ -127,10 +133,12 @@ static int run(struct cli *c, struct err *e)
 		return -1;
 	p.part = (enum part)part;
 	p.signer = token_signer_new(keys);
-	int rc = p.signer == NULL ? err_set(e, ERR_INTERNAL, "preview", "out of memory") : launch_open(&p.launch, c->args[0], NULL, cfg, s, e);
+	int rc = p.signer == NULL ? err_set(e, ERR_INTERNAL, "preview", "out of memory")
+				  : launch_open(&p.launch, c->args[0], NULL, cfg, s, e);
 	if (rc == 0) {
 		struct err none = {0};
-		p.launch.route = launch_route(cfg, NULL, message_from_domain(personal_message(p.launch.personal)), &none);
+		p.launch.route = launch_route(
+			cfg, NULL, message_from_domain(personal_message(p.launch.personal)), &none);
 		rc = choose_and_show(&p, s);
 	}
 	launch_close(&p.launch);
@@ -144,11 +152,15 @@ static const struct option options[] = {
 	{.name = "where", .value = "EXPR", .help = "for whom this holds"},
 	{.name = "of", .value = "NAME[:STATE,…]", .many = true, .help = "whom this campaign had"},
 	{.name = "not-of", .value = "NAME[:STATE,…]", .many = true, .help = "whom it did not have"},
-	{.name = "sample", .value = "FILE.json", .help = "with the attributes in this JSON object, instead of a contact's"},
+	{.name = "sample",
+		.value = "FILE.json",
+		.help = "with the attributes in this JSON object, instead of a contact's"},
 	{.name = "to", .value = "ADDRESS", .help = "for that contact"},
 	{.name = "nth", .value = "N", .help = "for the N-th of the audience (1)"},
 	{.name = "random", .value = "N", .help = "for N of them, at random"},
-	{.name = "part", .value = "all|source|html|text|headers", .help = "what to show; source is the message as it is sent"},
+	{.name = "part",
+		.value = "all|source|html|text|headers",
+		.help = "what to show; source is the message as it is sent"},
 	{0},
 };
 

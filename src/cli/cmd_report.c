@@ -15,7 +15,8 @@ struct reporting {
 	FILE *f;
 	struct csv csv;
 	bool first;
-	struct personal *personal;   /* of the campaign in hand, for its Message-IDs; NULL: it cannot be compiled any more */
+	struct personal *personal; /* of the campaign in hand, for its Message-IDs; NULL: it cannot be
+				      compiled any more */
 	struct token_signer *signer;
 	struct arena arena;
 	struct err *e;
@@ -80,7 +81,8 @@ static int choose(struct reporting *r)
 static struct str message_id(struct reporting *r, int64_t delivery)
 {
 	arena_reset(&r->arena);
-	return r->personal != NULL ? personal_message_id(r->personal, r->signer, delivery, &r->arena) : str_n(NULL, 0);
+	return r->personal != NULL ? personal_message_id(r->personal, r->signer, delivery, &r->arena)
+				   : str_n(NULL, 0);
 }
 
 static void csv_code(struct csv *w, int code)
@@ -118,13 +120,16 @@ static int csv_delivery(void *ctx, const struct delivery_row *d)
 static int json_delivery(void *ctx, const struct delivery_row *d)
 {
 	struct reporting *r = ctx;
-	json_t *j = json_pack("{s:o, s:o, s:s, s:i, s:o, s:o, s:o, s:s, s:o, s:o}", "campaign", view_str(d->campaign), "address",
-		view_str(d->address), "state", delivery_state_names[d->state], "attempts", d->attempts, "code",
-		d->code != 0 ? json_integer(d->code) : json_null(), "enhanced", view_str(d->enhanced), "reply", view_str(d->reply), "class",
-		reply_class_names[d->class], "reason", view_str(d->reason), "provider", view_str(d->provider));
-	json_t *more = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "site", view_str(d->site), "route", view_str(d->route), "first_attempt",
-		json_time(d->first_attempt), "last_attempt", json_time(d->last_attempt), "message_id", view_str(message_id(r, d->id)),
-		"relay_id", view_str(d->relay_id), "doubted", d->doubted);
+	json_t *j = json_pack("{s:o, s:o, s:s, s:i, s:o, s:o, s:o, s:s, s:o, s:o}", "campaign",
+		view_str(d->campaign), "address", view_str(d->address), "state",
+		delivery_state_names[d->state], "attempts", d->attempts, "code",
+		d->code != 0 ? json_integer(d->code) : json_null(), "enhanced", view_str(d->enhanced),
+		"reply", view_str(d->reply), "class", reply_class_names[d->class], "reason",
+		view_str(d->reason), "provider", view_str(d->provider));
+	json_t *more = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "site", view_str(d->site), "route",
+		view_str(d->route), "first_attempt", json_time(d->first_attempt), "last_attempt",
+		json_time(d->last_attempt), "message_id", view_str(message_id(r, d->id)), "relay_id",
+		view_str(d->relay_id), "doubted", d->doubted);
 	int rc = j == NULL || more == NULL ? -1 : json_object_update(j, more);
 	if (rc == 0 && fputs(r->first ? "\n" : ",\n", r->f) < 0)
 		rc = -1;
@@ -136,7 +141,8 @@ static int json_delivery(void *ctx, const struct delivery_row *d)
 	return rc != 0 ? output_error(r->e) : 0;
 }
 
-static int each_recipient(struct reporting *r, int64_t id, int (*row)(void *ctx, const struct delivery_row *d))
+static int each_recipient(
+	struct reporting *r, int64_t id, int (*row)(void *ctx, const struct delivery_row *d))
 {
 	struct holder h;
 	struct campaign_row c;
@@ -154,8 +160,9 @@ static int each_recipient(struct reporting *r, int64_t id, int (*row)(void *ctx,
 
 static int report_csv(struct reporting *r)
 {
-	static const char *const names[] = {"campaign", "address", "state", "attempts", "code", "enhanced", "reply", "class", "reason",
-		"provider", "site", "route", "first_attempt", "last_attempt", "message_id", "relay_id", "doubted"};
+	static const char *const names[] = {"campaign", "address", "state", "attempts", "code", "enhanced",
+		"reply", "class", "reason", "provider", "site", "route", "first_attempt", "last_attempt",
+		"message_id", "relay_id", "doubted"};
 	csv_begin(&r->csv, r->f, cli_given(r->c, "excel"));
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
 		csv_str(&r->csv, str_from(names[i]));
@@ -209,7 +216,8 @@ static int report_pages(struct reporting *r, enum format format)
 		if (rc == 0 && format == FORMAT_TEXT) {
 			if (got > 0)
 				buf_putc(&out, '\n');
-			view_text(&out, &all[got], r->cfg->zone, clock_now(), r->f == stdout ? screen_columns(r->c) : 120);
+			view_text(&out, &all[got], r->cfg->zone, clock_now(),
+				r->f == stdout ? screen_columns(r->c) : 120);
 		}
 	}
 	if (rc == 0 && format == FORMAT_HTML)
@@ -244,7 +252,8 @@ static int run(struct cli *c, struct err *e)
 	struct output out = {0};
 	int rc = -1, format = cli_value_word(c, "format", words, FORMAT_TEXT, e);
 	arena_init(&r.arena, 1024, 1 << 20);
-	if (format < 0 || cli_value_since(c, "since", clock_now(), &r.since, e) != 0 || cli_value_since(c, "until", clock_now(), &r.until, e) != 0)
+	if (format < 0 || cli_value_since(c, "since", clock_now(), &r.since, e) != 0 ||
+		cli_value_since(c, "until", clock_now(), &r.until, e) != 0)
 		goto done;
 	if (c->json && format == FORMAT_HTML)
 		c->json = false;
@@ -272,7 +281,9 @@ done:
 static const struct option options[] = {
 	{.name = "since", .value = "TIME", .help = "campaigns started since then"},
 	{.name = "until", .value = "TIME", .help = "and before then"},
-	{.name = "format", .value = "text|json|csv|html", .help = "json and csv name every recipient; html has plots"},
+	{.name = "format",
+		.value = "text|json|csv|html",
+		.help = "json and csv name every recipient; html has plots"},
 	{.name = "excel", .help = "CSV that a spreadsheet opens as it is meant"},
 	{.name = "output", .letter = 'o', .value = "FILE", .help = "write it there"},
 	{0},

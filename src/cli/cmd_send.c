@@ -11,7 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const int64_t CHECK_ALL = 100000; /* recipients rendered before launch; of a larger audience, the first 1,000 */
+static const int64_t CHECK_ALL =
+	100000; /* recipients rendered before launch; of a larger audience, the first 1,000 */
 static const int64_t CHECK_FIRST = 1000;
 static const ms_t REPEAT_SPAN = 7 * DAY;
 
@@ -38,7 +39,8 @@ static int parse_rate(struct send *s, struct err *e)
 	if (text == NULL)
 		return 0;
 	if (rate_parse(text, &r, e) != 0 || r.per_hour != 0 || r.per_day != 0 || !(r.per_second > 0))
-		return cli_usage(s->c, e, "--rate takes a number a second or a minute, such as 20/s, not \"%s\"", text);
+		return cli_usage(s->c, e,
+			"--rate takes a number a second or a minute, such as 20/s, not \"%s\"", text);
 	s->rate = r.per_second;
 	return 0;
 }
@@ -56,7 +58,8 @@ static int parse_first(struct send *s, struct err *e)
 	}
 	long long n;
 	if (!str_int(str_from(text), 1, INT32_MAX, &n))
-		return cli_usage(s->c, e, "--first takes a number of recipients or a share such as 5%%, not \"%s\"", text);
+		return cli_usage(s->c, e,
+			"--first takes a number of recipients or a share such as 5%%, not \"%s\"", text);
 	s->first = n;
 	return 0;
 }
@@ -67,7 +70,8 @@ static int parse_expect(struct send *s, struct err *e)
 	long long min, max;
 	if (text == NULL)
 		return 0;
-	struct str low = dots != NULL ? str_n(text, (size_t)(dots - text)) : str_from(text), high = dots != NULL ? str_from(dots + 2) : low;
+	struct str low = dots != NULL ? str_n(text, (size_t)(dots - text)) : str_from(text),
+		   high = dots != NULL ? str_from(dots + 2) : low;
 	if (!str_int(low, 0, INT64_MAX, &min) || !str_int(high, min, INT64_MAX, &max))
 		return cli_usage(s->c, e, "--expect takes MIN..MAX, such as 9000..11000, not \"%s\"", text);
 	s->min = min;
@@ -82,8 +86,9 @@ static int parse(struct send *s, struct err *e)
 	s->max = -1;
 	if (!cli_audience_given(c))
 		return cli_usage(c, e, "say to whom: --list LIST, --where, --of …");
-	if (cli_value_time(c, "at", s->now, &s->at, e) != 0 || cli_value_time(c, "until", s->now, &s->until, e) != 0 ||
-		parse_rate(s, e) != 0 || parse_first(s, e) != 0 || parse_expect(s, e) != 0 || run_patience(c, &s->patience, e) != 0)
+	if (cli_value_time(c, "at", s->now, &s->at, e) != 0 ||
+		cli_value_time(c, "until", s->now, &s->until, e) != 0 || parse_rate(s, e) != 0 ||
+		parse_first(s, e) != 0 || parse_expect(s, e) != 0 || run_patience(c, &s->patience, e) != 0)
 		return -1;
 	if (s->at != 0 && s->at < s->now - MINUTE)
 		return cli_usage(c, e, "--at lies in the past");
@@ -102,19 +107,23 @@ static int open_message(struct send *s, struct err *e)
 	if (store == NULL)
 		return -1;
 	cli_audience(c, &spec);
-	if (personal_check_config(s->cfg, e) != 0 || launch_open(&s->launch, c->args[0], NULL, s->cfg, store, e) != 0 ||
+	if (personal_check_config(s->cfg, e) != 0 ||
+		launch_open(&s->launch, c->args[0], NULL, s->cfg, store, e) != 0 ||
 		launch_audience(&s->launch, &spec, e) != 0)
 		return -1;
 	s->name = cli_value(c, "name") != NULL ? cli_value(c, "name") : s->launch.name.p;
-	s->route = launch_route(s->cfg, cli_value(c, "route"), message_from_domain(personal_message(s->launch.personal)), e);
+	s->route = launch_route(
+		s->cfg, cli_value(c, "route"), message_from_domain(personal_message(s->launch.personal)), e);
 	s->launch.route = s->route;
 	return s->route != NULL ? 0 : -1;
 }
 
 static int name_taken(struct send *s, struct err *e)
 {
-	err_set(e, ERR_DATA, "send", "campaign `%s` exists already, with another message or to another audience", s->name);
-	return err_remedy(e, "to go on with that one: postrider resume %s; for a new one: --name ANOTHER", s->name);
+	err_set(e, ERR_DATA, "send",
+		"campaign `%s` exists already, with another message or to another audience", s->name);
+	return err_remedy(
+		e, "to go on with that one: postrider resume %s; for a new one: --name ANOTHER", s->name);
 }
 
 static int check_repeats(struct send *s, struct err *e)
@@ -128,7 +137,9 @@ static int check_repeats(struct send *s, struct err *e)
 	if (n == 0)
 		return 0;
 	char count[TEXT_NUMBER];
-	err_set(e, ERR_DATA, "send", "%s of these people had the same message in the last 7 days, in campaign `%s`", text_count(n, count), other);
+	err_set(e, ERR_DATA, "send",
+		"%s of these people had the same message in the last 7 days, in campaign `%s`",
+		text_count(n, count), other);
 	return err_remedy(e, "--not-of %s leaves them out; --again sends it to them once more", other);
 }
 
@@ -138,13 +149,15 @@ static int check_audience(struct send *s, struct err *e)
 	if (store_audience_count(s->launch.store, &s->launch.audience, &s->selection, e) != 0)
 		return -1;
 	if (s->selection.audience == 0) {
-		err_set(e, ERR_NOINPUT, "send", "nobody is left to send to: %s selected, %s of them suppressed, %s unsubscribed",
-			text_count(s->selection.selected, n), text_count(s->selection.suppressed, a), text_count(s->selection.unsubscribed, b));
+		err_set(e, ERR_NOINPUT, "send",
+			"nobody is left to send to: %s selected, %s of them suppressed, %s unsubscribed",
+			text_count(s->selection.selected, n), text_count(s->selection.suppressed, a),
+			text_count(s->selection.unsubscribed, b));
 		return -1;
 	}
 	if (s->max >= 0 && (s->selection.audience < s->min || s->selection.audience > s->max)) {
-		err_set(e, ERR_DATA, "send", "the audience is %s people, and --expect says %s to %s", text_count(s->selection.audience, n),
-			text_count(s->min, a), text_count(s->max, b));
+		err_set(e, ERR_DATA, "send", "the audience is %s people, and --expect says %s to %s",
+			text_count(s->selection.audience, n), text_count(s->min, a), text_count(s->max, b));
 		return err_remedy(e, "look at it with `postrider contacts` and the same options");
 	}
 	if (s->first_share > 0)
@@ -168,15 +181,16 @@ static int check_message(struct send *s, struct err *e)
 		return 0;
 	if (e != NULL)
 		*e = s->check.first;
-	return err_remedy(e, "this is what %s would have got; the message fails for %s of %s", s->check.address,
-		text_count(s->check.failed, n), text_count(s->check.checked, all));
+	return err_remedy(e, "this is what %s would have got; the message fails for %s of %s",
+		s->check.address, text_count(s->check.failed, n), text_count(s->check.checked, all));
 }
 
 /* A password that cannot be read is told before anything is recorded. */
 static int check_login(const struct send *s, struct err *e)
 {
 	struct buf password = BUF_INIT(16 << 10);
-	int rc = s->route->password.from == SECRET_NONE ? 0 : config_secret(&s->route->password, &password, e);
+	int rc =
+		s->route->password.from == SECRET_NONE ? 0 : config_secret(&s->route->password, &password, e);
 	if (password.p != NULL)
 		explicit_bzero(password.p, password.len);
 	buf_release(&password);
@@ -186,7 +200,8 @@ static int check_login(const struct send *s, struct err *e)
 static void warnings(const struct send *s)
 {
 	struct str domain = message_from_domain(personal_message(s->launch.personal));
-	bool known = s->cfg->ndomains == 0 || domain.n == 0; /* a templated From is known only for each recipient */
+	bool known = s->cfg->ndomains == 0 ||
+		     domain.n == 0; /* a templated From is known only for each recipient */
 	for (size_t i = 0; i < s->cfg->ndomains; i++)
 		known = known || str_is_nocase(domain, s->cfg->domains[i]);
 	if (!known)
@@ -194,7 +209,8 @@ static void warnings(const struct send *s)
 	if (s->cfg->ndkim > 0 && domain.n > 0 && !dkim_keys_serve(s->launch.dkim_keys, domain))
 		log_warn("no [dkim] section is for %.*s: this campaign goes out unsigned", STR_ARG(domain));
 	if (!personal_has_return_path(s->cfg))
-		log_warn("no [return-path] is configured: returned mail goes to the From address, and cannot be counted");
+		log_warn("no [return-path] is configured: returned mail goes to the From address, and cannot "
+			 "be counted");
 }
 
 /* ---- What the person sees before it goes out ---- */
@@ -226,13 +242,16 @@ static void summary(const struct send *s, FILE *f)
 	fprintf(f, "Campaign     %s\n", out_safe(str_from(s->name)));
 	fprintf(f, "Subject      %s\n", out_safe(s->launch.subject));
 	fprintf(f, "From         %s\n", out_safe(s->launch.from));
-	fprintf(f, "Route        %s (%s)", s->route->name, s->route->kind == ROUTE_RELAY ? out_safe(str_from(s->route->host)) : "direct");
+	fprintf(f, "Route        %s (%s)", s->route->name,
+		s->route->kind == ROUTE_RELAY ? out_safe(str_from(s->route->host)) : "direct");
 	if (rate > 0)
-		fprintf(f, ", %g/s: about %s", rate, clock_span_text((ms_t)((double)sel->audience / rate * 1000), span));
+		fprintf(f, ", %g/s: about %s", rate,
+			clock_span_text((ms_t)((double)sel->audience / rate * 1000), span));
 	fprintf(f, "\nStart        %s\n", s->at != 0 ? text_time(s->cfg->zone, s->at, when) : "now");
 	ms_t quiet = schedule_quiet(s->cfg, s->at != 0 ? s->at : clock_now());
 	if (quiet != 0)
-		fprintf(f, "Quiet hours  until %s: nothing goes out before\n", text_time(s->cfg->zone, quiet, when));
+		fprintf(f, "Quiet hours  until %s: nothing goes out before\n",
+			text_time(s->cfg->zone, quiet, when));
 	if (s->until != 0)
 		fprintf(f, "Until        %s\n", text_time(s->cfg->zone, s->until, when));
 	fprintf(f, "Recipients   %s", text_count(sel->audience, n));
@@ -255,12 +274,15 @@ static int dry_run(const struct send *s, struct err *e)
 		summary(s, stdout);
 		return 0;
 	}
-	json_t *j = json_pack("{s:s, s:b, s:o, s:o, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:I, s:{s:I, s:I, s:I, s:I}}", "campaign", s->name, "dry_run",
-		1, "subject", view_str(s->launch.subject), "from", view_str(s->launch.from), "route", s->route->name, "selected",
-		(json_int_t)sel->selected, "left_out", "suppressed", (json_int_t)sel->suppressed, "unsubscribed", (json_int_t)sel->unsubscribed,
-		"excluded", (json_int_t)sel->excluded, "duplicate", (json_int_t)sel->duplicate, "audience", (json_int_t)sel->audience, "checked",
-		"messages", (json_int_t)s->check.checked, "failed", (json_int_t)s->check.failed, "skipped", (json_int_t)s->check.skipped,
-		"largest_bytes", (json_int_t)s->check.bytes);
+	json_t *j = json_pack(
+		"{s:s, s:b, s:o, s:o, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:I, s:{s:I, s:I, s:I, s:I}}",
+		"campaign", s->name, "dry_run", 1, "subject", view_str(s->launch.subject), "from",
+		view_str(s->launch.from), "route", s->route->name, "selected", (json_int_t)sel->selected,
+		"left_out", "suppressed", (json_int_t)sel->suppressed, "unsubscribed",
+		(json_int_t)sel->unsubscribed, "excluded", (json_int_t)sel->excluded, "duplicate",
+		(json_int_t)sel->duplicate, "audience", (json_int_t)sel->audience, "checked", "messages",
+		(json_int_t)s->check.checked, "failed", (json_int_t)s->check.failed, "skipped",
+		(json_int_t)s->check.skipped, "largest_bytes", (json_int_t)s->check.bytes);
 	return json_document(j) != 0 ? output_error(e) : 0;
 }
 
@@ -270,15 +292,17 @@ static int confirm(const struct send *s, struct err *e)
 	size_t n = 0;
 	if (cli_given(s->c, "yes"))
 		return 0;
-	if (cli_ask(s->c, "Type the number of recipients to send it, anything else to stop: ", "add --yes to send without being asked", answer,
-		    sizeof answer, e) != 0)
+	if (cli_ask(s->c, "Type the number of recipients to send it, anything else to stop: ",
+		    "add --yes to send without being asked", answer, sizeof answer, e) != 0)
 		return -1;
 	for (const char *p = answer; *p != '\0'; p++)
 		if (!isspace((unsigned char)*p) && *p != ',' && *p != '.')
 			digits[n++] = *p;
 	digits[n] = '\0';
 	snprintf(expect, sizeof expect, "%lld", (long long)s->selection.audience);
-	return strcmp(digits, expect) == 0 ? 0 : err_set(e, ERR_USAGE, "send", "not confirmed; nothing was sent or recorded");
+	return strcmp(digits, expect) == 0
+		       ? 0
+		       : err_set(e, ERR_USAGE, "send", "not confirmed; nothing was sent or recorded");
 }
 
 /* ---- Launch ---- */
@@ -298,13 +322,16 @@ static int leave_it(struct send *s, int64_t id, struct err *e)
 	struct report r;
 	if (report_gather(&r, s->launch.store, id, false, clock_now(), e) != 0)
 		return -1;
-	int rc = s->c->json ? json_document(view_json(&r, false, clock_now())) : out_printf(s->c, "Campaign %s is recorded (%s).\n", out_safe(r.campaign.name), r.state);
+	int rc = s->c->json ? json_document(view_json(&r, false, clock_now()))
+			    : out_printf(s->c, "Campaign %s is recorded (%s).\n", out_safe(r.campaign.name),
+				      r.state);
 	report_release(&r);
 	if (rc != 0)
 		return output_error(e);
 	if (alive == 1 && strcmp(h.what, "serve") == 0)
 		return 0;
-	log_warn("no `postrider serve` is running: start one, or `postrider resume %s` delivers it here", s->name);
+	log_warn("no `postrider serve` is running: start one, or `postrider resume %s` delivers it here",
+		s->name);
 	return ERR_AGAIN;
 }
 
@@ -316,12 +343,15 @@ static int go_on(struct send *s, const struct campaign_row *row, struct err *e)
 	case CAMPAIGN_CANCELLED:
 	case CAMPAIGN_PAUSED:
 		if (!s->c->quiet)
-			fprintf(stderr, "postrider: campaign `%s` was launched before; this is how it stands\n", out_safe(row->name));
+			fprintf(stderr,
+				"postrider: campaign `%s` was launched before; this is how it stands\n",
+				out_safe(row->name));
 		return run_show(s->c, id, e);
 	case CAMPAIGN_SCHEDULED:
 		return leave_it(s, id, e);
 	default:
-		return cli_given(s->c, "detach") ? leave_it(s, id, e) : run_campaign(s->c, id, "send", s->patience, e);
+		return cli_given(s->c, "detach") ? leave_it(s, id, e)
+						 : run_campaign(s->c, id, "send", s->patience, e);
 	}
 }
 
@@ -362,7 +392,8 @@ static int send_steps(struct send *s, struct err *e)
 		return go_on(s, &row, e);
 	if (known == LAUNCH_DIFFERENT && !rehearse)
 		return name_taken(s, e);
-	if (check_audience(s, e) != 0 || (!rehearse && known == LAUNCH_NEW && check_repeats(s, e) != 0) || check_message(s, e) != 0)
+	if (check_audience(s, e) != 0 || (!rehearse && known == LAUNCH_NEW && check_repeats(s, e) != 0) ||
+		check_message(s, e) != 0)
 		return -1;
 	warnings(s);
 	if (dry)
@@ -389,7 +420,9 @@ static int run(struct cli *c, struct err *e)
 static const struct option options[] = {
 	CLI_AUDIENCE,
 	{.name = "name", .value = "NAME", .help = "what the campaign is called; else as its file"},
-	{.name = "at", .value = "TIME", .help = "start then: 2026-12-01T09:00, with an offset or in the configured zone"},
+	{.name = "at",
+		.value = "TIME",
+		.help = "start then: 2026-12-01T09:00, with an offset or in the configured zone"},
 	{.name = "until", .value = "TIME", .help = "who was not sent to by then gets nothing any more"},
 	{.name = "rate", .value = "N/s", .help = "no faster than that"},
 	{.name = "route", .value = "ROUTE", .help = "by this [route] of the configuration"},

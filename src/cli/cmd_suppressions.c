@@ -9,12 +9,16 @@
 
 /* ---- Which ones: the same options for list, export and remove ---- */
 
-#define SELECTION                                                                                                  \
-	{.name = "list", .value = "LIST", .help = "those of this list alone"},                                     \
-		{.name = "reason", .value = "REASON", .help = "hard-bounce, soft-bounces, complaint, unsubscribe, manual, import"}, \
-		{.name = "campaign", .value = "NAME", .help = "those that this campaign brought"},                 \
-		{.name = "provider", .value = "NAME", .help = "addresses of google, docomo …"},                    \
-		{.name = "since", .value = "TIME", .help = "those made since (a time, or a span as 7d)"}
+#define SELECTION                                                                                            \
+	{.name = "list", .value = "LIST", .help = "those of this list alone"},                               \
+		{.name = "reason",                                                                           \
+			.value = "REASON",                                                                   \
+			.help = "hard-bounce, soft-bounces, complaint, unsubscribe, manual, import"},        \
+		{.name = "campaign", .value = "NAME", .help = "those that this campaign brought"},           \
+		{.name = "provider", .value = "NAME", .help = "addresses of google, docomo …"},              \
+	{                                                                                                    \
+		.name = "since", .value = "TIME", .help = "those made since (a time, or a span as 7d)"       \
+	}
 
 static int selection(struct cli *c, struct store *s, struct suppression_query *q, struct err *e)
 {
@@ -58,7 +62,8 @@ static int row(void *ctx, const struct suppression *sup)
 		return json_line(people_suppression_json(sup)) != 0 ? output_error(w->e) : 0;
 	table_str(w->table, sup->key);
 	table_str(w->table, sup->list == 0 ? STR("all mail") : sup->list_name);
-	table_printf(w->table, "%s%s", suppress_reason_names[sup->reason], sup->held_until != 0 ? " (held)" : "");
+	table_printf(
+		w->table, "%s%s", suppress_reason_names[sup->reason], sup->held_until != 0 ? " (held)" : "");
 	table_str(w->table, str_from(text_time(w->zone, sup->created, at)));
 	table_str(w->table, sup->campaign_name);
 	table_str(w->table, sup->evidence);
@@ -67,8 +72,9 @@ static int row(void *ctx, const struct suppression *sup)
 
 static int list_run(struct cli *c, struct err *e)
 {
-	static const struct column columns[] = {{.title = "address", .max = 50}, {.title = "scope", .max = 30}, {.title = "reason"},
-		{.title = "since"}, {.title = "campaign", .max = 30}, {.title = "evidence", .max = 80}};
+	static const struct column columns[] = {{.title = "address", .max = 50},
+		{.title = "scope", .max = 30}, {.title = "reason"}, {.title = "since"},
+		{.title = "campaign", .max = 30}, {.title = "evidence", .max = 80}};
 	struct suppression_query q;
 	struct walk w = {.c = c, .e = e, .zone = cli_zone(c, e)};
 	struct store *s = w.zone != NULL ? cli_store(c, STORE_READ, e) : NULL;
@@ -100,7 +106,8 @@ static int csv_line(void *ctx, const struct suppression *sup)
 
 static int export_run(struct cli *c, struct err *e)
 {
-	static const char *const names[] = {"address", "scope", "reason", "campaign", "evidence", "created", "held_until"};
+	static const char *const names[] = {
+		"address", "scope", "reason", "campaign", "evidence", "created", "held_until"};
 	struct suppression_query q;
 	struct output out;
 	struct csv csv;
@@ -120,7 +127,8 @@ static int export_run(struct cli *c, struct err *e)
 
 /* ---- add ---- */
 
-static int report_counts(struct cli *c, int64_t added, int64_t present, const struct suppress_report *r, struct err *e)
+static int report_counts(
+	struct cli *c, int64_t added, int64_t present, const struct suppress_report *r, struct err *e)
 {
 	char a[TEXT_NUMBER], p[TEXT_NUMBER], n[TEXT_NUMBER];
 	if (c->json) {
@@ -135,10 +143,11 @@ static int report_counts(struct cli *c, int64_t added, int64_t present, const st
 	}
 	if (c->quiet)
 		return 0;
-	int rc = out_printf(c, "%s added, %s were there already", text_count(added, a), text_count(present, p));
+	int rc = out_printf(
+		c, "%s added, %s were there already", text_count(added, a), text_count(present, p));
 	if (r != NULL && r->rejected > 0)
-		rc |= out_printf(c, ", %s cannot be used (line %ld: %s)", text_count(r->rejected, n), r->first_line,
-			out_safe(str_from(r->first_reason)));
+		rc |= out_printf(c, ", %s cannot be used (line %ld: %s)", text_count(r->rejected, n),
+			r->first_line, out_safe(str_from(r->first_reason)));
 	rc |= out_printf(c, "\n");
 	return rc != 0 ? output_error(e) : 0;
 }
@@ -174,7 +183,10 @@ static int add_run(struct cli *c, struct err *e)
 	}
 	for (size_t i = 0; i < c->nargs && rc == 0; i++) {
 		bool is_new = false;
-		struct suppression sup = {.key = keys[i], .list = list, .reason = SUPPRESS_MANUAL, .created = clock_now(),
+		struct suppression sup = {.key = keys[i],
+			.list = list,
+			.reason = SUPPRESS_MANUAL,
+			.created = clock_now(),
 			.evidence = note != NULL ? str_from(note) : STR("")};
 		rc = store_suppress(s, &sup, &is_new, e);
 		added += rc == 0 && is_new;
@@ -198,8 +210,13 @@ static int import_run(struct cli *c, struct err *e)
 {
 	struct suppress_report report;
 	struct sigaction sa = {.sa_handler = on_signal, .sa_flags = (int)(SA_RESETHAND | SA_RESTART)};
-	struct suppress_request q = {.file = c->args[0], .column = cli_value(c, "email"), .encoding = cli_value(c, "encoding"),
-		.note = cli_value(c, "note"), .zone = cli_zone(c, e), .now = clock_now(), .stop = &stop_asked};
+	struct suppress_request q = {.file = c->args[0],
+		.column = cli_value(c, "email"),
+		.encoding = cli_value(c, "encoding"),
+		.note = cli_value(c, "note"),
+		.zone = cli_zone(c, e),
+		.now = clock_now(),
+		.stop = &stop_asked};
 	struct store *s = q.zone != NULL ? cli_store(c, STORE_WRITE, e) : NULL;
 	if (s == NULL || scope_option(c, s, &q.list, e) != 0)
 		return -1;
@@ -213,7 +230,8 @@ static int import_run(struct cli *c, struct err *e)
 
 /* ---- remove ---- */
 
-static int remove_query(struct cli *c, struct store *s, struct suppression_query *q, struct arena *a, struct err *e)
+static int remove_query(
+	struct cli *c, struct store *s, struct suppression_query *q, struct arena *a, struct err *e)
 {
 	if (selection(c, s, q, e) != 0)
 		return -1;
@@ -224,10 +242,13 @@ static int remove_query(struct cli *c, struct store *s, struct suppression_query
 		return -1;
 	}
 	if (q->list < 0 && q->reason < 0 && q->campaign == 0 && q->provider.n == 0 && q->since == 0)
-		return cli_usage(c, e, "say which: an address, or --list, --reason, --campaign, --provider, --since");
+		return cli_usage(
+			c, e, "say which: an address, or --list, --reason, --campaign, --provider, --since");
 	/* In bulk nobody is mailed again who asked not to be. */
-	if (q->reason == SUPPRESS_UNSUBSCRIBE || q->reason == SUPPRESS_COMPLAINT || q->reason == SUPPRESS_FORGOTTEN)
-		return cli_usage(c, e, "%s is only removed one address at a time", suppress_reason_names[q->reason]);
+	if (q->reason == SUPPRESS_UNSUBSCRIBE || q->reason == SUPPRESS_COMPLAINT ||
+		q->reason == SUPPRESS_FORGOTTEN)
+		return cli_usage(
+			c, e, "%s is only removed one address at a time", suppress_reason_names[q->reason]);
 	q->spare_personal = true;
 	return 0;
 }
@@ -250,7 +271,8 @@ static int remove_run(struct cli *c, struct err *e)
 	if (rc == 0)
 		rc = store_unsuppress(s, &q, note != NULL ? str_from(note) : STR(""), dry, &n, e);
 	if (rc == 0 && n == 0 && c->nargs == 1)
-		rc = err_set(e, ERR_NOINPUT, "suppressions remove", "%.*s is not suppressed, or only its domain is", STR_ARG(q.key));
+		rc = err_set(e, ERR_NOINPUT, "suppressions remove",
+			"%.*s is not suppressed, or only its domain is", STR_ARG(q.key));
 	arena_release(&a);
 	if (rc != 0)
 		return -1;
@@ -341,12 +363,20 @@ static const struct option why_options[] = {
 };
 
 static const struct command sub_list = {
-	.name = "list", .summary = "show the addresses that are never mailed, and why", .options = list_options, .run = list_run,
+	.name = "list",
+	.summary = "show the addresses that are never mailed, and why",
+	.options = list_options,
+	.run = list_run,
 };
 
 static const struct command sub_add = {
-	.name = "add", .args = "ADDRESS|@DOMAIN…", .summary = "never mail these addresses again", .options = add_options, .min_args = 1,
-	.max_args = -1, .run = add_run,
+	.name = "add",
+	.args = "ADDRESS|@DOMAIN…",
+	.summary = "never mail these addresses again",
+	.options = add_options,
+	.min_args = 1,
+	.max_args = -1,
+	.run = add_run,
 };
 
 static const struct command sub_remove = {
@@ -373,16 +403,28 @@ static const struct command sub_import = {
 };
 
 static const struct command sub_export = {
-	.name = "export", .summary = "write them as CSV", .options = export_options, .run = export_run,
+	.name = "export",
+	.summary = "write them as CSV",
+	.options = export_options,
+	.run = export_run,
 };
 
 static const struct command sub_why = {
-	.name = "why", .args = "ADDRESS|@DOMAIN", .summary = "why an address is not mailed", .options = why_options, .min_args = 1,
-	.max_args = 1, .run = why_run,
+	.name = "why",
+	.args = "ADDRESS|@DOMAIN",
+	.summary = "why an address is not mailed",
+	.options = why_options,
+	.min_args = 1,
+	.max_args = 1,
+	.run = why_run,
 };
 
-static const struct command *const subs[] = {&sub_list, &sub_add, &sub_remove, &sub_import, &sub_export, &sub_why, NULL};
+static const struct command *const subs[] = {
+	&sub_list, &sub_add, &sub_remove, &sub_import, &sub_export, &sub_why, NULL};
 
 const struct command cmd_suppressions = {
-	.name = "suppressions", .summary = "the addresses that are never mailed", .group = GROUP_PEOPLE, .subs = subs,
+	.name = "suppressions",
+	.summary = "the addresses that are never mailed",
+	.group = GROUP_PEOPLE,
+	.subs = subs,
 };

@@ -39,7 +39,8 @@ static int may_be_mailed(struct testing *t, const struct address *a)
 	}
 	if (rc <= 0)
 		return rc;
-	err_set(t->e, ERR_DATA, "test", "%.*s is suppressed (%s), and nothing is sent there", STR_ARG(a->wire), suppress_reason_names[why]);
+	err_set(t->e, ERR_DATA, "test", "%.*s is suppressed (%s), and nothing is sent there",
+		STR_ARG(a->wire), suppress_reason_names[why]);
 	return err_remedy(t->e, "`postrider suppressions why %.*s` tells more", STR_ARG(a->wire));
 }
 
@@ -57,7 +58,8 @@ static int choose_person(struct testing *t)
 		struct audience_spec spec;
 		long long nth = 1;
 		cli_audience(c, &spec);
-		if (cli_value_int(c, "nth", 1, INT32_MAX, &nth, t->e) != 0 || launch_audience(&t->launch, &spec, t->e) != 0)
+		if (cli_value_int(c, "nth", 1, INT32_MAX, &nth, t->e) != 0 ||
+			launch_audience(&t->launch, &spec, t->e) != 0)
 			return -1;
 		return choose_nth(&t->chosen, t->s, &t->launch.audience, nth, t->e);
 	}
@@ -78,12 +80,15 @@ static int compose(struct testing *t)
 		if (address_parse(str_from(t->to[i]), &t->arena, &a, t->e) != 0 || may_be_mailed(t, &a) != 0)
 			return -1;
 		struct chosen one = t->chosen;
-		one.contact.address = a.wire; /* To, and {{ email }}, are the tester's: no real reader's link goes out */
+		one.contact.address =
+			a.wire; /* To, and {{ email }}, are the tester's: no real reader's link goes out */
 		one.contact.key = a.key;
-		if (chosen_compose(&one, &t->launch, t->signer, clock_now(), &t->arena, &t->letters[i], t->e) != 0)
+		if (chosen_compose(
+			    &one, &t->launch, t->signer, clock_now(), &t->arena, &t->letters[i], t->e) != 0)
 			return -1;
 		if (t->letters[i].mail.skip.n != 0)
-			return err_set(t->e, ERR_DATA, "test", "the message skips this person: %.*s", STR_ARG(t->letters[i].mail.skip));
+			return err_set(t->e, ERR_DATA, "test", "the message skips this person: %.*s",
+				STR_ARG(t->letters[i].mail.skip));
 	}
 	return 0;
 }
@@ -96,16 +101,20 @@ static int tell(struct testing *t)
 		int rc;
 		refused += !r->accepted;
 		if (t->c->json)
-			rc = json_line(json_pack("{s:s, s:b, s:s, s:o, s:s, s:o}", "address", t->to[i], "accepted", r->accepted, "stage",
-				smtp_stage_names[r->stage], "code", r->code != 0 ? json_integer(r->code) : json_null(), "enhanced", r->enhanced, "reply",
-				json_str(str_from(r->text))));
+			rc = json_line(json_pack("{s:s, s:b, s:s, s:o, s:s, s:o}", "address", t->to[i],
+				"accepted", r->accepted, "stage", smtp_stage_names[r->stage], "code",
+				r->code != 0 ? json_integer(r->code) : json_null(), "enhanced", r->enhanced,
+				"reply", json_str(str_from(r->text))));
 		else if (r->accepted)
-			rc = out_printf(t->c, "%s: accepted by %s: %d %s\n", out_safe(str_from(t->to[i])), t->route->host, r->code, out_safe(str_from(r->text)));
+			rc = out_printf(t->c, "%s: accepted by %s: %d %s\n", out_safe(str_from(t->to[i])),
+				t->route->host, r->code, out_safe(str_from(r->text)));
 		else if (r->code != 0)
-			rc = out_printf(t->c, "%s: refused at %s: %d %s %s\n", out_safe(str_from(t->to[i])), smtp_stage_names[r->stage], r->code, r->enhanced,
+			rc = out_printf(t->c, "%s: refused at %s: %d %s %s\n", out_safe(str_from(t->to[i])),
+				smtp_stage_names[r->stage], r->code, r->enhanced,
 				out_safe(str_from(r->text)));
 		else
-			rc = out_printf(t->c, "%s: not sent, %s: %s\n", out_safe(str_from(t->to[i])), smtp_stage_names[r->stage], out_safe(str_from(r->text)));
+			rc = out_printf(t->c, "%s: not sent, %s: %s\n", out_safe(str_from(t->to[i])),
+				smtp_stage_names[r->stage], out_safe(str_from(r->text)));
 		if (rc != 0)
 			return output_error(t->e);
 	}
@@ -124,7 +133,8 @@ static int steps(struct testing *t, const struct config *cfg)
 		return cli_usage(t->c, t->e, "say where to: --to ADDRESS");
 	if (launch_open(&t->launch, t->c->args[0], "[TEST] ", cfg, t->s, t->e) != 0)
 		return -1;
-	t->route = launch_route(cfg, cli_value(t->c, "route"), message_from_domain(personal_message(t->launch.personal)), t->e);
+	t->route = launch_route(cfg, cli_value(t->c, "route"),
+		message_from_domain(personal_message(t->launch.personal)), t->e);
 	t->launch.route = t->route;
 	t->letters = calloc(t->n, sizeof *t->letters);
 	t->results = calloc(t->n, sizeof *t->results);
@@ -132,7 +142,8 @@ static int steps(struct testing *t, const struct config *cfg)
 		return -1;
 	if (t->letters == NULL || t->results == NULL)
 		return err_set(t->e, ERR_INTERNAL, "test", "out of memory");
-	if (choose_person(t) != 0 || compose(t) != 0 || oneshot_send(t->route, t->letters, t->n, t->results, t->e) != 0)
+	if (choose_person(t) != 0 || compose(t) != 0 ||
+		oneshot_send(t->route, t->letters, t->n, t->results, t->e) != 0)
 		return -1;
 	return tell(t);
 }

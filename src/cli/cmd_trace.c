@@ -14,9 +14,9 @@ struct trace {
 	struct address address; /* parsed, where one was given */
 	bool known;             /* there is such a contact */
 	struct contact_row contact;
-	json_t *doc, *list;     /* list: what is being filled */
+	json_t *doc, *list; /* list: what is being filled */
 	bool held;
-	int64_t only;           /* one delivery, by its Message-ID or return path */
+	int64_t only; /* one delivery, by its Message-ID or return path */
 	struct err *e;
 };
 
@@ -25,13 +25,17 @@ static int show_suppression(void *ctx, const struct suppression *x)
 	struct trace *t = ctx;
 	char when[TEXT_NUMBER];
 	if (t->doc != NULL)
-		return json_array_append_new(t->list, json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "address", view_str(x->key), "scope",
-							 x->list == 0 ? json_string("all") : view_str(x->list_name), "reason",
-							 suppress_reason_names[x->reason], "campaign", view_str(x->campaign_name), "evidence",
-							 view_str(x->evidence), "created", json_time(x->created), "held_until", json_time(x->held_until)));
-	out_printf(t->c, "  suppressed %s for %s: %s", text_time(t->zone, x->created, when), x->list == 0 ? "all mail" : out_safe(x->list_name),
-		suppress_reason_names[x->reason]);
-	return out_printf(t->c, "%s%s\n", x->evidence.n != 0 ? ", " : "", out_safe(x->evidence)) != 0 ? output_error(t->e) : 0;
+		return json_array_append_new(t->list,
+			json_pack("{s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "address", view_str(x->key), "scope",
+				x->list == 0 ? json_string("all") : view_str(x->list_name), "reason",
+				suppress_reason_names[x->reason], "campaign", view_str(x->campaign_name),
+				"evidence", view_str(x->evidence), "created", json_time(x->created),
+				"held_until", json_time(x->held_until)));
+	out_printf(t->c, "  suppressed %s for %s: %s", text_time(t->zone, x->created, when),
+		x->list == 0 ? "all mail" : out_safe(x->list_name), suppress_reason_names[x->reason]);
+	return out_printf(t->c, "%s%s\n", x->evidence.n != 0 ? ", " : "", out_safe(x->evidence)) != 0
+		       ? output_error(t->e)
+		       : 0;
 }
 
 static int show_membership(void *ctx, const struct membership *m)
@@ -39,12 +43,15 @@ static int show_membership(void *ctx, const struct membership *m)
 	struct trace *t = ctx;
 	char when[TEXT_NUMBER];
 	if (t->doc != NULL)
-		return json_array_append_new(t->list, json_pack("{s:o, s:o, s:o, s:o}", "list", view_str(m->list_name), "joined", json_time(m->joined), "source",
-							 view_str(m->source), "consent_at", json_time(m->consent_at)));
-	return out_printf(t->c, "  on list %s since %s%s%s\n", out_safe(m->list_name), text_time(t->zone, m->joined, when), m->source.n != 0 ? ", from " : "",
+		return json_array_append_new(
+			t->list, json_pack("{s:o, s:o, s:o, s:o}", "list", view_str(m->list_name), "joined",
+					 json_time(m->joined), "source", view_str(m->source), "consent_at",
+					 json_time(m->consent_at)));
+	return out_printf(t->c, "  on list %s since %s%s%s\n", out_safe(m->list_name),
+		       text_time(t->zone, m->joined, when), m->source.n != 0 ? ", from " : "",
 		       out_safe(m->source)) != 0
-		? output_error(t->e)
-		: 0;
+		       ? output_error(t->e)
+		       : 0;
 }
 
 static int show_attempt(void *ctx, const struct attempt_row *a)
@@ -52,17 +59,22 @@ static int show_attempt(void *ctx, const struct attempt_row *a)
 	struct trace *t = ctx;
 	char when[TEXT_NUMBER];
 	if (t->doc != NULL)
-		return json_array_append_new(t->list, json_pack("{s:i, s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "n", a->n, "at", json_time(a->at), "state",
-							 delivery_state_names[a->state], "code", a->code != 0 ? json_integer(a->code) : json_null(), "enhanced",
-							 view_str(a->enhanced), "reply", view_str(a->reply), "class", reply_class_names[a->class], "reason",
-							 view_str(a->reason), "site", view_str(a->site), "route", view_str(a->route)));
+		return json_array_append_new(
+			t->list, json_pack("{s:i, s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "n", a->n,
+					 "at", json_time(a->at), "state", delivery_state_names[a->state],
+					 "code", a->code != 0 ? json_integer(a->code) : json_null(),
+					 "enhanced", view_str(a->enhanced), "reply", view_str(a->reply),
+					 "class", reply_class_names[a->class], "reason", view_str(a->reason),
+					 "site", view_str(a->site), "route", view_str(a->route)));
 	char code[16] = "";
 	if (a->code != 0)
 		snprintf(code, sizeof code, "%d ", a->code);
-	return out_printf(t->c, "    %s  %s  %s%s%s%s  (%s by route %s)\n", text_time(t->zone, a->at, when), delivery_state_names[a->state], code,
-		       out_safe(a->enhanced), a->enhanced.n != 0 ? " " : "", out_safe(a->reply), out_safe(a->site), out_safe(a->route)) != 0
-		? output_error(t->e)
-		: 0;
+	return out_printf(t->c, "    %s  %s  %s%s%s%s  (%s by route %s)\n", text_time(t->zone, a->at, when),
+		       delivery_state_names[a->state], code, out_safe(a->enhanced),
+		       a->enhanced.n != 0 ? " " : "", out_safe(a->reply), out_safe(a->site),
+		       out_safe(a->route)) != 0
+		       ? output_error(t->e)
+		       : 0;
 }
 
 static int show_delivery(void *ctx, const struct delivery_row *d)
@@ -72,15 +84,19 @@ static int show_delivery(void *ctx, const struct delivery_row *d)
 	if (t->only != 0 && d->id != t->only)
 		return 0;
 	if (t->doc == NULL) {
-		out_printf(t->c, "  campaign %s: %s%s", out_safe(d->campaign), delivery_state_names[d->state], d->doubted ? " (was in doubt)" : "");
+		out_printf(t->c, "  campaign %s: %s%s", out_safe(d->campaign), delivery_state_names[d->state],
+			d->doubted ? " (was in doubt)" : "");
 		if (d->due != 0)
 			out_printf(t->c, ", next try %s", text_time(t->zone, d->due, when));
-		out_printf(t->c, "%s%s\n", d->reason.n != 0 && d->attempts == 0 ? ", " : "", d->attempts == 0 ? out_safe(d->reason) : "");
+		out_printf(t->c, "%s%s\n", d->reason.n != 0 && d->attempts == 0 ? ", " : "",
+			d->attempts == 0 ? out_safe(d->reason) : "");
 		return store_attempts(t->s, d->id, show_attempt, t, t->e);
 	}
-	json_t *all = t->list, *one = json_pack("{s:o, s:s, s:i, s:o, s:b, s:o, s:o, s:[]}", "campaign", view_str(d->campaign), "state",
-					 delivery_state_names[d->state], "attempts", d->attempts, "reason", view_str(d->reason), "doubted", d->doubted, "due",
-					 json_time(d->due), "relay_id", view_str(d->relay_id), "tries");
+	json_t *all = t->list,
+	       *one = json_pack("{s:o, s:s, s:i, s:o, s:b, s:o, s:o, s:[]}", "campaign",
+		       view_str(d->campaign), "state", delivery_state_names[d->state], "attempts",
+		       d->attempts, "reason", view_str(d->reason), "doubted", d->doubted, "due",
+		       json_time(d->due), "relay_id", view_str(d->relay_id), "tries");
 	if (one == NULL || json_array_append_new(all, one) != 0)
 		return err_set(t->e, ERR_INTERNAL, "trace", "out of memory");
 	t->list = json_object_get(one, "tries");
@@ -108,7 +124,8 @@ static bool read_token(struct trace *t, struct str text, const struct token_keys
 		if (strncasecmp(local.p + i, "b-", 2) == 0)
 			at = i + 2;
 	if (!ours && signer != NULL && at > 0)
-		ours = token_read_delivery(signer, TOKEN_RETURN_PATH, str_n(local.p + at, local.n - at), &t->only);
+		ours = token_read_delivery(
+			signer, TOKEN_RETURN_PATH, str_n(local.p + at, local.n - at), &t->only);
 	token_signer_free(&signer);
 	return ours;
 }
@@ -123,10 +140,13 @@ static int find_person(struct trace *t, const char *text)
 		s = str_n(s.p + 1, s.n - 2);
 	if (read_token(t, s, keys)) {
 		struct delivery_row d;
-		if (store_delivery_get(t->s, t->only, t->held, &d, t->e) != 0 || store_contact_by_id(t->s, d.contact, &t->contact, t->e) != 0)
+		if (store_delivery_get(t->s, t->only, t->held, &d, t->e) != 0 ||
+			store_contact_by_id(t->s, d.contact, &t->contact, t->e) != 0)
 			return -1;
 		t->known = true;
-		return t->contact.address.n == 0 ? 0 : address_parse(t->contact.address, &t->arena, &t->address, t->e);
+		return t->contact.address.n == 0
+			       ? 0
+			       : address_parse(t->contact.address, &t->arena, &t->address, t->e);
 	}
 	struct err none = {0};
 	if (address_parse(s, &t->arena, &t->address, t->e) != 0)
@@ -148,7 +168,9 @@ static int show(struct trace *t)
 		json_object_set_new(t->doc, "known", json_boolean(t->known));
 		json_object_set_new(t->doc, "added", json_time(t->known ? t->contact.added : 0));
 	} else if (t->known) {
-		out_printf(t->c, "%s, known since %s\n", t->address.wire.n != 0 ? out_safe(t->address.wire) : "(forgotten)", text_time(t->zone, t->contact.added, when));
+		out_printf(t->c, "%s, known since %s\n",
+			t->address.wire.n != 0 ? out_safe(t->address.wire) : "(forgotten)",
+			text_time(t->zone, t->contact.added, when));
 	} else {
 		out_printf(t->c, "%s is not among the contacts\n", out_safe(t->address.wire));
 	}

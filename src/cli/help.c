@@ -25,7 +25,8 @@ static const char *plain(const struct cli *c, FILE *f)
 
 void help_overview(const struct cli *c, FILE *f)
 {
-	fprintf(f, "%sPostrider%s sends newsletters and tells what became of each.\n\n", bold(c, f), plain(c, f));
+	fprintf(f, "%sPostrider%s sends newsletters and tells what became of each.\n\n", bold(c, f),
+		plain(c, f));
 	fprintf(f, "Usage: postrider [--config FILE] [--json] [-q] [-v] [--color=WHEN] COMMAND …\n");
 	for (int g = 0; g < GROUP_NGROUPS; g++) {
 		bool first = true;
@@ -64,8 +65,11 @@ static void wrapped(FILE *f, const char *text, const char *more)
 static void option_line(FILE *f, const struct option *o)
 {
 	char left[80];
-	snprintf(left, sizeof left, "%c%c%s--%s%s%s%s", o->letter != 0 ? '-' : ' ', o->letter != 0 ? o->letter : ' ',
-		o->letter != 0 ? ", " : "  ", o->name, o->value == NULL ? "" : o->value_optional ? "[=" : " ",
+	snprintf(left, sizeof left, "%c%c%s--%s%s%s%s", o->letter != 0 ? '-' : ' ',
+		o->letter != 0 ? o->letter : ' ', o->letter != 0 ? ", " : "  ", o->name,
+		o->value == NULL    ? ""
+		: o->value_optional ? "[="
+				    : " ",
 		o->value != NULL ? o->value : "", o->value != NULL && o->value_optional ? "]" : "");
 	size_t width = utf8_width(str_from(left));
 	fprintf(f, "  %s", left);
@@ -78,8 +82,9 @@ static void option_line(FILE *f, const struct option *o)
 static void usage_line(FILE *f, const struct command *parent, const struct command *cmd)
 {
 	bool options = cmd->options != NULL && cmd->options[0].name != NULL;
-	fprintf(f, "postrider %s%s%s%s%s%s\n", parent != NULL ? parent->name : "", parent != NULL ? " " : "", cmd->name,
-		cmd->args != NULL ? " " : "", cmd->args != NULL ? cmd->args : "", options ? " [options]" : "");
+	fprintf(f, "postrider %s%s%s%s%s%s\n", parent != NULL ? parent->name : "", parent != NULL ? " " : "",
+		cmd->name, cmd->args != NULL ? " " : "", cmd->args != NULL ? cmd->args : "",
+		options ? " [options]" : "");
 }
 
 void usage_text(const struct cli *c, char *out, size_t size)
@@ -90,9 +95,10 @@ void usage_text(const struct cli *c, char *out, size_t size)
 	else if (cmd->subs != NULL && cmd->run == NULL)
 		snprintf(out, size, "postrider help %s shows what it can do", cmd->name);
 	else
-		snprintf(out, size, "usage: postrider %s%s%s%s%s (more: postrider help %s)", c->parent != NULL ? c->parent->name : "",
-			c->parent != NULL ? " " : "", cmd->name, cmd->args != NULL ? " " : "",
-			cmd->args != NULL ? cmd->args : "", c->parent != NULL ? c->parent->name : cmd->name);
+		snprintf(out, size, "usage: postrider %s%s%s%s%s (more: postrider help %s)",
+			c->parent != NULL ? c->parent->name : "", c->parent != NULL ? " " : "", cmd->name,
+			cmd->args != NULL ? " " : "", cmd->args != NULL ? cmd->args : "",
+			c->parent != NULL ? c->parent->name : cmd->name);
 }
 
 static void sub_commands(const struct cli *c, const struct command *cmd, FILE *f)
@@ -114,8 +120,8 @@ void help_command(const struct cli *c, const struct command *parent, const struc
 		usage_line(f, parent, cmd);
 		fputc('\n', f);
 	}
-	fprintf(f, "%s%s%s%s%s: %s\n", bold(c, f), parent != NULL ? parent->name : "", parent != NULL ? " " : "", cmd->name,
-		plain(c, f), cmd->summary);
+	fprintf(f, "%s%s%s%s%s: %s\n", bold(c, f), parent != NULL ? parent->name : "",
+		parent != NULL ? " " : "", cmd->name, plain(c, f), cmd->summary);
 	if (cmd->help != NULL)
 		fprintf(f, "\n%s", cmd->help);
 	if (cmd->options != NULL && cmd->options[0].name != NULL) {

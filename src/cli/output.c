@@ -76,8 +76,13 @@ char *text_time(const struct zone *z, ms_t t, char out[TEXT_NUMBER])
 /* ---- Text ---- */
 
 static const char *const style_codes[] = {
-	[STYLE_NONE] = "", [STYLE_BOLD] = "\x1b[1m", [STYLE_DIM] = "\x1b[2m", [STYLE_RED] = "\x1b[31m",
-	[STYLE_GREEN] = "\x1b[32m", [STYLE_YELLOW] = "\x1b[33m", [STYLE_BLUE] = "\x1b[34m",
+	[STYLE_NONE] = "",
+	[STYLE_BOLD] = "\x1b[1m",
+	[STYLE_DIM] = "\x1b[2m",
+	[STYLE_RED] = "\x1b[31m",
+	[STYLE_GREEN] = "\x1b[32m",
+	[STYLE_YELLOW] = "\x1b[33m",
+	[STYLE_BLUE] = "\x1b[34m",
 };
 
 size_t terminal_columns(int fd)
@@ -126,7 +131,8 @@ const char *out_safe(struct str s)
 int output_error(struct err *e)
 {
 	int saved = errno;
-	return err_set(e, ERR_IO, "cannot write the output", "%s", saved != 0 ? strerror(saved) : "unknown cause");
+	return err_set(
+		e, ERR_IO, "cannot write the output", "%s", saved != 0 ? strerror(saved) : "unknown cause");
 }
 
 /* ---- JSON ---- */
@@ -198,7 +204,8 @@ void csv_str(struct csv *w, struct str s)
 	for (size_t i = 0; i < s.n && !quote; i++)
 		quote = s.p[i] == '"' || s.p[i] == ',' || s.p[i] == '\n' || s.p[i] == '\r';
 	/* Readers that trim would change these. */
-	quote = quote || (s.n > 0 && (strchr(" \t", s.p[s.n - 1]) != NULL || (!defuse && strchr(" \t", s.p[0]) != NULL)));
+	quote = quote || (s.n > 0 && (strchr(" \t", s.p[s.n - 1]) != NULL ||
+					     (!defuse && strchr(" \t", s.p[0]) != NULL)));
 	if (quote)
 		putc('"', w->f);
 	if (defuse)
@@ -261,7 +268,8 @@ int output_open(struct output *o, const char *path, struct err *e)
 		output_abandon(o);
 		return err_set(e, ERR_INTERNAL, "cannot write", "out of memory");
 	}
-	int fd = open(through ? path : o->temp, O_WRONLY | O_CLOEXEC | (through ? 0 : O_CREAT | O_EXCL), 0666);
+	int fd =
+		open(through ? path : o->temp, O_WRONLY | O_CLOEXEC | (through ? 0 : O_CREAT | O_EXCL), 0666);
 	o->f = fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (o->f != NULL)
 		return 0;

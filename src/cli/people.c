@@ -75,7 +75,8 @@ int people_reason(const char *option, const char *word, struct err *e)
 			return i;
 		nearest_offer(&near, str_from(suppress_reason_names[i]));
 	}
-	err_set(e, ERR_USAGE, option, "\"%.40s\" is not a reason%s%s%s", word, near.best[0] != '\0' ? "; did you mean " : "", near.best,
-		near.best[0] != '\0' ? "?" : "");
-	return err_remedy(e, "reasons: hard-bounce, soft-bounces, complaint, unsubscribe, manual, import, forgotten");
+	err_set(e, ERR_USAGE, option, "\"%.40s\" is not a reason%s%s%s", word,
+		near.best[0] != '\0' ? "; did you mean " : "", near.best, near.best[0] != '\0' ? "?" : "");
+	return err_remedy(
+		e, "reasons: hard-bounce, soft-bounces, complaint, unsubscribe, manual, import, forgotten");
 }

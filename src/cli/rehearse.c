@@ -12,7 +12,7 @@ struct rehearsal {
 	char dir[256], db[280];
 	struct store *store;
 	struct sandbox *sandbox;
-	struct config config;       /* the real one, but for routes and times */
+	struct config config; /* the real one, but for routes and times */
 	struct config_route route;
 	ms_t delay;
 	struct store_config sc;
@@ -23,7 +23,8 @@ static const ms_t PATIENCE = 5 * SECOND; /* for what the sandbox defers: retries
 static int drop_campaign(void *ctx, const struct campaign_row *c)
 {
 	struct store *s = ctx;
-	return store_campaign_cancel(s, c->id, clock_now(), NULL) != 0 && c->state != CAMPAIGN_CANCELLED ? 1 : 0;
+	return store_campaign_cancel(s, c->id, clock_now(), NULL) != 0 && c->state != CAMPAIGN_CANCELLED ? 1
+													 : 0;
 }
 
 /* The copy is ours alone: nobody holds it, and nothing else is to be delivered from it. */
@@ -45,7 +46,8 @@ static int make_copy(struct cli *c, struct rehearsal *r, struct err *e)
 	r->sc.path = r->db;
 	if (store_open(&r->store, STORE_WRITE, &r->sc, e) != 0)
 		return -1;
-	if (store_lease_get(r->store, clock_now(), &h, e) == 1 && store_lease_release(r->store, h.epoch, e) != 0)
+	if (store_lease_get(r->store, clock_now(), &h, e) == 1 &&
+		store_lease_release(r->store, h.epoch, e) != 0)
 		return -1;
 	if (store_campaigns(r->store, true, drop_campaign, r->store, e) != 0)
 		return err_set(e, ERR_INTERNAL, "rehearsal", "the copy could not be prepared");
@@ -93,7 +95,8 @@ static void clean_up(struct rehearsal *r)
 	rmdir(r->dir);
 }
 
-static int deliver(struct cli *c, struct rehearsal *r, struct launch *l, const char *name, int64_t first, struct err *e)
+static int deliver(
+	struct cli *c, struct rehearsal *r, struct launch *l, const char *name, int64_t first, struct err *e)
 {
 	char copy[300];
 	int64_t id;
@@ -111,7 +114,8 @@ static int deliver(struct cli *c, struct rehearsal *r, struct launch *l, const c
 	rc = run_print(c, &report, e);
 	report_release(&report);
 	if (rc == 0 && !c->quiet && !c->json)
-		fprintf(stderr, "postrider: this was a rehearsal against the built-in sandbox: nothing left this machine, nothing was recorded\n");
+		fprintf(stderr, "postrider: this was a rehearsal against the built-in sandbox: nothing left "
+				"this machine, nothing was recorded\n");
 	return rc;
 }
 

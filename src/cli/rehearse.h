@@ -1,4 +1,5 @@
-/* `send --rehearse`: the whole campaign against the built-in sandbox, on a copy of the database that is thrown away. */
+/* `send --rehearse`: the whole campaign against the built-in sandbox, on a copy of the database that is
+ * thrown away. */
 #ifndef CLI_REHEARSE_H
 #define CLI_REHEARSE_H
 

@@ -89,8 +89,9 @@ static int by_deliveries(const void *a, const void *b)
 
 static void keep_strings(struct report *r)
 {
-	struct str *const all[] = {&r->campaign.name, &r->campaign.why, &r->campaign.why_text, &r->campaign.subject, &r->campaign.from,
-		&r->campaign.message_path, &r->campaign.content_hash, &r->campaign.audience, &r->campaign.route};
+	struct str *const all[] = {&r->campaign.name, &r->campaign.why, &r->campaign.why_text,
+		&r->campaign.subject, &r->campaign.from, &r->campaign.message_path, &r->campaign.content_hash,
+		&r->campaign.audience, &r->campaign.route};
 	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
 		*all[i] = arena_str(&r->arena, *all[i]);
 }
@@ -112,7 +113,8 @@ int report_gather(struct report *r, struct store *s, int64_t campaign, bool whol
 	if (store_live(s, campaign, &r->live, NULL) != 0)
 		r->live = (struct live){0};
 	enum campaign_state state = r->campaign.state;
-	if (!r->held && (state == CAMPAIGN_PREPARING || state == CAMPAIGN_RUNNING || state == CAMPAIGN_WAITING))
+	if (!r->held &&
+		(state == CAMPAIGN_PREPARING || state == CAMPAIGN_RUNNING || state == CAMPAIGN_WAITING))
 		state = CAMPAIGN_INTERRUPTED;
 	r->state = campaign_state_names[state];
 	if (whole && (store_report_providers(s, campaign, r->held, add_provider, &g, e) < 0 ||

@@ -27,11 +27,11 @@ struct report {
 	struct campaign_counts counts;
 	struct live live;
 	struct holder holder;
-	bool held;                       /* somebody delivers */
-	const char *state;               /* its name, `interrupted` where nobody holds it */
+	bool held;                         /* somebody delivers */
+	const char *state;                 /* its name, `interrupted` where nobody holds it */
 	struct report_provider *providers; /* most deliveries first */
 	size_t nproviders;
-	struct report_reason *reasons;   /* providers added up, most first */
+	struct report_reason *reasons; /* providers added up, most first */
 	size_t nreasons;
 	struct report_point *points;
 	size_t npoints;

@@ -10,8 +10,8 @@ struct watching {
 	const struct zone *zone;
 };
 
-static void on_progress(void *ctx, const struct campaign_row *c, const struct campaign_counts *n, const struct live *live,
-	const struct holder *holder)
+static void on_progress(void *ctx, const struct campaign_row *c, const struct campaign_counts *n,
+	const struct live *live, const struct holder *holder)
 {
 	const struct watching *r = ctx;
 	struct buf text = BUF_INIT(4096);
@@ -40,7 +40,9 @@ static int status_of(const struct report *r)
 	case CAMPAIGN_FINISHED:
 		return 0;
 	case CAMPAIGN_PAUSED:
-		return str_is(r->campaign.why, "login") || str_is(r->campaign.why, "sender-refused") ? ERR_LOGIN : ERR_PAUSED;
+		return str_is(r->campaign.why, "login") || str_is(r->campaign.why, "sender-refused")
+			       ? ERR_LOGIN
+			       : ERR_PAUSED;
 	case CAMPAIGN_CANCELLED:
 		return ERR_PAUSED;
 	default:
@@ -63,7 +65,8 @@ int run_print(struct cli *c, const struct report *r, struct err *e)
 static void hint(const struct cli *c, const struct report *r, const char *why)
 {
 	if (!c->quiet)
-		fprintf(stderr, "postrider: %s: `postrider resume %s` goes on\n", why, out_safe(r->campaign.name));
+		fprintf(stderr, "postrider: %s: `postrider resume %s` goes on\n", why,
+			out_safe(r->campaign.name));
 }
 
 int run_show(struct cli *c, int64_t campaign, struct err *e)
@@ -80,8 +83,10 @@ int run_show(struct cli *c, int64_t campaign, struct err *e)
 /* No server answered: say what the route's trouble was. */
 static int unreachable(struct report *r, struct err *e)
 {
-	err_set(e, ERR_UNREACH, "send", "no server could be reached: %s", r->live.limit[0] != '\0' ? r->live.limit : "nothing answered");
-	return err_remedy(e, "check host and port of the route; then `postrider resume %.*s` goes on", STR_ARG(r->campaign.name));
+	err_set(e, ERR_UNREACH, "send", "no server could be reached: %s",
+		r->live.limit[0] != '\0' ? r->live.limit : "nothing answered");
+	return err_remedy(e, "check host and port of the route; then `postrider resume %.*s` goes on",
+		STR_ARG(r->campaign.name));
 }
 
 static int conclude(struct cli *c, int64_t campaign, enum deliver_end end, struct err *e)
@@ -90,20 +95,24 @@ static int conclude(struct cli *c, int64_t campaign, enum deliver_end end, struc
 	struct store *s = cli_store(c, STORE_READ, e);
 	if (s == NULL || report_gather(&r, s, campaign, true, clock_now(), e) != 0)
 		return -1;
-	int rc = end == DELIVER_UNREACHABLE ? unreachable(&r, e) : run_print(c, &r, e) != 0 ? -1 : status_of(&r);
+	int rc = end == DELIVER_UNREACHABLE ? unreachable(&r, e)
+		 : run_print(c, &r, e) != 0 ? -1
+					    : status_of(&r);
 	if (rc == ERR_AGAIN && end == DELIVER_PATIENCE)
 		hint(c, &r, "some are deferred, and waiting for their next try is left to you");
 	else if (rc == ERR_AGAIN && end == DELIVER_INTERRUPTED)
 		hint(c, &r, "interrupted, and nothing recorded is lost");
 	else if (rc == ERR_AGAIN && end == DELIVER_HELD && !c->quiet)
-		fprintf(stderr, "postrider: no longer watching; the other process goes on. `postrider status %s` tells how far it is\n",
+		fprintf(stderr,
+			"postrider: no longer watching; the other process goes on. `postrider status %s` "
+			"tells how far it is\n",
 			out_safe(r.campaign.name));
 	report_release(&r);
 	return rc;
 }
 
-int run_deliver(struct cli *c, const struct config *cfg, const struct store_config *sc, int64_t campaign, const char *what,
-	ms_t patience, enum deliver_end *end, struct err *e)
+int run_deliver(struct cli *c, const struct config *cfg, const struct store_config *sc, int64_t campaign,
+	const char *what, ms_t patience, enum deliver_end *end, struct err *e)
 {
 	const struct token_keys *keys = cli_keys(c, e);
 	struct rules *rules = keys != NULL ? rules_load(cfg->rules_file, e) : NULL;
@@ -132,7 +141,8 @@ int run_campaign(struct cli *c, int64_t campaign, const char *what, ms_t patienc
 	struct store_config sc;
 	enum deliver_end end = DELIVER_FINISHED;
 	const struct config *cfg = cli_config(c, e);
-	if (cfg == NULL || cli_store_config(c, &sc, e) != 0 || run_deliver(c, cfg, &sc, campaign, what, patience, &end, e) != 0)
+	if (cfg == NULL || cli_store_config(c, &sc, e) != 0 ||
+		run_deliver(c, cfg, &sc, campaign, what, patience, &end, e) != 0)
 		return -1;
 	return conclude(c, campaign, end, e);
 }

@@ -11,14 +11,18 @@ int run_campaign(struct cli *c, int64_t campaign, const char *what, ms_t patienc
 /* Prints a campaign as it stands, without delivering, and gives the exit status that its state means. */
 int run_show(struct cli *c, int64_t campaign, struct err *e);
 /* The same with another configuration and database: delivers only. */
-int run_deliver(struct cli *c, const struct config *cfg, const struct store_config *sc, int64_t campaign, const char *what,
-	ms_t patience, enum deliver_end *end, struct err *e);
+int run_deliver(struct cli *c, const struct config *cfg, const struct store_config *sc, int64_t campaign,
+	const char *what, ms_t patience, enum deliver_end *end, struct err *e);
 /* The result on stdout: report, or JSON document. */
 int run_print(struct cli *c, const struct report *r, struct err *e);
 /* --patience: "30m", "0", "forever"; *out < 0: for ever. */
 int run_patience(struct cli *c, ms_t *out, struct err *e);
-#define RUN_OPTIONS                                                                                                \
-	{.name = "patience", .value = "TIME", .help = "how long to wait here for retries (30m, 0, forever)"},      \
-		{.name = "detach", .help = "leave it to the running `postrider serve`"}
+#define RUN_OPTIONS                                                                                          \
+	{.name = "patience",                                                                                 \
+		.value = "TIME",                                                                             \
+		.help = "how long to wait here for retries (30m, 0, forever)"},                              \
+	{                                                                                                    \
+		.name = "detach", .help = "leave it to the running `postrider serve`"                        \
+	}
 
 #endif

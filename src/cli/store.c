@@ -17,7 +17,9 @@ int cli_store_config(struct cli *c, struct store_config *out, struct err *e)
 	const struct config *cfg = cli_config(c, e);
 	if (cfg == NULL)
 		return -1;
-	*out = (struct store_config){.path = cfg->database, .actor = cli_actor(c), .provider_of = address_provider,
+	*out = (struct store_config){.path = cfg->database,
+		.actor = cli_actor(c),
+		.provider_of = address_provider,
 		.migrating = migrating};
 	/* Where there is no database, that is what must be said first. */
 	if (!file_exists(cfg->database))

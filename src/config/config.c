@@ -55,7 +55,8 @@ static const struct section *find_section(const char *kind, struct config_at at,
 	return NULL;
 }
 
-static int part_new(struct loader *p, const struct section *s, const char *name, struct config_at at, struct err *e)
+static int part_new(
+	struct loader *p, const struct section *s, const char *name, struct config_at at, struct err *e)
 {
 	if (p->nparts++ == SECTIONS_MAX)
 		return config_bad(e, at, "there are more than %d sections", SECTIONS_MAX);
@@ -96,13 +97,15 @@ static int unknown_key(const struct part *here, const char *key, struct config_a
 	for (const struct field *f = here->section->fields; f->key != NULL; f++)
 		nearest_offer(&near, str_from(f->key));
 	if (here->section->kind[0] != '\0')
-		snprintf(in, sizeof in, " in [%s%s%.100s]", here->section->kind, here->name[0] != '\0' ? " " : "", here->name);
+		snprintf(in, sizeof in, " in [%s%s%.100s]", here->section->kind,
+			here->name[0] != '\0' ? " " : "", here->name);
 	if (near.best[0] != '\0')
 		return config_bad(e, at, "unknown key \"%.60s\"%s: did you mean \"%s\"?", key, in, near.best);
 	for (size_t i = 0; i < nsections; i++)
 		for (const struct field *f = sections[i].fields; f->key != NULL; f++)
 			if (strcmp(f->key, key) == 0 && sections[i].kind[0] != '\0')
-				return config_bad(e, at, "unknown key \"%s\"%s: it belongs below a [%s%s] line", key, in,
+				return config_bad(e, at,
+					"unknown key \"%s\"%s: it belongs below a [%s%s] line", key, in,
 					sections[i].kind, sections[i].named ? " …" : "");
 	return config_bad(e, at, "unknown key \"%.60s\"%s", key, in);
 }
@@ -117,8 +120,8 @@ static int on_value(void *ctx, const char *key, const char *text, struct config_
 			continue;
 		assert(i < KEYS_MAX);
 		if (here->seen[i].file != NULL)
-			return config_bad(e, at, "the key \"%s\" is given twice, first in %s:%ld", key, here->seen[i].file,
-				here->seen[i].line);
+			return config_bad(e, at, "the key \"%s\" is given twice, first in %s:%ld", key,
+				here->seen[i].file, here->seen[i].line);
 		here->seen[i] = at;
 		struct value v = {f->key, text, at, &p->l->arena};
 		return f->read(f, &v, here->base, e);
@@ -131,7 +134,8 @@ static int on_value(void *ctx, const char *key, const char *text, struct config_
 static struct config_at where(const struct loader *p, const char *kind, const char *key)
 {
 	for (const struct part *part = p->parts; part != NULL; part = part->next)
-		for (size_t i = 0; strcmp(part->section->kind, kind) == 0 && part->section->fields[i].key != NULL; i++)
+		for (size_t i = 0;
+			strcmp(part->section->kind, kind) == 0 && part->section->fields[i].key != NULL; i++)
 			if (strcmp(part->section->fields[i].key, key) == 0 && part->seen[i].file != NULL)
 				return part->seen[i];
 	return (struct config_at){0};
@@ -189,14 +193,17 @@ static int finish_route(struct config_route *r, struct err *e)
 {
 	if (apply_preset(r, e) != 0)
 		return -1;
-	if (r->kind == ROUTE_DIRECT && (r->host != NULL || r->user != NULL || r->password.from != SECRET_NONE))
-		return config_bad(e, r->at, "[route %s] is direct: it has no host, user or password", r->name);
+	if (r->kind == ROUTE_DIRECT &&
+		(r->host != NULL || r->user != NULL || r->password.from != SECRET_NONE))
+		return config_bad(
+			e, r->at, "[route %s] is direct: it has no host, user or password", r->name);
 	if (r->kind == ROUTE_RELAY && r->host == NULL)
 		return config_bad(e, r->at, "[route %s] has no host", r->name);
 	if (r->password.from != SECRET_NONE && r->user == NULL)
 		return config_bad(e, r->password.at, "[route %s] has a password but no user", r->name);
 	if (r->user != NULL && r->password.from == SECRET_NONE)
-		return config_bad(e, r->at, "[route %s] has a user but no password-file, password-env or password-command",
+		return config_bad(e, r->at,
+			"[route %s] has a user but no password-file, password-env or password-command",
 			r->name);
 	infer_tls(r);
 	if (r->connections == 0)
@@ -211,11 +218,14 @@ static int finish_dkim(struct config_dkim *d, struct err *e)
 	if (d->domain == NULL)
 		return config_bad(e, d->at, "[dkim %s] has no domain", d->name);
 	if (d->key == NULL)
-		return config_bad(e, d->at, "[dkim %s] has no key: the file that `postrider dkim keygen` wrote", d->name);
+		return config_bad(e, d->at,
+			"[dkim %s] has no key: the file that `postrider dkim keygen` wrote", d->name);
 	if (d->selector == NULL)
 		d->selector = d->name;
 	if (!config_selector_ok(d->selector))
-		return config_bad(e, d->at, "[dkim %s]: the name is the selector where none is given, and this is not one", d->name);
+		return config_bad(e, d->at,
+			"[dkim %s]: the name is the selector where none is given, and this is not one",
+			d->name);
 	return 0;
 }
 
@@ -274,7 +284,8 @@ static int finish(struct loader *p, struct err *e)
 	if (one_click.file == NULL)
 		c->unsubscribe.one_click = https;
 	else if (c->unsubscribe.one_click && !https)
-		return config_bad(e, one_click, "one-click needs an url that begins with https:// (RFC 8058)");
+		return config_bad(
+			e, one_click, "one-click needs an url that begins with https:// (RFC 8058)");
 	return 0;
 }
 

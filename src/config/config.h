@@ -1,8 +1,9 @@
 /* postrider.conf (docs/INTERFACE.md), read once and immutable afterwards.
  *
  * INI by inih's stream reader; every value remembers its file and line, so that a wrong one is told exactly.
- * Unknown and repeated keys, over-long lines and unset ${VAR}s are errors (ERR_CONFIG). Relative paths are resolved from the folder
- * of the file they stand in. Secrets are read when they are needed (config_secret), not when the file is. */
+ * Unknown and repeated keys, over-long lines and unset ${VAR}s are errors (ERR_CONFIG). Relative paths are
+ * resolved from the folder of the file they stand in. Secrets are read when they are needed (config_secret),
+ * not when the file is. */
 #ifndef CONFIG_CONFIG_H
 #define CONFIG_CONFIG_H
 
@@ -23,13 +24,19 @@ struct secret { /* one of password-file, password-env, password-command */
 
 enum doubt_rule { DOUBT_FINAL = 0, DOUBT_RESEND = 1, DOUBT_HOLD = 2 }; /* skip, resend, hold */
 
-struct rate_spec { /* "14/s, 50000/d"; 0: no limit of that kind */
-	double per_second;       /* of /s and /m, the smaller: evenly spaced */
+struct rate_spec {                 /* "14/s, 50000/d"; 0: no limit of that kind */
+	double per_second;         /* of /s and /m, the smaller: evenly spaced */
 	int64_t per_hour, per_day; /* rolling windows */
 };
 
 enum route_kind { ROUTE_RELAY, ROUTE_DIRECT };
-enum route_tls { ROUTE_TLS_DEFAULT, ROUTE_TLS_NONE, ROUTE_TLS_OPPORTUNISTIC, ROUTE_TLS_STARTTLS, ROUTE_TLS_IMPLICIT };
+enum route_tls {
+	ROUTE_TLS_DEFAULT,
+	ROUTE_TLS_NONE,
+	ROUTE_TLS_OPPORTUNISTIC,
+	ROUTE_TLS_STARTTLS,
+	ROUTE_TLS_IMPLICIT
+};
 enum route_auth { ROUTE_AUTH_ANY, ROUTE_AUTH_PLAIN, ROUTE_AUTH_LOGIN, ROUTE_AUTH_XOAUTH2 };
 
 struct config_route {
@@ -37,65 +44,89 @@ struct config_route {
 	enum route_kind kind;
 	const char *preset;
 	const char *host;
-	int port;                /* after config_load never 0: implicit 465; opportunistic and none 25; else 587 */
-	enum route_tls tls;      /* after config_load never DEFAULT: implicit on 465, opportunistic on loopback and for
-				  * direct routes, else starttls */
+	int port;           /* after config_load never 0: implicit 465; opportunistic and none 25; else 587 */
+	enum route_tls tls; /* after config_load never DEFAULT: implicit on 465, opportunistic on loopback and
+			     * for direct routes, else starttls */
 	enum route_auth auth;
 	const char *ca_file, *user, *helo;
 	struct secret password;
 	int connections, messages_per_connection;
-	ms_t timeout;            /* no reply is waited for longer; 0: the protocol's own times */
+	ms_t timeout; /* no reply is waited for longer; 0: the protocol's own times */
 	struct rate_spec rate;
 	const char **for_domains;
 	size_t nfor;
-	double weight;           /* > 0 */
+	double weight; /* > 0 */
 	bool private_addresses;
-	int ahead;               /* 0: the global one */
-	const char *rewrites;    /* "Date:Message-ID": fields that this relay writes anew, so that DKIM leaves them out; NULL: none */
+	int ahead;            /* 0: the global one */
+	const char *rewrites; /* "Date:Message-ID": fields that this relay writes anew, so that DKIM leaves
+				 them out; NULL: none */
 	struct config_at at;
 };
 
-struct config_dkim { /* [dkim NAME] */
+struct config_dkim {                     /* [dkim NAME] */
 	const char *name, *domain, *key; /* key: the path of the private key's file */
 	const char *selector;            /* NAME where it is not given */
 	struct config_at at;
 };
 
 struct config {
-	const char *path;        /* of the file; NULL: none was found, defaults */
+	const char *path; /* of the file; NULL: none was found, defaults */
 	const char *database, *timezone, *secret_file;
 	const struct zone *zone;
 	enum doubt_rule doubt;
 	int ahead;
 	int quiet_from, quiet_to; /* minutes of the day; equal: no quiet hours */
 	const char *law;
-	struct { const char *name, *postal_address, *contact; } sender;
-	const char **domains;    /* [domain X] */
+	struct {
+		const char *name, *postal_address, *contact;
+	} sender;
+	const char **domains; /* [domain X] */
 	size_t ndomains;
 	struct config_dkim *dkim;
 	size_t ndkim;
 	struct config_route *routes;
 	size_t nroutes;
-	ms_t *retry_delays;      /* the last repeats */
+	ms_t *retry_delays; /* the last repeats */
 	size_t nretry;
 	ms_t retry_expire;
-	struct { const char *domain, *address; struct config_at at; } return_path; /* address may hold {token} */
-	struct { const char *url, *mailto; bool one_click; bool scope_all; } unsubscribe; /* url holds {token} */
-	struct { const char *listen, *public_url; } http;
-	struct { int hard, soft, soft_days, complaint; } suppress;
-	struct { double bounces, blocks, complaints; int after; } brake; /* shares: 0.05 is 5 % */
-	struct { const char *file; bool json; int64_t size; } log;
-	struct { ms_t evidence, deliveries; } retention;
-	const char *rules_file;  /* the user's own reply rules; NULL: only the shipped ones */
-	int workers;             /* threads that send; 0: one for each core */
+	struct {
+		const char *domain, *address;
+		struct config_at at;
+	} return_path; /* address may hold {token} */
+	struct {
+		const char *url, *mailto;
+		bool one_click;
+		bool scope_all;
+	} unsubscribe; /* url holds {token} */
+	struct {
+		const char *listen, *public_url;
+	} http;
+	struct {
+		int hard, soft, soft_days, complaint;
+	} suppress;
+	struct {
+		double bounces, blocks, complaints;
+		int after;
+	} brake; /* shares: 0.05 is 5 % */
+	struct {
+		const char *file;
+		bool json;
+		int64_t size;
+	} log;
+	struct {
+		ms_t evidence, deliveries;
+	} retention;
+	const char *rules_file; /* the user's own reply rules; NULL: only the shipped ones */
+	int workers;            /* threads that send; 0: one for each core */
 };
 
-/* path NULL: $POSTRIDER_CONFIG, ./postrider.conf, /etc/postrider/postrider.conf, the first that is there. Sections that belong
- * to later capabilities (source, provider, mailbox, webhook, daemon …) are read and checked for their keys. */
+/* path NULL: $POSTRIDER_CONFIG, ./postrider.conf, /etc/postrider/postrider.conf, the first that is there.
+ * Sections that belong to later capabilities (source, provider, mailbox, webhook, daemon …) are read and
+ * checked for their keys. */
 int config_load(const char *path, struct config **out, struct err *e);
 void config_free(struct config **c);
-/* The secret's text, one line, without its newline. Files that others may read are refused (ERR_CONFIG). A command is
- * run by /bin/sh and has 30 s. */
+/* The secret's text, one line, without its newline. Files that others may read are refused (ERR_CONFIG). A
+ * command is run by /bin/sh and has 30 s. */
 int config_secret(const struct secret *s, struct buf *out, struct err *e);
 /* The same for a command, with another limit. */
 int config_secret_command(const struct secret *s, ms_t limit, struct buf *out, struct err *e);

@@ -54,7 +54,8 @@ int read_path(const struct field *f, const struct value *v, void *base, struct e
 int read_database(const struct field *f, const struct value *v, void *base, struct err *e)
 {
 	if (strstr(v->text, "://") != NULL)
-		return config_bad(e, v->at, "database = %.100s: this version keeps its data in a file", v->text);
+		return config_bad(
+			e, v->at, "database = %.100s: this version keeps its data in a file", v->text);
 	return read_path(f, v, base, e);
 }
 
@@ -100,7 +101,8 @@ int read_token_address(const struct field *f, const struct value *v, void *base,
 	const char *at = strrchr(v->text, '@');
 	bool blanks = strpbrk(v->text, " \t<>,;\"") != NULL;
 	if (at == NULL || at == v->text || at[1] == '\0' || blanks || count(v->text, "@") != 1 ||
-		count(v->text, "{token}") > 1 || strstr(at, "{token}") != NULL || config_host_check(at + 1, NULL) != 0)
+		count(v->text, "{token}") > 1 || strstr(at, "{token}") != NULL ||
+		config_host_check(at + 1, NULL) != 0)
 		return bad(v, "an address as bounce@books.example or bounce+{token}@books.example", e);
 	return read_text(f, v, base, e);
 }
@@ -148,10 +150,12 @@ static int find_word(const struct field *f, const struct value *v, struct err *e
 			return i;
 		nearest_offer(&near, str_from(f->words[i]));
 		if (len < sizeof all)
-			len += (size_t)snprintf(all + len, sizeof all - len, "%s%s", len != 0 ? ", " : "", f->words[i]);
+			len += (size_t)snprintf(
+				all + len, sizeof all - len, "%s%s", len != 0 ? ", " : "", f->words[i]);
 	}
 	if (near.best[0] != '\0')
-		return config_bad(e, v->at, "%s = %.60s: did you mean \"%s\"? It is one of %s", v->key, v->text, near.best, all);
+		return config_bad(e, v->at, "%s = %.60s: did you mean \"%s\"? It is one of %s", v->key,
+			v->text, near.best, all);
 	return config_bad(e, v->at, "%s = %.60s: expected one of %s", v->key, v->text, all);
 }
 
@@ -167,7 +171,8 @@ int read_word(const struct field *f, const struct value *v, void *base, struct e
 /* Two words for false and true; without words yes and no. */
 int read_switch(const struct field *f, const struct value *v, void *base, struct err *e)
 {
-	static const char *const yes[] = {"yes", "true", "on", "1", NULL}, *const no[] = {"no", "false", "off", "0", NULL};
+	static const char *const yes[] = {"yes", "true", "on", "1", NULL}, *const no[] = {"no", "false",
+										   "off", "0", NULL};
 	if (f->words != NULL) {
 		int i = find_word(f, v, e);
 		*AT(bool) = i == 1;
@@ -237,8 +242,8 @@ int read_size(const struct field *f, const struct value *v, void *base, struct e
 	static const struct {
 		const char *unit;
 		double bytes;
-	} units[] = {{"", 1}, {"B", 1}, {"K", 1024}, {"KB", 1024}, {"M", 1 << 20}, {"MB", 1 << 20}, {"G", 1 << 30},
-		{"GB", 1 << 30}};
+	} units[] = {{"", 1}, {"B", 1}, {"K", 1024}, {"KB", 1024}, {"M", 1 << 20}, {"MB", 1 << 20},
+		{"G", 1 << 30}, {"GB", 1 << 30}};
 	double n;
 	const char *end = number(v->text, &n);
 	while (end != NULL && *end == ' ')
@@ -297,8 +302,10 @@ int rate_parse(const char *text, struct rate_spec *out, struct err *e)
 	for (;;) {
 		size_t n = str_find(rest, ',');
 		if (rate_one(str_trim(str_n(rest.p, n)), out, &seen) != 0)
-			return err_set(e, ERR_CONFIG, "not a rate", "\"%.100s\": expected as 14/s, 100/m, 2000/h or 50000/d, "
-				"each unit once, separated by commas", text);
+			return err_set(e, ERR_CONFIG, "not a rate",
+				"\"%.100s\": expected as 14/s, 100/m, 2000/h or 50000/d, "
+				"each unit once, separated by commas",
+				text);
 		if (n == rest.n)
 			return 0;
 		rest = str_n(rest.p + n + 1, rest.n - n - 1);
@@ -398,7 +405,8 @@ int read_delays(const struct field *f, const struct value *v, void *base, struct
 static int read_secret(struct secret *s, int from, const char *value, const struct value *v, struct err *e)
 {
 	if (s->from != SECRET_NONE)
-		return config_bad(e, v->at, "%s: the password is given twice, first in line %ld", v->key, s->at.line);
+		return config_bad(
+			e, v->at, "%s: the password is given twice, first in line %ld", v->key, s->at.line);
 	s->from = from;
 	s->value = value;
 	s->at = v->at;
@@ -409,7 +417,8 @@ int read_secret_file(const struct field *f, const struct value *v, void *base, s
 {
 	const char *path;
 	struct field whole = {.offset = 0};
-	return read_path(&whole, v, &path, e) == 0 ? read_secret(AT(struct secret), SECRET_FILE, path, v, e) : -1;
+	return read_path(&whole, v, &path, e) == 0 ? read_secret(AT(struct secret), SECRET_FILE, path, v, e)
+						   : -1;
 }
 
 int read_secret_env(const struct field *f, const struct value *v, void *base, struct err *e)
@@ -424,14 +433,14 @@ int read_secret_command(const struct field *f, const struct value *v, void *base
 
 /* ---- Checked, kept nowhere ---- */
 
-#define CHECK(name, type)                                                                                          \
-	int check_##name(const struct field *f, const struct value *v, void *base, struct err *e)                  \
-	{                                                                                                          \
-		struct field at = *f;                                                                              \
-		type scratch;                                                                                      \
-		(void)base;                                                                                        \
-		at.offset = 0;                                                                                     \
-		return read_##name(&at, v, &scratch, e);                                                           \
+#define CHECK(name, type)                                                                                    \
+	int check_##name(const struct field *f, const struct value *v, void *base, struct err *e)            \
+	{                                                                                                    \
+		struct field at = *f;                                                                        \
+		type scratch;                                                                                \
+		(void)base;                                                                                  \
+		at.offset = 0;                                                                               \
+		return read_##name(&at, v, &scratch, e);                                                     \
 	}
 CHECK(text, const char *)
 CHECK(span, ms_t)

@@ -40,8 +40,8 @@ static int contains(struct err *e, const char *host, const char *what, struct st
 	if (t.n == 0 || t.n > 253)
 		err_set(e, ERR_CONFIG, "bad host name", "host \"%.200s\" contains %s", host, what);
 	else
-		err_set(e, ERR_CONFIG, "bad host name", "host \"%.100s\" contains %s: did you mean \"%.*s\"?", host, what,
-			STR_ARG(t));
+		err_set(e, ERR_CONFIG, "bad host name", "host \"%.100s\" contains %s: did you mean \"%.*s\"?",
+			host, what, STR_ARG(t));
 	return err_remedy(e, "delete the value and type it again");
 }
 
@@ -83,11 +83,12 @@ static int label_check(const char *host, struct str label, struct err *e)
 	if (label.n == 0)
 		return err_set(e, ERR_CONFIG, "bad host name", "host \"%.200s\" has a dot too many", host);
 	if (label.n > 63)
-		return err_set(e, ERR_CONFIG, "bad host name", "host \"%.200s\" has a part longer than 63 characters", host);
+		return err_set(e, ERR_CONFIG, "bad host name",
+			"host \"%.200s\" has a part longer than 63 characters", host);
 	for (size_t i = 0; i < label.n; i++) {
 		unsigned char c = (unsigned char)label.p[i];
-		bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-			  c >= 0x80 || (c == '-' && i > 0 && i + 1 < label.n);
+		bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+			  c == '_' || c >= 0x80 || (c == '-' && i > 0 && i + 1 < label.n);
 		if (!ok)
 			return err_set(e, ERR_CONFIG, "bad host name", "host \"%.200s\": %s\"%c\"", host,
 				c == '-' ? "no part begins or ends with " : "a host name has no ", c);
@@ -97,11 +98,12 @@ static int label_check(const char *host, struct str label, struct err *e)
 
 static void warn_of_slips(struct str label, const char *host)
 {
-	static const char *const slips[][2] = {{"stmp", "smtp"}, {"smpt", "smtp"}, {"sntp", "smtp"}, {"mial", "mail"},
-		{"maiil", "mail"}, {"localhots", "localhost"}};
+	static const char *const slips[][2] = {{"stmp", "smtp"}, {"smpt", "smtp"}, {"sntp", "smtp"},
+		{"mial", "mail"}, {"maiil", "mail"}, {"localhots", "localhost"}};
 	for (size_t i = 0; i < sizeof slips / sizeof slips[0]; i++)
 		if (str_is_nocase(label, slips[i][0]))
-			log_warn("host \"%s\" has \"%s\" in it: is \"%s\" meant?", host, slips[i][0], slips[i][1]);
+			log_warn("host \"%s\" has \"%s\" in it: is \"%s\" meant?", host, slips[i][0],
+				slips[i][1]);
 }
 
 int config_host_check(const char *host, struct err *e)
@@ -117,7 +119,8 @@ int config_host_check(const char *host, struct err *e)
 	if (changed || lint(host, e) != 0)
 		return -1;
 	if (strlen(host) > 253)
-		return err_set(e, ERR_CONFIG, "bad host name", "host \"%.60s…\" is longer than 253 characters", host);
+		return err_set(e, ERR_CONFIG, "bad host name",
+			"host \"%.60s…\" is longer than 253 characters", host);
 	struct str rest = str_from(host);
 	for (;;) {
 		size_t n = str_find(rest, '.');

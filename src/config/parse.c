@@ -51,7 +51,8 @@ static bool blank(char c)
 
 static bool name_char(char c, bool first)
 {
-	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || (!first && c >= '0' && c <= '9');
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
+	       (!first && c >= '0' && c <= '9');
 }
 
 /* Up to the comment: `#` or `;` at the start or behind a blank. */
@@ -88,13 +89,15 @@ static int expand_one(const struct source *src, struct str *s, struct buf *out)
 		name[n++] = s->p[i];
 	name[n] = '\0';
 	if (end == s->n || n == 0 || n + 2 != end)
-		return config_bad(src->e, src->at, "write ${NAME} for an environment variable, and $${ for the characters");
+		return config_bad(src->e, src->at,
+			"write ${NAME} for an environment variable, and $${ for the characters");
 	const char *value = getenv(name);
 	if (value == NULL)
 		return config_bad(src->e, src->at, "the environment variable %s is not set", name);
 	for (const char *p = value; *p != '\0'; p++)
 		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			return config_bad(src->e, src->at, "the environment variable %s holds a control character", name);
+			return config_bad(src->e, src->at,
+				"the environment variable %s holds a control character", name);
 	if (!utf8_valid(str_from(value)))
 		return config_bad(src->e, src->at, "the environment variable %s is not UTF-8", name);
 	buf_puts(out, value);
@@ -150,11 +153,12 @@ static int line_check(const struct source *src, struct str line)
 		return config_bad(src->e, src->at, "the line is longer than %d bytes", LINE_MAX_);
 	for (size_t i = 0; i < line.n; i++)
 		if (((unsigned char)line.p[i] < 0x20 && line.p[i] != '\t') || line.p[i] == 0x7f)
-			return config_bad(src->e, src->at, "there is a control character (byte %02x) in column %zu",
+			return config_bad(src->e, src->at,
+				"there is a control character (byte %02x) in column %zu",
 				(unsigned)(unsigned char)line.p[i], i + 1);
 	if (!utf8_valid(line))
-		return config_bad(src->e, src->at, "the line is not UTF-8 (column %zu): save the file as UTF-8",
-			utf8_check(line) + 1);
+		return config_bad(src->e, src->at,
+			"the line is not UTF-8 (column %zu): save the file as UTF-8", utf8_check(line) + 1);
 	return 0;
 }
 
@@ -165,7 +169,8 @@ static int section_line(struct source *src, struct str line)
 	if (end == line.n)
 		return config_bad(src->e, src->at, "the section's ] is missing");
 	if (without_comment(str_n(line.p + end + 1, line.n - end - 1)).n != 0)
-		return config_bad(src->e, src->at, "there is text behind the section's ]: keys go on lines of their own");
+		return config_bad(src->e, src->at,
+			"there is text behind the section's ]: keys go on lines of their own");
 	struct str in = str_trim(str_n(line.p + 1, end - 1));
 	size_t cut = 0;
 	while (cut < in.n && !blank(in.p[cut]))
@@ -174,14 +179,15 @@ static int section_line(struct source *src, struct str line)
 	if (name.n >= 2 && name.p[0] == '"' && name.p[name.n - 1] == '"')
 		name = str_n(name.p + 1, name.n - 2);
 	if (in.n == 0 || in.n >= SECTION_MAX)
-		return config_bad(src->e, src->at, in.n == 0 ? "the section has no name" : "the section's name is too long");
+		return config_bad(src->e, src->at,
+			in.n == 0 ? "the section has no name" : "the section's name is too long");
 	snprintf(src->kind, sizeof src->kind, "%.*s", STR_ARG(kind));
 	snprintf(src->name, sizeof src->name, "%.*s", STR_ARG(name));
 	return src->ops->section(src->ctx, src->kind, src->name, src->at, src->e);
 }
 
-/* inih's reader. Sections are taken here, because inih shortens their names and does not report empty ones; it sees
- * an empty line instead. */
+/* inih's reader. Sections are taken here, because inih shortens their names and does not report empty ones;
+ * it sees an empty line instead. */
 static char *read_line(char *out, int max, void *stream)
 {
 	struct source *src = stream;
@@ -214,7 +220,8 @@ static int read_source(const char *path, int depth, struct source *from, struct 
 static int include(struct source *src, const char *value)
 {
 	if (src->depth >= DEPTH_MAX)
-		return config_bad(src->e, src->at, "files include each other %d deep: is it a circle?", DEPTH_MAX);
+		return config_bad(
+			src->e, src->at, "files include each other %d deep: is it a circle?", DEPTH_MAX);
 	if (++*src->files > FILES_MAX)
 		return config_bad(src->e, src->at, "more than %d files are included", FILES_MAX);
 	char *path = path_beside(src->at.file, value);
@@ -252,7 +259,8 @@ static int on_value(void *user, const char *section, const char *key, const char
 static int check_encoding(const struct source *src, struct buf *b)
 {
 	if (b->len >= 2 && (memcmp(b->p, "\xff\xfe", 2) == 0 || memcmp(b->p, "\xfe\xff", 2) == 0))
-		return config_bad(src->e, (struct config_at){src->at.file, 1}, "the file is UTF-16: save it as UTF-8");
+		return config_bad(
+			src->e, (struct config_at){src->at.file, 1}, "the file is UTF-16: save it as UTF-8");
 	if (b->len >= 3 && memcmp(b->p, "\xef\xbb\xbf", 3) == 0)
 		buf_drop(b, 3);
 	return 0;
@@ -260,8 +268,13 @@ static int check_encoding(const struct source *src, struct buf *b)
 
 static int read_source(const char *path, int depth, struct source *from, struct err *e)
 {
-	struct source src = {.arena = from->arena, .ops = from->ops, .ctx = from->ctx, .e = e, .depth = depth,
-		.files = from->files, .at = {arena_strdup(from->arena, path), 0}};
+	struct source src = {.arena = from->arena,
+		.ops = from->ops,
+		.ctx = from->ctx,
+		.e = e,
+		.depth = depth,
+		.files = from->files,
+		.at = {arena_strdup(from->arena, path), 0}};
 	struct buf text = BUF_INIT(FILE_MAX);
 	if (src.at.file == NULL)
 		return no_memory(e);

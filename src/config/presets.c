@@ -1,5 +1,5 @@
-/* Relays that many people use. Numbers are the providers' published ones, or left out where none is published; every
- * key in the configuration overrides. */
+/* Relays that many people use. Numbers are the providers' published ones, or left out where none is
+ * published; every key in the configuration overrides. */
 #include "src/config/presets.h"
 
 const struct preset presets[] = {
@@ -17,8 +17,10 @@ const struct preset presets[] = {
 	{"postmark", "smtp-broadcasts.postmarkapp.com", 587, ROUTE_TLS_STARTTLS, NULL, 10, 500, NULL, NULL},
 	{"mailjet", "in-v3.mailjet.com", 587, ROUTE_TLS_STARTTLS, NULL, 10, 500, NULL, NULL},
 	{"brevo", "smtp-relay.brevo.com", 587, ROUTE_TLS_STARTTLS, NULL, 10, 500, NULL, NULL},
-	{"sparkpost", "smtp.sparkpostmail.com", 587, ROUTE_TLS_STARTTLS, "SMTP_Injection", 20, 100, NULL, NULL},
-	{"sparkpost-eu", "smtp.eu.sparkpostmail.com", 587, ROUTE_TLS_STARTTLS, "SMTP_Injection", 20, 100, NULL, NULL},
+	{"sparkpost", "smtp.sparkpostmail.com", 587, ROUTE_TLS_STARTTLS, "SMTP_Injection", 20, 100, NULL,
+		NULL},
+	{"sparkpost-eu", "smtp.eu.sparkpostmail.com", 587, ROUTE_TLS_STARTTLS, "SMTP_Injection", 20, 100,
+		NULL, NULL},
 	{"sakura", NULL, 587, ROUTE_TLS_STARTTLS, NULL, 1, 100, NULL, NULL},
 	{"blastengine", "smtp.engn.jp", 587, ROUTE_TLS_STARTTLS, NULL, 10, 500, NULL, NULL},
 	{"nifcloud-ess", "smtp.ess.nifcloud.com", 587, ROUTE_TLS_STARTTLS, NULL, 20, 500, "10000/m", NULL},

@@ -12,7 +12,8 @@ struct preset {
 	const char *user; /* NULL: given by the account */
 	int connections, messages_per_connection;
 	const char *rate;     /* NULL: none is published */
-	const char *rewrites; /* header fields it writes anew, as config_route has them; NULL: none that we know */
+	const char *rewrites; /* header fields it writes anew, as config_route has them; NULL: none that we
+				 know */
 };
 
 extern const struct preset presets[];

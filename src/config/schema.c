@@ -42,8 +42,10 @@ static int read_preset(const struct field *f, const struct value *v, void *base,
 		nearest_offer(&near, str_from(presets[i].name));
 	}
 	if (near.best[0] != '\0')
-		return config_bad(e, v->at, "unknown preset \"%.60s\": did you mean \"%s\"?", v->text, near.best);
-	return config_bad(e, v->at, "unknown preset \"%.60s\": leave it out and write host, port and tls", v->text);
+		return config_bad(
+			e, v->at, "unknown preset \"%.60s\": did you mean \"%s\"?", v->text, near.best);
+	return config_bad(
+		e, v->at, "unknown preset \"%.60s\": leave it out and write host, port and tls", v->text);
 }
 
 static const struct field global_fields[] = {
@@ -198,7 +200,8 @@ static const struct field daemon_fields[] = {
 
 /* ---- The sections ---- */
 
-static void *begin_config(struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
+static void *begin_config(
+	struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
 {
 	(void)a;
 	(void)name;
@@ -216,17 +219,20 @@ static bool name_ok(const char *name)
 	return strlen(name) <= 64;
 }
 
-static void *begin_named(struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
+static void *begin_named(
+	struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
 {
 	(void)a;
 	if (!name_ok(name)) {
-		config_bad(e, at, "[… %.100s]: names are made of at most 64 ASCII letters, digits, - _ and .", name);
+		config_bad(e, at, "[… %.100s]: names are made of at most 64 ASCII letters, digits, - _ and .",
+			name);
 		return NULL;
 	}
 	return c;
 }
 
-static void *begin_domain(struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
+static void *begin_domain(
+	struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
 {
 	(void)a;
 	if (config_host_check(name, e) == 0)
@@ -238,7 +244,8 @@ static void *begin_domain(struct config *c, struct arena *a, const char *name, s
 	return NULL;
 }
 
-static void *begin_source(struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
+static void *begin_source(
+	struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
 {
 	unsigned char ip[16];
 	(void)a;
@@ -248,7 +255,8 @@ static void *begin_source(struct config *c, struct arena *a, const char *name, s
 	return NULL;
 }
 
-static void *begin_dkim(struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
+static void *begin_dkim(
+	struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
 {
 	if (begin_named(c, a, name, at, e) == NULL)
 		return NULL;
@@ -262,7 +270,8 @@ static void *begin_dkim(struct config *c, struct arena *a, const char *name, str
 	return d;
 }
 
-static void *begin_route(struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
+static void *begin_route(
+	struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
 {
 	if (begin_named(c, a, name, at, e) == NULL)
 		return NULL;

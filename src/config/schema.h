@@ -10,9 +10,16 @@ struct section {
 	const char *kind; /* "" is what stands before the first section */
 	bool named;
 	const struct field *fields; /* ends with key NULL */
-	/* Checks the name and gives what the keys fill; NULL with the error. `name` lives as long as the configuration. */
-	void *(*begin)(struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e);
-	enum { SECTION_OTHER, SECTION_DOMAIN, SECTION_DKIM, SECTION_ROUTE } makes; /* collected by config.c when all is read */
+	/* Checks the name and gives what the keys fill; NULL with the error. `name` lives as long as the
+	 * configuration. */
+	void *(*begin)(
+		struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e);
+	enum {
+		SECTION_OTHER,
+		SECTION_DOMAIN,
+		SECTION_DKIM,
+		SECTION_ROUTE
+	} makes; /* collected by config.c when all is read */
 };
 
 extern const struct section sections[];

@@ -36,7 +36,8 @@ static int from_file(const struct secret *s, struct buf *out, struct err *e)
 	if (!S_ISREG(st.st_mode))
 		return bad(e, s, "it is not a regular file");
 	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-		err_set(e, ERR_CONFIG, "cannot use the secret", "%s can be read or changed by others (mode %04o)", s->value,
+		err_set(e, ERR_CONFIG, "cannot use the secret",
+			"%s can be read or changed by others (mode %04o)", s->value,
 			(unsigned)st.st_mode & 07777);
 		err_remedy(e, "chmod 600 %s", s->value);
 		return err_at(e, s->at.file, s->at.line);
@@ -68,8 +69,8 @@ static pid_t spawn(const char *command, int *from)
 	posix_spawnattr_setpgroup(&attr, 0);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawnattr_setflags(&attr,
-		POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setflags(
+		&attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
 	int rc = posix_spawn(&pid, "/bin/sh", &act, &attr, argv, environ);
 	posix_spawn_file_actions_destroy(&act);
 	posix_spawnattr_destroy(&attr);
@@ -137,7 +138,8 @@ int config_secret_command(const struct secret *s, ms_t limit, struct buf *out, s
 		kill(-pid, SIGKILL);
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			;
-		return bad(e, s, out->failed ? "the command's output is too long" : "the command did not end in time");
+		return bad(e, s,
+			out->failed ? "the command's output is too long" : "the command did not end in time");
 	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		return bad(e, s, "the command failed");

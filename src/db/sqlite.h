@@ -1,9 +1,9 @@
 /* The SQLite driver's own insides, shared by src/db/sqlite_*.c and nobody else.
  *
- * Statements are prepared once for a connection and found again by the address of their text, so SQL is always a
- * literal here. Bound strings are lent to the statement until it is reset. Values read from a row are lent until the
- * next step. A walk copies a page of rows and resets its statement before it calls anybody, so that no read
- * snapshot outlives a page and a callback may use the store. */
+ * Statements are prepared once for a connection and found again by the address of their text, so SQL is
+ * always a literal here. Bound strings are lent to the statement until it is reset. Values read from a row
+ * are lent until the next step. A walk copies a page of rows and resets its statement before it calls
+ * anybody, so that no read snapshot outlives a page and a callback may use the store. */
 #ifndef DB_SQLITE_H
 #define DB_SQLITE_H
 
@@ -19,8 +19,8 @@
 /* Rows of an import are seen once its row in pending_import is gone. */
 #define VISIBLE(born) " " born " IS NOT (SELECT id FROM pending_import) "
 
-/* How a delivery's state is stored: sending never is (an intent says it), so its number stands for sent; a queued
- * row and a sent one then have the same size and are rewritten in place. */
+/* How a delivery's state is stored: sending never is (an intent says it), so its number stands for sent; a
+ * queued row and a sent one then have the same size and are rewritten in place. */
 #define ROW_QUEUED   "0"
 #define ROW_SENT     "1"
 #define ROW_DEFERRED "2"
@@ -33,16 +33,21 @@ static inline int state_to_row(enum delivery_state st)
 
 static inline enum delivery_state state_from_row(int64_t v)
 {
-	return v == 1 ? DELIVERY_SENT : v >= 0 && v < DELIVERY_NSTATES ? (enum delivery_state)v : DELIVERY_DOUBT;
+	return v == 1                           ? DELIVERY_SENT
+	       : v >= 0 && v < DELIVERY_NSTATES ? (enum delivery_state)v
+						: DELIVERY_DOUBT;
 }
 
-/* The state a delivery shows, over d (delivery) and i (its intent, joined from the left): `standing` is the number that
- * an intent shows (sending, or doubt if its holder is gone), `cancelled` whether the campaign was. */
-#define SHOWN_STATE(standing, cancelled)                                                                           \
-	" CASE WHEN i.delivery IS NOT NULL THEN " standing " WHEN d.state IN (0, 2) AND " cancelled " THEN 9"          \
+/* The state a delivery shows, over d (delivery) and i (its intent, joined from the left): `standing` is the
+ * number that an intent shows (sending, or doubt if its holder is gone), `cancelled` whether the campaign
+ * was. */
+#define SHOWN_STATE(standing, cancelled)                                                                     \
+	" CASE WHEN i.delivery IS NOT NULL THEN " standing " WHEN d.state IN (0, 2) AND " cancelled          \
+	" THEN 9"                                                                                            \
 	" WHEN d.state = 1 THEN 3 ELSE d.state END "
 
-/* What is counted for a campaign and provider. The first ones are delivery states; two of them are split further. */
+/* What is counted for a campaign and provider. The first ones are delivery states; two of them are split
+ * further. */
 enum tally_slot {
 	TALLY_FRESH = DELIVERY_NSTATES, /* queued and never attempted; QUEUED holds the others */
 	TALLY_RESEND,                   /* in doubt and due; DOUBT holds the others */
@@ -68,7 +73,7 @@ struct delta {
 	bool used;
 	int64_t a, b, c, d; /* the key, by kind */
 	int64_t n[3];
-	char *note;         /* DELTA_REASON: a reply, if one is known; owned */
+	char *note; /* DELTA_REASON: a reply, if one is known; owned */
 };
 
 struct deltas {
@@ -144,12 +149,13 @@ struct store {
 int db_error(struct store *s, const char *what, struct err *e);
 int db_nomem(struct err *e);
 sqlite3_stmt *db_stmt(struct store *s, const char *sql, struct err *e);
-/* Types, one letter for each ?: i int64_t, s struct str as text, b struct str as blob, z const char *, d double,
- * n NULL (no argument), t int64_t where 0 is NULL, x struct str where n == 0 is NULL (text). */
+/* Types, one letter for each ?: i int64_t, s struct str as text, b struct str as blob, z const char *, d
+ * double, n NULL (no argument), t int64_t where 0 is NULL, x struct str where n == 0 is NULL (text). */
 sqlite3_stmt *db_query(struct store *s, struct err *e, const char *sql, const char *types, ...);
 int db_step(struct store *s, sqlite3_stmt *st, struct err *e); /* 1 row, 0 done, -1; resets after 0 and -1 */
 int db_run(struct store *s, struct err *e, const char *sql, const char *types, ...);
-int db_int(struct store *s, struct err *e, int64_t *out, const char *sql, const char *types, ...); /* 1 row, 0 none, -1 */
+int db_int(struct store *s, struct err *e, int64_t *out, const char *sql, const char *types,
+	...); /* 1 row, 0 none, -1 */
 int db_script(struct store *s, const char *sql, struct err *e);
 void db_bind(sqlite3_stmt *st, const char *types, ...);
 
@@ -175,7 +181,8 @@ static inline struct str col_str(sqlite3_stmt *st, int i)
 	return (struct str){p != NULL ? p : "", p != NULL && n > 0 ? (size_t)n : 0};
 }
 
-/* Transactions nest; only the outermost one is real. db_end: commits if rc >= 0, else rolls back; returns rc or -1. */
+/* Transactions nest; only the outermost one is real. db_end: commits if rc >= 0, else rolls back; returns rc
+ * or -1. */
 int db_begin(struct store *s, struct err *e);
 int db_end(struct store *s, int rc, struct err *e);
 void db_rollback(struct store *s);
@@ -193,15 +200,17 @@ void idmap_put(struct idmap *m, struct str text, int64_t id, int64_t extra);
 int name_id(struct store *s, struct str text, int64_t *id, struct err *e); /* "" is 0 */
 /* *id 0 for an unknown one when `create` is false. */
 int domain_id(struct store *s, struct str domain, bool create, int64_t *id, struct err *e);
-const struct domain_info *domain_info(struct store *s, int64_t id, struct err *e); /* NULL: failed. Lent till the next call */
+const struct domain_info *domain_info(
+	struct store *s, int64_t id, struct err *e); /* NULL: failed. Lent till the next call */
 
 /* ---- sqlite_tally.c ---- */
 
-int delta_add(struct store *s, enum delta_kind kind, int64_t a, int64_t b, int64_t c, int64_t d, int slot, int64_t n,
-	      struct str note, struct err *e);
+int delta_add(struct store *s, enum delta_kind kind, int64_t a, int64_t b, int64_t c, int64_t d, int slot,
+	int64_t n, struct str note, struct err *e);
 int deltas_flush(struct store *s, struct err *e);
 void deltas_clear(struct store *s);
-int tally_move(struct store *s, int64_t campaign, int64_t provider, int from, int to, struct err *e); /* -1: nowhere */
+int tally_move(struct store *s, int64_t campaign, int64_t provider, int from, int to,
+	struct err *e); /* -1: nowhere */
 
 /* ---- sqlite_lists.c ---- */
 
@@ -218,8 +227,9 @@ struct found {
 /* 1 found, rows of a pending import too (born == pending, pending != 0); 0 not; -1. found_done() after 1. */
 int contact_find(struct store *s, struct str key, struct found *out, struct err *e);
 void found_done(struct found *f);
-int contact_insert(struct store *s, struct str address, struct str key, struct str attrs, int64_t *id, ms_t now, struct err *e);
-struct str key_domain(struct str key); /* behind the last @ */
+int contact_insert(struct store *s, struct str address, struct str key, struct str attrs, int64_t *id,
+	ms_t now, struct err *e);
+struct str key_domain(struct str key);   /* behind the last @ */
 uint64_t domain_hash(struct str domain); /* of "@domain" */
 /* Marks the person as gone if they are on no list. */
 int contact_settle(struct store *s, int64_t contact, struct err *e);
@@ -248,7 +258,8 @@ void prepare_free(struct prepare **p);
 /* ---- sqlite_filter.c ---- */
 
 int filter_functions(struct store *s);
-/* Appends a boolean expression over c (contact), m (membership: source) to `sql`; its ? follow the first `*nbind`. */
+/* Appends a boolean expression over c (contact), m (membership: source) to `sql`; its ? follow the first
+ * `*nbind`. */
 int filter_sql(const struct filter *f, struct buf *sql, int *nbind, struct err *e);
 int filter_bind(struct store *s, sqlite3_stmt *st, const struct filter *f, int *nbind, struct err *e);
 bool filter_uses(const struct filter *f, enum filter_field_kind field);
@@ -256,11 +267,12 @@ bool filter_uses(const struct filter *f, enum filter_field_kind field);
 /* ---- sqlite_report.c ---- */
 
 /* The first number of the campaign whose contact is >= `contact` (rows + 1: none). */
-int delivery_bisect(struct store *s, int64_t campaign, int64_t rows, int64_t contact, int64_t *n, struct err *e);
+int delivery_bisect(
+	struct store *s, int64_t campaign, int64_t rows, int64_t contact, int64_t *n, struct err *e);
 
 /* ---- sqlite_history.c ---- */
 
-int history_note(struct store *s, ms_t now, const char *what, struct str object, struct err *e, const char *fmt, ...)
-	__attribute__((format(printf, 6, 7)));
+int history_note(struct store *s, ms_t now, const char *what, struct str object, struct err *e,
+	const char *fmt, ...) __attribute__((format(printf, 6, 7)));
 
 #endif

@@ -13,7 +13,8 @@ static uint64_t sample_hash(const struct sample *sm, int64_t contact)
 
 static int sample_init(struct sample *sm, const struct audience *a, struct err *e)
 {
-	*sm = (struct sample){.phase = SAMPLE_READY, .seed = a->seed, .wanted = a->sample_n, .below = UINT64_MAX};
+	*sm = (struct sample){
+		.phase = SAMPLE_READY, .seed = a->seed, .wanted = a->sample_n, .below = UINT64_MAX};
 	if (a->sample_n > 0) {
 		sm->phase = SAMPLE_COUNT;
 		sm->buckets = calloc(65536, sizeof *sm->buckets);
@@ -78,24 +79,35 @@ int sample_next(struct sample *sm, struct err *e)
 
 /* ---- The query ---- */
 
-#define MEMBERS "SELECT contact, %d AS ord, list, joined, source, consent_at, born FROM member WHERE list = ?%d AND contact > ?1"    \
-		" AND contact <= ?2 AND born IS NOT (SELECT id FROM pending_import)"
-#define EVERYBODY "SELECT id AS contact, 0 AS ord, 0 AS list, NULL AS joined, %s AS source, NULL AS consent_at, 0 AS born"           \
-		  " FROM contact WHERE id > ?1 AND id <= ?2 AND removed = 0 AND born IS NOT (SELECT id FROM pending_import)"
+#define MEMBERS                                                                                              \
+	"SELECT contact, %d AS ord, list, joined, source, consent_at, born FROM member WHERE list = ?%d "    \
+	"AND contact > ?1"                                                                                   \
+	" AND contact <= ?2 AND born IS NOT (SELECT id FROM pending_import)"
+#define EVERYBODY                                                                                            \
+	"SELECT id AS contact, 0 AS ord, 0 AS list, NULL AS joined, %s AS source, NULL AS consent_at, 0 AS " \
+	"born"                                                                                               \
+	" FROM contact WHERE id > ?1 AND id <= ?2 AND removed = 0 AND born IS NOT (SELECT id FROM "          \
+	"pending_import)"
 /* Without a list, the source is that of any membership. */
-#define ANY_SOURCE "(SELECT coalesce(m.source, i.source) FROM list l CROSS JOIN member m ON m.list = l.id AND m.contact ="           \
-		   " contact.id LEFT JOIN import i ON i.id = m.born WHERE l.gone = 0 AND"                                            \
-		   " m.born IS NOT (SELECT id FROM pending_import) LIMIT 1)"
+#define ANY_SOURCE                                                                                           \
+	"(SELECT coalesce(m.source, i.source) FROM list l CROSS JOIN member m ON m.list = l.id AND "         \
+	"m.contact ="                                                                                        \
+	" contact.id LEFT JOIN import i ON i.id = m.born WHERE l.gone = 0 AND"                               \
+	" m.born IS NOT (SELECT id FROM pending_import) LIMIT 1)"
 
 static int write_query(const struct walk *w, struct buf *sql, int *nbind, struct err *e)
 {
 	const struct audience *a = w->a;
-	buf_puts(sql, "SELECT c.id, c.address, c.key, c.attrs, c.domain, coalesce(c.added, ci.at, 0), coalesce(c.changed, c.added, "
-		      "ci.at, 0), c.removed, u.list, coalesce(u.joined, mi.at, 0), coalesce(ns.text, ni.text, ''), "
-		      "coalesce(u.consent_at, mi.consent_at, 0), (0");
+	buf_puts(sql,
+		"SELECT c.id, c.address, c.key, c.attrs, c.domain, coalesce(c.added, ci.at, 0), "
+		"coalesce(c.changed, c.added, "
+		"ci.at, 0), c.removed, u.list, coalesce(u.joined, mi.at, 0), coalesce(ns.text, ni.text, ''), "
+		"coalesce(u.consent_at, mi.consent_at, 0), (0");
 	*nbind = 2;
 	for (size_t i = 0; i < a->nexclude; i++)
-		buf_printf(sql, " OR EXISTS (SELECT 1 FROM member x WHERE x.list = ?%d AND x.contact = c.id AND" VISIBLE("x.born") ")",
+		buf_printf(sql,
+			" OR EXISTS (SELECT 1 FROM member x WHERE x.list = ?%d AND x.contact = c.id "
+			"AND" VISIBLE("x.born") ")",
 			++*nbind);
 	buf_puts(sql, ") FROM (");
 	for (size_t i = 0; i < a->nlists; i++) {
@@ -104,9 +116,11 @@ static int write_query(const struct walk *w, struct buf *sql, int *nbind, struct
 	}
 	if (a->nlists == 0)
 		buf_printf(sql, EVERYBODY, filter_uses(a->where, FIELD_SOURCE) ? ANY_SOURCE : "NULL");
-	buf_puts(sql, ") u CROSS JOIN contact c ON c.id = u.contact LEFT JOIN import ci ON ci.id = c.born LEFT JOIN import mi ON "
-		      "mi.id = u.born LEFT JOIN name ns ON ns.id = u.source LEFT JOIN name ni ON ni.id = mi.source "
-		      "WHERE c.address <> ''");
+	buf_puts(sql,
+		") u CROSS JOIN contact c ON c.id = u.contact LEFT JOIN import ci ON ci.id = c.born LEFT "
+		"JOIN import mi ON "
+		"mi.id = u.born LEFT JOIN name ns ON ns.id = u.source LEFT JOIN name ni ON ni.id = mi.source "
+		"WHERE c.address <> ''");
 	if (a->where != NULL) {
 		buf_puts(sql, " AND ");
 		if (filter_sql(a->where, sql, nbind, e) < 0)
@@ -121,7 +135,8 @@ static int prepare_query(struct walk *w, struct err *e)
 	struct buf sql = BUF_INIT(4u << 20);
 	int n;
 	int rc = write_query(w, &sql, &n, e);
-	if (rc == 0 && sqlite3_prepare_v3(w->s->db, sql.p, (int)sql.len, SQLITE_PREPARE_PERSISTENT, &w->st, NULL) != SQLITE_OK)
+	if (rc == 0 && sqlite3_prepare_v3(w->s->db, sql.p, (int)sql.len, SQLITE_PREPARE_PERSISTENT, &w->st,
+			       NULL) != SQLITE_OK)
 		rc = db_error(w->s, "audience", e);
 	buf_release(&sql);
 	n = 2;
@@ -167,11 +182,13 @@ static int end_of_slice(struct walk *w, int budget)
 	w->upto = INT64_MAX;
 	int64_t skip = budget / (int)(n != 0 ? n : 1);
 	for (size_t i = 0; i < (n != 0 ? n : 1); i++) {
-		int rc = n == 0 ? db_int(w->s, w->e, &at, "SELECT id FROM contact WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?", "ii", w->after,
-					  skip)
+		int rc = n == 0 ? db_int(w->s, w->e, &at,
+					  "SELECT id FROM contact WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?",
+					  "ii", w->after, skip)
 				: db_int(w->s, w->e, &at,
-					  "SELECT contact FROM member WHERE list = ? AND contact > ? ORDER BY contact LIMIT 1 OFFSET ?", "iii",
-					  w->a->lists[i], w->after, skip);
+					  "SELECT contact FROM member WHERE list = ? AND contact > ? ORDER "
+					  "BY contact LIMIT 1 OFFSET ?",
+					  "iii", w->a->lists[i], w->after, skip);
 		if (rc < 0)
 			return -1;
 		if (rc == 1 && at < w->upto)
@@ -200,7 +217,7 @@ static int numbers_of_slice(struct walk *w, int64_t campaign, int64_t *from, int
 {
 	int64_t rows;
 	if (db_int(w->s, w->e, &rows, "SELECT rows FROM campaign WHERE id = ?", "i", campaign) < 0 ||
-	    delivery_bisect(w->s, campaign, rows, w->after + 1, from, w->e) < 0)
+		delivery_bisect(w->s, campaign, rows, w->after + 1, from, w->e) < 0)
 		return -1;
 	if (w->upto == INT64_MAX)
 		*to = rows + 1;
@@ -215,19 +232,21 @@ static int read_ref(struct walk *w, const struct audience_ref *r, int64_t **v, s
 	int rc;
 	if (numbers_of_slice(w, r->campaign, &from, &to) < 0)
 		return -1;
-	int cancelled = db_int(w->s, w->e, &(int64_t){0}, "SELECT 1 FROM campaign WHERE id = ? AND state = ?", "ii", r->campaign,
-		(int64_t)CAMPAIGN_CANCELLED);
+	int cancelled = db_int(w->s, w->e, &(int64_t){0}, "SELECT 1 FROM campaign WHERE id = ? AND state = ?",
+		"ii", r->campaign, (int64_t)CAMPAIGN_CANCELLED);
 	if (cancelled < 0)
 		return -1;
 	sqlite3_stmt *st = db_query(w->s, w->e,
-		"SELECT d.contact," SHOWN_STATE("?3", "?4") "FROM delivery d LEFT JOIN intent i ON i.delivery = d.id "
-		"WHERE d.id >= ?1 AND d.id < ?2 ORDER BY d.id",
-		"iiii", DELIVERY_ID(r->campaign, from), DELIVERY_ID(r->campaign, to), (int64_t)w->standing, (int64_t)cancelled);
+		"SELECT d.contact," SHOWN_STATE(
+			"?3", "?4") "FROM delivery d LEFT JOIN intent i ON i.delivery = d.id "
+				    "WHERE d.id >= ?1 AND d.id < ?2 ORDER BY d.id",
+		"iiii", DELIVERY_ID(r->campaign, from), DELIVERY_ID(r->campaign, to), (int64_t)w->standing,
+		(int64_t)cancelled);
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(w->s, st, w->e)) == 1)
 		if ((r->states == 0 || (r->states >> (col_int(st, 1) & 31) & 1) != 0) &&
-		    add_contact(v, n, cap, col_int(st, 0), w->e) < 0) {
+			add_contact(v, n, cap, col_int(st, 0), w->e) < 0) {
 			db_done(st);
 			return -1;
 		}
@@ -264,7 +283,8 @@ static int read_refs(struct walk *w)
 static int sent_before(const void *a, const void *b)
 {
 	const struct last_sent *x = a, *y = b;
-	return x->contact != y->contact ? (x->contact > y->contact) - (x->contact < y->contact) : (x->at > y->at) - (x->at < y->at);
+	return x->contact != y->contact ? (x->contact > y->contact) - (x->contact < y->contact)
+					: (x->at > y->at) - (x->at < y->at);
 }
 
 static int read_sent_of(struct walk *w, int64_t campaign, size_t *cap)
@@ -275,7 +295,8 @@ static int read_sent_of(struct walk *w, int64_t campaign, size_t *cap)
 	if (numbers_of_slice(w, campaign, &from, &to) < 0)
 		return -1;
 	sqlite3_stmt *st = db_query(s, w->e,
-		"SELECT d.contact, a.at FROM delivery d JOIN attempt a ON a.delivery = d.id AND a.n = d.attempts "
+		"SELECT d.contact, a.at FROM delivery d JOIN attempt a ON a.delivery = d.id AND a.n = "
+		"d.attempts "
 		"WHERE d.id >= ? AND d.id < ? AND d.state = " ROW_SENT,
 		"ii", DELIVERY_ID(campaign, from), DELIVERY_ID(campaign, to));
 	if (st == NULL)
@@ -304,7 +325,9 @@ static int read_sent(struct walk *w)
 	s->last_sent = NULL;
 	s->nlast_sent = 0;
 	for (;;) {
-		int rc = db_int(s, w->e, &campaign, "SELECT id FROM campaign WHERE id > ? AND rows > 0 ORDER BY id LIMIT 1", "i", campaign);
+		int rc = db_int(s, w->e, &campaign,
+			"SELECT id FROM campaign WHERE id > ? AND rows > 0 ORDER BY id LIMIT 1", "i",
+			campaign);
 		if (rc < 0 || (rc == 1 && read_sent_of(w, campaign, &cap) < 0))
 			return -1;
 		if (rc == 0)
@@ -324,7 +347,7 @@ static int read_sent(struct walk *w)
 
 struct group { /* the rows of one person */
 	int64_t contact, domain;
-	int rows, why;   /* why not, of the first list that says no */
+	int rows, why; /* why not, of the first list that says no */
 	bool picked, excluded, strings_kept;
 	struct contact_row c;
 };
@@ -470,7 +493,8 @@ int walk_slice(struct walk *w, int budget, struct err *e)
 	arena_reset(&w->arena);
 	int rc = db_int(w->s, e, &any, "SELECT 1 FROM suppression LIMIT 1", "");
 	w->suppressions = rc == 1;
-	if (rc < 0 || end_of_slice(w, budget) < 0 || read_refs(w) < 0 || (w->sent && read_sent(w) < 0) || read_slice(w) < 0)
+	if (rc < 0 || end_of_slice(w, budget) < 0 || read_refs(w) < 0 || (w->sent && read_sent(w) < 0) ||
+		read_slice(w) < 0)
 		return -1;
 	w->after = w->upto;
 	return 1;
@@ -488,8 +512,8 @@ static void add_selection(struct selection *to, const struct selection *s)
 	to->audience += s->audience;
 }
 
-static int walk_all(struct walk *w, struct selection *sum, int (*row)(void *ctx, const struct contact_row *c), void *ctx,
-	struct err *e)
+static int walk_all(struct walk *w, struct selection *sum, int (*row)(void *ctx, const struct contact_row *c),
+	void *ctx, struct err *e)
 {
 	int rc = 0, more;
 	do {

@@ -9,8 +9,9 @@ struct person {
 	int64_t domain;
 };
 
-/* A sample is everybody whose number, hashed with the seed, is small enough. For a share that bound is known; for a count it
- * is found by two walks: one counts by the upper 16 bits, one collects those of the bucket that holds the bound. */
+/* A sample is everybody whose number, hashed with the seed, is small enough. For a share that bound is known;
+ * for a count it is found by two walks: one counts by the upper 16 bits, one collects those of the bucket
+ * that holds the bound. */
 struct sample {
 	enum { SAMPLE_COUNT, SAMPLE_COLLECT, SAMPLE_READY } phase;
 	uint64_t seed, below; /* included */
@@ -24,15 +25,15 @@ struct walk {
 	struct store *s;
 	const struct audience *a;
 	bool everyone, strings, sent, suppressions;
-	int standing;          /* what an intent shows */
+	int standing; /* what an intent shows */
 	sqlite3_stmt *st;
 	int64_t after, upto;
 	struct arena arena;
-	struct person *v;      /* who is selected in the slice */
+	struct person *v; /* who is selected in the slice */
 	size_t n, cap;
-	struct selection sel;  /* of the slice */
+	struct selection sel; /* of the slice */
 	struct sample sample;
-	int64_t *of, *not_of;  /* contacts of the slice, ascending */
+	int64_t *of, *not_of; /* contacts of the slice, ascending */
 	size_t nof, nnot_of, of_cap, not_of_cap;
 	int64_t domains[256], domain_lists[256]; /* what was found of domains in this slice */
 	signed char domain_says[256];

@@ -9,9 +9,11 @@ const char *const campaign_state_names[CAMPAIGN_NSTATES] = {
 #undef X
 };
 
-#define CAMPAIGN_COLUMNS                                                                                           \
-	"SELECT id, name, state, why, why_text, subject, sender, message_path, content_hash, audience, route, rate, canary," \
-	" created, start_at, until, started, finished, paused_ms, paused_at, selected, suppressed, unsubscribed, excluded,"   \
+#define CAMPAIGN_COLUMNS                                                                                     \
+	"SELECT id, name, state, why, why_text, subject, sender, message_path, content_hash, audience, "     \
+	"route, rate, canary,"                                                                               \
+	" created, start_at, until, started, finished, paused_ms, paused_at, selected, suppressed, "         \
+	"unsubscribed, excluded,"                                                                            \
 	" duplicate, audience_n, complaints, unsubscribes FROM campaign "
 
 static void read_campaign(sqlite3_stmt *st, struct arena *a, struct campaign_row *c)
@@ -37,36 +39,40 @@ static void read_campaign(sqlite3_stmt *st, struct arena *a, struct campaign_row
 		.finished = col_int(st, 17),
 		.paused_ms = col_int(st, 18),
 		.paused_at = col_int(st, 19),
-		.selection = {col_int(st, 20), col_int(st, 21), col_int(st, 22), col_int(st, 23), col_int(st, 24), col_int(st, 25)},
+		.selection = {col_int(st, 20), col_int(st, 21), col_int(st, 22), col_int(st, 23),
+			col_int(st, 24), col_int(st, 25)},
 		.complaints = col_int(st, 26),
 		.unsubscribed = col_int(st, 27),
 	};
 }
 
-static int create(struct store *s, const struct campaign_new *c, const struct content_part *parts, size_t n, int64_t *id,
-	struct err *e)
+static int create(struct store *s, const struct campaign_new *c, const struct content_part *parts, size_t n,
+	int64_t *id, struct err *e)
 {
 	int64_t taken, state = c->start_at > c->now ? CAMPAIGN_SCHEDULED : CAMPAIGN_PREPARING;
 	int rc = db_int(s, e, &taken, "SELECT 1 FROM campaign WHERE name = ?", "s", c->name);
 	if (rc == 1)
 		return err_set(e, ERR_DATA, "campaign", "the name \"%.*s\" is taken", STR_ARG(c->name));
 	if (rc < 0 ||
-	    db_run(s, e,
-		    "INSERT INTO campaign(name, state, subject, sender, message_path, content_hash, audience, route, rate, canary, "
-		    "canary_open, created, start_at, until) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		    "sissssssdiiiii", c->name, state, c->subject, c->from, c->message_path, c->content_hash, c->audience, c->route,
-		    c->rate, c->canary, (int64_t)(c->canary > 0), c->now, c->start_at != 0 ? c->start_at : c->now, c->until) < 0)
+		db_run(s, e,
+			"INSERT INTO campaign(name, state, subject, sender, message_path, content_hash, "
+			"audience, route, rate, canary, "
+			"canary_open, created, start_at, until) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
+			"?, ?)",
+			"sissssssdiiiii", c->name, state, c->subject, c->from, c->message_path,
+			c->content_hash, c->audience, c->route, c->rate, c->canary, (int64_t)(c->canary > 0),
+			c->now, c->start_at != 0 ? c->start_at : c->now, c->until) < 0)
 		return -1;
 	*id = sqlite3_last_insert_rowid(s->db);
 	for (size_t i = 0; i < n; i++)
-		if (db_run(s, e, "INSERT INTO content(campaign, n, name, data) VALUES(?, ?, ?, ?)", "iisb", *id, (int64_t)i, parts[i].name,
-			    parts[i].data) < 0)
+		if (db_run(s, e, "INSERT INTO content(campaign, n, name, data) VALUES(?, ?, ?, ?)", "iisb",
+			    *id, (int64_t)i, parts[i].name, parts[i].data) < 0)
 			return -1;
 	return history_note(s, c->now, "campaign create", c->name, e, "%.*s", STR_ARG(c->message_path));
 }
 
-int store_campaign_create(struct store *s, const struct campaign_new *c, const struct content_part *parts, size_t n, int64_t *id,
-	struct err *e)
+int store_campaign_create(struct store *s, const struct campaign_new *c, const struct content_part *parts,
+	size_t n, int64_t *id, struct err *e)
 {
 	if (db_begin(s, e) < 0)
 		return -1;
@@ -102,7 +108,8 @@ int store_campaign_by_id(struct store *s, int64_t id, struct campaign_row *out, 
 }
 
 /* Campaigns are few beside everything else: a listing is read whole before it is shown. */
-static int walk(struct store *s, sqlite3_stmt *st, int (*row)(void *ctx, const struct campaign_row *c), void *ctx, struct err *e)
+static int walk(struct store *s, sqlite3_stmt *st, int (*row)(void *ctx, const struct campaign_row *c),
+	void *ctx, struct err *e)
 {
 	struct arena a;
 	struct campaign_row *v = NULL;
@@ -130,11 +137,12 @@ static int walk(struct store *s, sqlite3_stmt *st, int (*row)(void *ctx, const s
 	return rc;
 }
 
-int store_campaigns(struct store *s, bool unfinished_only, int (*row)(void *ctx, const struct campaign_row *c), void *ctx, struct err *e)
+int store_campaigns(struct store *s, bool unfinished_only,
+	int (*row)(void *ctx, const struct campaign_row *c), void *ctx, struct err *e)
 {
 	return walk(s,
-		db_query(s, e, CAMPAIGN_COLUMNS "WHERE ? = 0 OR state NOT IN (?, ?) ORDER BY id", "iii", (int64_t)unfinished_only,
-			(int64_t)CAMPAIGN_FINISHED, (int64_t)CAMPAIGN_CANCELLED),
+		db_query(s, e, CAMPAIGN_COLUMNS "WHERE ? = 0 OR state NOT IN (?, ?) ORDER BY id", "iii",
+			(int64_t)unfinished_only, (int64_t)CAMPAIGN_FINISHED, (int64_t)CAMPAIGN_CANCELLED),
 		row, ctx, e);
 }
 
@@ -142,18 +150,21 @@ int store_campaigns_with_content(struct store *s, struct str content_hash, ms_t 
 	int (*row)(void *ctx, const struct campaign_row *c), void *ctx, struct err *e)
 {
 	return walk(s,
-		db_query(s, e, CAMPAIGN_COLUMNS "WHERE content_hash = ? AND created >= ? ORDER BY id DESC", "si", content_hash, since), row,
-		ctx, e);
+		db_query(s, e, CAMPAIGN_COLUMNS "WHERE content_hash = ? AND created >= ? ORDER BY id DESC",
+			"si", content_hash, since),
+		row, ctx, e);
 }
 
-int store_content(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct content_part *p), void *ctx, struct err *e)
+int store_content(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct content_part *p),
+	void *ctx, struct err *e)
 {
 	struct buf name = BUF_INIT(1u << 20), data = BUF_INIT(1u << 30);
 	int64_t after = -1;
 	int rc = 0;
 	while (rc == 0) {
-		sqlite3_stmt *st = db_query(s, e, "SELECT n, name, data FROM content WHERE campaign = ? AND n > ? ORDER BY n LIMIT 1", "ii",
-			campaign, after);
+		sqlite3_stmt *st = db_query(s, e,
+			"SELECT n, name, data FROM content WHERE campaign = ? AND n > ? ORDER BY n LIMIT 1",
+			"ii", campaign, after);
 		rc = st != NULL ? db_step(s, st, e) : -1;
 		if (rc <= 0)
 			break;
@@ -176,23 +187,26 @@ int store_content(struct store *s, int64_t campaign, int (*row)(void *ctx, const
 
 static int refuse(const struct campaign_row *c, const char *what, struct err *e)
 {
-	return err_set(e, ERR_DATA, what, "campaign \"%.*s\" is %s", STR_ARG(c->name), campaign_state_names[c->state]);
+	return err_set(e, ERR_DATA, what, "campaign \"%.*s\" is %s", STR_ARG(c->name),
+		campaign_state_names[c->state]);
 }
 
-static int pause_campaign(struct store *s, int64_t id, struct str why, struct str why_text, ms_t now, struct err *e)
+static int pause_campaign(
+	struct store *s, int64_t id, struct str why, struct str why_text, ms_t now, struct err *e)
 {
 	struct campaign_row c;
 	if (store_campaign_by_id(s, id, &c, e) < 0)
 		return -1;
 	if (c.state == CAMPAIGN_FINISHED || c.state == CAMPAIGN_CANCELLED || c.state == CAMPAIGN_PAUSED)
 		return refuse(&c, "pause", e);
-	if (db_run(s, e, "UPDATE campaign SET state = ?, why = ?, why_text = ?, paused_at = ? WHERE id = ?", "issii",
-		    (int64_t)CAMPAIGN_PAUSED, why, why_text, now, id) < 0)
+	if (db_run(s, e, "UPDATE campaign SET state = ?, why = ?, why_text = ?, paused_at = ? WHERE id = ?",
+		    "issii", (int64_t)CAMPAIGN_PAUSED, why, why_text, now, id) < 0)
 		return -1;
 	return history_note(s, now, "pause", c.name, e, "%.*s", STR_ARG(why));
 }
 
-int store_campaign_pause(struct store *s, int64_t id, struct str why, struct str why_text, ms_t now, struct err *e)
+int store_campaign_pause(
+	struct store *s, int64_t id, struct str why, struct str why_text, ms_t now, struct err *e)
 {
 	if (db_begin(s, e) < 0)
 		return -1;
@@ -203,7 +217,8 @@ int store_campaign_pause(struct store *s, int64_t id, struct str why, struct str
 static int hurry_slice(struct store *s, int64_t id, ms_t at, struct err *e)
 {
 	if (db_run(s, e,
-		    "UPDATE delivery SET due = ?2 WHERE id IN (SELECT id FROM delivery WHERE id >> 32 = ?1 AND due IS NOT NULL AND "
+		    "UPDATE delivery SET due = ?2 WHERE id IN (SELECT id FROM delivery WHERE id >> 32 = ?1 "
+		    "AND due IS NOT NULL AND "
 		    "due > ?2 ORDER BY due DESC LIMIT 1000)",
 		    "ii", id, at) < 0)
 		return -1;
@@ -223,7 +238,7 @@ static int resend_one(struct store *s, int64_t delivery, ms_t at, struct err *e)
 		return 0;
 	const struct domain_info *d = domain_info(s, domain, e);
 	if (d == NULL || db_run(s, e, "UPDATE delivery SET due = ? WHERE id = ?", "ii", at, delivery) < 0 ||
-	    db_run(s, e, "DELETE FROM doubt WHERE delivery = ?", "i", delivery) < 0)
+		db_run(s, e, "DELETE FROM doubt WHERE delivery = ?", "i", delivery) < 0)
 		return -1;
 	return tally_move(s, campaign, d->provider, DELIVERY_DOUBT, TALLY_RESEND, e);
 }
@@ -233,7 +248,9 @@ static int resend_slice(struct store *s, int64_t *after, int64_t end, ms_t at, s
 {
 	int64_t id;
 	for (int n = 0; n < 500; n++) {
-		int rc = db_int(s, e, &id, "SELECT delivery FROM doubt WHERE delivery > ? AND delivery <= ? ORDER BY delivery LIMIT 1",
+		int rc = db_int(s, e, &id,
+			"SELECT delivery FROM doubt WHERE delivery > ? AND delivery <= ? ORDER BY delivery "
+			"LIMIT 1",
 			"ii", *after, end);
 		if (rc <= 0)
 			return rc;
@@ -250,8 +267,9 @@ static int drop_slice(struct store *s, int64_t campaign, struct err *e)
 	int64_t id, domain;
 	for (int n = 0; n < 500; n++) {
 		sqlite3_stmt *st = db_query(s, e,
-			"SELECT id, domain FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL AND state = " ROW_DOUBT " LIMIT 1", "i",
-			campaign);
+			"SELECT id, domain FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL AND state "
+			"= " ROW_DOUBT " LIMIT 1",
+			"i", campaign);
 		int rc = st != NULL ? db_step(s, st, e) : -1;
 		if (rc <= 0)
 			return rc;
@@ -260,8 +278,8 @@ static int drop_slice(struct store *s, int64_t campaign, struct err *e)
 		db_done(st);
 		const struct domain_info *d = domain_info(s, domain, e);
 		if (d == NULL || db_run(s, e, "UPDATE delivery SET due = NULL WHERE id = ?", "i", id) < 0 ||
-		    db_run(s, e, "INSERT OR IGNORE INTO doubt(delivery) VALUES(?)", "i", id) < 0 ||
-		    tally_move(s, campaign, d->provider, TALLY_RESEND, DELIVERY_DOUBT, e) < 0)
+			db_run(s, e, "INSERT OR IGNORE INTO doubt(delivery) VALUES(?)", "i", id) < 0 ||
+			tally_move(s, campaign, d->provider, TALLY_RESEND, DELIVERY_DOUBT, e) < 0)
 			return -1;
 	}
 	return 1;
@@ -278,7 +296,9 @@ static int settle_waiting(struct store *s, int64_t id, const struct resume_optio
 			if (step == 1)
 				rc = hurry_slice(s, id, o->at, e);
 			else
-				rc = o->doubt == 1 ? resend_slice(s, &after, DELIVERY_ID(id, 0xffffffff), o->at, e) : drop_slice(s, id, e);
+				rc = o->doubt == 1
+					     ? resend_slice(s, &after, DELIVERY_ID(id, 0xffffffff), o->at, e)
+					     : drop_slice(s, id, e);
 			if ((rc = db_end(s, rc, e)) < 0)
 				return -1;
 			if (s->depth == 0)
@@ -298,22 +318,28 @@ static int resume_campaign(struct store *s, int64_t id, const struct resume_opti
 	if (o->rate >= 0 && db_run(s, e, "UPDATE campaign SET rate = ? WHERE id = ?", "di", o->rate, id) < 0)
 		return -1;
 	if (str_is(c.why, "canary") && c.state == CAMPAIGN_PAUSED &&
-	    (db_run(s, e, "UPDATE campaign SET canary_open = 0 WHERE id = ?", "i", id) < 0 ||
-		    db_run(s, e, "DELETE FROM canary WHERE campaign = ? AND taken = 0", "i", id) < 0))
+		(db_run(s, e, "UPDATE campaign SET canary_open = 0 WHERE id = ?", "i", id) < 0 ||
+			db_run(s, e, "DELETE FROM canary WHERE campaign = ? AND taken = 0", "i", id) < 0))
 		return -1;
 	/* Where its audience is not fixed yet it goes on with that, or waits for its hour. */
 	if ((c.state == CAMPAIGN_PAUSED || c.state == CAMPAIGN_FINISHED) &&
-	    db_run(s, e,
-		    "UPDATE campaign SET state = CASE WHEN started <> 0 THEN ?1 WHEN start_at > ?2 THEN ?3 ELSE ?4 END, why = '', "
-		    "why_text = '', finished = 0, paused_ms = paused_ms + CASE WHEN paused_at <> 0 AND ?2 > paused_at THEN ?2 - "
-		    "paused_at ELSE 0 END, paused_at = 0 WHERE id = ?5",
-		    "iiiii", (int64_t)CAMPAIGN_RUNNING, o->at, (int64_t)CAMPAIGN_SCHEDULED, (int64_t)CAMPAIGN_PREPARING, id) < 0)
+		db_run(s, e,
+			"UPDATE campaign SET state = CASE WHEN started <> 0 THEN ?1 WHEN start_at > ?2 THEN "
+			"?3 ELSE ?4 END, why = '', "
+			"why_text = '', finished = 0, paused_ms = paused_ms + CASE WHEN paused_at <> 0 AND "
+			"?2 > paused_at THEN ?2 - "
+			"paused_at ELSE 0 END, paused_at = 0 WHERE id = ?5",
+			"iiiii", (int64_t)CAMPAIGN_RUNNING, o->at, (int64_t)CAMPAIGN_SCHEDULED,
+			(int64_t)CAMPAIGN_PREPARING, id) < 0)
 		return -1;
 	if (c.state == CAMPAIGN_WAITING && (o->now || o->doubt == 1) &&
-	    db_run(s, e, "UPDATE campaign SET state = ? WHERE id = ?", "ii", (int64_t)CAMPAIGN_RUNNING, id) < 0)
+		db_run(s, e, "UPDATE campaign SET state = ? WHERE id = ?", "ii", (int64_t)CAMPAIGN_RUNNING,
+			id) < 0)
 		return -1;
 	return history_note(s, o->at, "resume", c.name, e, "%s%s", o->now ? "now " : "",
-		o->doubt == 1 ? "doubt=resend" : o->doubt == 0 ? "doubt=skip" : "");
+		o->doubt == 1   ? "doubt=resend"
+		: o->doubt == 0 ? "doubt=skip"
+				: "");
 }
 
 int store_campaign_resume(struct store *s, int64_t id, const struct resume_options *o, struct err *e)
@@ -325,8 +351,8 @@ int store_campaign_resume(struct store *s, int64_t id, const struct resume_optio
 	return settle_waiting(s, id, o, e);
 }
 
-/* The tallies move, the rows stay: they read as cancelled by the campaign's state (sqlite_report.c). What is in doubt
- * may have arrived and stays in doubt. */
+/* The tallies move, the rows stay: they read as cancelled by the campaign's state (sqlite_report.c). What is
+ * in doubt may have arrived and stays in doubt. */
 static int cancel_campaign(struct store *s, int64_t id, ms_t now, struct err *e)
 {
 	struct campaign_row c;
@@ -335,15 +361,19 @@ static int cancel_campaign(struct store *s, int64_t id, ms_t now, struct err *e)
 	if (c.state == CAMPAIGN_FINISHED || c.state == CAMPAIGN_CANCELLED)
 		return refuse(&c, "cancel", e);
 	if (db_run(s, e,
-		    "INSERT INTO tally(campaign, provider, slot, n) SELECT campaign, provider, CASE slot WHEN ?2 THEN ?3 ELSE ?4 END, "
+		    "INSERT INTO tally(campaign, provider, slot, n) SELECT campaign, provider, CASE slot "
+		    "WHEN ?2 THEN ?3 ELSE ?4 END, "
 		    "sum(n) FROM tally WHERE campaign = ?1 AND slot IN (?2, ?5, ?6, ?7) GROUP BY 1, 2, 3 "
 		    "ON CONFLICT DO UPDATE SET n = n + excluded.n",
-		    "iiiiiii", id, (int64_t)TALLY_RESEND, (int64_t)DELIVERY_DOUBT, (int64_t)DELIVERY_CANCELLED, (int64_t)DELIVERY_QUEUED,
-		    (int64_t)DELIVERY_DEFERRED, (int64_t)TALLY_FRESH) < 0 ||
-	    db_run(s, e, "UPDATE tally SET n = 0 WHERE campaign = ? AND slot IN (?, ?, ?, ?)", "iiiii", id, (int64_t)TALLY_RESEND,
-		    (int64_t)DELIVERY_QUEUED, (int64_t)DELIVERY_DEFERRED, (int64_t)TALLY_FRESH) < 0 ||
-	    db_run(s, e, "UPDATE campaign SET state = ?, why = '', why_text = '', finished = ? WHERE id = ?", "iii",
-		    (int64_t)CAMPAIGN_CANCELLED, now, id) < 0)
+		    "iiiiiii", id, (int64_t)TALLY_RESEND, (int64_t)DELIVERY_DOUBT,
+		    (int64_t)DELIVERY_CANCELLED, (int64_t)DELIVERY_QUEUED, (int64_t)DELIVERY_DEFERRED,
+		    (int64_t)TALLY_FRESH) < 0 ||
+		db_run(s, e, "UPDATE tally SET n = 0 WHERE campaign = ? AND slot IN (?, ?, ?, ?)", "iiiii",
+			id, (int64_t)TALLY_RESEND, (int64_t)DELIVERY_QUEUED, (int64_t)DELIVERY_DEFERRED,
+			(int64_t)TALLY_FRESH) < 0 ||
+		db_run(s, e,
+			"UPDATE campaign SET state = ?, why = '', why_text = '', finished = ? WHERE id = ?",
+			"iii", (int64_t)CAMPAIGN_CANCELLED, now, id) < 0)
 		return -1;
 	return history_note(s, now, "cancel", c.name, e, "%s", "");
 }

@@ -35,12 +35,13 @@ struct totals {
 	int64_t rows, below; /* waiting below the cursor with neither intent nor time */
 };
 
-static int campaign_window(struct check *c, int64_t campaign, int64_t from, int64_t to, bool cancelled, int64_t cursor, bool canary,
-	struct totals *t)
+static int campaign_window(struct check *c, int64_t campaign, int64_t from, int64_t to, bool cancelled,
+	int64_t cursor, bool canary, struct totals *t)
 {
 	int rc;
 	sqlite3_stmt *st = db_query(c->s, c->e,
-		"SELECT d.id, d.state, d.attempts, d.due IS NOT NULL, i.delivery IS NOT NULL, d.doubted FROM delivery d "
+		"SELECT d.id, d.state, d.attempts, d.due IS NOT NULL, i.delivery IS NOT NULL, d.doubted FROM "
+		"delivery d "
 		"LEFT JOIN intent i ON i.delivery = d.id WHERE d.id > ? AND d.id <= ?",
 		"ii", DELIVERY_ID(campaign, from), DELIVERY_ID(campaign, to));
 	if (st == NULL)
@@ -50,15 +51,16 @@ static int campaign_window(struct check *c, int64_t campaign, int64_t from, int6
 		int64_t attempts = col_int(st, 2);
 		bool due = col_int(st, 3) != 0, intent = col_int(st, 4) != 0;
 		bool waits = state == DELIVERY_QUEUED || state == DELIVERY_DEFERRED;
-		int slot = intent ? (int)DELIVERY_SENDING
-			: cancelled && waits ? (int)DELIVERY_CANCELLED
-			: cancelled ? (int)state
-				    : tally_of(state, attempts, due);
+		int slot = intent               ? (int)DELIVERY_SENDING
+			   : cancelled && waits ? (int)DELIVERY_CANCELLED
+			   : cancelled          ? (int)state
+						: tally_of(state, attempts, due);
 		t->rows++;
 		t->slot[slot]++;
 		t->slot[TALLY_ATTEMPTS] += attempts;
 		t->slot[TALLY_DOUBTED] += col_int(st, 5) != 0;
-		if (waits && !intent && !due && !cancelled && (attempts > 0 || DELIVERY_NUMBER(col_int(st, 0)) <= cursor) && !canary)
+		if (waits && !intent && !due && !cancelled &&
+			(attempts > 0 || DELIVERY_NUMBER(col_int(st, 0)) <= cursor) && !canary)
 			t->below++;
 	}
 	return rc;
@@ -69,11 +71,13 @@ static int compare(struct check *c, int64_t campaign, const struct totals *t)
 	static const char *const extra[] = {"fresh", "to be resent", "attempts", "ever in doubt"};
 	for (int slot = 0; slot < TALLY_NSLOTS; slot++) {
 		int64_t n;
-		if (db_int(c->s, c->e, &n, "SELECT sum(n) FROM tally WHERE campaign = ? AND slot = ?", "ii", campaign, (int64_t)slot) < 0)
+		if (db_int(c->s, c->e, &n, "SELECT sum(n) FROM tally WHERE campaign = ? AND slot = ?", "ii",
+			    campaign, (int64_t)slot) < 0)
 			return -1;
 		if (n == t->slot[slot])
 			continue;
-		int rc = problem(c, "campaign %lld: %lld deliveries count as %s, the rows say %lld", (long long)campaign, (long long)n,
+		int rc = problem(c, "campaign %lld: %lld deliveries count as %s, the rows say %lld",
+			(long long)campaign, (long long)n,
 			slot < DELIVERY_NSTATES ? delivery_state_names[slot] : extra[slot - DELIVERY_NSTATES],
 			(long long)t->slot[slot]);
 		if (rc != 0)
@@ -85,7 +89,8 @@ static int compare(struct check *c, int64_t campaign, const struct totals *t)
 static int check_campaign(struct check *c, int64_t campaign)
 {
 	struct totals t = {.rows = 0};
-	sqlite3_stmt *st = db_query(c->s, c->e, "SELECT rows, cursor, state = 7, audience_n, state, canary > 0 FROM campaign WHERE id = ?",
+	sqlite3_stmt *st = db_query(c->s, c->e,
+		"SELECT rows, cursor, state = 7, audience_n, state, canary > 0 FROM campaign WHERE id = ?",
 		"i", campaign);
 	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
 	if (rc <= 0)
@@ -96,17 +101,19 @@ static int check_campaign(struct check *c, int64_t campaign)
 	version = store_data_version(c->s);
 	rc = 0;
 	for (int64_t from = 0; from < rows && rc >= 0; from += WINDOW)
-		rc = campaign_window(c, campaign, from, from + WINDOW < rows ? from + WINDOW : rows, cancelled, cursor, canary, &t);
+		rc = campaign_window(c, campaign, from, from + WINDOW < rows ? from + WINDOW : rows,
+			cancelled, cursor, canary, &t);
 	if (rc < 0)
 		return -1;
 	/* Written meanwhile: what was read of it belongs to no one moment. */
 	if (version != store_data_version(c->s))
 		return 0;
 	if (t.rows != rows || audience != rows)
-		rc = problem(c, "campaign %lld: an audience of %lld has %lld deliveries", (long long)campaign, (long long)audience,
-			(long long)t.rows);
+		rc = problem(c, "campaign %lld: an audience of %lld has %lld deliveries", (long long)campaign,
+			(long long)audience, (long long)t.rows);
 	if (rc == 0 && t.below != 0)
-		rc = problem(c, "campaign %lld: %lld deliveries wait for nothing", (long long)campaign, (long long)t.below);
+		rc = problem(c, "campaign %lld: %lld deliveries wait for nothing", (long long)campaign,
+			(long long)t.below);
 	return rc != 0 ? rc : compare(c, campaign, &t);
 }
 
@@ -114,7 +121,8 @@ static int check_campaigns(struct check *c)
 {
 	int64_t id = 0;
 	for (;;) {
-		int rc = db_int(c->s, c->e, &id, "SELECT id FROM campaign WHERE id > ? ORDER BY id LIMIT 1", "i", id);
+		int rc = db_int(
+			c->s, c->e, &id, "SELECT id FROM campaign WHERE id > ? ORDER BY id LIMIT 1", "i", id);
 		if (rc <= 0)
 			return rc;
 		rc = check_campaign(c, id);
@@ -132,13 +140,14 @@ struct suppressed {
 	ms_t created;
 };
 
-/* Deliveries of that person whose only attempt was claimed later than that. A suppression that came with an import was
- * seen later than its date says, so those (born <> 0) are not looked at. */
+/* Deliveries of that person whose only attempt was claimed later than that. A suppression that came with an
+ * import was seen later than its date says, so those (born <> 0) are not looked at. */
 static int mailed_after(struct check *c, const struct suppressed *sup)
 {
 	int64_t campaign = 0, n, late;
 	for (;;) {
-		sqlite3_stmt *st = db_query(c->s, c->e, "SELECT id, rows FROM campaign WHERE id > ? AND rows > 0 ORDER BY id LIMIT 1", "i",
+		sqlite3_stmt *st = db_query(c->s, c->e,
+			"SELECT id, rows FROM campaign WHERE id > ? AND rows > 0 ORDER BY id LIMIT 1", "i",
 			campaign);
 		int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
 		if (rc <= 0)
@@ -149,11 +158,14 @@ static int mailed_after(struct check *c, const struct suppressed *sup)
 		if (delivery_bisect(c->s, campaign, rows, sup->contact, &n, c->e) < 0)
 			return -1;
 		rc = db_int(c->s, c->e, &late,
-			"SELECT 1 FROM delivery WHERE id = ? AND contact = ? AND attempts = 1 AND first > ? AND (?4 = 0 OR list = ?4)", "iiii",
-			DELIVERY_ID(campaign, n), sup->contact, sup->created + CLOCKS, sup->list);
+			"SELECT 1 FROM delivery WHERE id = ? AND contact = ? AND attempts = 1 AND first > ? "
+			"AND (?4 = 0 OR list = ?4)",
+			"iiii", DELIVERY_ID(campaign, n), sup->contact, sup->created + CLOCKS, sup->list);
 		if (rc == 1)
-			rc = problem(c, "campaign %lld: delivery %lld was tried after its address had been suppressed", (long long)campaign,
-				(long long)DELIVERY_ID(campaign, n));
+			rc = problem(c,
+				"campaign %lld: delivery %lld was tried after its address had been "
+				"suppressed",
+				(long long)campaign, (long long)DELIVERY_ID(campaign, n));
 		if (rc != 0)
 			return rc;
 	}
@@ -163,7 +175,8 @@ static int mailed_after(struct check *c, const struct suppressed *sup)
 static int next_suppressed(struct check *c, struct suppressed *sup)
 {
 	sqlite3_stmt *st = db_query(c->s, c->e,
-		"SELECT s.hash, s.list, s.created, coalesce(k.id, 0) FROM suppression s LEFT JOIN address a ON a.hash = s.hash "
+		"SELECT s.hash, s.list, s.created, coalesce(k.id, 0) FROM suppression s LEFT JOIN address a "
+		"ON a.hash = s.hash "
 		"LEFT JOIN contact k ON k.id = a.contact AND coalesce(k.key, k.address) = s.key "
 		"WHERE (s.hash, s.list) > (?, ?) AND s.born = 0 ORDER BY s.hash, s.list LIMIT 1",
 		"ii", sup->hash, sup->list);
@@ -192,13 +205,14 @@ static int contact_window(struct check *c, int64_t from, int64_t *missing)
 	int rc;
 	int64_t n;
 	sqlite3_stmt *st = db_query(c->s, c->e,
-		"SELECT id, coalesce(key, address) FROM contact WHERE id > ? AND id <= ? AND address <> '' AND" VISIBLE("born"), "ii", from,
-		from + WINDOW);
+		"SELECT id, coalesce(key, address) FROM contact WHERE id > ? AND id <= ? AND address <> '' "
+		"AND" VISIBLE("born"),
+		"ii", from, from + WINDOW);
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(c->s, st, c->e)) == 1) {
-		int found = db_int(c->s, c->e, &n, "SELECT 1 FROM address WHERE hash = ? AND contact = ?", "ii",
-			(int64_t)hash64(col_str(st, 1)), col_int(st, 0));
+		int found = db_int(c->s, c->e, &n, "SELECT 1 FROM address WHERE hash = ? AND contact = ?",
+			"ii", (int64_t)hash64(col_str(st, 1)), col_int(st, 0));
 		if (found < 0) {
 			db_done(st);
 			return -1;
@@ -216,7 +230,8 @@ static int check_contacts(struct check *c)
 	for (int64_t from = 0; from < last; from += WINDOW)
 		if (contact_window(c, from, &missing) < 0)
 			return -1;
-	return missing != 0 ? problem(c, "%lld people cannot be found by their address", (long long)missing) : 0;
+	return missing != 0 ? problem(c, "%lld people cannot be found by their address", (long long)missing)
+			    : 0;
 }
 
 static int check_list(struct check *c, int64_t list, int64_t says)
@@ -225,8 +240,8 @@ static int check_list(struct check *c, int64_t list, int64_t says)
 	int64_t version = store_data_version(c->s);
 	for (;;) {
 		sqlite3_stmt *st = db_query(c->s, c->e,
-			"SELECT count(*), max(contact) FROM (SELECT contact FROM member WHERE list = ? AND contact > ? AND" VISIBLE(
-				"born") "ORDER BY contact LIMIT 20000)",
+			"SELECT count(*), max(contact) FROM (SELECT contact FROM member WHERE list = ? AND "
+			"contact > ? AND" VISIBLE("born") "ORDER BY contact LIMIT 20000)",
 			"ii", list, after);
 		int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
 		if (rc < 0)
@@ -239,7 +254,8 @@ static int check_list(struct check *c, int64_t list, int64_t says)
 			break;
 	}
 	if (n != says && version == store_data_version(c->s))
-		return problem(c, "list %lld: it counts %lld members and has %lld", (long long)list, (long long)says, (long long)n);
+		return problem(c, "list %lld: it counts %lld members and has %lld", (long long)list,
+			(long long)says, (long long)n);
 	return 0;
 }
 
@@ -247,7 +263,9 @@ static int check_lists(struct check *c)
 {
 	int64_t id = 0;
 	for (;;) {
-		sqlite3_stmt *st = db_query(c->s, c->e, "SELECT id, members FROM list WHERE id > ? AND gone = 0 ORDER BY id LIMIT 1", "i", id);
+		sqlite3_stmt *st = db_query(c->s, c->e,
+			"SELECT id, members FROM list WHERE id > ? AND gone = 0 ORDER BY id LIMIT 1", "i",
+			id);
 		int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
 		if (rc <= 0)
 			return rc;
@@ -280,10 +298,12 @@ static int check_file(struct check *c)
 	return rc;
 }
 
-int store_check(struct store *s, int (*row)(void *ctx, const char *what), void *ctx, int64_t *problems, struct err *e)
+int store_check(
+	struct store *s, int (*row)(void *ctx, const char *what), void *ctx, int64_t *problems, struct err *e)
 {
 	struct check c = {s, row, ctx, 0, e};
-	int (*const checks[])(struct check *) = {check_file, check_campaigns, check_suppressed, check_contacts, check_lists};
+	int (*const checks[])(struct check *) = {
+		check_file, check_campaigns, check_suppressed, check_contacts, check_lists};
 	int rc = 0;
 	for (size_t i = 0; i < sizeof checks / sizeof *checks && rc == 0; i++)
 		rc = checks[i](&c);

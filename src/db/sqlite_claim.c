@@ -24,8 +24,9 @@ struct claiming {
 	struct err *e;
 };
 
-#define CLAIM_COLUMNS                                                                                              \
-	"SELECT d.id, d.contact, d.domain, d.list, d.state, d.attempts, d.due, d.first, d.doubted, c.address, c.key, c.attrs," \
+#define CLAIM_COLUMNS                                                                                        \
+	"SELECT d.id, d.contact, d.domain, d.list, d.state, d.attempts, d.due, d.first, d.doubted, "         \
+	"c.address, c.key, c.attrs,"                                                                         \
 	" c.removed FROM delivery d LEFT JOIN contact c ON c.id = d.contact "
 
 static const struct list_names *list_names(struct claiming *k, int64_t id)
@@ -34,13 +35,14 @@ static const struct list_names *list_names(struct claiming *k, int64_t id)
 	if (l->id == id)
 		return l;
 	*l = (struct list_names){0};
-	sqlite3_stmt *st = db_query(k->s, k->e, "SELECT name, title, list_id FROM list WHERE id = ?", "i", id);
+	sqlite3_stmt *st =
+		db_query(k->s, k->e, "SELECT name, title, list_id FROM list WHERE id = ?", "i", id);
 	int rc = st != NULL ? db_step(k->s, st, k->e) : -1;
 	if (rc < 0)
 		return NULL;
 	if (rc == 1) {
-		*l = (struct list_names){id, arena_str(k->out->arena, col_str(st, 0)), arena_str(k->out->arena, col_str(st, 1)),
-			arena_str(k->out->arena, col_str(st, 2))};
+		*l = (struct list_names){id, arena_str(k->out->arena, col_str(st, 0)),
+			arena_str(k->out->arena, col_str(st, 1)), arena_str(k->out->arena, col_str(st, 2))};
 		db_done(st);
 	}
 	return l;
@@ -69,7 +71,9 @@ static const char *unmailable(struct claiming *k, sqlite3_stmt *st, const struct
 		return "forgotten";
 	int rc = 1;
 	if (list != 0)
-		rc = db_int(k->s, k->e, &n, "SELECT 1 FROM member WHERE list = ? AND contact = ? AND" VISIBLE("born"), "ii", list, contact);
+		rc = db_int(k->s, k->e, &n,
+			"SELECT 1 FROM member WHERE list = ? AND contact = ? AND" VISIBLE("born"), "ii", list,
+			contact);
 	else if (col_int(st, 12) != 0)
 		rc = 0;
 	if (rc <= 0)
@@ -79,7 +83,10 @@ static const char *unmailable(struct claiming *k, sqlite3_stmt *st, const struct
 	rc = suppressed_key(k->s, hash64(key), key, list, k->e);
 	if (rc == MAILABLE)
 		rc = domain_bad(k, d, list);
-	return rc < 0 ? NULL : rc == MAILABLE ? "" : rc == UNMAILABLE_UNSUBSCRIBED ? "unsubscribed" : "suppressed";
+	return rc < 0                          ? NULL
+	       : rc == MAILABLE                ? ""
+	       : rc == UNMAILABLE_UNSUBSCRIBED ? "unsubscribed"
+					       : "suppressed";
 }
 
 static int skip(struct claiming *k, int64_t id, int slot, const struct domain_info *d, const char *why)
@@ -93,7 +100,8 @@ static int skip(struct claiming *k, int64_t id, int slot, const struct domain_in
 	if (doubt && db_run(s, k->e, "INSERT OR IGNORE INTO doubt(delivery) VALUES(?)", "i", id) < 0)
 		return -1;
 	enum delivery_state state = doubt ? DELIVERY_DOUBT : DELIVERY_SKIPPED;
-	if (db_run(s, k->e, "UPDATE delivery SET state = ?, skip = ?, due = NULL WHERE id = ?", "iii", (int64_t)state, reason, id) < 0)
+	if (db_run(s, k->e, "UPDATE delivery SET state = ?, skip = ?, due = NULL WHERE id = ?", "iii",
+		    (int64_t)state, reason, id) < 0)
 		return -1;
 	return tally_move(s, k->campaign, d->provider, slot, (int)state, k->e);
 }
@@ -168,9 +176,9 @@ static int claim_row(struct claiming *k, sqlite3_stmt *st)
 	if (*why != '\0')
 		return skip(k, id, slot, d, why);
 	if (hand_out(k, st, d) < 0 ||
-	    db_run(s, k->e, "INSERT INTO intent(delivery, epoch, at, route) VALUES(?, ?, ?, ?)", "iiii", id, s->epoch, k->now,
-		    k->route) < 0 ||
-	    (due && db_run(s, k->e, "UPDATE delivery SET due = NULL WHERE id = ?", "i", id) < 0))
+		db_run(s, k->e, "INSERT INTO intent(delivery, epoch, at, route) VALUES(?, ?, ?, ?)", "iiii",
+			id, s->epoch, k->now, k->route) < 0 ||
+		(due && db_run(s, k->e, "UPDATE delivery SET due = NULL WHERE id = ?", "i", id) < 0))
 		return -1;
 	k->claimed++;
 	if (delta_add(s, DELTA_USAGE, k->route, k->now / MINUTE, 0, 0, 0, 1, STR(""), k->e) < 0)
@@ -180,23 +188,25 @@ static int claim_row(struct claiming *k, sqlite3_stmt *st)
 
 static bool enough(const struct claiming *k)
 {
-	return k->claimed >= k->max || k->looked >= k->max + LOOK || (k->looked % 64 == 63 && clock_mono() - k->began > 20);
+	return k->claimed >= k->max || k->looked >= k->max + LOOK ||
+	       (k->looked % 64 == 63 && clock_mono() - k->began > 20);
 }
 
-/* A canary's rows were handed out by number before; the walk must not take them again while they are on their way. */
+/* A canary's rows were handed out by number before; the walk must not take them again while they are on their
+ * way. */
 static int taken_before(struct claiming *k, int64_t id)
 {
 	int64_t n;
-	return db_int(k->s, k->e, &n, "SELECT 1 FROM canary WHERE campaign = ? AND n = ? AND taken = 1", "ii", k->campaign,
-		DELIVERY_NUMBER(id));
+	return db_int(k->s, k->e, &n, "SELECT 1 FROM canary WHERE campaign = ? AND n = ? AND taken = 1", "ii",
+		k->campaign, DELIVERY_NUMBER(id));
 }
 
 static int claim_range(struct claiming *k, int64_t cursor, int64_t rows, bool had_canary)
 {
 	int64_t id = DELIVERY_ID(k->campaign, cursor);
 	int rc = 0;
-	sqlite3_stmt *st = db_query(k->s, k->e, CLAIM_COLUMNS "WHERE d.id > ? AND d.id <= ? ORDER BY d.id", "ii", id,
-		DELIVERY_ID(k->campaign, rows));
+	sqlite3_stmt *st = db_query(k->s, k->e, CLAIM_COLUMNS "WHERE d.id > ? AND d.id <= ? ORDER BY d.id",
+		"ii", id, DELIVERY_ID(k->campaign, rows));
 	if (st == NULL)
 		return -1;
 	while (!enough(k) && (rc = db_step(k->s, st, k->e)) == 1) {
@@ -212,7 +222,8 @@ static int claim_range(struct claiming *k, int64_t cursor, int64_t rows, bool ha
 	db_done(st);
 	if (rc < 0)
 		return -1;
-	return db_run(k->s, k->e, "UPDATE campaign SET cursor = ? WHERE id = ?", "ii", DELIVERY_NUMBER(id), k->campaign);
+	return db_run(k->s, k->e, "UPDATE campaign SET cursor = ? WHERE id = ?", "ii", DELIVERY_NUMBER(id),
+		k->campaign);
 }
 
 static int claim_number(struct claiming *k, int64_t id)
@@ -230,11 +241,14 @@ static int claim_canary(struct claiming *k)
 {
 	int64_t n;
 	while (!enough(k)) {
-		int rc = db_int(k->s, k->e, &n, "SELECT n FROM canary WHERE campaign = ? AND taken = 0 ORDER BY n LIMIT 1", "i", k->campaign);
+		int rc = db_int(k->s, k->e, &n,
+			"SELECT n FROM canary WHERE campaign = ? AND taken = 0 ORDER BY n LIMIT 1", "i",
+			k->campaign);
 		if (rc <= 0)
 			return rc;
 		if (claim_number(k, DELIVERY_ID(k->campaign, n)) < 0 ||
-		    db_run(k->s, k->e, "UPDATE canary SET taken = 1 WHERE campaign = ? AND n = ?", "ii", k->campaign, n) < 0)
+			db_run(k->s, k->e, "UPDATE canary SET taken = 1 WHERE campaign = ? AND n = ?", "ii",
+				k->campaign, n) < 0)
 			return -1;
 	}
 	return 0;
@@ -245,8 +259,9 @@ static int claim_due(struct claiming *k)
 	int64_t id;
 	while (!enough(k)) {
 		int rc = db_int(k->s, k->e, &id,
-			"SELECT id FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL AND due <= ? ORDER BY due LIMIT 1", "ii", k->campaign,
-			k->now);
+			"SELECT id FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL AND due <= ? ORDER "
+			"BY due LIMIT 1",
+			"ii", k->campaign, k->now);
 		if (rc <= 0)
 			return rc;
 		if (claim_number(k, id) < 0)
@@ -255,15 +270,22 @@ static int claim_due(struct claiming *k)
 	return 0;
 }
 
-int store_ledger_claim(struct store *s, int64_t campaign, enum claim_kind kind, struct str route, int max, ms_t now,
-	struct claims *out, struct err *e)
+int store_ledger_claim(struct store *s, int64_t campaign, enum claim_kind kind, struct str route, int max,
+	ms_t now, struct claims *out, struct err *e)
 {
 	assert(s->in_ledger);
-	struct claiming k = {.s = s, .campaign = campaign, .kind = kind, .max = max, .now = now, .began = clock_mono(), .out = out,
+	struct claiming k = {.s = s,
+		.campaign = campaign,
+		.kind = kind,
+		.max = max,
+		.now = now,
+		.began = clock_mono(),
+		.out = out,
 		.e = e};
 	int64_t any;
-	sqlite3_stmt *st = db_query(s, e, "SELECT rows, cursor, canary_open, canary FROM campaign WHERE id = ? AND state IN (?, ?)", "iii",
-		campaign, (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_WAITING);
+	sqlite3_stmt *st = db_query(s, e,
+		"SELECT rows, cursor, canary_open, canary FROM campaign WHERE id = ? AND state IN (?, ?)",
+		"iii", campaign, (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_WAITING);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
 		return rc;

@@ -2,8 +2,8 @@
 
 #include <stdlib.h>
 
-#define CONTACT_COLUMNS                                                                                            \
-	"SELECT c.id, c.address, coalesce(c.key, c.address), c.attrs, coalesce(c.added, i.at, 0)," \
+#define CONTACT_COLUMNS                                                                                      \
+	"SELECT c.id, c.address, coalesce(c.key, c.address), c.attrs, coalesce(c.added, i.at, 0),"           \
 	" coalesce(c.changed, c.added, i.at, 0), c.removed "
 
 struct str key_domain(struct str key)
@@ -74,8 +74,10 @@ int store_contact_get(struct store *s, struct str key, struct contact_row *out, 
 {
 	return lend_contact(s,
 		db_query(s, e,
-			CONTACT_COLUMNS "FROM address a JOIN contact c ON c.id = a.contact LEFT JOIN import i ON i.id = c.born "
-					"WHERE a.hash = ? AND coalesce(c.key, c.address) = ? AND" VISIBLE("c.born"),
+			CONTACT_COLUMNS
+			"FROM address a JOIN contact c ON c.id = a.contact LEFT JOIN import i ON i.id = "
+			"c.born "
+			"WHERE a.hash = ? AND coalesce(c.key, c.address) = ? AND" VISIBLE("c.born"),
 			"is", (int64_t)hash64(key), key),
 		out, e);
 }
@@ -85,20 +87,25 @@ int store_contact_by_id(struct store *s, int64_t id, struct contact_row *out, st
 {
 	return lend_contact(s,
 		db_query(s, e,
-			CONTACT_COLUMNS "FROM contact c LEFT JOIN import i ON i.id = c.born WHERE c.id = ? AND" VISIBLE("c.born"), "i",
-			id),
+			CONTACT_COLUMNS
+			"FROM contact c LEFT JOIN import i ON i.id = c.born WHERE c.id = ? AND" VISIBLE(
+				"c.born"),
+			"i", id),
 		out, e);
 }
 
-int store_memberships(struct store *s, int64_t contact, int (*row)(void *ctx, const struct membership *m), void *ctx, struct err *e)
+int store_memberships(struct store *s, int64_t contact, int (*row)(void *ctx, const struct membership *m),
+	void *ctx, struct err *e)
 {
 	struct arena a;
 	struct membership *v = NULL;
 	size_t n = 0, cap = 0;
 	arena_init(&a, 4096, 16u << 20);
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT l.id, l.name, coalesce(m.joined, i.at, 0), coalesce(ns.text, ni.text, ''), coalesce(m.consent_at, i.consent_at, 0) "
-		"FROM list l CROSS JOIN member m ON m.list = l.id AND m.contact = ? LEFT JOIN import i ON i.id = m.born "
+		"SELECT l.id, l.name, coalesce(m.joined, i.at, 0), coalesce(ns.text, ni.text, ''), "
+		"coalesce(m.consent_at, i.consent_at, 0) "
+		"FROM list l CROSS JOIN member m ON m.list = l.id AND m.contact = ? LEFT JOIN import i ON "
+		"i.id = m.born "
 		"LEFT JOIN name ns ON ns.id = m.source LEFT JOIN name ni ON ni.id = i.source "
 		"WHERE l.gone = 0 AND" VISIBLE("m.born") "ORDER BY l.name",
 		"i", contact);
@@ -126,7 +133,8 @@ int store_memberships(struct store *s, int64_t contact, int (*row)(void *ctx, co
 	return rc;
 }
 
-int contact_insert(struct store *s, struct str address, struct str key, struct str attrs, int64_t *id, ms_t now, struct err *e)
+int contact_insert(struct store *s, struct str address, struct str key, struct str attrs, int64_t *id,
+	ms_t now, struct err *e)
 {
 	int64_t domain;
 	struct buf packed = BUF_INIT(1u << 30);
@@ -137,13 +145,14 @@ int contact_insert(struct store *s, struct str address, struct str key, struct s
 		return failed ? db_nomem(e) : -1;
 	}
 	struct str differs = str_eq(address, key) ? (struct str){NULL, 0} : key;
-	int rc = db_run(s, e, "INSERT INTO contact(address, key, domain, attrs, added) VALUES(?, ?, ?, ?, ?)", "sxibi", address,
-		differs, domain, buf_get(&packed), now);
+	int rc = db_run(s, e, "INSERT INTO contact(address, key, domain, attrs, added) VALUES(?, ?, ?, ?, ?)",
+		"sxibi", address, differs, domain, buf_get(&packed), now);
 	buf_release(&packed);
 	if (rc < 0)
 		return -1;
 	*id = sqlite3_last_insert_rowid(s->db);
-	return db_run(s, e, "INSERT INTO address(hash, contact) VALUES(?, ?)", "ii", (int64_t)hash64(key), *id);
+	return db_run(
+		s, e, "INSERT INTO address(hash, contact) VALUES(?, ?)", "ii", (int64_t)hash64(key), *id);
 }
 
 static int contact_update(struct store *s, struct found *f, struct str attrs, ms_t now, struct err *e)
@@ -151,7 +160,9 @@ static int contact_update(struct store *s, struct found *f, struct str attrs, ms
 	struct buf merged = BUF_INIT(1u << 30);
 	bool hidden = f->pending != 0 && f->born == f->pending;
 	/* What the running import said of a new person waits until it is visible itself. */
-	if (hidden && db_run(s, e, "INSERT OR IGNORE INTO import_change(contact, attrs) SELECT id, attrs FROM contact WHERE id = ?",
+	if (hidden && db_run(s, e,
+			      "INSERT OR IGNORE INTO import_change(contact, attrs) SELECT id, attrs FROM "
+			      "contact WHERE id = ?",
 			      "i", f->id) < 0) {
 		found_done(f);
 		return -1;
@@ -160,16 +171,19 @@ static int contact_update(struct store *s, struct found *f, struct str attrs, ms
 	found_done(f);
 	int rc = merged.failed ? db_nomem(e) : 0;
 	if (rc == 0 && hidden)
-		rc = db_run(s, e, "UPDATE contact SET attrs = ?, added = ?, changed = NULL, born = 0, removed = 0 WHERE id = ?", "bii",
-			buf_get(&merged), now, f->id);
+		rc = db_run(s, e,
+			"UPDATE contact SET attrs = ?, added = ?, changed = NULL, born = 0, removed = 0 "
+			"WHERE id = ?",
+			"bii", buf_get(&merged), now, f->id);
 	else if (rc == 0 && (changed || f->removed))
-		rc = db_run(s, e, "UPDATE contact SET attrs = ?, changed = ?, removed = 0 WHERE id = ?", "bii", buf_get(&merged), now,
-			f->id);
+		rc = db_run(s, e, "UPDATE contact SET attrs = ?, changed = ?, removed = 0 WHERE id = ?",
+			"bii", buf_get(&merged), now, f->id);
 	buf_release(&merged);
 	return rc;
 }
 
-static int put(struct store *s, struct str address, struct str key, struct str attrs, ms_t now, int64_t *id, struct err *e)
+static int put(struct store *s, struct str address, struct str key, struct str attrs, ms_t now, int64_t *id,
+	struct err *e)
 {
 	struct found f;
 	int rc = store_is_forgotten(s, key, e);
@@ -188,7 +202,8 @@ static int put(struct store *s, struct str address, struct str key, struct str a
 	return rc < 0 ? -1 : history_note(s, now, "contact set", key, e, "%s", "");
 }
 
-int store_contact_put(struct store *s, struct str address, struct str key, struct str attrs, ms_t now, int64_t *id, struct err *e)
+int store_contact_put(struct store *s, struct str address, struct str key, struct str attrs, ms_t now,
+	int64_t *id, struct err *e)
 {
 	if (!attrs_valid(attrs))
 		return err_set(e, ERR_INTERNAL, "contact", "attributes are not well packed");
@@ -197,39 +212,43 @@ int store_contact_put(struct store *s, struct str address, struct str key, struc
 	return db_end(s, put(s, address, key, attrs, now, id, e), e);
 }
 
-static int subscribe(struct store *s, int64_t contact, int64_t list, struct str source, ms_t consent_at, bool lift, ms_t now,
-	struct err *e)
+static int subscribe(struct store *s, int64_t contact, int64_t list, struct str source, ms_t consent_at,
+	bool lift, ms_t now, struct err *e)
 {
 	struct contact_row c;
 	struct list_row l;
 	int64_t source_id, members;
 	if (store_contact_by_id(s, contact, &c, e) < 0 || store_list_by_id(s, list, &l, e) < 0 ||
-	    name_id(s, source, &source_id, e) < 0)
+		name_id(s, source, &source_id, e) < 0)
 		return -1;
 	if (c.address.n == 0)
 		return err_set(e, ERR_DATA, "contact", "this person asked to be forgotten");
-	int rc = db_int(s, e, &members, "SELECT count(*) FROM member WHERE list = ? AND contact = ? AND" VISIBLE("born"), "ii", list,
+	int rc = db_int(s, e, &members,
+		"SELECT count(*) FROM member WHERE list = ? AND contact = ? AND" VISIBLE("born"), "ii", list,
 		contact);
 	/* Who is there already keeps the day and the source they came with. */
 	if (rc == 1 && members == 0)
 		rc = db_run(s, e,
-			"INSERT OR REPLACE INTO member(list, contact, born, joined, source, consent_at) VALUES(?, ?, 0, ?, ?, ?)", "iiiii",
-			list, contact, now, source_id, consent_at);
+			"INSERT OR REPLACE INTO member(list, contact, born, joined, source, consent_at) "
+			"VALUES(?, ?, 0, ?, ?, ?)",
+			"iiiii", list, contact, now, source_id, consent_at);
 	if (rc >= 0 && members == 0)
 		rc = db_run(s, e, "UPDATE list SET members = members + 1 WHERE id = ?", "i", list);
 	if (rc >= 0)
 		rc = db_run(s, e, "UPDATE contact SET removed = 0 WHERE id = ?", "i", contact);
 	if (rc >= 0 && lift)
-		rc = db_run(s, e, "DELETE FROM suppression WHERE hash = ? AND key = ? AND list IN (0, ?) AND reason = ?", "isii",
-			(int64_t)hash64(c.key), c.key, list, (int64_t)SUPPRESS_UNSUBSCRIBE);
+		rc = db_run(s, e,
+			"DELETE FROM suppression WHERE hash = ? AND key = ? AND list IN (0, ?) AND reason = "
+			"?",
+			"isii", (int64_t)hash64(c.key), c.key, list, (int64_t)SUPPRESS_UNSUBSCRIBE);
 	if (rc >= 0)
-		rc = history_note(s, now, "subscribe", c.key, e, "%.*s%s%.*s", STR_ARG(l.name), source.n != 0 ? ": " : "",
-			STR_ARG(source));
+		rc = history_note(s, now, "subscribe", c.key, e, "%.*s%s%.*s", STR_ARG(l.name),
+			source.n != 0 ? ": " : "", STR_ARG(source));
 	return rc < 0 ? -1 : 0;
 }
 
-int store_subscribe(struct store *s, int64_t contact, int64_t list, struct str source, ms_t consent_at, bool lift, ms_t now,
-	struct err *e)
+int store_subscribe(struct store *s, int64_t contact, int64_t list, struct str source, ms_t consent_at,
+	bool lift, ms_t now, struct err *e)
 {
 	if (db_begin(s, e) < 0)
 		return -1;
@@ -249,11 +268,14 @@ static int leave_lists(struct store *s, int64_t contact, int64_t list, struct er
 {
 	if (db_run(s, e,
 		    "UPDATE list SET members = members - 1 WHERE gone = 0 AND (?1 = 0 OR id = ?1) AND EXISTS "
-		    "(SELECT 1 FROM member m WHERE m.list = list.id AND m.contact = ?2 AND" VISIBLE("m.born") ")",
+		    "(SELECT 1 FROM member m WHERE m.list = list.id AND m.contact = ?2 AND" VISIBLE(
+			    "m.born") ")",
 		    "ii", list, contact) < 0)
 		return -1;
-	return db_run(s, e, "DELETE FROM member WHERE list IN (SELECT id FROM list WHERE ?1 = 0 OR id = ?1) AND contact = ?2", "ii",
-		list, contact);
+	return db_run(s, e,
+		"DELETE FROM member WHERE list IN (SELECT id FROM list WHERE ?1 = 0 OR id = ?1) AND contact "
+		"= ?2",
+		"ii", list, contact);
 }
 
 static int leave(struct store *s, int64_t contact, int64_t list, struct err *e)
@@ -261,7 +283,8 @@ static int leave(struct store *s, int64_t contact, int64_t list, struct err *e)
 	struct contact_row c;
 	if (store_contact_by_id(s, contact, &c, e) < 0 || leave_lists(s, contact, list, e) < 0)
 		return -1;
-	if (list == 0 && db_run(s, e, "UPDATE contact SET attrs = NULL, changed = ? WHERE id = ?", "ii", clock_now(), contact) < 0)
+	if (list == 0 && db_run(s, e, "UPDATE contact SET attrs = NULL, changed = ? WHERE id = ?", "ii",
+				 clock_now(), contact) < 0)
 		return -1;
 	if (contact_settle(s, contact, e) < 0)
 		return -1;

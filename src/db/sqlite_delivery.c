@@ -7,17 +7,22 @@ enum { PAGE = 1000, WINDOW = 20000 };
 
 /* ?1 the state that a standing intent shows. */
 #define STATE SHOWN_STATE("?1", "k.state = 7")
-#define DELIVERY_FROM                                                                                              \
-	" FROM delivery d JOIN campaign k ON k.id = d.id >> 32 LEFT JOIN contact c ON c.id = d.contact"                \
-	" LEFT JOIN intent i ON i.delivery = d.id LEFT JOIN domain dm ON dm.id = d.domain"                             \
-	" LEFT JOIN name pn ON pn.id = dm.provider LEFT JOIN attempt a ON a.delivery = d.id AND a.n = d.attempts"      \
-	" LEFT JOIN name rn ON rn.id = a.reason LEFT JOIN name sn ON sn.id = a.site LEFT JOIN name tn ON tn.id = a.route" \
+#define DELIVERY_FROM                                                                                        \
+	" FROM delivery d JOIN campaign k ON k.id = d.id >> 32 LEFT JOIN contact c ON c.id = d.contact"      \
+	" LEFT JOIN intent i ON i.delivery = d.id LEFT JOIN domain dm ON dm.id = d.domain"                   \
+	" LEFT JOIN name pn ON pn.id = dm.provider LEFT JOIN attempt a ON a.delivery = d.id AND a.n = "      \
+	"d.attempts"                                                                                         \
+	" LEFT JOIN name rn ON rn.id = a.reason LEFT JOIN name sn ON sn.id = a.site LEFT JOIN name tn ON "   \
+	"tn.id = a.route"                                                                                    \
 	" LEFT JOIN name kn ON kn.id = d.skip "
-#define DELIVERY_COLUMNS                                                                                           \
-	"SELECT d.id, d.contact, k.name, coalesce(c.address, ''), " STATE ", d.attempts, coalesce(a.code, 0),"        \
-	" coalesce(a.enhanced, ''), coalesce(a.reply, ''), coalesce(kn.text, rn.text, ''), coalesce(pn.text, ''),"           \
-	" coalesce(dm.name, ''), coalesce(sn.text, ''), coalesce(tn.text, ''), coalesce(a.relay_id, ''),"                     \
-	" coalesce(a.class, 0), coalesce(a.scope, 0), CASE WHEN d.attempts > 0 THEN d.first ELSE 0 END, coalesce(a.at, 0),"  \
+#define DELIVERY_COLUMNS                                                                                     \
+	"SELECT d.id, d.contact, k.name, coalesce(c.address, ''), " STATE                                    \
+	", d.attempts, coalesce(a.code, 0),"                                                                 \
+	" coalesce(a.enhanced, ''), coalesce(a.reply, ''), coalesce(kn.text, rn.text, ''), "                 \
+	"coalesce(pn.text, ''),"                                                                             \
+	" coalesce(dm.name, ''), coalesce(sn.text, ''), coalesce(tn.text, ''), coalesce(a.relay_id, ''),"    \
+	" coalesce(a.class, 0), coalesce(a.scope, 0), CASE WHEN d.attempts > 0 THEN d.first ELSE 0 END, "    \
+	"coalesce(a.at, 0),"                                                                                 \
 	" coalesce(d.due, 0), d.doubted" DELIVERY_FROM
 
 static void read_delivery(sqlite3_stmt *st, struct arena *a, struct delivery_row *d)
@@ -59,14 +64,15 @@ static int64_t standing(bool holder_alive)
 }
 
 /* Reads a page of those in the window behind *after; *after becomes the last one looked at. */
-static int read_page(struct store *s, int64_t *after, int64_t end, unsigned states, bool alive, struct arena *a,
-	struct delivery_row *v, struct err *e)
+static int read_page(struct store *s, int64_t *after, int64_t end, unsigned states, bool alive,
+	struct arena *a, struct delivery_row *v, struct err *e)
 {
 	int n = 0, rc;
 	int64_t to = *after + WINDOW < end ? *after + WINDOW : end;
 	sqlite3_stmt *st = db_query(s, e,
-		DELIVERY_COLUMNS "WHERE d.id > ?2 AND d.id <= ?3 AND (?4 = 0 OR (?4 >> " STATE ") & 1) ORDER BY d.id LIMIT ?5", "iiiii",
-		standing(alive), *after, to, (int64_t)states, (int64_t)PAGE);
+		DELIVERY_COLUMNS "WHERE d.id > ?2 AND d.id <= ?3 AND (?4 = 0 OR (?4 >> " STATE
+				 ") & 1) ORDER BY d.id LIMIT ?5",
+		"iiiii", standing(alive), *after, to, (int64_t)states, (int64_t)PAGE);
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(s, st, e)) == 1)
@@ -84,7 +90,8 @@ int store_deliveries(struct store *s, int64_t campaign, unsigned states, bool ho
 	struct arena a;
 	struct delivery_row *v = calloc(PAGE, sizeof *v);
 	arena_init(&a, 65536, 64u << 20);
-	int rc = v == NULL ? db_nomem(e) : db_int(s, e, &rows, "SELECT rows FROM campaign WHERE id = ?", "i", campaign);
+	int rc = v == NULL ? db_nomem(e)
+			   : db_int(s, e, &rows, "SELECT rows FROM campaign WHERE id = ?", "i", campaign);
 	if (rc == 0)
 		rc = err_set(e, ERR_NOINPUT, "campaign", "there is no such campaign");
 	rc = rc < 0 ? -1 : 0;
@@ -100,10 +107,12 @@ int store_deliveries(struct store *s, int64_t campaign, unsigned states, bool ho
 	return rc;
 }
 
-int store_delivery_get(struct store *s, int64_t delivery, bool holder_alive, struct delivery_row *out, struct err *e)
+int store_delivery_get(
+	struct store *s, int64_t delivery, bool holder_alive, struct delivery_row *out, struct err *e)
 {
 	struct arena *a = &s->lent[LENT_DELIVERY];
-	sqlite3_stmt *st = db_query(s, e, DELIVERY_COLUMNS "WHERE d.id = ?2", "ii", standing(holder_alive), delivery);
+	sqlite3_stmt *st =
+		db_query(s, e, DELIVERY_COLUMNS "WHERE d.id = ?2", "ii", standing(holder_alive), delivery);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
 		return rc < 0 ? -1 : err_set(e, ERR_NOINPUT, "delivery", "there is no such delivery");
@@ -119,7 +128,8 @@ int store_deliveries_of(struct store *s, int64_t contact, bool holder_alive,
 	int64_t campaign = 0, n, who;
 	struct delivery_row d;
 	for (;;) {
-		sqlite3_stmt *st = db_query(s, e, "SELECT id, rows FROM campaign WHERE id > ? AND rows > 0 ORDER BY id LIMIT 1", "i",
+		sqlite3_stmt *st = db_query(s, e,
+			"SELECT id, rows FROM campaign WHERE id > ? AND rows > 0 ORDER BY id LIMIT 1", "i",
 			campaign);
 		int rc = st != NULL ? db_step(s, st, e) : -1;
 		if (rc <= 0)
@@ -129,7 +139,9 @@ int store_deliveries_of(struct store *s, int64_t contact, bool holder_alive,
 		db_done(st);
 		if (delivery_bisect(s, campaign, rows, contact, &n, e) < 0)
 			return -1;
-		rc = n > rows ? 0 : db_int(s, e, &who, "SELECT contact FROM delivery WHERE id = ?", "i", DELIVERY_ID(campaign, n));
+		rc = n > rows ? 0
+			      : db_int(s, e, &who, "SELECT contact FROM delivery WHERE id = ?", "i",
+					DELIVERY_ID(campaign, n));
 		if (rc == 1 && who == contact) {
 			rc = store_delivery_get(s, DELIVERY_ID(campaign, n), holder_alive, &d, e);
 			if (rc == 0)
@@ -144,8 +156,8 @@ int store_deliveries_of(struct store *s, int64_t contact, bool holder_alive,
 
 /* ---- Attempts ---- */
 
-#define ATTEMPT_COLUMNS                                                                                            \
-	"a.delivery, a.n, a.at, a.kind, a.state, a.code, a.enhanced, a.reply, coalesce(rn.text, ''),"                   \
+#define ATTEMPT_COLUMNS                                                                                      \
+	"a.delivery, a.n, a.at, a.kind, a.state, a.code, a.enhanced, a.reply, coalesce(rn.text, ''),"        \
 	" coalesce(sn.text, ''), coalesce(tn.text, ''), a.relay_id, a.class, a.scope "
 
 static void read_attempt(sqlite3_stmt *st, int at, struct arena *a, struct attempt_row *r)
@@ -168,7 +180,8 @@ static void read_attempt(sqlite3_stmt *st, int at, struct arena *a, struct attem
 	};
 }
 
-int store_attempts(struct store *s, int64_t delivery, int (*row)(void *ctx, const struct attempt_row *a), void *ctx, struct err *e)
+int store_attempts(struct store *s, int64_t delivery, int (*row)(void *ctx, const struct attempt_row *a),
+	void *ctx, struct err *e)
 {
 	struct arena a;
 	struct attempt_row r;
@@ -177,8 +190,10 @@ int store_attempts(struct store *s, int64_t delivery, int (*row)(void *ctx, cons
 	arena_init(&a, 2048, 1u << 20);
 	while (rc == 0) {
 		sqlite3_stmt *st = db_query(s, e,
-			"SELECT " ATTEMPT_COLUMNS "FROM attempt a LEFT JOIN name rn ON rn.id = a.reason LEFT JOIN name sn ON sn.id = a.site "
-			"LEFT JOIN name tn ON tn.id = a.route WHERE a.delivery = ? AND a.n > ? ORDER BY a.n LIMIT 1",
+			"SELECT " ATTEMPT_COLUMNS "FROM attempt a LEFT JOIN name rn ON rn.id = a.reason LEFT "
+						  "JOIN name sn ON sn.id = a.site "
+			"LEFT JOIN name tn ON tn.id = a.route WHERE a.delivery = ? AND a.n > ? ORDER BY a.n "
+			"LIMIT 1",
 			"ii", delivery, n);
 		rc = st != NULL ? db_step(s, st, e) : -1;
 		if (rc <= 0)
@@ -200,8 +215,10 @@ static int read_failure(struct store *s, int64_t id, struct arena *a, struct fai
 {
 	struct delivery_row d;
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT f.id, " ATTEMPT_COLUMNS "FROM failure f JOIN attempt a ON a.delivery = f.delivery AND a.n = f.n "
-		"LEFT JOIN name rn ON rn.id = a.reason LEFT JOIN name sn ON sn.id = a.site LEFT JOIN name tn ON tn.id = a.route "
+		"SELECT f.id, " ATTEMPT_COLUMNS
+		"FROM failure f JOIN attempt a ON a.delivery = f.delivery AND a.n = f.n "
+		"LEFT JOIN name rn ON rn.id = a.reason LEFT JOIN name sn ON sn.id = a.site LEFT JOIN name tn "
+		"ON tn.id = a.route "
 		"WHERE f.id = ?",
 		"i", id);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
@@ -214,27 +231,31 @@ static int read_failure(struct store *s, int64_t id, struct arena *a, struct fai
 	int alive = store_lease_get(s, clock_now(), &h, e);
 	if (alive < 0 || store_delivery_get(s, out->attempt.delivery, alive == 1, &d, e) < 0)
 		return -1;
-	struct str *text[] = {&d.campaign, &d.address, &d.enhanced, &d.reply, &d.reason, &d.provider, &d.domain, &d.site, &d.route,
-		&d.relay_id};
+	struct str *text[] = {&d.campaign, &d.address, &d.enhanced, &d.reply, &d.reason, &d.provider,
+		&d.domain, &d.site, &d.route, &d.relay_id};
 	for (size_t i = 0; i < sizeof text / sizeof *text; i++)
 		*text[i] = arena_str(a, *text[i]);
 	out->delivery = d;
 	return a->failed ? db_nomem(e) : 1;
 }
 
-/* The next failure behind `after` that fits, within a window of numbers; *looked becomes the end of the window. */
-static int next_failure(struct store *s, const struct failure_query *q, int64_t after, int64_t *id, int64_t *looked, struct err *e)
+/* The next failure behind `after` that fits, within a window of numbers; *looked becomes the end of the
+ * window. */
+static int next_failure(struct store *s, const struct failure_query *q, int64_t after, int64_t *id,
+	int64_t *looked, struct err *e)
 {
 	*looked = after + WINDOW;
 	return db_int(s, e, id,
-		"SELECT f.id FROM failure f JOIN delivery d ON d.id = f.delivery LEFT JOIN domain dm ON dm.id = d.domain LEFT JOIN name n ON "
-		"n.id = dm.provider WHERE f.id > ?1 AND f.id <= ?2 AND (?3 = 0 OR f.delivery >> 32 = ?3) AND f.at >= ?4 AND (?5 < 0 OR "
+		"SELECT f.id FROM failure f JOIN delivery d ON d.id = f.delivery LEFT JOIN domain dm ON "
+		"dm.id = d.domain LEFT JOIN name n ON "
+		"n.id = dm.provider WHERE f.id > ?1 AND f.id <= ?2 AND (?3 = 0 OR f.delivery >> 32 = ?3) AND "
+		"f.at >= ?4 AND (?5 < 0 OR "
 		"f.class = ?5) AND (?6 = '' OR n.text = ?6) ORDER BY f.id LIMIT 1",
 		"iiiiis", after, *looked, q->campaign, q->since, (int64_t)q->class, q->provider);
 }
 
-int store_failures(struct store *s, const struct failure_query *q, int (*row)(void *ctx, const struct failure_row *f), void *ctx,
-	struct err *e)
+int store_failures(struct store *s, const struct failure_query *q,
+	int (*row)(void *ctx, const struct failure_row *f), void *ctx, struct err *e)
 {
 	struct arena a;
 	struct failure_row f;

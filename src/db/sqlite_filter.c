@@ -1,4 +1,5 @@
-/* Conditions as SQL. Nothing a user typed becomes SQL text: fields come from a fixed set, values are bound. */
+/* Conditions as SQL. Nothing a user typed becomes SQL text: fields come from a fixed set, values are bound.
+ */
 #include "src/db/sqlite.h"
 
 #include <math.h>
@@ -72,9 +73,9 @@ static void fn_last_sent(sqlite3_context *ctx, int n, sqlite3_value **v)
 	(void)n;
 	struct store *s = sqlite3_user_data(ctx);
 	int64_t contact = sqlite3_value_int64(v[0]);
-	const struct last_sent *l = s->nlast_sent == 0
-		? NULL
-		: bsearch(&contact, s->last_sent, s->nlast_sent, sizeof *l, by_contact);
+	const struct last_sent *l =
+		s->nlast_sent == 0 ? NULL
+				   : bsearch(&contact, s->last_sent, s->nlast_sent, sizeof *l, by_contact);
 	if (l != NULL)
 		sqlite3_result_int64(ctx, l->at);
 }
@@ -86,10 +87,11 @@ int filter_functions(struct store *s)
 		const char *name;
 		int args;
 		void (*fn)(sqlite3_context *, int, sqlite3_value **);
-	} functions[] = {{"attr", 2, fn_attr}, {"to_number", 1, fn_number}, {"to_date", 2, fn_date}, {"last_sent", 1, fn_last_sent}};
+	} functions[] = {{"attr", 2, fn_attr}, {"to_number", 1, fn_number}, {"to_date", 2, fn_date},
+		{"last_sent", 1, fn_last_sent}};
 	for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
-		if (sqlite3_create_function(s->db, functions[i].name, functions[i].args, flags, s, functions[i].fn, NULL, NULL) !=
-			SQLITE_OK)
+		if (sqlite3_create_function(s->db, functions[i].name, functions[i].args, flags, s,
+			    functions[i].fn, NULL, NULL) != SQLITE_OK)
 			return -1;
 	return 0;
 }
@@ -136,7 +138,8 @@ static void put_text(struct writer *w, struct str v)
 	if (w->st == NULL)
 		buf_printf(w->sql, "?%d", *w->nbind);
 	else
-		sqlite3_bind_text64(w->st, *w->nbind, v.p != NULL ? v.p : "", v.n, SQLITE_TRANSIENT, SQLITE_UTF8);
+		sqlite3_bind_text64(
+			w->st, *w->nbind, v.p != NULL ? v.p : "", v.n, SQLITE_TRANSIENT, SQLITE_UTF8);
 }
 
 static void put_double(struct writer *w, double v)
@@ -264,8 +267,13 @@ static bool chain(struct writer *w, const struct filter *f, enum filter_op op, i
 
 static bool expression(struct writer *w, const struct filter *f, int depth)
 {
-	static const char *const ops[] = {[FILTER_EQ] = " = ", [FILTER_NE] = " IS NOT ", [FILTER_LT] = " < ", [FILTER_LE] = " <= ",
-		[FILTER_GT] = " > ", [FILTER_GE] = " >= ", [FILTER_LIKE] = " LIKE "};
+	static const char *const ops[] = {[FILTER_EQ] = " = ",
+		[FILTER_NE] = " IS NOT ",
+		[FILTER_LT] = " < ",
+		[FILTER_LE] = " <= ",
+		[FILTER_GT] = " > ",
+		[FILTER_GE] = " >= ",
+		[FILTER_LIKE] = " LIKE "};
 	if (depth > DEPTH_MAX || ++w->nodes > NODES_MAX)
 		return false;
 	bool ok = true;

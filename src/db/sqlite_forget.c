@@ -15,7 +15,8 @@ int store_is_forgotten(struct store *s, struct str key, struct err *e)
 		return rc;
 	unsigned char hash[SHA256_LEN];
 	forget_hash(s, key, hash);
-	return db_int(s, e, &n, "SELECT 1 FROM forgotten WHERE hash = ?", "b", str_n((const char *)hash, sizeof hash));
+	return db_int(s, e, &n, "SELECT 1 FROM forgotten WHERE hash = ?", "b",
+		str_n((const char *)hash, sizeof hash));
 }
 
 /* SQL knows no search without regard to case that takes any bytes as they are, so it is looked for here. */
@@ -32,14 +33,16 @@ static int blank_replies(struct store *s, int64_t delivery, struct str address, 
 	int64_t n = 0;
 	for (;;) {
 		sqlite3_stmt *st = db_query(s, e,
-			"SELECT n, reply FROM attempt WHERE delivery = ? AND n > ? ORDER BY n LIMIT 1", "ii", delivery, n);
+			"SELECT n, reply FROM attempt WHERE delivery = ? AND n > ? ORDER BY n LIMIT 1", "ii",
+			delivery, n);
 		int rc = st != NULL ? db_step(s, st, e) : -1;
 		if (rc <= 0)
 			return rc;
 		n = col_int(st, 0);
 		bool found = quotes(col_str(st, 1), address) || quotes(col_str(st, 1), key);
 		db_done(st);
-		if (found && db_run(s, e, "UPDATE attempt SET reply = '' WHERE delivery = ? AND n = ?", "ii", delivery, n) < 0)
+		if (found && db_run(s, e, "UPDATE attempt SET reply = '' WHERE delivery = ? AND n = ?", "ii",
+				     delivery, n) < 0)
 			return -1;
 	}
 }
@@ -49,11 +52,13 @@ static int blank_examples(struct store *s, struct str address, struct str key, s
 {
 	int64_t campaign = 0;
 	for (;;) {
-		int rc = db_int(s, e, &campaign, "SELECT min(campaign) FROM reason_tally WHERE campaign > ?", "i", campaign);
+		int rc = db_int(s, e, &campaign, "SELECT min(campaign) FROM reason_tally WHERE campaign > ?",
+			"i", campaign);
 		if (rc < 0 || campaign == 0)
 			return rc < 0 ? -1 : 0;
 		if (db_run(s, e,
-			    "UPDATE reason_tally SET example = '' WHERE campaign = ?1 AND (instr(lower(example), lower(?2)) OR "
+			    "UPDATE reason_tally SET example = '' WHERE campaign = ?1 AND "
+			    "(instr(lower(example), lower(?2)) OR "
 			    "instr(lower(example), lower(?3)))",
 			    "iss", campaign, address, key) < 0)
 			return -1;
@@ -71,7 +76,8 @@ static int forget_replies(struct forgetting *f, int64_t contact)
 	struct store *s = f->s;
 	int64_t id = 0, rows;
 	for (;;) {
-		sqlite3_stmt *st = db_query(s, f->e, "SELECT id, rows FROM campaign WHERE id > ? ORDER BY id LIMIT 1", "i", id);
+		sqlite3_stmt *st = db_query(
+			s, f->e, "SELECT id, rows FROM campaign WHERE id > ? ORDER BY id LIMIT 1", "i", id);
 		int rc = st != NULL ? db_step(s, st, f->e) : -1;
 		if (rc <= 0)
 			return rc;
@@ -83,8 +89,10 @@ static int forget_replies(struct forgetting *f, int64_t contact)
 			return -1;
 		if (n > rows)
 			continue;
-		rc = db_int(s, f->e, &who, "SELECT contact FROM delivery WHERE id = ?", "i", DELIVERY_ID(id, n));
-		if (rc < 0 || (who == contact && blank_replies(s, DELIVERY_ID(id, n), f->address, f->key, f->e) < 0))
+		rc = db_int(
+			s, f->e, &who, "SELECT contact FROM delivery WHERE id = ?", "i", DELIVERY_ID(id, n));
+		if (rc < 0 || (who == contact &&
+				      blank_replies(s, DELIVERY_ID(id, n), f->address, f->key, f->e) < 0))
 			return -1;
 	}
 }
@@ -94,13 +102,19 @@ static int forget_contact(struct forgetting *f, int64_t contact)
 	struct store *s = f->s;
 	if (db_run(s, f->e,
 		    "UPDATE list SET members = members - 1 WHERE gone = 0 AND EXISTS "
-		    "(SELECT 1 FROM member m WHERE m.list = list.id AND m.contact = ? AND" VISIBLE("m.born") ")",
+		    "(SELECT 1 FROM member m WHERE m.list = list.id AND m.contact = ? AND" VISIBLE(
+			    "m.born") ")",
 		    "i", contact) < 0 ||
-	    db_run(s, f->e, "DELETE FROM member WHERE list IN (SELECT id FROM list) AND contact = ?", "i", contact) < 0 ||
-	    db_run(s, f->e, "DELETE FROM import_change WHERE contact = ?", "i", contact) < 0 ||
-	    db_run(s, f->e, "DELETE FROM address WHERE hash = ? AND contact = ?", "ii", (int64_t)hash64(f->key), contact) < 0 ||
-	    db_run(s, f->e, "UPDATE contact SET address = '', key = NULL, domain = 0, attrs = NULL, removed = 1, born = 0, "
-			    "added = coalesce(added, 0) WHERE id = ?", "i", contact) < 0)
+		db_run(s, f->e, "DELETE FROM member WHERE list IN (SELECT id FROM list) AND contact = ?", "i",
+			contact) < 0 ||
+		db_run(s, f->e, "DELETE FROM import_change WHERE contact = ?", "i", contact) < 0 ||
+		db_run(s, f->e, "DELETE FROM address WHERE hash = ? AND contact = ?", "ii",
+			(int64_t)hash64(f->key), contact) < 0 ||
+		db_run(s, f->e,
+			"UPDATE contact SET address = '', key = NULL, domain = 0, attrs = NULL, removed = 1, "
+			"born = 0, "
+			"added = coalesce(added, 0) WHERE id = ?",
+			"i", contact) < 0)
 		return -1;
 	return forget_replies(f, contact);
 }
@@ -125,17 +139,21 @@ static int forget(struct store *s, struct str key, ms_t now, struct err *e)
 	}
 	forget_hash(s, key, hash);
 	if (rc >= 0)
-		rc = db_run(s, e, "DELETE FROM suppression WHERE hash = ? AND key = ?", "is", (int64_t)hash64(key), key);
+		rc = db_run(s, e, "DELETE FROM suppression WHERE hash = ? AND key = ?", "is",
+			(int64_t)hash64(key), key);
 	if (rc >= 0)
-		rc = db_run(s, e, "DELETE FROM import_suppression WHERE hash = ? AND key = ?", "is", (int64_t)hash64(key), key);
+		rc = db_run(s, e, "DELETE FROM import_suppression WHERE hash = ? AND key = ?", "is",
+			(int64_t)hash64(key), key);
 	if (rc >= 0)
 		rc = db_run(s, e, "INSERT OR IGNORE INTO forgotten(hash, at) VALUES(?, ?)", "bi",
 			str_n((const char *)hash, sizeof hash), now);
 	if (rc >= 0)
 		rc = blank_examples(s, f.address, key, e);
 	if (rc >= 0)
-		rc = db_run(s, e, "UPDATE history SET object = '', note = '' WHERE object = ?1 OR object = ?2 OR instr(note, ?1)", "ss",
-			key, f.address);
+		rc = db_run(s, e,
+			"UPDATE history SET object = '', note = '' WHERE object = ?1 OR object = ?2 OR "
+			"instr(note, ?1)",
+			"ss", key, f.address);
 	if (rc >= 0)
 		rc = history_note(s, now, "contact forget", STR(""), e, "%s", "");
 	arena_release(&a);
@@ -148,7 +166,8 @@ int store_forget(struct store *s, struct str key, ms_t now, struct err *e)
 		return -1;
 	if (db_end(s, forget(s, key, now, e), e) < 0)
 		return -1;
-	/* What was erased still stands in the log until it is moved; the next ones do the rest if somebody reads now. */
+	/* What was erased still stands in the log until it is moved; the next ones do the rest if somebody
+	 * reads now. */
 	if (s->depth == 0)
 		sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 	return 0;

@@ -2,16 +2,18 @@
 
 #include <stdlib.h>
 
-int store_history_add(struct store *s, ms_t now, const char *what, struct str object, struct str note, struct err *e)
+int store_history_add(
+	struct store *s, ms_t now, const char *what, struct str object, struct str note, struct err *e)
 {
 	if (db_begin(s, e) < 0)
 		return -1;
-	int rc = db_run(s, e, "INSERT INTO history(at, actor, what, object, note) VALUES(?, ?, ?, ?, ?)", "izzss", now, s->actor,
-		what, object, note);
+	int rc = db_run(s, e, "INSERT INTO history(at, actor, what, object, note) VALUES(?, ?, ?, ?, ?)",
+		"izzss", now, s->actor, what, object, note);
 	return db_end(s, rc, e);
 }
 
-int history_note(struct store *s, ms_t now, const char *what, struct str object, struct err *e, const char *fmt, ...)
+int history_note(
+	struct store *s, ms_t now, const char *what, struct str object, struct err *e, const char *fmt, ...)
 {
 	struct buf note = BUF_INIT(4096);
 	va_list ap;
@@ -23,11 +25,13 @@ int history_note(struct store *s, ms_t now, const char *what, struct str object,
 	return rc;
 }
 
-static int read_page(struct store *s, ms_t since, int64_t after, struct arena *a, struct history_row *rows, int max, struct err *e)
+static int read_page(struct store *s, ms_t since, int64_t after, struct arena *a, struct history_row *rows,
+	int max, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT id, at, actor, what, object, note FROM history WHERE id > ? AND at >= ? ORDER BY id LIMIT ?", "iii", after,
-		since, (int64_t)max);
+		"SELECT id, at, actor, what, object, note FROM history WHERE id > ? AND at >= ? ORDER BY id "
+		"LIMIT ?",
+		"iii", after, since, (int64_t)max);
 	int rc, n = 0;
 	if (st == NULL)
 		return -1;
@@ -46,7 +50,8 @@ static int read_page(struct store *s, ms_t since, int64_t after, struct arena *a
 	return n;
 }
 
-int store_history(struct store *s, ms_t since, int (*row)(void *ctx, const struct history_row *h), void *ctx, struct err *e)
+int store_history(struct store *s, ms_t since, int (*row)(void *ctx, const struct history_row *h), void *ctx,
+	struct err *e)
 {
 	enum { PAGE = 200 };
 	struct history_row *rows = calloc(PAGE, sizeof *rows);

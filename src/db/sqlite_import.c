@@ -27,12 +27,14 @@ static int unfinished(struct store *s, struct import_life *out, struct err *e)
 {
 	*out = (struct import_life){0};
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT id, list, at, state, first, host, boot, pid, pid_start, heartbeat FROM import WHERE state < 2 ORDER BY id LIMIT 1",
+		"SELECT id, list, at, state, first, host, boot, pid, pid_start, heartbeat FROM import WHERE "
+		"state < 2 ORDER BY id LIMIT 1",
 		"");
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
 		return rc;
-	*out = (struct import_life){col_int(st, 0), col_int(st, 1), col_int(st, 2), col_int(st, 3), col_int(st, 4),
+	*out = (struct import_life){col_int(st, 0), col_int(st, 1), col_int(st, 2), col_int(st, 3),
+		col_int(st, 4),
 		{.pid = col_int(st, 7), .pid_start = col_int(st, 8), .heartbeat = col_int(st, 9)}};
 	snprintf(out->by.host, sizeof out->by.host, "%.*s", STR_ARG(col_str(st, 5)));
 	snprintf(out->by.boot, sizeof out->by.boot, "%.*s", STR_ARG(col_str(st, 6)));
@@ -44,8 +46,9 @@ static int mark_ours(struct store *s, int64_t id, struct err *e)
 {
 	struct holder h;
 	holder_self(&h, "import");
-	return db_run(s, e, "UPDATE import SET host = ?, boot = ?, pid = ?, pid_start = ?, heartbeat = ? WHERE id = ?", "zziiii", h.host,
-		h.boot, h.pid, h.pid_start, clock_now(), id);
+	return db_run(s, e,
+		"UPDATE import SET host = ?, boot = ?, pid = ?, pid_start = ?, heartbeat = ? WHERE id = ?",
+		"zziiii", h.host, h.boot, h.pid, h.pid_start, clock_now(), id);
 }
 
 int store_import_recover(struct store *s, struct err *e)
@@ -80,36 +83,41 @@ static int find_list(struct store *s, struct import *im, struct str name, bool *
 		*created = col_int(st, 1) != 0;
 		db_done(st);
 	} else if (rc == 0) {
-		rc = db_run(s, e, "INSERT INTO list(name, created, gone) VALUES(?, ?, 1)", "si", name, im->now);
+		rc = db_run(
+			s, e, "INSERT INTO list(name, created, gone) VALUES(?, ?, 1)", "si", name, im->now);
 		im->list = sqlite3_last_insert_rowid(s->db);
 	}
 	return rc < 0 ? -1 : 0;
 }
 
-static int begin(struct store *s, const struct import_options *o, struct import *im, bool *created, struct err *e)
+static int begin(
+	struct store *s, const struct import_options *o, struct import *im, bool *created, struct err *e)
 {
 	struct import_life other;
 	struct holder h;
 	int64_t source;
 	int rc = unfinished(s, &other, e);
 	if (rc == 1)
-		return err_set(e, ERR_AGAIN, "import", "another import runs (pid %lld on %s)", (long long)other.by.pid, other.by.host);
+		return err_set(e, ERR_AGAIN, "import", "another import runs (pid %lld on %s)",
+			(long long)other.by.pid, other.by.host);
 	if (rc < 0 || find_list(s, im, o->list, created, e) < 0 || name_id(s, o->source, &source, e) < 0 ||
-	    db_int(s, e, &im->last, "SELECT max(id) FROM contact", "") < 0)
+		db_int(s, e, &im->last, "SELECT max(id) FROM contact", "") < 0)
 		return -1;
 	im->first = im->last + 1;
 	holder_self(&h, "import");
 	if (db_run(s, e,
-		    "INSERT INTO import(list, file, source, consent_at, at, first, host, boot, pid, pid_start, heartbeat) "
+		    "INSERT INTO import(list, file, source, consent_at, at, first, host, boot, pid, "
+		    "pid_start, heartbeat) "
 		    "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		    "isiiiizziii", im->list, o->file, source, o->consent_at, o->now, im->first, h.host, h.boot, h.pid, h.pid_start,
-		    clock_now()) < 0)
+		    "isiiiizziii", im->list, o->file, source, o->consent_at, o->now, im->first, h.host,
+		    h.boot, h.pid, h.pid_start, clock_now()) < 0)
 		return -1;
 	im->id = sqlite3_last_insert_rowid(s->db);
 	return db_run(s, e, "INSERT INTO pending_import(id) VALUES(?)", "i", im->id);
 }
 
-int store_import_begin(struct store *s, const struct import_options *o, struct import **out, bool *created, struct err *e)
+int store_import_begin(
+	struct store *s, const struct import_options *o, struct import **out, bool *created, struct err *e)
 {
 	bool is_new;
 	*out = NULL;
@@ -158,8 +166,9 @@ static int leavers_page(struct store *s, const struct import *im, struct leavers
 	int rc, looked = 0;
 	l->n = 0;
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT contact FROM member WHERE list = ? AND contact > ? AND" VISIBLE("born") "ORDER BY contact LIMIT 2000", "ii",
-		im->list, l->after);
+		"SELECT contact FROM member WHERE list = ? AND contact > ? AND" VISIBLE(
+			"born") "ORDER BY contact LIMIT 2000",
+		"ii", im->list, l->after);
 	if (st == NULL)
 		return -1;
 	for (; (rc = db_step(s, st, e)) == 1; looked++) {
@@ -180,7 +189,8 @@ int store_import_leavers(struct store *s, struct import *im, int64_t *leaving, i
 			return -1;
 		*leaving += l.n;
 	}
-	return db_int(s, e, of, "SELECT members FROM list WHERE id = ? AND gone = 0", "i", im->list) < 0 ? -1 : 0;
+	return db_int(s, e, of, "SELECT members FROM list WHERE id = ? AND gone = 0", "i", im->list) < 0 ? -1
+													 : 0;
 }
 
 static int stage_leavers(struct store *s, struct import *im, struct err *e)
@@ -195,7 +205,9 @@ static int stage_leavers(struct store *s, struct import *im, struct err *e)
 			return -1;
 		int rc = 0;
 		for (int64_t i = 0; i < l.n && rc == 0; i++)
-			rc = db_run(s, e, "INSERT OR REPLACE INTO import_change(contact, leaves) VALUES(?, 1)", "i", l.ids[i]);
+			rc = db_run(s, e,
+				"INSERT OR REPLACE INTO import_change(contact, leaves) VALUES(?, 1)", "i",
+				l.ids[i]);
 		if (import_slice_end(s, rc, e) < 0)
 			return -1;
 	}
@@ -208,15 +220,20 @@ static int show(struct store *s, struct import *im, struct err *e)
 {
 	int64_t list = im->list;
 	if (db_run(s, e, "DELETE FROM pending_import WHERE id = ?", "i", im->id) < 0 ||
-	    db_run(s, e, "UPDATE import SET state = 1, members = ? WHERE id = ?", "ii", im->members, im->id) < 0 ||
-	    db_run(s, e, "UPDATE list SET title = '', list_id = '', members = 0, created = ?, gone = 0 WHERE id = ? AND gone = 1", "ii",
-		    im->now, list) < 0 ||
-	    db_run(s, e, "UPDATE list SET members = members + ? WHERE id = ?", "ii", im->members, list) < 0)
+		db_run(s, e, "UPDATE import SET state = 1, members = ? WHERE id = ?", "ii", im->members,
+			im->id) < 0 ||
+		db_run(s, e,
+			"UPDATE list SET title = '', list_id = '', members = 0, created = ?, gone = 0 WHERE "
+			"id = ? AND gone = 1",
+			"ii", im->now, list) < 0 ||
+		db_run(s, e, "UPDATE list SET members = members + ? WHERE id = ?", "ii", im->members, list) <
+			0)
 		return -1;
 	struct list_row l;
 	if (store_list_by_id(s, list, &l, e) < 0)
 		return -1;
-	return history_note(s, im->now, "import", l.name, e, "%s: %lld joined", im->file, (long long)im->members);
+	return history_note(
+		s, im->now, "import", l.name, e, "%s: %lld joined", im->file, (long long)im->members);
 }
 
 int store_import_commit(struct store *s, struct import **imp, struct err *e)
@@ -225,7 +242,7 @@ int store_import_commit(struct store *s, struct import **imp, struct err *e)
 	if (im->failed)
 		return err_set(e, ERR_INTERNAL, "import", "a part of it failed; it can only be taken back");
 	if (import_index(s, im, e) < 0 || (im->sync && stage_leavers(s, im, e) < 0) ||
-	    db_script(s, "PRAGMA synchronous = FULL", e) < 0)
+		db_script(s, "PRAGMA synchronous = FULL", e) < 0)
 		return -1;
 	if (import_slice_begin(s, im, e) < 0)
 		return -1;

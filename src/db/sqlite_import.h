@@ -16,7 +16,7 @@ struct import {
 	int64_t members;
 	enum on_duplicate on_duplicate;
 	bool sync, failed;
-	bool strangers; /* others added contacts meanwhile */
+	bool strangers;               /* others added contacts meanwhile */
 	bool forgotten, suppressions; /* is there any? */
 	ms_t now;
 	char *file;
@@ -33,6 +33,7 @@ bool import_seen(const struct import *im, int64_t contact);
 /* A transaction of the import: fails with ERR_AGAIN if others have swept it. */
 int import_slice_begin(struct store *s, struct import *im, struct err *e);
 int import_slice_end(struct store *s, int rc, struct err *e);
-int import_index(struct store *s, struct import *im, struct err *e); /* writes the addresses that wait to the index */
+int import_index(
+	struct store *s, struct import *im, struct err *e); /* writes the addresses that wait to the index */
 
 #endif

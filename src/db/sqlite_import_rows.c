@@ -1,8 +1,9 @@
 /* Imports.
  *
  * Rows are written as they come, in slices, and hidden by their import's number (VISIBLE) until its row in
- * pending_import goes. The index from address to contact is written in sorted runs of some 100,000 (its places are
- * random, and each page would otherwise be written again for every batch); until then a table in memory stands in for it. */
+ * pending_import goes. The index from address to contact is written in sorted runs of some 100,000 (its
+ * places are random, and each page would otherwise be written again for every batch); until then a table in
+ * memory stands in for it. */
 #include "src/db/sqlite_import.h"
 
 #include <stdlib.h>
@@ -33,7 +34,8 @@ static int seen_set(struct import *im, int64_t id, struct err *e)
 
 static int has_key(struct store *s, int64_t contact, struct str key, struct err *e)
 {
-	sqlite3_stmt *st = db_query(s, e, "SELECT coalesce(key, address) FROM contact WHERE id = ?", "i", contact);
+	sqlite3_stmt *st =
+		db_query(s, e, "SELECT coalesce(key, address) FROM contact WHERE id = ?", "i", contact);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
 		return rc;
@@ -42,7 +44,8 @@ static int has_key(struct store *s, int64_t contact, struct str key, struct err 
 	return rc;
 }
 
-static int recent_find(struct store *s, const struct import *im, uint64_t hash, struct str key, int64_t *id, struct err *e)
+static int recent_find(
+	struct store *s, const struct import *im, uint64_t hash, struct str key, int64_t *id, struct err *e)
 {
 	*id = 0;
 	for (size_t i = hash & (RECENT_CAP - 1); im->recent[i].contact != 0; i = (i + 1) & (RECENT_CAP - 1)) {
@@ -85,13 +88,15 @@ int import_slice_begin(struct store *s, struct import *im, struct err *e)
 		return -1;
 	int rc = db_int(s, e, &alive, "SELECT 1 FROM pending_import WHERE id = ?", "i", im->id);
 	if (rc == 0)
-		rc = err_set(e, ERR_AGAIN, "import", "another process took this import for dead and removed it");
+		rc = err_set(
+			e, ERR_AGAIN, "import", "another process took this import for dead and removed it");
 	else if (rc == 1)
 		rc = db_int(s, e, &last, "SELECT max(id) FROM contact", "");
 	if (rc >= 0) {
 		im->strangers |= last > im->last;
 		im->last = last > im->last ? last : im->last;
-		rc = db_run(s, e, "UPDATE import SET heartbeat = ?, members = ? WHERE id = ?", "iii", clock_now(), im->members, im->id);
+		rc = db_run(s, e, "UPDATE import SET heartbeat = ?, members = ? WHERE id = ?", "iii",
+			clock_now(), im->members, im->id);
 	}
 	return rc < 0 ? db_end(s, -1, e) : 0;
 }
@@ -106,16 +111,20 @@ int import_slice_end(struct store *s, int rc, struct err *e)
 
 /* ---- Writing the index ---- */
 
-/* Somebody added the same person while this import had them waiting: theirs stays, ours becomes a change to it. */
+/* Somebody added the same person while this import had them waiting: theirs stays, ours becomes a change to
+ * it. */
 static int give_way(struct store *s, struct import *im, int64_t mine, int64_t theirs, struct err *e)
 {
 	if (seen_set(im, theirs, e) < 0 ||
-	    db_run(s, e, "INSERT OR REPLACE INTO import_change(contact, attrs) SELECT ?, attrs FROM contact WHERE id = ?", "ii", theirs,
-		    mine) < 0 ||
-	    db_run(s, e,
-		    "INSERT OR IGNORE INTO member(list, contact, born, joined, source, consent_at) "
-		    "SELECT list, ?, born, joined, source, consent_at FROM member WHERE list = ? AND contact = ?",
-		    "iii", theirs, im->list, mine) < 0)
+		db_run(s, e,
+			"INSERT OR REPLACE INTO import_change(contact, attrs) SELECT ?, attrs FROM contact "
+			"WHERE id = ?",
+			"ii", theirs, mine) < 0 ||
+		db_run(s, e,
+			"INSERT OR IGNORE INTO member(list, contact, born, joined, source, consent_at) "
+			"SELECT list, ?, born, joined, source, consent_at FROM member WHERE list = ? AND "
+			"contact = ?",
+			"iii", theirs, im->list, mine) < 0)
 		return -1;
 	im->members -= sqlite3_changes64(s->db) == 0;
 	if (db_run(s, e, "DELETE FROM member WHERE list = ? AND contact = ?", "ii", im->list, mine) < 0)
@@ -128,16 +137,20 @@ static int index_one(struct store *s, struct import *im, const struct recent *r,
 	if (im->strangers) {
 		int64_t theirs;
 		int rc = db_int(s, e, &theirs,
-			"SELECT a.contact FROM address a JOIN contact c ON c.id = a.contact WHERE a.hash = ?1 AND a.contact <> ?2 AND "
-			"coalesce(c.key, c.address) = (SELECT coalesce(key, address) FROM contact WHERE id = ?2)",
+			"SELECT a.contact FROM address a JOIN contact c ON c.id = a.contact WHERE a.hash = "
+			"?1 AND a.contact <> ?2 AND "
+			"coalesce(c.key, c.address) = (SELECT coalesce(key, address) FROM contact WHERE id = "
+			"?2)",
 			"ii", (int64_t)r->hash, r->contact);
 		if (rc != 0)
 			return rc < 0 ? -1 : give_way(s, im, r->contact, theirs, e);
 	}
-	return db_run(s, e, "INSERT OR IGNORE INTO address(hash, contact) VALUES(?, ?)", "ii", (int64_t)r->hash, r->contact);
+	return db_run(s, e, "INSERT OR IGNORE INTO address(hash, contact) VALUES(?, ?)", "ii",
+		(int64_t)r->hash, r->contact);
 }
 
-static int index_slice(struct store *s, struct import *im, const struct recent *v, size_t *at, size_t n, struct err *e)
+static int index_slice(
+	struct store *s, struct import *im, const struct recent *v, size_t *at, size_t n, struct err *e)
 {
 	if (import_slice_begin(s, im, e) < 0)
 		return -1;
@@ -196,16 +209,20 @@ static int stage_change(struct store *s, struct import *im, int64_t contact, str
 	db_done(st);
 	if (im->staged.failed)
 		return db_nomem(e);
-	return db_run(s, e, "INSERT OR REPLACE INTO import_change(contact, attrs) VALUES(?, ?)", "ib", contact, buf_get(&im->staged));
+	return db_run(s, e, "INSERT OR REPLACE INTO import_change(contact, attrs) VALUES(?, ?)", "ib",
+		contact, buf_get(&im->staged));
 }
 
 /* Puts the person on the list. *joined: they were not on it. */
-static int join_list(struct store *s, struct import *im, int64_t contact, const struct import_row *r, bool *joined, struct err *e)
+static int join_list(struct store *s, struct import *im, int64_t contact, const struct import_row *r,
+	bool *joined, struct err *e)
 {
 	int64_t source;
 	if (name_id(s, r->source, &source, e) < 0)
 		return -1;
-	if (db_run(s, e, "INSERT INTO member(list, contact, born, source, consent_at) VALUES(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+	if (db_run(s, e,
+		    "INSERT INTO member(list, contact, born, source, consent_at) VALUES(?, ?, ?, ?, ?) ON "
+		    "CONFLICT DO NOTHING",
 		    "iiitt", im->list, contact, im->id, source, r->consent_at) < 0)
 		return -1;
 	*joined = sqlite3_changes64(s->db) != 0;
@@ -213,9 +230,11 @@ static int join_list(struct store *s, struct import *im, int64_t contact, const 
 	return 0;
 }
 
-static int update_contact(struct store *s, struct import *im, int64_t contact, struct import_row *r, bool again, struct err *e)
+static int update_contact(
+	struct store *s, struct import *im, int64_t contact, struct import_row *r, bool again, struct err *e)
 {
-	sqlite3_stmt *st = db_query(s, e, "SELECT attrs, removed, born FROM contact WHERE id = ?", "i", contact);
+	sqlite3_stmt *st =
+		db_query(s, e, "SELECT attrs, removed, born FROM contact WHERE id = ?", "i", contact);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
 		return rc;
@@ -227,7 +246,8 @@ static int update_contact(struct store *s, struct import *im, int64_t contact, s
 		return db_nomem(e);
 	/* Said again in this file, it may only undo what the file said before. */
 	if (ours && changed)
-		rc = db_run(s, e, "UPDATE contact SET attrs = ? WHERE id = ?", "bi", buf_get(&im->merged), contact);
+		rc = db_run(s, e, "UPDATE contact SET attrs = ? WHERE id = ?", "bi", buf_get(&im->merged),
+			contact);
 	else if (!ours && (changed || removed || again))
 		rc = stage_change(s, im, contact, r->attrs, e);
 	bool joined;
@@ -259,8 +279,9 @@ static int add_contact(struct store *s, struct import *im, uint64_t hash, struct
 		attrs = buf_get(&im->merged);
 	}
 	if (domain_id(s, r->domain, true, &domain, e) < 0 ||
-	    db_run(s, e, "INSERT INTO contact(id, address, key, domain, attrs, born) VALUES(?, ?, ?, ?, ?, ?)", "isxibi", id, r->address,
-		    key, domain, attrs, im->id) < 0)
+		db_run(s, e,
+			"INSERT INTO contact(id, address, key, domain, attrs, born) VALUES(?, ?, ?, ?, ?, ?)",
+			"isxibi", id, r->address, key, domain, attrs, im->id) < 0)
 		return -1;
 	im->last = id;
 	/* Those that say nothing of their own join at the end of the slice, all at once. */
@@ -278,7 +299,8 @@ static int join_added(struct store *s, struct import *im, int64_t after, struct 
 	if (im->last == after)
 		return 0;
 	if (db_run(s, e,
-		    "INSERT INTO member(list, contact, born) SELECT ?1, id, ?2 FROM contact WHERE id > ?3 AND id <= ?4 ORDER BY id "
+		    "INSERT INTO member(list, contact, born) SELECT ?1, id, ?2 FROM contact WHERE id > ?3 "
+		    "AND id <= ?4 ORDER BY id "
 		    "ON CONFLICT DO NOTHING",
 		    "iiii", im->list, im->id, after, im->last) < 0)
 		return -1;
@@ -289,16 +311,22 @@ static int join_added(struct store *s, struct import *im, int64_t after, struct 
 static int suppress_row(struct store *s, struct import *im, const struct import_row *r, struct err *e)
 {
 	static const enum suppress_reason reasons[] = {[IMPORT_UNSUBSCRIBED] = SUPPRESS_UNSUBSCRIBE,
-		[IMPORT_BOUNCED] = SUPPRESS_HARD_BOUNCE, [IMPORT_COMPLAINED] = SUPPRESS_COMPLAINT};
-	struct suppression sup = {.key = r->key, .list = r->status == IMPORT_UNSUBSCRIBED ? im->list : 0, .reason = reasons[r->status],
-		.evidence = str_from(im->file), .created = im->now};
+		[IMPORT_BOUNCED] = SUPPRESS_HARD_BOUNCE,
+		[IMPORT_COMPLAINED] = SUPPRESS_COMPLAINT};
+	struct suppression sup = {.key = r->key,
+		.list = r->status == IMPORT_UNSUBSCRIBED ? im->list : 0,
+		.reason = reasons[r->status],
+		.evidence = str_from(im->file),
+		.created = im->now};
 	int64_t hash = (int64_t)hash64(r->key), had;
 	im->suppressions = true;
-	int rc = db_int(s, e, &had, "SELECT reason FROM suppression WHERE hash = ? AND list = ? AND key = ? AND born <> ?", "iisi", hash,
-		sup.list, sup.key, im->id);
+	int rc = db_int(s, e, &had,
+		"SELECT reason FROM suppression WHERE hash = ? AND list = ? AND key = ? AND born <> ?",
+		"iisi", hash, sup.list, sup.key, im->id);
 	if (rc == 1 && suppression_rank(sup.reason) > suppression_rank((enum suppress_reason)had))
 		return db_run(s, e,
-			"INSERT OR REPLACE INTO import_suppression(hash, list, key, reason, evidence, created) VALUES(?, ?, ?, ?, ?, ?)",
+			"INSERT OR REPLACE INTO import_suppression(hash, list, key, reason, evidence, "
+			"created) VALUES(?, ?, ?, ?, ?, ?)",
 			"iisisi", hash, sup.list, sup.key, (int64_t)sup.reason, sup.evidence, sup.created);
 	return rc == 0 ? (suppression_put(s, &sup, im->id, e) < 0 ? -1 : 0) : rc < 0 ? -1 : 0;
 }
@@ -319,7 +347,8 @@ static int domain_suppressed(struct store *s, struct import *im, struct str doma
 	return im->domain_bad[at];
 }
 
-static int mark_suppressed(struct store *s, struct import *im, uint64_t hash, struct import_row *r, struct err *e)
+static int mark_suppressed(
+	struct store *s, struct import *im, uint64_t hash, struct import_row *r, struct err *e)
 {
 	if (r->status != IMPORT_SUBSCRIBED) {
 		r->suppressed = true;
@@ -334,7 +363,8 @@ static int mark_suppressed(struct store *s, struct import *im, uint64_t hash, st
 	return rc < 0 ? -1 : 0;
 }
 
-static int take_row(struct store *s, struct import *im, uint64_t hash, int64_t contact, struct import_row *r, struct err *e)
+static int take_row(struct store *s, struct import *im, uint64_t hash, int64_t contact, struct import_row *r,
+	struct err *e)
 {
 	int rc = im->forgotten ? store_is_forgotten(s, r->key, e) : 0;
 	r->suppressed = false;
@@ -349,7 +379,8 @@ static int take_row(struct store *s, struct import *im, uint64_t hash, int64_t c
 	} else {
 		bool again = import_seen(im, contact);
 		if (again && im->on_duplicate == DUPLICATE_FAIL) {
-			err_set(e, ERR_DATA, "import", "the address %.*s is there twice", STR_ARG(r->address));
+			err_set(e, ERR_DATA, "import", "the address %.*s is there twice",
+				STR_ARG(r->address));
 			return err_at(e, im->file, r->line);
 		}
 		if (!again || im->on_duplicate == DUPLICATE_UPDATE)
@@ -359,7 +390,9 @@ static int take_row(struct store *s, struct import *im, uint64_t hash, int64_t c
 		if (rc == 0)
 			rc = seen_set(im, contact, e);
 	}
-	return rc < 0 || (r->result == IMPORT_DUPLICATE && im->on_duplicate == DUPLICATE_SKIP) ? rc : mark_suppressed(s, im, hash, r, e);
+	return rc < 0 || (r->result == IMPORT_DUPLICATE && im->on_duplicate == DUPLICATE_SKIP)
+		       ? rc
+		       : mark_suppressed(s, im, hash, r, e);
 }
 
 struct lookup {
@@ -380,7 +413,8 @@ static int lookup_by_hash(const void *a, const void *b)
 }
 
 /* Finds who is known, in the order of the index, so that its pages are read one after the other. */
-static int find_known(struct store *s, struct known *k, const struct import_row *rows, size_t n, struct err *e)
+static int find_known(
+	struct store *s, struct known *k, const struct import_row *rows, size_t n, struct err *e)
 {
 	int rc = 0;
 	for (size_t i = 0; i < n; i++)
@@ -391,16 +425,18 @@ static int find_known(struct store *s, struct known *k, const struct import_row 
 		if (i % 4096 == 0 && db_run(s, e, "BEGIN", "") < 0)
 			return -1;
 		rc = db_int(s, e, &k->contact[row],
-			"SELECT c.id FROM address a JOIN contact c ON c.id = a.contact WHERE a.hash = ? AND coalesce(c.key, c.address) = ?", "is",
-			(int64_t)k->hash[row], rows[row].key);
-		if ((i % 4096 == 4095 || i + 1 == n || rc < 0) && db_run(s, rc < 0 ? NULL : e, "COMMIT", "") < 0)
+			"SELECT c.id FROM address a JOIN contact c ON c.id = a.contact WHERE a.hash = ? AND "
+			"coalesce(c.key, c.address) = ?",
+			"is", (int64_t)k->hash[row], rows[row].key);
+		if ((i % 4096 == 4095 || i + 1 == n || rc < 0) &&
+			db_run(s, rc < 0 ? NULL : e, "COMMIT", "") < 0)
 			rc = -1;
 	}
 	return rc < 0 ? -1 : 0;
 }
 
-static int take_slice(struct store *s, struct import *im, const struct known *k, struct import_row *rows, size_t *at, size_t n,
-	struct err *e)
+static int take_slice(struct store *s, struct import *im, const struct known *k, struct import_row *rows,
+	size_t *at, size_t n, struct err *e)
 {
 	if (import_slice_begin(s, im, e) < 0)
 		return -1;
@@ -424,7 +460,8 @@ static int any(struct store *s, bool *out, const char *sql, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
-static int take_chunk(struct store *s, struct import *im, struct known *k, struct import_row *rows, size_t n, struct err *e)
+static int take_chunk(
+	struct store *s, struct import *im, struct known *k, struct import_row *rows, size_t n, struct err *e)
 {
 	bool known;
 	/* Before anybody is looked up: who is not in the index must be among the recent ones. */
@@ -433,7 +470,8 @@ static int take_chunk(struct store *s, struct import *im, struct known *k, struc
 	for (size_t i = 0; i < n; i++)
 		k->hash[i] = hash64(rows[i].key);
 	memset(k->contact, 0, n * sizeof *k->contact);
-	if (any(s, &known, "SELECT 1 FROM address LIMIT 1", e) < 0 || (known && find_known(s, k, rows, n, e) < 0))
+	if (any(s, &known, "SELECT 1 FROM address LIMIT 1", e) < 0 ||
+		(known && find_known(s, k, rows, n, e) < 0))
 		return -1;
 	for (size_t at = 0; at < n;)
 		if (take_slice(s, im, k, rows, &at, n, e) < 0)
@@ -447,7 +485,8 @@ int store_import_rows(struct store *s, struct import *im, struct import_row *row
 	size_t most = n < CHUNK ? n : CHUNK;
 	if (n == 0)
 		return 0;
-	struct known k = {malloc(most * sizeof *k.hash), malloc(most * sizeof *k.contact), malloc(most * sizeof *k.order)};
+	struct known k = {malloc(most * sizeof *k.hash), malloc(most * sizeof *k.contact),
+		malloc(most * sizeof *k.order)};
 	int rc = k.hash == NULL || k.contact == NULL || k.order == NULL ? db_nomem(e) : 0;
 	if (rc == 0)
 		rc = any(s, &im->forgotten, "SELECT 1 FROM forgotten LIMIT 1", e);

@@ -20,8 +20,8 @@ static void read_word(const char *path, char *out, size_t max)
 	fclose(f);
 }
 
-/* /proc/PID/stat: the name in brackets may hold anything, so fields are counted from the last bracket. 0: no such
- * process, or one that has ended and was not waited for. */
+/* /proc/PID/stat: the name in brackets may hold anything, so fields are counted from the last bracket. 0: no
+ * such process, or one that has ended and was not waited for. */
 static int64_t process_start(int64_t pid)
 {
 	char path[64], text[1024];
@@ -75,7 +75,9 @@ static int read_lease(struct store *s, struct holder *h, struct err *e)
 {
 	*h = (struct holder){0};
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT epoch, host, boot, pid, pid_start, since, heartbeat, what, held FROM lease WHERE id = 1", "");
+		"SELECT epoch, host, boot, pid, pid_start, since, heartbeat, what, held FROM lease WHERE id "
+		"= 1",
+		"");
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
 		return rc;
@@ -92,7 +94,8 @@ static int read_lease(struct store *s, struct holder *h, struct err *e)
 	return rc;
 }
 
-static int take(struct store *s, const struct holder *self, ms_t now, int64_t *epoch, struct holder *other, struct err *e)
+static int take(struct store *s, const struct holder *self, ms_t now, int64_t *epoch, struct holder *other,
+	struct err *e)
 {
 	struct holder h;
 	int rc = read_lease(s, &h, e);
@@ -101,27 +104,30 @@ static int take(struct store *s, const struct holder *self, ms_t now, int64_t *e
 	if (rc == 1 && holder_alive(&h, now)) {
 		if (other != NULL)
 			*other = h;
-		return err_set(e, ERR_AGAIN, "delivery", "pid %lld on %s (%s) delivers for this database", (long long)h.pid, h.host,
-			h.what);
+		return err_set(e, ERR_AGAIN, "delivery", "pid %lld on %s (%s) delivers for this database",
+			(long long)h.pid, h.host, h.what);
 	}
 	*epoch = h.epoch + 1;
 	/* No window of a rate is longer than a day. */
 	if (db_run(s, e, "DELETE FROM usage WHERE minute < ?", "i", (now - 3 * DAY) / MINUTE) < 0)
 		return -1;
 	return db_run(s, e,
-		"INSERT OR REPLACE INTO lease(id, epoch, held, host, boot, pid, pid_start, since, heartbeat, what) "
+		"INSERT OR REPLACE INTO lease(id, epoch, held, host, boot, pid, pid_start, since, heartbeat, "
+		"what) "
 		"VALUES(1, ?, 1, ?, ?, ?, ?, ?, ?, ?)",
 		"izziiiiz", *epoch, self->host, self->boot, self->pid, self->pid_start, now, now, self->what);
 }
 
-int store_lease_take(struct store *s, const struct holder *self, ms_t now, int64_t *epoch, struct holder *other, struct err *e)
+int store_lease_take(struct store *s, const struct holder *self, ms_t now, int64_t *epoch,
+	struct holder *other, struct err *e)
 {
 	if (db_begin(s, e) < 0)
 		return -1;
 	if (db_end(s, take(s, self, now, epoch, other, e), e) < 0)
 		return -1;
 	s->epoch = *epoch;
-	/* Its own commits shall not stop for a checkpoint; another thread makes them, and this is the last resort. */
+	/* Its own commits shall not stop for a checkpoint; another thread makes them, and this is the last
+	 * resort. */
 	return db_script(s, "PRAGMA wal_autocheckpoint = 32768", e);
 }
 
@@ -129,7 +135,8 @@ int store_lease_renew(struct store *s, int64_t epoch, ms_t now, struct err *e)
 {
 	if (db_begin(s, e) < 0)
 		return -1;
-	int rc = db_run(s, e, "UPDATE lease SET heartbeat = ? WHERE id = 1 AND held = 1 AND epoch = ?", "ii", now, epoch);
+	int rc = db_run(s, e, "UPDATE lease SET heartbeat = ? WHERE id = 1 AND held = 1 AND epoch = ?", "ii",
+		now, epoch);
 	if (rc == 0 && sqlite3_changes64(s->db) == 0)
 		rc = err_set(e, ERR_AGAIN, "delivery", "another process has taken over");
 	return db_end(s, rc, e);

@@ -6,7 +6,8 @@
 static int check_epoch(struct store *s, int64_t epoch, struct err *e)
 {
 	int64_t ours;
-	int rc = db_int(s, e, &ours, "SELECT 1 FROM lease WHERE id = 1 AND held = 1 AND epoch = ?", "i", epoch);
+	int rc = db_int(
+		s, e, &ours, "SELECT 1 FROM lease WHERE id = 1 AND held = 1 AND epoch = ?", "i", epoch);
 	if (rc == 0)
 		return err_set(e, ERR_AGAIN, "delivery", "another process has taken over");
 	return rc < 0 ? -1 : 0;
@@ -42,7 +43,8 @@ void store_ledger_rollback(struct store *s)
 int ledger_read(struct store *s, int64_t delivery, struct ledger_row *r, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT i.epoch, i.at, i.route, d.contact, d.domain, d.state, d.attempts, d.first, d.doubted FROM intent i "
+		"SELECT i.epoch, i.at, i.route, d.contact, d.domain, d.state, d.attempts, d.first, d.doubted "
+		"FROM intent i "
 		"JOIN delivery d ON d.id = i.delivery WHERE i.delivery = ?",
 		"i", delivery);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
@@ -83,22 +85,30 @@ static int slot_after(const struct ledger_row *r, enum delivery_state state, ms_
 	return tally_of(state, r->attempts, due != 0);
 }
 
-int ledger_settle(struct store *s, const struct ledger_row *r, enum delivery_state state, ms_t due, bool cancelled, struct err *e)
+int ledger_settle(struct store *s, const struct ledger_row *r, enum delivery_state state, ms_t due,
+	bool cancelled, struct err *e)
 {
 	static_assert(CAMPAIGN_CANCELLED == 7, "the number in ledger_cancelled");
 	int64_t id = r->delivery;
 	if (cancelled)
 		due = 0;
-	int rc = due == 0 ? db_run(s, e, "UPDATE delivery SET state = ?, attempts = ?, first = ?, doubted = ? WHERE id = ?", "iiiii",
-				    (int64_t)state_to_row(state), r->attempts, r->first, r->doubted, id)
-			  : db_run(s, e, "UPDATE delivery SET state = ?, attempts = ?, first = ?, doubted = ?, due = ? WHERE id = ?",
-				    "iiiiii", (int64_t)state_to_row(state), r->attempts, r->first, r->doubted, due, id);
+	int rc = due == 0 ? db_run(s, e,
+				    "UPDATE delivery SET state = ?, attempts = ?, first = ?, doubted = ? "
+				    "WHERE id = ?",
+				    "iiiii", (int64_t)state_to_row(state), r->attempts, r->first, r->doubted,
+				    id)
+			  : db_run(s, e,
+				    "UPDATE delivery SET state = ?, attempts = ?, first = ?, doubted = ?, "
+				    "due = ? WHERE id = ?",
+				    "iiiiii", (int64_t)state_to_row(state), r->attempts, r->first, r->doubted,
+				    due, id);
 	if (rc == 0 && state == DELIVERY_DOUBT && due == 0)
 		rc = db_run(s, e, "INSERT OR IGNORE INTO doubt(delivery) VALUES(?)", "i", id);
 	if (rc == 0)
 		rc = db_run(s, e, "DELETE FROM intent WHERE delivery = ?", "i", id);
 	if (rc == 0)
-		rc = tally_move(s, DELIVERY_CAMPAIGN(id), r->provider, DELIVERY_SENDING, slot_after(r, state, due, cancelled), e);
+		rc = tally_move(s, DELIVERY_CAMPAIGN(id), r->provider, DELIVERY_SENDING,
+			slot_after(r, state, due, cancelled), e);
 	return rc;
 }
 
@@ -128,7 +138,10 @@ static int recover_one(struct store *s, int64_t delivery, int rule, ms_t now, st
 	ms_t due = rule == 1 ? now : 0;
 	if (cancelled < 0 || ledger_doubt(s, &r, &due, e) < 0)
 		return -1;
-	struct outcome_row o = {.delivery = delivery, .kind = OUTCOME_DOUBT, .state = DELIVERY_DOUBT, .at = r.at,
+	struct outcome_row o = {.delivery = delivery,
+		.kind = OUTCOME_DOUBT,
+		.state = DELIVERY_DOUBT,
+		.at = r.at,
 		.reply = STR("the sending process ended before a reply was recorded")};
 	if (ledger_attempt(s, &r, &o, r.route, e) < 0)
 		return -1;
@@ -141,8 +154,10 @@ static int recover(struct store *s, int64_t epoch, int rule, ms_t now, int64_t *
 	if (check_epoch(s, epoch, e) < 0)
 		return -1;
 	for (;;) {
-		int rc = db_int(s, e, &id, "SELECT delivery FROM intent WHERE delivery > ? AND epoch <> ? ORDER BY delivery LIMIT 1", "ii",
-			after, epoch);
+		int rc = db_int(s, e, &id,
+			"SELECT delivery FROM intent WHERE delivery > ? AND epoch <> ? ORDER BY delivery "
+			"LIMIT 1",
+			"ii", after, epoch);
 		if (rc <= 0)
 			return rc;
 		if (recover_one(s, id, rule, now, e) < 0)
@@ -167,8 +182,9 @@ int64_t store_ledger_usage(struct store *s, struct str route, ms_t since, struct
 	int64_t n;
 	/* The minute in which the window begins counts whole. */
 	int rc = db_int(s, e, &n,
-		"SELECT sum(u.n) FROM name r JOIN usage u ON u.route = r.id WHERE r.text = ? AND u.minute >= ?", "si", route,
-		since / MINUTE);
+		"SELECT sum(u.n) FROM name r JOIN usage u ON u.route = r.id WHERE r.text = ? AND u.minute >= "
+		"?",
+		"si", route, since / MINUTE);
 	return rc < 0 ? -1 : n;
 }
 
@@ -176,7 +192,8 @@ int64_t store_ledger_usage(struct store *s, struct str route, ms_t since, struct
 static ms_t next_due_of(struct store *s, int64_t campaign, struct err *e)
 {
 	int64_t at;
-	int rc = db_int(s, e, &at, "SELECT min(due) FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL", "i", campaign);
+	int rc = db_int(s, e, &at, "SELECT min(due) FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL",
+		"i", campaign);
 	return rc < 0 ? -1 : at;
 }
 
@@ -187,8 +204,9 @@ ms_t store_ledger_next_due(struct store *s, int64_t campaign, struct err *e)
 	if (campaign != 0)
 		return next_due_of(s, campaign, e);
 	for (;;) {
-		int rc = db_int(s, e, &id, "SELECT id FROM campaign WHERE id > ? AND state IN (?, ?) ORDER BY id LIMIT 1", "iii", id,
-			(int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_WAITING);
+		int rc = db_int(s, e, &id,
+			"SELECT id FROM campaign WHERE id > ? AND state IN (?, ?) ORDER BY id LIMIT 1", "iii",
+			id, (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_WAITING);
 		if (rc <= 0)
 			return rc < 0 ? -1 : first;
 		ms_t at = next_due_of(s, id, e);
@@ -199,23 +217,27 @@ ms_t store_ledger_next_due(struct store *s, int64_t campaign, struct err *e)
 	}
 }
 
-int store_ledger_set_state(struct store *s, int64_t campaign, enum campaign_state state, struct str why, struct str why_text,
-	ms_t now, struct err *e)
+int store_ledger_set_state(struct store *s, int64_t campaign, enum campaign_state state, struct str why,
+	struct str why_text, ms_t now, struct err *e)
 {
 	assert(state != CAMPAIGN_INTERRUPTED);
-	/* A pause or a cancellation that came in between is not undone by a deliverer that has not seen it. */
+	/* A pause or a cancellation that came in between is not undone by a deliverer that has not seen it.
+	 */
 	return db_run(s, e,
 		"UPDATE campaign SET state = ?1, why = ?2, why_text = ?3, "
 		"started = CASE WHEN ?1 = ?6 AND started = 0 AND rows > 0 THEN ?4 ELSE started END, "
-		"finished = CASE WHEN ?1 IN (?7, ?8) THEN ?4 ELSE 0 END, paused_at = CASE WHEN ?1 = ?9 THEN ?4 ELSE 0 END "
+		"finished = CASE WHEN ?1 IN (?7, ?8) THEN ?4 ELSE 0 END, paused_at = CASE WHEN ?1 = ?9 THEN "
+		"?4 ELSE 0 END "
 		"WHERE id = ?5 AND state NOT IN (?8, ?9)",
-		"issiiiiii", (int64_t)state, why, why_text, now, campaign, (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_FINISHED,
-		(int64_t)CAMPAIGN_CANCELLED, (int64_t)CAMPAIGN_PAUSED);
+		"issiiiiii", (int64_t)state, why, why_text, now, campaign, (int64_t)CAMPAIGN_RUNNING,
+		(int64_t)CAMPAIGN_FINISHED, (int64_t)CAMPAIGN_CANCELLED, (int64_t)CAMPAIGN_PAUSED);
 }
 
 int store_ledger_set_live(struct store *s, int64_t campaign, const struct live *l, struct err *e)
 {
 	return db_run(s, e,
-		"INSERT OR REPLACE INTO live(campaign, rate, bound, next_attempt, eta, connections, at) VALUES(?, ?, ?, ?, ?, ?, ?)",
-		"idziiii", campaign, l->rate, l->limit, l->next_attempt, l->eta, (int64_t)l->connections, l->at);
+		"INSERT OR REPLACE INTO live(campaign, rate, bound, next_attempt, eta, connections, at) "
+		"VALUES(?, ?, ?, ?, ?, ?, ?)",
+		"idziiii", campaign, l->rate, l->limit, l->next_attempt, l->eta, (int64_t)l->connections,
+		l->at);
 }

@@ -52,8 +52,9 @@ static int clear_slice(struct store *s, int64_t list, int64_t *after, struct err
 	int64_t ids[SLICE];
 	int n = 0, rc;
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT contact FROM member WHERE list = ? AND contact > ? AND" VISIBLE("born") "ORDER BY contact LIMIT ?", "iii",
-		list, *after, (int64_t)SLICE);
+		"SELECT contact FROM member WHERE list = ? AND contact > ? AND" VISIBLE(
+			"born") "ORDER BY contact LIMIT ?",
+		"iii", list, *after, (int64_t)SLICE);
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(s, st, e)) == 1)
@@ -103,8 +104,10 @@ int store_list_create(struct store *s, struct str name, ms_t now, int64_t *id, s
 	if (db_begin(s, e) < 0)
 		return -1;
 	if (was)
-		rc = db_run(s, e, "UPDATE list SET gone = 0, title = '', list_id = '', members = 0, created = ? WHERE id = ?", "ii",
-			now, *id);
+		rc = db_run(s, e,
+			"UPDATE list SET gone = 0, title = '', list_id = '', members = 0, created = ? WHERE "
+			"id = ?",
+			"ii", now, *id);
 	else
 		rc = db_run(s, e, "INSERT INTO list(name, created) VALUES(?, ?)", "si", name, now);
 	if (rc == 0 && !was)
@@ -138,10 +141,12 @@ static int rename_list(struct store *s, int64_t id, struct str name, struct err 
 		return rc < 0 ? -1 : 0;
 	if (rc == 1 && !gone)
 		return err_set(e, ERR_DATA, "list", "\"%.*s\" exists already", STR_ARG(name));
-	/* Suppressions of a deleted list of that name stay with the name: they now count for this list, too. */
+	/* Suppressions of a deleted list of that name stay with the name: they now count for this list, too.
+	 */
 	if (rc == 1) {
-		if (db_run(s, e, "UPDATE OR IGNORE suppression SET list = ? WHERE list = ?", "ii", id, other) < 0 ||
-		    db_run(s, e, "UPDATE list SET name = name || '#' || id WHERE id = ?", "i", other) < 0)
+		if (db_run(s, e, "UPDATE OR IGNORE suppression SET list = ? WHERE list = ?", "ii", id,
+			    other) < 0 ||
+			db_run(s, e, "UPDATE list SET name = name || '#' || id WHERE id = ?", "i", other) < 0)
 			return -1;
 	}
 	if (db_run(s, e, "UPDATE list SET name = ? WHERE id = ?", "si", name, id) < 0)
@@ -156,7 +161,8 @@ int store_list_rename(struct store *s, int64_t id, struct str name, struct err *
 	return db_end(s, rename_list(s, id, name, e), e);
 }
 
-int store_list_set(struct store *s, int64_t id, const struct str *title, const struct str *list_id, struct err *e)
+int store_list_set(
+	struct store *s, int64_t id, const struct str *title, const struct str *list_id, struct err *e)
 {
 	struct list_row l;
 	if (db_begin(s, e) < 0)
@@ -167,9 +173,9 @@ int store_list_set(struct store *s, int64_t id, const struct str *title, const s
 	if (rc == 0 && list_id != NULL)
 		rc = db_run(s, e, "UPDATE list SET list_id = ? WHERE id = ?", "si", *list_id, id);
 	if (rc == 0)
-		rc = history_note(s, clock_now(), "list set", l.name, e, "%s%.*s%s%.*s", title != NULL ? "title=" : "",
-			STR_ARG(title != NULL ? *title : STR("")), list_id != NULL ? " id=" : "",
-			STR_ARG(list_id != NULL ? *list_id : STR("")));
+		rc = history_note(s, clock_now(), "list set", l.name, e, "%s%.*s%s%.*s",
+			title != NULL ? "title=" : "", STR_ARG(title != NULL ? *title : STR("")),
+			list_id != NULL ? " id=" : "", STR_ARG(list_id != NULL ? *list_id : STR("")));
 	return db_end(s, rc, e);
 }
 
@@ -182,7 +188,8 @@ int store_list_delete(struct store *s, int64_t id, struct err *e)
 	if (rc == 0)
 		rc = db_run(s, e, "UPDATE list SET gone = 1, members = 0 WHERE id = ?", "i", id);
 	if (rc == 0)
-		rc = history_note(s, clock_now(), "list delete", l.name, e, "%lld members", (long long)l.members);
+		rc = history_note(
+			s, clock_now(), "list delete", l.name, e, "%lld members", (long long)l.members);
 	if (db_end(s, rc, e) < 0)
 		return -1;
 	return list_clear(s, id, e);
@@ -198,7 +205,8 @@ static int count_mailable(struct store *s, struct list_row *l, struct err *e)
 	return 0;
 }
 
-int store_lists(struct store *s, bool with_mailable, int (*row)(void *ctx, const struct list_row *l), void *ctx, struct err *e)
+int store_lists(struct store *s, bool with_mailable, int (*row)(void *ctx, const struct list_row *l),
+	void *ctx, struct err *e)
 {
 	struct arena a;
 	struct list_row *rows = NULL;

@@ -101,7 +101,7 @@ static int domain_insert(struct store *s, struct str domain, int64_t *id, int64_
 {
 	const char *name = s->provider_of != NULL ? s->provider_of(domain) : "";
 	if (name_id(s, str_from(name), provider, e) < 0 ||
-	    db_run(s, e, "INSERT INTO domain(name, provider) VALUES(?, ?)", "si", domain, *provider) < 0)
+		db_run(s, e, "INSERT INTO domain(name, provider) VALUES(?, ?)", "si", domain, *provider) < 0)
 		return -1;
 	*id = sqlite3_last_insert_rowid(s->db);
 	return 0;
@@ -141,7 +141,8 @@ const struct domain_info *domain_info(struct store *s, int64_t id, struct err *e
 	if (d->id == id)
 		return d;
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT d.name, d.provider, coalesce(n.text, '') FROM domain d LEFT JOIN name n ON n.id = d.provider WHERE d.id = ?",
+		"SELECT d.name, d.provider, coalesce(n.text, '') FROM domain d LEFT JOIN name n ON n.id = "
+		"d.provider WHERE d.id = ?",
 		"i", id);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
@@ -202,12 +203,14 @@ struct str store_attr_name(struct store *s, uint32_t id)
 	return s->attr_names[id];
 }
 
-int store_attrs(struct store *s, int (*row)(void *ctx, uint32_t id, struct str name), void *ctx, struct err *e)
+int store_attrs(
+	struct store *s, int (*row)(void *ctx, uint32_t id, struct str name), void *ctx, struct err *e)
 {
 	uint32_t after = 0;
 	for (;;) {
 		int64_t id;
-		int rc = db_int(s, e, &id, "SELECT id FROM attr WHERE id > ? ORDER BY id LIMIT 1", "i", (int64_t)after);
+		int rc = db_int(s, e, &id, "SELECT id FROM attr WHERE id > ? ORDER BY id LIMIT 1", "i",
+			(int64_t)after);
 		if (rc <= 0)
 			return rc;
 		after = (uint32_t)id;

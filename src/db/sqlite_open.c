@@ -12,7 +12,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Slices of others leave pauses of a few milliseconds; whoever sleeps longer between tries never meets one. */
+/* Slices of others leave pauses of a few milliseconds; whoever sleeps longer between tries never meets one.
+ */
 static int busy(void *ctx, int tries)
 {
 	struct store *s = ctx;
@@ -52,7 +53,8 @@ static int migrate(struct store *s, int from, struct err *e)
 	for (int v = rc == 0 ? (int)version : SCHEMA_VERSION; rc == 0 && v < SCHEMA_VERSION; v++)
 		rc = db_script(s, schema_steps[v], e);
 	char text[96];
-	snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d", SQLITE_OURS, SCHEMA_VERSION);
+	snprintf(text, sizeof text, "PRAGMA application_id = %d; PRAGMA user_version = %d", SQLITE_OURS,
+		SCHEMA_VERSION);
 	if (rc == 0 && version <= from)
 		rc = db_script(s, text, e);
 	return db_end(s, rc, e);
@@ -61,12 +63,14 @@ static int migrate(struct store *s, int from, struct err *e)
 static int check_version(struct store *s, const struct store_config *c, struct err *e)
 {
 	int64_t ours, version;
-	if (pragma_int(s, "PRAGMA application_id", &ours, e) < 0 || pragma_int(s, "PRAGMA user_version", &version, e) < 0)
+	if (pragma_int(s, "PRAGMA application_id", &ours, e) < 0 ||
+		pragma_int(s, "PRAGMA user_version", &version, e) < 0)
 		return -1;
 	if (ours != SQLITE_OURS || version < 1)
 		return err_set(e, ERR_DATA, "database", "%s: not a Postrider database", s->path);
 	if (version > SCHEMA_VERSION) {
-		err_set(e, ERR_DATA, "database", "%s: written by a newer version (schema %d, this program knows %d)", s->path,
+		err_set(e, ERR_DATA, "database",
+			"%s: written by a newer version (schema %d, this program knows %d)", s->path,
 			(int)version, SCHEMA_VERSION);
 		return err_remedy(e, "use the newer postrider");
 	}
@@ -93,8 +97,8 @@ static int setup(struct store *s, const struct store_config *c, struct err *e)
 	return db_script(s, text, e);
 }
 
-/* For the whole process: no statistics of memory, whose lock every allocation would take. Refused (and no harm) if SQLite
- * was in use before. */
+/* For the whole process: no statistics of memory, whose lock every allocation would take. Refused (and no
+ * harm) if SQLite was in use before. */
 static void configure(void)
 {
 	sqlite3_config(SQLITE_CONFIG_MULTITHREAD);
@@ -105,7 +109,8 @@ static int open_db(struct store *s, const struct store_config *c, struct err *e)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	pthread_once(&once, configure);
-	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_EXRESCODE;
+	int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE |
+		    SQLITE_OPEN_EXRESCODE;
 	if (sqlite3_open_v2(s->path, &s->db, flags, NULL) != SQLITE_OK)
 		return db_error(s, "database", e);
 	sqlite3_busy_handler(s->db, busy, s);
@@ -164,7 +169,8 @@ int store_open(struct store **out, enum store_mode mode, const struct store_conf
 	struct store *s = NULL;
 	*out = NULL;
 	assert(c->path != NULL);
-	if (store_new(&s, mode, c, e) < 0 || (mode == STORE_CREATE ? create_file(s->path, e) : find_file(s->path, e)) < 0) {
+	if (store_new(&s, mode, c, e) < 0 ||
+		(mode == STORE_CREATE ? create_file(s->path, e) : find_file(s->path, e)) < 0) {
 		store_close(&s);
 		return -1;
 	}
@@ -216,15 +222,17 @@ int64_t store_data_version(struct store *s)
 	return v;
 }
 
-/* Under steady writing a passive checkpoint never meets an empty log, so the log would grow for ever: where much is
- * left, a second one holds writers for the little that came in between and lets the log start over. */
+/* Under steady writing a passive checkpoint never meets an empty log, so the log would grow for ever: where
+ * much is left, a second one holds writers for the little that came in between and lets the log start over.
+ */
 int store_checkpoint(struct store *s, struct err *e)
 {
 	enum { MUCH = 8192 }; /* pages */
 	int log = 0, done = 0;
 	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
 	if (rc == SQLITE_OK && log > MUCH) {
-		/* It keeps writers out while it waits for readers, so it may not wait long; there is a next time. */
+		/* It keeps writers out while it waits for readers, so it may not wait long; there is a next
+		 * time. */
 		ms_t patience = s->busy;
 		s->busy = 20;
 		rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART, &log, &done);
@@ -260,8 +268,10 @@ int store_backup(struct store *s, const char *path, struct err *e)
 		return db_nomem(e);
 	int rc = create_file(name, e);
 	if (rc == 0) {
-		if (sqlite3_open_v2(name, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
-			rc = err_set(e, ERR_CREATE, "backup", "%s: %s", path, to != NULL ? sqlite3_errmsg(to) : "out of memory");
+		if (sqlite3_open_v2(name, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
+			SQLITE_OK)
+			rc = err_set(e, ERR_CREATE, "backup", "%s: %s", path,
+				to != NULL ? sqlite3_errmsg(to) : "out of memory");
 		else
 			rc = copy_pages(s, to, e);
 		if (sqlite3_close(to) != SQLITE_OK && rc == 0)

@@ -40,11 +40,13 @@ static struct str cut(struct str s)
 }
 
 /* A delivery counts under the reason of its last attempt only. */
-static int move_reason(struct store *s, const struct ledger_row *r, const struct outcome_row *o, int64_t reason, struct err *e)
+static int move_reason(struct store *s, const struct ledger_row *r, const struct outcome_row *o,
+	int64_t reason, struct err *e)
 {
 	int64_t campaign = DELIVERY_CAMPAIGN(r->delivery);
 	if (r->attempts > 0) {
-		sqlite3_stmt *st = db_query(s, e, "SELECT class, reason FROM attempt WHERE delivery = ? AND n = ? AND class <> 0", "ii",
+		sqlite3_stmt *st = db_query(s, e,
+			"SELECT class, reason FROM attempt WHERE delivery = ? AND n = ? AND class <> 0", "ii",
 			r->delivery, r->attempts);
 		int rc = st != NULL ? db_step(s, st, e) : -1;
 		if (rc < 0)
@@ -52,7 +54,8 @@ static int move_reason(struct store *s, const struct ledger_row *r, const struct
 		if (rc == 1) {
 			int64_t class = col_int(st, 0), was = col_int(st, 1);
 			db_done(st);
-			if (delta_add(s, DELTA_REASON, campaign, r->provider, class, was, 0, -1, STR(""), e) < 0)
+			if (delta_add(s, DELTA_REASON, campaign, r->provider, class, was, 0, -1, STR(""), e) <
+				0)
 				return -1;
 		}
 	}
@@ -61,7 +64,8 @@ static int move_reason(struct store *s, const struct ledger_row *r, const struct
 	return delta_add(s, DELTA_REASON, campaign, r->provider, o->class, reason, 0, 1, cut(o->reply), e);
 }
 
-int ledger_attempt(struct store *s, struct ledger_row *r, const struct outcome_row *o, int64_t route, struct err *e)
+int ledger_attempt(
+	struct store *s, struct ledger_row *r, const struct outcome_row *o, int64_t route, struct err *e)
 {
 	int64_t reason, site, id = r->delivery;
 	if (name_id(s, o->reason, &reason, e) < 0 || name_id(s, o->site, &site, e) < 0)
@@ -73,26 +77,34 @@ int ledger_attempt(struct store *s, struct ledger_row *r, const struct outcome_r
 		r->first = r->at;
 	r->attempts++;
 	if (db_run(s, e,
-		    "INSERT INTO attempt(delivery, n, at, kind, state, code, enhanced, class, scope, reason, site, route, reply, relay_id) "
+		    "INSERT INTO attempt(delivery, n, at, kind, state, code, enhanced, class, scope, reason, "
+		    "site, route, reply, relay_id) "
 		    "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		    "iiiiiiziiiiiss", id, r->attempts, o->at, (int64_t)o->kind, (int64_t)o->state, (int64_t)o->code, o->enhanced,
-		    (int64_t)o->class, (int64_t)o->scope, reason, site, route, cut(o->reply), cut(o->relay_id)) < 0)
+		    "iiiiiiziiiiiss", id, r->attempts, o->at, (int64_t)o->kind, (int64_t)o->state,
+		    (int64_t)o->code, o->enhanced, (int64_t)o->class, (int64_t)o->scope, reason, site, route,
+		    cut(o->reply), cut(o->relay_id)) < 0)
 		return -1;
-	if (o->class != CLASS_NONE && db_run(s, e, "INSERT INTO failure(delivery, n, at, class) VALUES(?, ?, ?, ?)", "iiii", id,
-					      r->attempts, o->at, (int64_t)o->class) < 0)
+	if (o->class != CLASS_NONE &&
+		db_run(s, e, "INSERT INTO failure(delivery, n, at, class) VALUES(?, ?, ?, ?)", "iiii", id,
+			r->attempts, o->at, (int64_t)o->class) < 0)
 		return -1;
-	return delta_add(s, DELTA_TALLY, DELIVERY_CAMPAIGN(id), r->provider, TALLY_ATTEMPTS, 0, 0, 1, STR(""), e);
+	return delta_add(
+		s, DELTA_TALLY, DELIVERY_CAMPAIGN(id), r->provider, TALLY_ATTEMPTS, 0, 0, 1, STR(""), e);
 }
 
-static int suppress_address(struct store *s, const struct ledger_row *r, const struct outcome_row *o, struct err *e)
+static int suppress_address(
+	struct store *s, const struct ledger_row *r, const struct outcome_row *o, struct err *e)
 {
 	struct contact_row c;
 	if (store_contact_by_id(s, r->contact, &c, e) < 0)
 		return -1;
 	if (c.address.n == 0)
 		return 0;
-	struct suppression sup = {.key = c.key, .reason = SUPPRESS_HARD_BOUNCE, .campaign = DELIVERY_CAMPAIGN(r->delivery),
-		.evidence = cut(o->reply), .created = o->at};
+	struct suppression sup = {.key = c.key,
+		.reason = SUPPRESS_HARD_BOUNCE,
+		.campaign = DELIVERY_CAMPAIGN(r->delivery),
+		.evidence = cut(o->reply),
+		.created = o->at};
 	return suppression_put(s, &sup, 0, e) < 0 ? -1 : 0;
 }
 
@@ -101,7 +113,8 @@ static int count_minute(struct store *s, const struct outcome_row *o, struct err
 	int slot = o->kind == OUTCOME_DEFER ? 1 : o->state == DELIVERY_SENT ? 0 : 2;
 	if (o->kind != OUTCOME_FINAL && o->kind != OUTCOME_DEFER)
 		return 0;
-	return delta_add(s, DELTA_TIMELINE, DELIVERY_CAMPAIGN(o->delivery), o->at / MINUTE, 0, 0, slot, 1, STR(""), e);
+	return delta_add(
+		s, DELTA_TIMELINE, DELIVERY_CAMPAIGN(o->delivery), o->at / MINUTE, 0, 0, slot, 1, STR(""), e);
 }
 
 /* Never tried: its place in the quota is free again. */
@@ -148,18 +161,22 @@ static int record_one(struct store *s, const struct outcome_row *given, struct e
 		due = o.at;
 	if (o.kind == OUTCOME_DOUBT && ledger_doubt(s, &r, &due, e) < 0)
 		return -1;
-	/* One whose time ran out while it waited was not tried again: what is known of it is its last attempt. */
-	bool tried = !(o.kind == OUTCOME_FINAL && o.state == DELIVERY_EXPIRED && o.code == 0 && o.reply.n == 0);
+	/* One whose time ran out while it waited was not tried again: what is known of it is its last
+	 * attempt. */
+	bool tried =
+		!(o.kind == OUTCOME_FINAL && o.state == DELIVERY_EXPIRED && o.code == 0 && o.reply.n == 0);
 	int64_t route;
-	if (name_id(s, o.route, &route, e) < 0 || (tried && ledger_attempt(s, &r, &o, route != 0 ? route : r.route, e) < 0) ||
-	    count_minute(s, &o, e) < 0 || (o.suppress && suppress_address(s, &r, &o, e) < 0))
+	if (name_id(s, o.route, &route, e) < 0 ||
+		(tried && ledger_attempt(s, &r, &o, route != 0 ? route : r.route, e) < 0) ||
+		count_minute(s, &o, e) < 0 || (o.suppress && suppress_address(s, &r, &o, e) < 0))
 		return -1;
 	return ledger_settle(s, &r, o.state, due, cancelled == 1, e);
 }
 
 static int by_delivery(const void *a, const void *b)
 {
-	int64_t x = (*(const struct outcome_row *const *)a)->delivery, y = (*(const struct outcome_row *const *)b)->delivery;
+	int64_t x = (*(const struct outcome_row *const *)a)->delivery,
+		y = (*(const struct outcome_row *const *)b)->delivery;
 	return (x > y) - (x < y);
 }
 

@@ -1,5 +1,5 @@
-/* Fixing a campaign's audience: slice by slice, each recorded with the place it reached, so that it can be gone on with
- * after any interruption. */
+/* Fixing a campaign's audience: slice by slice, each recorded with the place it reached, so that it can be
+ * gone on with after any interruption. */
 #include "src/db/sqlite_audience.h"
 
 #include <assert.h>
@@ -30,18 +30,20 @@ void prepare_free(struct prepare **p)
 static int read_progress(struct store *s, int64_t campaign, struct progress *p, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT rows, looked_at, canary, sample_below, created FROM campaign WHERE id = ? AND state = ?", "ii", campaign,
-		(int64_t)CAMPAIGN_PREPARING);
+		"SELECT rows, looked_at, canary, sample_below, created FROM campaign WHERE id = ? AND state "
+		"= ?",
+		"ii", campaign, (int64_t)CAMPAIGN_PREPARING);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc == 1) {
-		*p = (struct progress){col_int(st, 0), col_int(st, 1), col_int(st, 2), !col_null(st, 3), (uint64_t)col_int(st, 3),
-			col_int(st, 4)};
+		*p = (struct progress){col_int(st, 0), col_int(st, 1), col_int(st, 2), !col_null(st, 3),
+			(uint64_t)col_int(st, 3), col_int(st, 4)};
 		db_done(st);
 	}
 	return rc;
 }
 
-static int get_walk(struct store *s, int64_t campaign, const struct audience *a, const struct progress *pg, struct err *e)
+static int get_walk(
+	struct store *s, int64_t campaign, const struct audience *a, const struct progress *pg, struct err *e)
 {
 	if (s->prepare != NULL && s->prepare->campaign == campaign)
 		return 0;
@@ -73,10 +75,12 @@ static int next_phase(struct store *s, struct walk *w, struct err *e)
 	w->after = w->upto = 0;
 	if (w->sample.phase != SAMPLE_READY)
 		return 0;
-	return db_run(s, e, "UPDATE campaign SET sample_below = ? WHERE id = ?", "ii", (int64_t)w->sample.below, s->prepare->campaign);
+	return db_run(s, e, "UPDATE campaign SET sample_below = ? WHERE id = ?", "ii",
+		(int64_t)w->sample.below, s->prepare->campaign);
 }
 
-static int insert_deliveries(struct store *s, int64_t campaign, const struct walk *w, struct progress *pg, struct err *e)
+static int insert_deliveries(
+	struct store *s, int64_t campaign, const struct walk *w, struct progress *pg, struct err *e)
 {
 	for (size_t i = 0; i < w->n; i++) {
 		const struct person *p = &w->v[i];
@@ -84,19 +88,23 @@ static int insert_deliveries(struct store *s, int64_t campaign, const struct wal
 		if (pg->rows >= 0xffffffff)
 			return err_set(e, ERR_DATA, "audience", "more than 4294967295 people");
 		if (d == NULL ||
-		    db_run(s, e,
-			    "INSERT INTO delivery(id, contact, domain, list, state, attempts, due, first, doubted, skip) "
-			    "VALUES(?, ?, ?, ?, " ROW_QUEUED ", 0, NULL, ?, 0, NULL)",
-			    "iiiii", DELIVERY_ID(campaign, ++pg->rows), p->c.id, p->domain, p->c.list, pg->created) < 0 ||
-		    tally_move(s, campaign, d->provider, -1, TALLY_FRESH, e) < 0)
+			db_run(s, e,
+				"INSERT INTO delivery(id, contact, domain, list, state, attempts, due, "
+				"first, doubted, skip) "
+				"VALUES(?, ?, ?, ?, " ROW_QUEUED ", 0, NULL, ?, 0, NULL)",
+				"iiiii", DELIVERY_ID(campaign, ++pg->rows), p->c.id, p->domain, p->c.list,
+				pg->created) < 0 ||
+			tally_move(s, campaign, d->provider, -1, TALLY_FRESH, e) < 0)
 			return -1;
 	}
 	const struct selection *sel = &w->sel;
 	return db_run(s, e,
-		"UPDATE campaign SET rows = ?, looked_at = ?, selected = selected + ?, suppressed = suppressed + ?, "
-		"unsubscribed = unsubscribed + ?, excluded = excluded + ?, duplicate = duplicate + ?, audience_n = ? WHERE id = ?",
-		"iiiiiiiii", pg->rows, w->after, sel->selected, sel->suppressed, sel->unsubscribed, sel->excluded, sel->duplicate,
-		pg->rows, campaign);
+		"UPDATE campaign SET rows = ?, looked_at = ?, selected = selected + ?, suppressed = "
+		"suppressed + ?, "
+		"unsubscribed = unsubscribed + ?, excluded = excluded + ?, duplicate = duplicate + ?, "
+		"audience_n = ? WHERE id = ?",
+		"iiiiiiiii", pg->rows, w->after, sel->selected, sel->suppressed, sel->unsubscribed,
+		sel->excluded, sel->duplicate, pg->rows, campaign);
 }
 
 static uint64_t next_random(uint64_t *state)
@@ -114,14 +122,16 @@ static int choose_canary(struct store *s, int64_t campaign, int64_t wanted, int6
 	if (wanted <= 0)
 		return 0;
 	if (wanted >= rows)
-		return db_run(s, e, "UPDATE campaign SET canary_open = 0, canary = 0 WHERE id = ?", "i", campaign);
+		return db_run(
+			s, e, "UPDATE campaign SET canary_open = 0, canary = 0 WHERE id = ?", "i", campaign);
 	/* Floyd's: each set of that size is as likely as any other. */
 	for (int64_t j = rows - wanted + 1; j <= rows; j++) {
 		int64_t n = (int64_t)(next_random(&random) % (uint64_t)j) + 1;
-		if (db_run(s, e, "INSERT OR IGNORE INTO canary(campaign, n) VALUES(?, ?)", "ii", campaign, n) < 0)
+		if (db_run(s, e, "INSERT OR IGNORE INTO canary(campaign, n) VALUES(?, ?)", "ii", campaign,
+			    n) < 0)
 			return -1;
 		if (sqlite3_changes64(s->db) == 0 &&
-		    db_run(s, e, "INSERT INTO canary(campaign, n) VALUES(?, ?)", "ii", campaign, j) < 0)
+			db_run(s, e, "INSERT INTO canary(campaign, n) VALUES(?, ?)", "ii", campaign, j) < 0)
 			return -1;
 	}
 	return 0;
@@ -132,11 +142,12 @@ static int prepared(struct store *s, int64_t campaign, const struct progress *pg
 	prepare_free(&s->prepare);
 	if (choose_canary(s, campaign, pg->canary, pg->rows, e) < 0)
 		return -1;
-	return db_run(s, e, "UPDATE campaign SET state = ?, started = ? WHERE id = ?", "iii", (int64_t)CAMPAIGN_RUNNING, now, campaign);
+	return db_run(s, e, "UPDATE campaign SET state = ?, started = ? WHERE id = ?", "iii",
+		(int64_t)CAMPAIGN_RUNNING, now, campaign);
 }
 
-int store_ledger_prepare(struct store *s, int64_t campaign, const struct audience *a, int budget, ms_t now, bool *done,
-	struct err *e)
+int store_ledger_prepare(struct store *s, int64_t campaign, const struct audience *a, int budget, ms_t now,
+	bool *done, struct err *e)
 {
 	struct progress pg = {0};
 	assert(s->in_ledger);

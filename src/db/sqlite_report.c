@@ -17,11 +17,13 @@ static int slot_state(int slot, bool holder_alive)
 	}
 }
 
-int store_campaign_counts(struct store *s, int64_t campaign, bool holder_alive, struct campaign_counts *out, struct err *e)
+int store_campaign_counts(
+	struct store *s, int64_t campaign, bool holder_alive, struct campaign_counts *out, struct err *e)
 {
 	int rc;
 	*out = (struct campaign_counts){0};
-	sqlite3_stmt *st = db_query(s, e, "SELECT slot, sum(n) FROM tally WHERE campaign = ? GROUP BY slot", "i", campaign);
+	sqlite3_stmt *st = db_query(
+		s, e, "SELECT slot, sum(n) FROM tally WHERE campaign = ? GROUP BY slot", "i", campaign);
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(s, st, e)) == 1) {
@@ -44,7 +46,8 @@ int store_campaign_counts(struct store *s, int64_t campaign, bool holder_alive, 
 int store_live(struct store *s, int64_t campaign, struct live *out, struct err *e)
 {
 	*out = (struct live){0};
-	sqlite3_stmt *st = db_query(s, e, "SELECT rate, bound, next_attempt, eta, connections, at FROM live WHERE campaign = ?", "i",
+	sqlite3_stmt *st = db_query(s, e,
+		"SELECT rate, bound, next_attempt, eta, connections, at FROM live WHERE campaign = ?", "i",
 		campaign);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
@@ -105,7 +108,8 @@ int store_report_providers(struct store *s, int64_t campaign, bool holder_alive,
 	int rc = -1;
 	rows_init(&all, sizeof *p);
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT t.provider, coalesce(n.text, ''), t.slot, t.n FROM tally t LEFT JOIN name n ON n.id = t.provider "
+		"SELECT t.provider, coalesce(n.text, ''), t.slot, t.n FROM tally t LEFT JOIN name n ON n.id "
+		"= t.provider "
 		"WHERE t.campaign = ? AND t.n <> 0 ORDER BY t.provider",
 		"i", campaign);
 	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
@@ -130,14 +134,17 @@ int store_report_providers(struct store *s, int64_t campaign, bool holder_alive,
 	return rc;
 }
 
-int store_report_reasons(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct reason_row *r), void *ctx, struct err *e)
+int store_report_reasons(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct reason_row *r),
+	void *ctx, struct err *e)
 {
 	struct rows all;
 	int rc = -1;
 	rows_init(&all, sizeof(struct reason_row));
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT t.class, coalesce(r.text, ''), coalesce(p.text, ''), t.n, t.example FROM reason_tally t LEFT JOIN name r ON "
-		"r.id = t.reason LEFT JOIN name p ON p.id = t.provider WHERE t.campaign = ? AND t.n > 0 ORDER BY t.n DESC, 1, 2, 3",
+		"SELECT t.class, coalesce(r.text, ''), coalesce(p.text, ''), t.n, t.example FROM "
+		"reason_tally t LEFT JOIN name r ON "
+		"r.id = t.reason LEFT JOIN name p ON p.id = t.provider WHERE t.campaign = ? AND t.n > 0 "
+		"ORDER BY t.n DESC, 1, 2, 3",
 		"i", campaign);
 	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
 		struct reason_row *r = rows_add(&all, e);
@@ -157,13 +164,14 @@ int store_report_reasons(struct store *s, int64_t campaign, int (*row)(void *ctx
 	return rc;
 }
 
-int store_report_timeline(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct timeline_row *r), void *ctx,
-	struct err *e)
+int store_report_timeline(struct store *s, int64_t campaign,
+	int (*row)(void *ctx, const struct timeline_row *r), void *ctx, struct err *e)
 {
 	struct rows all;
 	int rc = -1;
 	rows_init(&all, sizeof(struct timeline_row));
-	sqlite3_stmt *st = db_query(s, e, "SELECT minute, sent, deferred, failed FROM timeline WHERE campaign = ? ORDER BY minute", "i",
+	sqlite3_stmt *st = db_query(s, e,
+		"SELECT minute, sent, deferred, failed FROM timeline WHERE campaign = ? ORDER BY minute", "i",
 		campaign);
 	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
 		struct timeline_row *r = rows_add(&all, e);
@@ -172,7 +180,8 @@ int store_report_timeline(struct store *s, int64_t campaign, int (*row)(void *ct
 			rc = -1;
 			break;
 		}
-		*r = (struct timeline_row){col_int(st, 0) * MINUTE, col_int(st, 1), col_int(st, 2), col_int(st, 3)};
+		*r = (struct timeline_row){
+			col_int(st, 0) * MINUTE, col_int(st, 1), col_int(st, 2), col_int(st, 3)};
 	}
 	for (size_t i = 0; i < all.n && rc == 0; i++)
 		rc = row(ctx, (struct timeline_row *)all.v + i);
@@ -182,12 +191,14 @@ int store_report_timeline(struct store *s, int64_t campaign, int (*row)(void *ct
 
 /* ---- One person's delivery in a campaign, without an index: numbers ascend with contacts ---- */
 
-int delivery_bisect(struct store *s, int64_t campaign, int64_t rows, int64_t contact, int64_t *n, struct err *e)
+int delivery_bisect(
+	struct store *s, int64_t campaign, int64_t rows, int64_t contact, int64_t *n, struct err *e)
 {
 	int64_t low = 1, high = rows + 1, who;
 	while (low < high) {
 		int64_t middle = low + (high - low) / 2;
-		int rc = db_int(s, e, &who, "SELECT contact FROM delivery WHERE id = ?", "i", DELIVERY_ID(campaign, middle));
+		int rc = db_int(s, e, &who, "SELECT contact FROM delivery WHERE id = ?", "i",
+			DELIVERY_ID(campaign, middle));
 		if (rc < 0)
 			return -1;
 		if (rc == 1 && who < contact)

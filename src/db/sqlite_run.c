@@ -145,7 +145,8 @@ void db_bind(sqlite3_stmt *st, const char *types, ...)
 	va_end(ap);
 }
 
-static sqlite3_stmt *query_args(struct store *s, struct err *e, const char *sql, const char *types, va_list ap)
+static sqlite3_stmt *query_args(
+	struct store *s, struct err *e, const char *sql, const char *types, va_list ap)
 {
 	sqlite3_stmt *st = db_stmt(s, sql, e);
 	if (st != NULL)
@@ -266,7 +267,8 @@ void db_pause(struct store *s)
 		return;
 	struct holder self;
 	holder_self(&self, "");
-	if (h.pid == self.pid && h.pid_start == self.pid_start && strcmp(h.boot, self.boot) == 0 && s->epoch != 0)
+	if (h.pid == self.pid && h.pid_start == self.pid_start && strcmp(h.boot, self.boot) == 0 &&
+		s->epoch != 0)
 		return;
 	nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
 }

@@ -30,8 +30,9 @@ int suppression_rank(enum suppress_reason r)
 static int suppressed_by(struct store *s, uint64_t hash, struct str key, int64_t list, struct err *e)
 {
 	int found = MAILABLE, rc;
-	sqlite3_stmt *st = db_query(s, e,
-		"SELECT key, list, reason FROM suppression WHERE hash = ? AND" VISIBLE("born"), "i", (int64_t)hash);
+	sqlite3_stmt *st =
+		db_query(s, e, "SELECT key, list, reason FROM suppression WHERE hash = ? AND" VISIBLE("born"),
+			"i", (int64_t)hash);
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(s, st, e)) == 1) {
@@ -63,34 +64,40 @@ int suppressed_domain(struct store *s, struct str domain, int64_t list, struct e
 static int write_suppression(struct store *s, const struct suppression *sup, int64_t born, struct err *e)
 {
 	return db_run(s, e,
-		"INSERT OR REPLACE INTO suppression(hash, list, key, reason, campaign, evidence, created, held_until, born) "
+		"INSERT OR REPLACE INTO suppression(hash, list, key, reason, campaign, evidence, created, "
+		"held_until, born) "
 		"VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		"iisiisiii", (int64_t)hash64(sup->key), sup->list, sup->key, (int64_t)sup->reason, sup->campaign, sup->evidence,
-		sup->created, sup->held_until, born);
+		"iisiisiii", (int64_t)hash64(sup->key), sup->list, sup->key, (int64_t)sup->reason,
+		sup->campaign, sup->evidence, sup->created, sup->held_until, born);
 }
 
 int suppression_put(struct store *s, const struct suppression *sup, int64_t born, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT reason, held_until, born, (SELECT id FROM pending_import) FROM suppression WHERE hash = ? AND list = ? AND key = ?",
+		"SELECT reason, held_until, born, (SELECT id FROM pending_import) FROM suppression WHERE "
+		"hash = ? AND list = ? AND key = ?",
 		"iis", (int64_t)hash64(sup->key), sup->list, sup->key);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc < 0)
 		return -1;
 	if (rc == 0)
 		return write_suppression(s, sup, born, e) < 0 ? -1 : 1;
-	int had = suppression_rank((enum suppress_reason)col_int(st, 0)), rank = suppression_rank(sup->reason);
+	int had = suppression_rank((enum suppress_reason)col_int(st, 0)),
+	    rank = suppression_rank(sup->reason);
 	bool held = col_int(st, 1) != 0, hidden = col_int(st, 3) != 0 && col_int(st, 2) == col_int(st, 3);
 	db_done(st);
-	/* One that only a running import has said is not there yet for anybody else; a held one becomes firm. */
-	if (hidden ? (born == 0 || rank > had) : (rank > had || (rank == had && held && sup->held_until == 0)))
+	/* One that only a running import has said is not there yet for anybody else; a held one becomes firm.
+	 */
+	if (hidden ? (born == 0 || rank > had)
+		   : (rank > had || (rank == had && held && sup->held_until == 0)))
 		return write_suppression(s, sup, born, e) < 0 ? -1 : 1;
 	return 0;
 }
 
 static int suppress(struct store *s, const struct suppression *sup, bool *added, struct err *e)
 {
-	if (sup->key.n == 0 || (unsigned)sup->reason >= SUPPRESS_NREASONS || sup->reason == SUPPRESS_FORGOTTEN)
+	if (sup->key.n == 0 || (unsigned)sup->reason >= SUPPRESS_NREASONS ||
+		sup->reason == SUPPRESS_FORGOTTEN)
 		return err_set(e, ERR_DATA, "suppression", "an address and a reason are needed");
 	int rc = store_is_forgotten(s, sup->key, e);
 	if (rc != 0) {
@@ -103,14 +110,17 @@ static int suppress(struct store *s, const struct suppression *sup, bool *added,
 		return -1;
 	*added = rc == 1;
 	if (rc == 1 && sup->campaign != 0 && sup->reason == SUPPRESS_COMPLAINT &&
-	    db_run(s, e, "UPDATE campaign SET complaints = complaints + 1 WHERE id = ?", "i", sup->campaign) < 0)
+		db_run(s, e, "UPDATE campaign SET complaints = complaints + 1 WHERE id = ?", "i",
+			sup->campaign) < 0)
 		return -1;
 	if (rc == 1 && sup->campaign != 0 && sup->reason == SUPPRESS_UNSUBSCRIBE &&
-	    db_run(s, e, "UPDATE campaign SET unsubscribes = unsubscribes + 1 WHERE id = ?", "i", sup->campaign) < 0)
+		db_run(s, e, "UPDATE campaign SET unsubscribes = unsubscribes + 1 WHERE id = ?", "i",
+			sup->campaign) < 0)
 		return -1;
 	if (rc == 1 && !s->in_ledger)
-		return history_note(s, sup->created, "suppress", sup->key, e, "%s%s%.*s", suppress_reason_names[sup->reason],
-			sup->evidence.n != 0 ? ": " : "", STR_ARG(sup->evidence));
+		return history_note(s, sup->created, "suppress", sup->key, e, "%s%s%.*s",
+			suppress_reason_names[sup->reason], sup->evidence.n != 0 ? ": " : "",
+			STR_ARG(sup->evidence));
 	return 0;
 }
 
@@ -122,7 +132,8 @@ int store_suppress(struct store *s, const struct suppression *sup, bool *added, 
 	return db_end(s, suppress(s, sup, added != NULL ? added : &unused, e), e);
 }
 
-int store_suppress_many(struct store *s, const struct suppression *sups, size_t n, size_t *added, struct err *e)
+int store_suppress_many(
+	struct store *s, const struct suppression *sups, size_t n, size_t *added, struct err *e)
 {
 	int rc = 0;
 	size_t count = 0;
@@ -151,9 +162,11 @@ struct page {
 	size_t n, cap;
 };
 
-#define SUPPRESSION_COLUMNS                                                                                        \
-	"SELECT s.key, s.list, coalesce(l.name, ''), s.reason, s.campaign, coalesce(c.name, ''), s.evidence, s.created," \
-	" s.held_until, s.hash FROM suppression s LEFT JOIN list l ON l.id = s.list LEFT JOIN campaign c ON c.id = s.campaign "
+#define SUPPRESSION_COLUMNS                                                                                  \
+	"SELECT s.key, s.list, coalesce(l.name, ''), s.reason, s.campaign, coalesce(c.name, ''), "           \
+	"s.evidence, s.created,"                                                                             \
+	" s.held_until, s.hash FROM suppression s LEFT JOIN list l ON l.id = s.list LEFT JOIN campaign c "   \
+	"ON c.id = s.campaign "
 
 static int page_add(struct page *p, sqlite3_stmt *st, struct err *e)
 {
@@ -181,8 +194,9 @@ static int read_of(struct store *s, struct str key, int64_t list, struct page *p
 {
 	int rc;
 	sqlite3_stmt *st = db_query(s, e,
-		SUPPRESSION_COLUMNS "WHERE s.hash = ?1 AND s.key = ?2 AND (?3 = 0 OR s.list IN (0, ?3)) AND" VISIBLE("s.born"), "isi",
-		(int64_t)hash64(key), key, list);
+		SUPPRESSION_COLUMNS
+		"WHERE s.hash = ?1 AND s.key = ?2 AND (?3 = 0 OR s.list IN (0, ?3)) AND" VISIBLE("s.born"),
+		"isi", (int64_t)hash64(key), key, list);
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(s, st, e)) == 1)
@@ -205,7 +219,10 @@ int store_suppressions_of(struct store *s, struct str key, struct str domain, in
 		rc = row(ctx, &p.v[i]);
 	if (rc == 0) {
 		rc = store_is_forgotten(s, key, e);
-		struct suppression gone = {.key = key, .list_name = STR(""), .reason = SUPPRESS_FORGOTTEN, .campaign_name = STR(""),
+		struct suppression gone = {.key = key,
+			.list_name = STR(""),
+			.reason = SUPPRESS_FORGOTTEN,
+			.campaign_name = STR(""),
 			.evidence = STR("")};
 		if (rc == 1)
 			rc = row(ctx, &gone);
@@ -216,20 +233,24 @@ int store_suppressions_of(struct store *s, struct str key, struct str domain, in
 }
 
 /* The provider is that of the key's domain; an "@domain" is its own. */
-#define SELECTED                                                                                                   \
-	"WHERE (s.hash, s.list, s.key) > (?1, ?2, ?3) AND (?4 < 0 OR s.list = ?4) AND (?5 < 0 OR s.reason = ?5)"       \
-	" AND (?6 = 0 OR s.campaign = ?6) AND s.created >= ?7 AND (?8 = 0 OR s.created < ?8)"                         \
-	" AND (?9 = 0 OR s.reason NOT IN (2, 3)) AND (?10 = '' OR EXISTS (SELECT 1 FROM domain d JOIN name n ON n.id ="      \
-	" d.provider WHERE d.name = substr(s.key, instr(s.key, '@') + 1) AND n.text = ?10)) AND (?11 = '' OR s.key = ?11)"    \
+#define SELECTED                                                                                             \
+	"WHERE (s.hash, s.list, s.key) > (?1, ?2, ?3) AND (?4 < 0 OR s.list = ?4) AND (?5 < 0 OR s.reason "  \
+	"= ?5)"                                                                                              \
+	" AND (?6 = 0 OR s.campaign = ?6) AND s.created >= ?7 AND (?8 = 0 OR s.created < ?8)"                \
+	" AND (?9 = 0 OR s.reason NOT IN (2, 3)) AND (?10 = '' OR EXISTS (SELECT 1 FROM domain d JOIN name " \
+	"n ON n.id ="                                                                                        \
+	" d.provider WHERE d.name = substr(s.key, instr(s.key, '@') + 1) AND n.text = ?10)) AND (?11 = '' "  \
+	"OR s.key = ?11)"                                                                                    \
 	" AND s.hash <= ?12 AND" VISIBLE("s.born") "ORDER BY s.hash, s.list, s.key LIMIT ?13"
 
-static int read_selected(struct store *s, const struct suppression_query *q, struct place *after, struct page *p, int max,
-	struct err *e)
+static int read_selected(struct store *s, const struct suppression_query *q, struct place *after,
+	struct page *p, int max, struct err *e)
 {
 	int rc;
 	static_assert(SUPPRESS_COMPLAINT == 2 && SUPPRESS_UNSUBSCRIBE == 3, "numbers in the query");
-	sqlite3_stmt *st = db_query(s, e, SUPPRESSION_COLUMNS SELECTED, "iisiiiiiissii", after->hash, after->list, after->key, q->list,
-		(int64_t)q->reason, q->campaign, q->since, q->until, (int64_t)q->spare_personal, q->provider, q->key,
+	sqlite3_stmt *st = db_query(s, e, SUPPRESSION_COLUMNS SELECTED, "iisiiiiiissii", after->hash,
+		after->list, after->key, q->list, (int64_t)q->reason, q->campaign, q->since, q->until,
+		(int64_t)q->spare_personal, q->provider, q->key,
 		q->key.n != 0 ? (int64_t)hash64(q->key) : INT64_MAX, (int64_t)max);
 	if (st == NULL)
 		return -1;
@@ -248,8 +269,8 @@ static struct place first_place(const struct suppression_query *q)
 	return (struct place){q->key.n != 0 ? (int64_t)hash64(q->key) : INT64_MIN, INT64_MIN, STR("")};
 }
 
-int store_suppressions(struct store *s, const struct suppression_query *q, int (*row)(void *ctx, const struct suppression *sup),
-	void *ctx, struct err *e)
+int store_suppressions(struct store *s, const struct suppression_query *q,
+	int (*row)(void *ctx, const struct suppression *sup), void *ctx, struct err *e)
 {
 	enum { PAGE = 1000 };
 	struct page p = {.n = PAGE};
@@ -276,13 +297,14 @@ int store_suppressions(struct store *s, const struct suppression_query *q, int (
 static int remove_slice(struct store *s, const struct page *p, struct err *e)
 {
 	for (size_t i = 0; i < p->n; i++)
-		if (db_run(s, e, "DELETE FROM suppression WHERE hash = ? AND list = ? AND key = ?", "iis", (int64_t)hash64(p->v[i].key),
-			    p->v[i].list, p->v[i].key) < 0)
+		if (db_run(s, e, "DELETE FROM suppression WHERE hash = ? AND list = ? AND key = ?", "iis",
+			    (int64_t)hash64(p->v[i].key), p->v[i].list, p->v[i].key) < 0)
 			return -1;
 	return 0;
 }
 
-int store_unsuppress(struct store *s, const struct suppression_query *q, struct str note, bool dry_run, int64_t *n, struct err *e)
+int store_unsuppress(struct store *s, const struct suppression_query *q, struct str note, bool dry_run,
+	int64_t *n, struct err *e)
 {
 	enum { SLICE = 500 };
 	struct page p = {.n = SLICE};
@@ -303,8 +325,8 @@ int store_unsuppress(struct store *s, const struct suppression_query *q, struct 
 		if (rc == 0 && !dry_run)
 			rc = remove_slice(s, &p, e);
 		if (rc == 0 && !dry_run && p.n != 0)
-			rc = history_note(s, clock_now(), "unsuppress", p.n == 1 ? p.v[0].key : STR(""), e, "%zu%s%.*s", p.n,
-				note.n != 0 ? ": " : "", STR_ARG(note));
+			rc = history_note(s, clock_now(), "unsuppress", p.n == 1 ? p.v[0].key : STR(""), e,
+				"%zu%s%.*s", p.n, note.n != 0 ? ": " : "", STR_ARG(note));
 		if (!dry_run)
 			rc = db_end(s, rc, e);
 		*n += rc == 0 ? (int64_t)p.n : 0;

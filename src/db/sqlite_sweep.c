@@ -5,7 +5,8 @@
 #include <stdlib.h>
 
 /* Runs `slice` in transactions of its own until it says that nothing is left. */
-static int in_slices(struct store *s, int (*slice)(struct store *s, int64_t *arg, struct err *e), int64_t *arg, struct err *e)
+static int in_slices(struct store *s, int (*slice)(struct store *s, int64_t *arg, struct err *e),
+	int64_t *arg, struct err *e)
 {
 	for (;;) {
 		if (db_begin(s, e) < 0)
@@ -23,14 +24,16 @@ static int leave(struct store *s, int64_t list, int64_t contact, struct err *e)
 {
 	if (db_run(s, e, "DELETE FROM member WHERE list = ? AND contact = ?", "ii", list, contact) < 0)
 		return -1;
-	if (sqlite3_changes64(s->db) != 0 && db_run(s, e, "UPDATE list SET members = members - 1 WHERE id = ?", "i", list) < 0)
+	if (sqlite3_changes64(s->db) != 0 &&
+		db_run(s, e, "UPDATE list SET members = members - 1 WHERE id = ?", "i", list) < 0)
 		return -1;
 	return contact_settle(s, contact, e);
 }
 
 static int change(struct store *s, int64_t contact, struct str over, ms_t at, struct err *e)
 {
-	sqlite3_stmt *st = db_query(s, e, "SELECT attrs FROM contact WHERE id = ? AND address <> ''", "i", contact);
+	sqlite3_stmt *st =
+		db_query(s, e, "SELECT attrs FROM contact WHERE id = ? AND address <> ''", "i", contact);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
 		return rc;
@@ -39,15 +42,16 @@ static int change(struct store *s, int64_t contact, struct str over, ms_t at, st
 	db_done(st);
 	rc = merged.failed ? db_nomem(e) : 0;
 	if (rc == 0)
-		rc = db_run(s, e, "UPDATE contact SET attrs = ?, changed = ?, removed = 0 WHERE id = ?", "bii", buf_get(&merged), at,
-			contact);
+		rc = db_run(s, e, "UPDATE contact SET attrs = ?, changed = ?, removed = 0 WHERE id = ?",
+			"bii", buf_get(&merged), at, contact);
 	buf_release(&merged);
 	return rc;
 }
 
 static int apply_one(struct store *s, const int64_t *arg, struct buf *attrs, struct err *e)
 {
-	sqlite3_stmt *st = db_query(s, e, "SELECT contact, leaves, attrs FROM import_change ORDER BY contact LIMIT 1", "");
+	sqlite3_stmt *st = db_query(
+		s, e, "SELECT contact, leaves, attrs FROM import_change ORDER BY contact LIMIT 1", "");
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
 		return rc;
@@ -56,8 +60,9 @@ static int apply_one(struct store *s, const int64_t *arg, struct buf *attrs, str
 	buf_clear(attrs);
 	buf_str(attrs, col_str(st, 2));
 	db_done(st);
-	rc = attrs->failed ? db_nomem(e) : leaves ? leave(s, arg[ARG_LIST], contact, e)
-						  : change(s, contact, buf_get(attrs), arg[ARG_AT], e);
+	rc = attrs->failed ? db_nomem(e)
+	     : leaves      ? leave(s, arg[ARG_LIST], contact, e)
+			   : change(s, contact, buf_get(attrs), arg[ARG_AT], e);
 	if (rc == 0)
 		rc = db_run(s, e, "DELETE FROM import_change WHERE contact = ?", "i", contact);
 	return rc < 0 ? -1 : 1;
@@ -77,20 +82,24 @@ static int apply_slice(struct store *s, int64_t *arg, struct err *e)
 static int suppress_slice(struct store *s, int64_t *arg, struct err *e)
 {
 	for (int n = 0; n < 500; n++) {
-		sqlite3_stmt *st = db_query(s, e, "SELECT key, list, reason, evidence, created FROM import_suppression LIMIT 1", "");
+		sqlite3_stmt *st = db_query(s, e,
+			"SELECT key, list, reason, evidence, created FROM import_suppression LIMIT 1", "");
 		int rc = st != NULL ? db_step(s, st, e) : -1;
 		if (rc <= 0)
 			return rc;
 		struct arena a;
 		arena_init(&a, 1024, 1u << 24);
-		struct suppression sup = {.key = arena_str(&a, col_str(st, 0)), .list = col_int(st, 1),
-			.reason = (enum suppress_reason)col_int(st, 2), .evidence = arena_str(&a, col_str(st, 3)),
+		struct suppression sup = {.key = arena_str(&a, col_str(st, 0)),
+			.list = col_int(st, 1),
+			.reason = (enum suppress_reason)col_int(st, 2),
+			.evidence = arena_str(&a, col_str(st, 3)),
 			.created = col_int(st, 4)};
 		db_done(st);
 		rc = a.failed ? db_nomem(e) : suppression_put(s, &sup, arg[ARG_IMPORT], e);
 		if (rc >= 0)
-			rc = db_run(s, e, "DELETE FROM import_suppression WHERE hash = ? AND list = ? AND key = ?", "iis",
-				(int64_t)hash64(sup.key), sup.list, sup.key);
+			rc = db_run(s, e,
+				"DELETE FROM import_suppression WHERE hash = ? AND list = ? AND key = ?",
+				"iis", (int64_t)hash64(sup.key), sup.list, sup.key);
 		arena_release(&a);
 		if (rc < 0)
 			return -1;
@@ -116,8 +125,8 @@ static int sweep_members(struct store *s, int64_t *arg, struct err *e)
 	if (arg[ARG_CURSOR] > arg[ARG_END])
 		return 0;
 	int64_t upto = arg[ARG_CURSOR] + 5000;
-	if (db_run(s, e, "DELETE FROM member WHERE list = ? AND contact >= ? AND contact < ? AND born = ?", "iiii", arg[ARG_LIST],
-		    arg[ARG_CURSOR], upto, arg[ARG_IMPORT]) < 0)
+	if (db_run(s, e, "DELETE FROM member WHERE list = ? AND contact >= ? AND contact < ? AND born = ?",
+		    "iiii", arg[ARG_LIST], arg[ARG_CURSOR], upto, arg[ARG_IMPORT]) < 0)
 		return -1;
 	arg[ARG_CURSOR] = upto;
 	return 1;
@@ -125,7 +134,8 @@ static int sweep_members(struct store *s, int64_t *arg, struct err *e)
 
 static int sweep_contact(struct store *s, int64_t contact, struct err *e)
 {
-	sqlite3_stmt *st = db_query(s, e, "SELECT coalesce(key, address) FROM contact WHERE id = ?", "i", contact);
+	sqlite3_stmt *st =
+		db_query(s, e, "SELECT coalesce(key, address) FROM contact WHERE id = ?", "i", contact);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
 		return rc;
@@ -141,8 +151,8 @@ static int sweep_contacts(struct store *s, int64_t *arg, struct err *e)
 	enum { SLICE = 1000 };
 	int64_t ids[SLICE];
 	int n = 0, rc;
-	sqlite3_stmt *st = db_query(s, e, "SELECT id FROM contact WHERE id >= ? AND id < ? AND born = ?", "iii", arg[ARG_CURSOR],
-		arg[ARG_CURSOR] + SLICE, arg[ARG_IMPORT]);
+	sqlite3_stmt *st = db_query(s, e, "SELECT id FROM contact WHERE id >= ? AND id < ? AND born = ?",
+		"iii", arg[ARG_CURSOR], arg[ARG_CURSOR] + SLICE, arg[ARG_IMPORT]);
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(s, st, e)) == 1)
@@ -157,9 +167,11 @@ static int sweep_suppressions(struct store *s, int64_t *arg, struct err *e)
 {
 	int64_t last;
 	int rc = db_int(s, e, &last,
-		"SELECT max(hash) FROM (SELECT hash FROM suppression WHERE hash > ? ORDER BY hash LIMIT 5000)", "i", arg[ARG_CURSOR]);
-	if (rc < 0 || db_run(s, e, "DELETE FROM suppression WHERE hash > ? AND hash <= ? AND born = ?", "iii", arg[ARG_CURSOR], last,
-			      arg[ARG_IMPORT]) < 0)
+		"SELECT max(hash) FROM (SELECT hash FROM suppression WHERE hash > ? ORDER BY hash LIMIT "
+		"5000)",
+		"i", arg[ARG_CURSOR]);
+	if (rc < 0 || db_run(s, e, "DELETE FROM suppression WHERE hash > ? AND hash <= ? AND born = ?", "iii",
+			      arg[ARG_CURSOR], last, arg[ARG_IMPORT]) < 0)
 		return -1;
 	rc = last > arg[ARG_CURSOR];
 	arg[ARG_CURSOR] = last;
@@ -169,11 +181,16 @@ static int sweep_suppressions(struct store *s, int64_t *arg, struct err *e)
 static int sweep_staged(struct store *s, int64_t *arg, struct err *e)
 {
 	(void)arg;
-	if (db_run(s, e, "DELETE FROM import_change WHERE contact IN (SELECT contact FROM import_change LIMIT 5000)", "") < 0)
+	if (db_run(s, e,
+		    "DELETE FROM import_change WHERE contact IN (SELECT contact FROM import_change LIMIT "
+		    "5000)",
+		    "") < 0)
 		return -1;
 	int64_t n = sqlite3_changes64(s->db);
 	if (db_run(s, e,
-		    "DELETE FROM import_suppression WHERE hash IN (SELECT hash FROM import_suppression LIMIT 1000)", "") < 0)
+		    "DELETE FROM import_suppression WHERE hash IN (SELECT hash FROM import_suppression LIMIT "
+		    "1000)",
+		    "") < 0)
 		return -1;
 	return n != 0 || sqlite3_changes64(s->db) != 0;
 }

@@ -22,7 +22,8 @@ static struct delta *place(const struct deltas *t, const struct delta *key)
 	size_t i = (size_t)(h >> 32) & (t->cap - 1);
 	for (; t->v[i].used; i = (i + 1) & (t->cap - 1)) {
 		const struct delta *d = &t->v[i];
-		if (d->kind == key->kind && d->a == key->a && d->b == key->b && d->c == key->c && d->d == key->d)
+		if (d->kind == key->kind && d->a == key->a && d->b == key->b && d->c == key->c &&
+			d->d == key->d)
 			break;
 	}
 	return &t->v[i];
@@ -42,8 +43,8 @@ static bool grow(struct deltas *t)
 	return true;
 }
 
-int delta_add(struct store *s, enum delta_kind kind, int64_t a, int64_t b, int64_t c, int64_t d, int slot, int64_t n,
-	      struct str note, struct err *e)
+int delta_add(struct store *s, enum delta_kind kind, int64_t a, int64_t b, int64_t c, int64_t d, int slot,
+	int64_t n, struct str note, struct err *e)
 {
 	struct deltas *t = &s->deltas;
 	if (t->n * 2 >= t->cap && !grow(t))
@@ -84,19 +85,24 @@ static int flush_one(struct store *s, const struct delta *d, struct err *e)
 			"iiii", d->a, d->b, d->c, d->n[0]);
 	case DELTA_REASON:
 		return db_run(s, e,
-			"INSERT INTO reason_tally(campaign, provider, class, reason, n, example) VALUES(?, ?, ?, ?, ?, ?) "
-			"ON CONFLICT DO UPDATE SET n = n + excluded.n, example = coalesce(nullif(example, ''), excluded.example)",
+			"INSERT INTO reason_tally(campaign, provider, class, reason, n, example) VALUES(?, "
+			"?, ?, ?, ?, ?) "
+			"ON CONFLICT DO UPDATE SET n = n + excluded.n, example = coalesce(nullif(example, "
+			"''), excluded.example)",
 			"iiiiiz", d->a, d->b, d->c, d->d, d->n[0], d->note != NULL ? d->note : "");
 	case DELTA_TIMELINE:
 		return db_run(s, e,
-			"INSERT INTO timeline(campaign, minute, sent, deferred, failed) VALUES(?, ?, ?, ?, ?) ON CONFLICT DO "
-			"UPDATE SET sent = sent + excluded.sent, deferred = deferred + excluded.deferred, failed = failed + excluded.failed",
+			"INSERT INTO timeline(campaign, minute, sent, deferred, failed) VALUES(?, ?, ?, ?, "
+			"?) ON CONFLICT DO "
+			"UPDATE SET sent = sent + excluded.sent, deferred = deferred + excluded.deferred, "
+			"failed = failed + excluded.failed",
 			"iiiii", d->a, d->b, d->n[0], d->n[1], d->n[2]);
 	case DELTA_USAGE:
 		if (d->n[0] == 0)
 			return 0;
 		return db_run(s, e,
-			"INSERT INTO usage(route, minute, n) VALUES(?, ?, ?) ON CONFLICT DO UPDATE SET n = n + excluded.n",
+			"INSERT INTO usage(route, minute, n) VALUES(?, ?, ?) ON CONFLICT DO UPDATE SET n = n "
+			"+ excluded.n",
 			"iii", d->a, d->b, d->n[0]);
 	}
 	return 0;

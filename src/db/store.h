@@ -1,20 +1,23 @@
 /* The store: everything that is remembered, in Postrider's own words.
  *
- * One `struct store` is one connection; it belongs to one thread at a time. Several processes may have the same
- * database open. Each driver (sqlite.c and its siblings; others later) writes its own SQL; no SQL leaves src/db.
+ * One `struct store` is one connection; it belongs to one thread at a time. Several processes may have the
+ * same database open. Each driver (sqlite.c and its siblings; others later) writes its own SQL; no SQL leaves
+ * src/db.
  *
  * Rules every operation keeps:
- *  - An operation is one transaction unless it says "in slices"; then it commits every few thousand rows, so that no
- *    write lock is held over 100 ms and no read snapshot over 1 s, and while another process delivers it leaves a pause
- *    between slices (the deliverer must get in).
+ *  - An operation is one transaction unless it says "in slices"; then it commits every few thousand rows, so
+ * that no write lock is held over 100 ms and no read snapshot over 1 s, and while another process delivers it
+ * leaves a pause between slices (the deliverer must get in).
  *  - Times are ms (src/base/clock.h), given by the caller.
- *  - An address has two forms (lists/address.h): `address`, the spelling for the wire, and `key`, what it is compared
- *    by. The store never parses either.
- *  - Rows handed to a callback are lent for the call. A callback returns 0 to go on, anything else ends the walk, and
- *    the operation returns that value (use > 0 for "enough", -1 for an error it filled in itself).
- *  - Functions return 0 / -1 with `struct err` filled: ERR_NOINPUT not found, ERR_DATA refused, ERR_AGAIN busy
- *    for longer than the busy time or held by another process, ERR_IO the disk or a damaged database, ERR_INTERNAL.
- *  - Changes a person asked for are written to the history by the operation itself, under the actor given at opening.
+ *  - An address has two forms (lists/address.h): `address`, the spelling for the wire, and `key`, what it is
+ * compared by. The store never parses either.
+ *  - Rows handed to a callback are lent for the call. A callback returns 0 to go on, anything else ends the
+ * walk, and the operation returns that value (use > 0 for "enough", -1 for an error it filled in itself).
+ *  - Functions return 0 / -1 with `struct err` filled: ERR_NOINPUT not found, ERR_DATA refused, ERR_AGAIN
+ * busy for longer than the busy time or held by another process, ERR_IO the disk or a damaged database,
+ * ERR_INTERNAL.
+ *  - Changes a person asked for are written to the history by the operation itself, under the actor given at
+ * opening.
  */
 #ifndef DB_STORE_H
 #define DB_STORE_H
@@ -40,36 +43,42 @@ enum store_mode {
 
 struct store_config {
 	const char *path;
-	ms_t busy;                                  /* how long to wait for another writer; 0: 10 s */
-	const char *actor;                          /* "user@host command …", for the history */
-	struct str forget_key;                      /* HMAC key under which forgotten addresses are kept */
-	const char *(*provider_of)(struct str domain); /* "google", …; "" unknown; domain as A-labels; may be NULL */
-	void (*migrating)(int from, int to, void *ctx); /* told before an older schema is brought up; may be NULL */
+	ms_t busy;             /* how long to wait for another writer; 0: 10 s */
+	const char *actor;     /* "user@host command …", for the history */
+	struct str forget_key; /* HMAC key under which forgotten addresses are kept */
+	const char *(*provider_of)(
+		struct str domain); /* "google", …; "" unknown; domain as A-labels; may be NULL */
+	void (*migrating)(
+		int from, int to, void *ctx); /* told before an older schema is brought up; may be NULL */
 	void *ctx;
-	size_t cache_bytes;                         /* page cache; 0: 16 MiB */
-	bool bulk;                                  /* import: a larger cache, checkpoints by size */
+	size_t cache_bytes; /* page cache; 0: 16 MiB */
+	bool bulk;          /* import: a larger cache, checkpoints by size */
 };
 
-/* ERR_NOINPUT: no database there (the remedy names `postrider init`); ERR_DATA: not a Postrider database, damaged, or
- * written by a newer version. */
+/* ERR_NOINPUT: no database there (the remedy names `postrider init`); ERR_DATA: not a Postrider database,
+ * damaged, or written by a newer version. */
 int store_open(struct store **s, enum store_mode mode, const struct store_config *c, struct err *e);
 void store_close(struct store **s);
 /* Changes when any other connection committed something; cheap enough for every loop turn. */
 int64_t store_data_version(struct store *s);
-/* Moves what the write-ahead log holds into the database without blocking writers; called by a thread of its own. */
+/* Moves what the write-ahead log holds into the database without blocking writers; called by a thread of its
+ * own. */
 int store_checkpoint(struct store *s, struct err *e);
 /* Consistent copy while others write. Mode 0600, must not exist. In slices. */
 int store_backup(struct store *s, const char *path, struct err *e);
 /* Small facts of the installation. */
-int store_meta_get(struct store *s, const char *name, struct buf *out, struct err *e); /* ERR_NOINPUT: never set */
+int store_meta_get(
+	struct store *s, const char *name, struct buf *out, struct err *e); /* ERR_NOINPUT: never set */
 int store_meta_set(struct store *s, const char *name, struct str value, struct err *e);
 
 /* ---- Attribute names ---- */
 
 /* Id of a name, > 0; creates it when `create` (else 0 for an unknown one, not an error). -1: failed. */
 int64_t store_attr_id(struct store *s, struct str name, bool create, struct err *e);
-struct str store_attr_name(struct store *s, uint32_t id); /* n == 0: unknown. Lent until the store is closed */
-int store_attrs(struct store *s, int (*row)(void *ctx, uint32_t id, struct str name), void *ctx, struct err *e);
+struct str store_attr_name(
+	struct store *s, uint32_t id); /* n == 0: unknown. Lent until the store is closed */
+int store_attrs(
+	struct store *s, int (*row)(void *ctx, uint32_t id, struct str name), void *ctx, struct err *e);
 
 /* ---- Lists ---- */
 
@@ -81,15 +90,19 @@ struct list_row {
 	ms_t created;
 };
 
-int store_list_get(struct store *s, struct str name, struct list_row *out, struct err *e); /* strings lent till the next call */
+int store_list_get(struct store *s, struct str name, struct list_row *out,
+	struct err *e); /* strings lent till the next call */
 int store_list_by_id(struct store *s, int64_t id, struct list_row *out, struct err *e);
 int store_list_create(struct store *s, struct str name, ms_t now, int64_t *id, struct err *e);
 int store_list_rename(struct store *s, int64_t id, struct str name, struct err *e);
 /* NULL leaves a value as it is. */
-int store_list_set(struct store *s, int64_t id, const struct str *title, const struct str *list_id, struct err *e);
-/* Members lose the list; suppressions of its scope stay, so that a list made again under that name keeps them. In slices. */
+int store_list_set(
+	struct store *s, int64_t id, const struct str *title, const struct str *list_id, struct err *e);
+/* Members lose the list; suppressions of its scope stay, so that a list made again under that name keeps
+ * them. In slices. */
 int store_list_delete(struct store *s, int64_t id, struct err *e);
-int store_lists(struct store *s, bool count_mailable, int (*row)(void *ctx, const struct list_row *l), void *ctx, struct err *e);
+int store_lists(struct store *s, bool count_mailable, int (*row)(void *ctx, const struct list_row *l),
+	void *ctx, struct err *e);
 
 /* ---- Contacts ---- */
 
@@ -98,7 +111,7 @@ struct contact_row {
 	struct str address, key;
 	struct str attrs; /* packed */
 	ms_t added, changed;
-	bool removed;     /* left every list, kept for the ledger's sake */
+	bool removed; /* left every list, kept for the ledger's sake */
 	/* Where the walk knows one list: */
 	int64_t list;
 	ms_t joined;
@@ -117,16 +130,21 @@ struct membership {
 /* ERR_NOINPUT: nobody with that key. Strings lent till the next call. */
 int store_contact_get(struct store *s, struct str key, struct contact_row *out, struct err *e);
 int store_contact_by_id(struct store *s, int64_t id, struct contact_row *out, struct err *e);
-int store_memberships(struct store *s, int64_t contact, int (*row)(void *ctx, const struct membership *m), void *ctx, struct err *e);
-/* Adds or changes one person: attributes are laid over the present ones (absent keeps, empty clears). ERR_DATA: the
- * address was forgotten. */
-int store_contact_put(struct store *s, struct str address, struct str key, struct str attrs, ms_t now, int64_t *id, struct err *e);
-/* Puts on a list. `lift` also ends an unsubscription (reason unsubscribe, this list or all): the only way back. */
-int store_subscribe(struct store *s, int64_t contact, int64_t list, struct str source, ms_t consent_at, bool lift, ms_t now, struct err *e);
+int store_memberships(struct store *s, int64_t contact, int (*row)(void *ctx, const struct membership *m),
+	void *ctx, struct err *e);
+/* Adds or changes one person: attributes are laid over the present ones (absent keeps, empty clears).
+ * ERR_DATA: the address was forgotten. */
+int store_contact_put(struct store *s, struct str address, struct str key, struct str attrs, ms_t now,
+	int64_t *id, struct err *e);
+/* Puts on a list. `lift` also ends an unsubscription (reason unsubscribe, this list or all): the only way
+ * back. */
+int store_subscribe(struct store *s, int64_t contact, int64_t list, struct str source, ms_t consent_at,
+	bool lift, ms_t now, struct err *e);
 /* Takes off the list (0: all lists and the attributes). Not an unsubscription. */
 int store_contact_remove(struct store *s, int64_t contact, int64_t list, struct err *e);
-/* Erases the person: address, attributes, memberships, suppressions, replies that quote the address; delivery rows stay, nameless; a keyed
- * hash stays, so that they are never mailed or imported again. `key` need not belong to a contact. */
+/* Erases the person: address, attributes, memberships, suppressions, replies that quote the address; delivery
+ * rows stay, nameless; a keyed hash stays, so that they are never mailed or imported again. `key` need not
+ * belong to a contact. */
 int store_forget(struct store *s, struct str key, ms_t now, struct err *e);
 /* 1: forgotten, 0: not. */
 int store_is_forgotten(struct store *s, struct str key, struct err *e);
@@ -134,43 +152,54 @@ int store_is_forgotten(struct store *s, struct str key, struct err *e);
 /* ---- Suppressions ---- */
 
 enum suppress_reason {
-	SUPPRESS_HARD_BOUNCE, SUPPRESS_SOFT_BOUNCES, SUPPRESS_COMPLAINT, SUPPRESS_UNSUBSCRIBE, SUPPRESS_MANUAL,
-	SUPPRESS_IMPORT, SUPPRESS_FORGOTTEN, SUPPRESS_NREASONS,
+	SUPPRESS_HARD_BOUNCE,
+	SUPPRESS_SOFT_BOUNCES,
+	SUPPRESS_COMPLAINT,
+	SUPPRESS_UNSUBSCRIBE,
+	SUPPRESS_MANUAL,
+	SUPPRESS_IMPORT,
+	SUPPRESS_FORGOTTEN,
+	SUPPRESS_NREASONS,
 };
-extern const char *const suppress_reason_names[SUPPRESS_NREASONS]; /* "hard-bounce", … as in docs/INTERFACE.md */
+extern const char
+	*const suppress_reason_names[SUPPRESS_NREASONS]; /* "hard-bounce", … as in docs/INTERFACE.md */
 
 struct suppression {
-	struct str key;      /* address key, or "@domain" (that domain, not those below it) */
-	int64_t list;        /* scope: 0 = all */
+	struct str key; /* address key, or "@domain" (that domain, not those below it) */
+	int64_t list;   /* scope: 0 = all */
 	struct str list_name;
 	enum suppress_reason reason;
-	int64_t campaign;    /* 0: none */
+	int64_t campaign; /* 0: none */
 	struct str campaign_name;
 	struct str evidence; /* what the server said, who asked … */
 	ms_t created;
-	ms_t held_until;     /* 0: firm. Held ones count as suppressed; see DESIGN "SMTP" */
+	ms_t held_until; /* 0: firm. Held ones count as suppressed; see DESIGN "SMTP" */
 };
 
-/* An existing one of the same scope stays if it is stronger (complaint and unsubscribe over bounces over manual and import). *added tells. */
+/* An existing one of the same scope stays if it is stronger (complaint and unsubscribe over bounces over
+ * manual and import). *added tells. */
 int store_suppress(struct store *s, const struct suppression *sup, bool *added, struct err *e);
 /* The same for a few hundred in one transaction; all or none. */
-int store_suppress_many(struct store *s, const struct suppression *sups, size_t n, size_t *added, struct err *e);
-/* What keeps `key` from being mailed, its domain's included; list 0: whatever the scope. `domain` is "@domain". */
+int store_suppress_many(
+	struct store *s, const struct suppression *sups, size_t n, size_t *added, struct err *e);
+/* What keeps `key` from being mailed, its domain's included; list 0: whatever the scope. `domain` is
+ * "@domain". */
 int store_suppressions_of(struct store *s, struct str key, struct str domain, int64_t list,
-			  int (*row)(void *ctx, const struct suppression *sup), void *ctx, struct err *e);
+	int (*row)(void *ctx, const struct suppression *sup), void *ctx, struct err *e);
 struct suppression_query {
-	struct str key;                 /* n == 0: any */
-	int64_t list;                   /* -1: any scope */
-	int reason;                     /* -1: any */
-	int64_t campaign;               /* 0: any */
-	struct str provider;            /* n == 0: any */
-	ms_t since, until;              /* 0: open */
-	bool spare_personal;            /* leave out unsubscribe, complaint, forgotten */
+	struct str key;      /* n == 0: any */
+	int64_t list;        /* -1: any scope */
+	int reason;          /* -1: any */
+	int64_t campaign;    /* 0: any */
+	struct str provider; /* n == 0: any */
+	ms_t since, until;   /* 0: open */
+	bool spare_personal; /* leave out unsubscribe, complaint, forgotten */
 };
 int store_suppressions(struct store *s, const struct suppression_query *q,
-		       int (*row)(void *ctx, const struct suppression *sup), void *ctx, struct err *e);
+	int (*row)(void *ctx, const struct suppression *sup), void *ctx, struct err *e);
 /* Removes what the query selects; `note` goes to the history. forgotten ones are never removed. In slices. */
-int store_unsuppress(struct store *s, const struct suppression_query *q, struct str note, bool dry_run, int64_t *n, struct err *e);
+int store_unsuppress(struct store *s, const struct suppression_query *q, struct str note, bool dry_run,
+	int64_t *n, struct err *e);
 
 /* ---- Import: one at a time for a database ---- */
 
@@ -179,11 +208,11 @@ struct import;
 enum on_duplicate { DUPLICATE_UPDATE, DUPLICATE_SKIP, DUPLICATE_FAIL };
 
 struct import_options {
-	struct str list;            /* name; created if need be, visible only with the import */
-	struct str file;            /* for the history */
+	struct str list; /* name; created if need be, visible only with the import */
+	struct str file; /* for the history */
 	enum on_duplicate on_duplicate;
-	bool sync;                  /* who is not in the file leaves the list */
-	struct str source;          /* for rows without one of their own */
+	bool sync;         /* who is not in the file leaves the list */
+	struct str source; /* for rows without one of their own */
 	ms_t consent_at;
 	ms_t now;
 };
@@ -191,9 +220,12 @@ struct import_options {
 enum import_status { IMPORT_SUBSCRIBED, IMPORT_UNSUBSCRIBED, IMPORT_BOUNCED, IMPORT_COMPLAINED };
 
 enum import_result {
-	IMPORT_PENDING, IMPORT_ADDED, IMPORT_UPDATED, IMPORT_UNCHANGED,
-	IMPORT_DUPLICATE,  /* the address came earlier in this file; on_duplicate decided */
-	IMPORT_FORGOTTEN,  /* refused: the person asked to be forgotten */
+	IMPORT_PENDING,
+	IMPORT_ADDED,
+	IMPORT_UPDATED,
+	IMPORT_UNCHANGED,
+	IMPORT_DUPLICATE, /* the address came earlier in this file; on_duplicate decided */
+	IMPORT_FORGOTTEN, /* refused: the person asked to be forgotten */
 	IMPORT_NRESULTS,
 };
 
@@ -206,21 +238,24 @@ struct import_row {
 	enum import_status status;
 	/* filled by store_import_rows: */
 	enum import_result result;
-	bool suppressed;                 /* present, but will not be mailed */
+	bool suppressed; /* present, but will not be mailed */
 };
 
 /* ERR_AGAIN: another import runs. Sweeps what an interrupted one left. *created: the list is new. */
-int store_import_begin(struct store *s, const struct import_options *o, struct import **im, bool *created, struct err *e);
-/* One batch (any size; some 10,000 rows are best: the driver sorts them for the index). In slices. Nothing is visible yet. */
+int store_import_begin(
+	struct store *s, const struct import_options *o, struct import **im, bool *created, struct err *e);
+/* One batch (any size; some 10,000 rows are best: the driver sorts them for the index). In slices. Nothing is
+ * visible yet. */
 int store_import_rows(struct store *s, struct import *im, struct import_row *rows, size_t n, struct err *e);
 /* --sync: how many would leave the list, and of how many. */
 int store_import_leavers(struct store *s, struct import *im, int64_t *leaving, int64_t *of, struct err *e);
-/* Makes all of it visible in one small commit, then finishes in slices what waits behind it (changes to people who
- * were there before; an interruption there is finished by the next one who opens for writing). */
+/* Makes all of it visible in one small commit, then finishes in slices what waits behind it (changes to
+ * people who were there before; an interruption there is finished by the next one who opens for writing). */
 int store_import_commit(struct store *s, struct import **im, struct err *e);
 /* Leaves no trace. NULL is fine; *im becomes NULL. */
 int store_import_abort(struct store *s, struct import **im, struct err *e);
-/* Finishes or sweeps what a dead import left; called on opening for writing by whoever delivers or imports. */
+/* Finishes or sweeps what a dead import left; called on opening for writing by whoever delivers or imports.
+ */
 int store_import_recover(struct store *s, struct err *e);
 
 /* ---- Audience: who is selected ---- */
@@ -245,9 +280,10 @@ struct audience {
 	uint64_t seed;              /* of the sample: the same each time for a campaign */
 };
 
-struct selection { /* how an audience was made */
-	int64_t selected;  /* distinct people the lists, of and where name */
-	int64_t suppressed, unsubscribed, excluded, duplicate; /* left out; duplicate: further memberships of people counted once */
+struct selection {        /* how an audience was made */
+	int64_t selected; /* distinct people the lists, of and where name */
+	int64_t suppressed, unsubscribed, excluded,
+		duplicate; /* left out; duplicate: further memberships of people counted once */
 	int64_t audience;  /* who remains */
 };
 
@@ -255,54 +291,58 @@ struct selection { /* how an audience was made */
 int store_audience_count(struct store *s, const struct audience *a, struct selection *out, struct err *e);
 /* Walks an audience by ascending contact id; `everyone`: those who are suppressed as well. In slices. */
 int store_audience_walk(struct store *s, const struct audience *a, bool everyone,
-			int (*row)(void *ctx, const struct contact_row *c), void *ctx, struct err *e);
+	int (*row)(void *ctx, const struct contact_row *c), void *ctx, struct err *e);
 
 /* ---- Campaigns ---- */
 
-#define DELIVERY_STATES(X)                                                                                         \
-	X(QUEUED, "queued") X(SENDING, "sending") X(DEFERRED, "deferred") X(SENT, "sent") X(BOUNCED, "bounced")    \
-	X(BLOCKED, "blocked") X(EXPIRED, "expired") X(SKIPPED, "skipped") X(DOUBT, "doubt") X(CANCELLED, "cancelled")
+#define DELIVERY_STATES(X)                                                                                   \
+	X(QUEUED, "queued")                                                                                  \
+	X(SENDING, "sending") X(DEFERRED, "deferred") X(SENT, "sent") X(BOUNCED, "bounced")                  \
+		X(BLOCKED, "blocked") X(EXPIRED, "expired") X(SKIPPED, "skipped") X(DOUBT, "doubt")          \
+			X(CANCELLED, "cancelled")
 enum delivery_state {
 #define X(id, name) DELIVERY_##id,
 	DELIVERY_STATES(X)
 #undef X
-	DELIVERY_NSTATES
+		DELIVERY_NSTATES
 };
 extern const char *const delivery_state_names[DELIVERY_NSTATES];
 
-#define CAMPAIGN_STATES(X)                                                                                         \
-	X(PREPARING, "preparing") X(SCHEDULED, "scheduled") X(RUNNING, "running") X(WAITING, "waiting")            \
-	X(PAUSED, "paused") X(INTERRUPTED, "interrupted") X(FINISHED, "finished") X(CANCELLED, "cancelled")
-enum campaign_state { /* INTERRUPTED is never stored: it is PREPARING, RUNNING or WAITING with nobody holding the lease */
+#define CAMPAIGN_STATES(X)                                                                                   \
+	X(PREPARING, "preparing")                                                                            \
+	X(SCHEDULED, "scheduled") X(RUNNING, "running") X(WAITING, "waiting") X(PAUSED, "paused")            \
+		X(INTERRUPTED, "interrupted") X(FINISHED, "finished") X(CANCELLED, "cancelled")
+enum campaign_state { /* INTERRUPTED is never stored: it is PREPARING, RUNNING or WAITING with nobody holding
+			 the lease */
 #define X(id, name) CAMPAIGN_##id,
 	CAMPAIGN_STATES(X)
 #undef X
-	CAMPAIGN_NSTATES
+		CAMPAIGN_NSTATES
 };
 extern const char *const campaign_state_names[CAMPAIGN_NSTATES];
 
 /* A delivery's id: campaign << 32 | its number in the campaign (from 1, by ascending contact id). */
-#define DELIVERY_ID(campaign, n)  (((int64_t)(campaign) << 32) | (int64_t)(n))
-#define DELIVERY_CAMPAIGN(id)     ((int64_t)(id) >> 32)
-#define DELIVERY_NUMBER(id)       ((int64_t)(id) & 0xffffffff)
+#define DELIVERY_ID(campaign, n) (((int64_t)(campaign) << 32) | (int64_t)(n))
+#define DELIVERY_CAMPAIGN(id)    ((int64_t)(id) >> 32)
+#define DELIVERY_NUMBER(id)      ((int64_t)(id)&0xffffffff)
 
 struct campaign_row {
 	int64_t id;
 	struct str name;
 	enum campaign_state state;
-	struct str why;          /* id of the reason for a pause: "user", "canary", "login" …; n == 0: none */
-	struct str why_text;     /* for a person: what exactly */
+	struct str why;      /* id of the reason for a pause: "user", "canary", "login" …; n == 0: none */
+	struct str why_text; /* for a person: what exactly */
 	struct str subject, from; /* as written in the message file, for listings */
-	struct str message_path; /* where it came from */
-	struct str content_hash; /* of message, layout, partials, attachments: hex */
-	struct str audience;     /* canonical text (lists/segment.h), parsed again when the audience is fixed */
-	struct str route;        /* n == 0: chosen by the configuration */
-	double rate;             /* --rate, per second; 0: none of its own */
-	int64_t canary;          /* --first: that many at random, then pause; 0: none */
+	struct str message_path;  /* where it came from */
+	struct str content_hash;  /* of message, layout, partials, attachments: hex */
+	struct str audience; /* canonical text (lists/segment.h), parsed again when the audience is fixed */
+	struct str route;    /* n == 0: chosen by the configuration */
+	double rate;         /* --rate, per second; 0: none of its own */
+	int64_t canary;      /* --first: that many at random, then pause; 0: none */
 	ms_t created, start_at, until, started, finished; /* 0: not (yet) */
-	ms_t paused_ms;          /* time spent paused: a message's age stands still (see [retry] expire) */
+	ms_t paused_ms; /* time spent paused: a message's age stands still (see [retry] expire) */
 	ms_t paused_at;
-	bool doubt_final;        /* resume --doubt=skip: what is in doubt stays so; nobody is asked again */
+	bool doubt_final; /* resume --doubt=skip: what is in doubt stays so; nobody is asked again */
 	struct selection selection;
 	int64_t complaints, unsubscribed;
 };
@@ -321,22 +361,27 @@ struct content_part {
 };
 
 /* ERR_DATA: the name is taken. State PREPARING, or SCHEDULED if start_at lies ahead. */
-int store_campaign_create(struct store *s, const struct campaign_new *c, const struct content_part *parts, size_t n,
-			  int64_t *id, struct err *e);
-int store_campaign_get(struct store *s, struct str name, struct campaign_row *out, struct err *e); /* lent till the next call */
+int store_campaign_create(struct store *s, const struct campaign_new *c, const struct content_part *parts,
+	size_t n, int64_t *id, struct err *e);
+int store_campaign_get(struct store *s, struct str name, struct campaign_row *out,
+	struct err *e); /* lent till the next call */
 int store_campaign_by_id(struct store *s, int64_t id, struct campaign_row *out, struct err *e);
-int store_campaigns(struct store *s, bool unfinished_only, int (*row)(void *ctx, const struct campaign_row *c), void *ctx, struct err *e);
-int store_content(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct content_part *p), void *ctx, struct err *e);
+int store_campaigns(struct store *s, bool unfinished_only,
+	int (*row)(void *ctx, const struct campaign_row *c), void *ctx, struct err *e);
+int store_content(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct content_part *p),
+	void *ctx, struct err *e);
 /* Campaigns launched since `since` with that content, newest first. */
 int store_campaigns_with_content(struct store *s, struct str content_hash, ms_t since,
-				 int (*row)(void *ctx, const struct campaign_row *c), void *ctx, struct err *e);
+	int (*row)(void *ctx, const struct campaign_row *c), void *ctx, struct err *e);
 
-/* What people (any process) ask of a campaign. Each checks that the state allows it (ERR_DATA says why not). */
-int store_campaign_pause(struct store *s, int64_t id, struct str why, struct str why_text, ms_t now, struct err *e);
+/* What people (any process) ask of a campaign. Each checks that the state allows it (ERR_DATA says why not).
+ */
+int store_campaign_pause(
+	struct store *s, int64_t id, struct str why, struct str why_text, ms_t now, struct err *e);
 struct resume_options {
-	double rate;      /* < 0: leave */
-	bool now;         /* deferred deliveries become due */
-	int doubt;        /* -1: leave; 1: resend those in doubt (once each); 0: doubt is final */
+	double rate; /* < 0: leave */
+	bool now;    /* deferred deliveries become due */
+	int doubt;   /* -1: leave; 1: resend those in doubt (once each); 0: doubt is final */
 	ms_t at;
 };
 int store_campaign_resume(struct store *s, int64_t id, const struct resume_options *o, struct err *e);
@@ -349,19 +394,21 @@ int store_campaign_set_rate(struct store *s, int64_t id, double rate, struct err
 
 struct holder {
 	char host[256], boot[64];
-	int64_t pid, pid_start; /* pid_start: /proc/PID/stat field 22, so that a reused pid is not taken for the holder */
+	int64_t pid, pid_start; /* pid_start: /proc/PID/stat field 22, so that a reused pid is not taken for
+				   the holder */
 	ms_t since, heartbeat;
 	int64_t epoch;
-	char what[32];          /* "send", "serve", "resume" */
+	char what[32]; /* "send", "serve", "resume" */
 };
 
 void holder_self(struct holder *h, const char *what);
-/* Is that process alive? On this host and boot: by pid and start time. Elsewhere: heartbeat younger than 60 s. A live
- * process here whose heartbeat is older than 60 s (stopped) counts as gone too. */
+/* Is that process alive? On this host and boot: by pid and start time. Elsewhere: heartbeat younger than 60
+ * s. A live process here whose heartbeat is older than 60 s (stopped) counts as gone too. */
 bool holder_alive(const struct holder *h, ms_t now);
 
 /* 0: ours, *epoch is new. ERR_AGAIN: `other` holds it. */
-int store_lease_take(struct store *s, const struct holder *self, ms_t now, int64_t *epoch, struct holder *other, struct err *e);
+int store_lease_take(struct store *s, const struct holder *self, ms_t now, int64_t *epoch,
+	struct holder *other, struct err *e);
 int store_lease_renew(struct store *s, int64_t epoch, ms_t now, struct err *e); /* ERR_AGAIN: lost it */
 int store_lease_release(struct store *s, int64_t epoch, struct err *e);
 /* 1: somebody alive holds it, 0: nobody. */
@@ -369,39 +416,44 @@ int store_lease_get(struct store *s, ms_t now, struct holder *out, struct err *e
 
 /* ---- The ledger: only the holder of the lease. ---- */
 /*
- * store_ledger_begin … record / claim / slice / set … store_ledger_commit make one synced transaction. begin fails with
- * ERR_AGAIN if the epoch is no longer ours: stop at once, send nothing more.
+ * store_ledger_begin … record / claim / slice / set … store_ledger_commit make one synced transaction. begin
+ * fails with ERR_AGAIN if the epoch is no longer ours: stop at once, send nothing more.
  *
  * A claim writes an *intent* (synced by the commit): from then on the message may be on the wire. The outcome
- * removes it. While an intent stands and its holder lives, the delivery reads as `sending`; if the holder is dead, as `doubt`.
+ * removes it. While an intent stands and its holder lives, the delivery reads as `sending`; if the holder is
+ * dead, as `doubt`.
  */
 int store_ledger_begin(struct store *s, int64_t epoch, ms_t now, struct err *e);
 int store_ledger_commit(struct store *s, struct err *e);
 void store_ledger_rollback(struct store *s);
 
-/* After taking the lease, before anything else (own transaction): every intent left by a dead holder becomes doubt.
- * rule: 1 resend (due at once, unless already doubted once), 0 final, 2 hold. Returns how many in *n. */
+/* After taking the lease, before anything else (own transaction): every intent left by a dead holder becomes
+ * doubt. rule: 1 resend (due at once, unless already doubted once), 0 final, 2 hold. Returns how many in *n.
+ */
 int store_ledger_recover(struct store *s, int64_t epoch, int rule, ms_t now, int64_t *n, struct err *e);
 
-/* Fixes the audience, one slice (within begin/commit) of at most `budget` contacts. *done when the last was looked at:
- * the campaign is then RUNNING and its selection recorded. `a` is the campaign's audience, parsed: the same at each
- * call. A campaign in any other state than PREPARING is done at once (it was paused or cancelled meanwhile). */
-int store_ledger_prepare(struct store *s, int64_t campaign, const struct audience *a, int budget, ms_t now, bool *done, struct err *e);
+/* Fixes the audience, one slice (within begin/commit) of at most `budget` contacts. *done when the last was
+ * looked at: the campaign is then RUNNING and its selection recorded. `a` is the campaign's audience, parsed:
+ * the same at each call. A campaign in any other state than PREPARING is done at once (it was paused or
+ * cancelled meanwhile). */
+int store_ledger_prepare(struct store *s, int64_t campaign, const struct audience *a, int budget, ms_t now,
+	bool *done, struct err *e);
 
 struct claim {
 	int64_t delivery, contact, list;
-	int attempt;          /* number of this attempt, from 1 */
+	int attempt; /* number of this attempt, from 1 */
 	bool doubted;
-	ms_t first_attempt;   /* of this delivery: now, if this is the first */
-	ms_t due;             /* when it was due; fresh ones: now */
+	ms_t first_attempt; /* of this delivery: now, if this is the first */
+	ms_t due;           /* when it was due; fresh ones: now */
 	struct str address, key;
-	struct str domain;    /* A-labels */
-	struct str provider;  /* "" unknown */
-	struct str attrs;     /* packed */
+	struct str domain;                         /* A-labels */
+	struct str provider;                       /* "" unknown */
+	struct str attrs;                          /* packed */
 	struct str list_name, list_title, list_id; /* of `list`; n == 0 without one */
 };
 
-struct claims { /* store_ledger_claim appends; the caller sets n = 0 and resets the arena when it is done with them */
+struct claims { /* store_ledger_claim appends; the caller sets n = 0 and resets the arena when it is done with
+		   them */
 	struct claim *v; /* realloc'd; the caller frees it at the end */
 	size_t n, cap;
 	struct arena *arena; /* the strings live here, with a NUL behind each; given by the caller */
@@ -411,23 +463,33 @@ enum claim_kind {
 	CLAIM_DUE,   /* deferred, requeued or doubtful ones whose time has come, oldest first */
 	CLAIM_FRESH, /* never attempted, in id order from the campaign's cursor; a canary's first */
 };
-/* Writes intents for up to `max` deliveries and appends them. Those who must not be mailed any more (suppressed, unsubscribed, off the
- * list) are recorded as skipped instead and do not count. A call looks at some 2,000 rows at most, so 0 may mean "ask again";
- * a campaign that is not RUNNING or WAITING hands out nothing. Quota is counted for `route`. Returns the number claimed, 0 none, -1. */
-int store_ledger_claim(struct store *s, int64_t campaign, enum claim_kind kind, struct str route, int max, ms_t now,
-		       struct claims *out, struct err *e);
+/* Writes intents for up to `max` deliveries and appends them. Those who must not be mailed any more
+ * (suppressed, unsubscribed, off the list) are recorded as skipped instead and do not count. A call looks at
+ * some 2,000 rows at most, so 0 may mean "ask again"; a campaign that is not RUNNING or WAITING hands out
+ * nothing. Quota is counted for `route`. Returns the number claimed, 0 none, -1. */
+int store_ledger_claim(struct store *s, int64_t campaign, enum claim_kind kind, struct str route, int max,
+	ms_t now, struct claims *out, struct err *e);
 
-enum reply_class { CLASS_NONE, CLASS_HARD, CLASS_SOFT, CLASS_BLOCK, CLASS_MESSAGE, CLASS_CONFIG, CLASS_NCLASSES };
+enum reply_class {
+	CLASS_NONE,
+	CLASS_HARD,
+	CLASS_SOFT,
+	CLASS_BLOCK,
+	CLASS_MESSAGE,
+	CLASS_CONFIG,
+	CLASS_NCLASSES
+};
 extern const char *const reply_class_names[CLASS_NCLASSES]; /* "" for NONE */
 enum reply_scope { SCOPE_ADDRESS, SCOPE_MESSAGE, SCOPE_SITE, SCOPE_ROUTE, SCOPE_ACCOUNT, SCOPE_NSCOPES };
 extern const char *const reply_scope_names[SCOPE_NSCOPES];
 
 enum outcome_kind {
-	OUTCOME_FINAL,    /* `state` is the new state */
-	OUTCOME_DEFER,    /* deferred, due at `due` */
-	OUTCOME_REQUEUE,  /* route or account refused: stays queued, due at `due`; only the attempt is recorded */
-	OUTCOME_DOUBT,    /* the end was on the wire and no reply came: doubt, due at `due` (0: final) */
-	OUTCOME_RETURN,   /* never tried: as if it had not been claimed, due at `due` */
+	OUTCOME_FINAL,   /* `state` is the new state */
+	OUTCOME_DEFER,   /* deferred, due at `due` */
+	OUTCOME_REQUEUE, /* route or account refused: stays queued, due at `due`; only the attempt is recorded
+			  */
+	OUTCOME_DOUBT,   /* the end was on the wire and no reply came: doubt, due at `due` (0: final) */
+	OUTCOME_RETURN,  /* never tried: as if it had not been claimed, due at `due` */
 };
 
 struct outcome_row {
@@ -435,33 +497,34 @@ struct outcome_row {
 	enum outcome_kind kind;
 	enum delivery_state state;
 	ms_t at, due;
-	int code;                 /* 0: no reply */
-	char enhanced[12];        /* "5.1.1", "" */
-	struct str reply;         /* at most 500 bytes are kept; or our own words where there was no reply */
+	int code;          /* 0: no reply */
+	char enhanced[12]; /* "5.1.1", "" */
+	struct str reply;  /* at most 500 bytes are kept; or our own words where there was no reply */
 	enum reply_class class;
 	enum reply_scope scope;
-	struct str reason;        /* from the rule file: "user-unknown" … */
-	struct str site;          /* host that answered */
+	struct str reason; /* from the rule file: "user-unknown" … */
+	struct str site;   /* host that answered */
 	struct str route;
-	struct str relay_id;      /* the relay's own id, from its 250 */
-	bool suppress;            /* hard: suppress the address (scope all) in the same transaction */
+	struct str relay_id; /* the relay's own id, from its 250 */
+	bool suppress;       /* hard: suppress the address (scope all) in the same transaction */
 };
-/* Records the attempt, moves the delivery and the tallies, removes the intent. An outcome whose intent is gone
- * (taken over by another holder) is dropped. */
+/* Records the attempt, moves the delivery and the tallies, removes the intent. An outcome whose intent is
+ * gone (taken over by another holder) is dropped. */
 int store_ledger_record(struct store *s, const struct outcome_row *rows, size_t n, struct err *e);
 
 /* Deliveries sent over `route` since a time, to the minute, rounded so that a window is never passed. */
 int64_t store_ledger_usage(struct store *s, struct str route, ms_t since, struct err *e);
 /* When the earliest delivery of that campaign (0: any running) becomes due; 0: none waits. */
 ms_t store_ledger_next_due(struct store *s, int64_t campaign, struct err *e);
-/* Within begin/commit: the campaign's state, and what is shown of it. What people asked for stands: a paused or cancelled
- * campaign stays as it is. */
-int store_ledger_set_state(struct store *s, int64_t campaign, enum campaign_state state, struct str why, struct str why_text, ms_t now, struct err *e);
-struct live { /* written by the holder every second, read by whoever watches */
-	double rate;          /* accepted a second, over the last seconds */
-	char limit[160];      /* what binds: "route main: 14/s", "connections", "" */
-	ms_t next_attempt;    /* 0: none waits */
-	ms_t eta;             /* 0: unknown */
+/* Within begin/commit: the campaign's state, and what is shown of it. What people asked for stands: a paused
+ * or cancelled campaign stays as it is. */
+int store_ledger_set_state(struct store *s, int64_t campaign, enum campaign_state state, struct str why,
+	struct str why_text, ms_t now, struct err *e);
+struct live {              /* written by the holder every second, read by whoever watches */
+	double rate;       /* accepted a second, over the last seconds */
+	char limit[160];   /* what binds: "route main: 14/s", "connections", "" */
+	ms_t next_attempt; /* 0: none waits */
+	ms_t eta;          /* 0: unknown */
 	int connections;
 	ms_t at;
 };
@@ -472,20 +535,36 @@ int store_ledger_set_live(struct store *s, int64_t campaign, const struct live *
 struct campaign_counts {
 	int64_t state[DELIVERY_NSTATES]; /* add up to the audience */
 	int64_t attempts;
-	int64_t doubted;                 /* ever */
-	int64_t fresh;                   /* not yet attempted */
-	int64_t resend_due;              /* in doubt and to be sent once more */
+	int64_t doubted;    /* ever */
+	int64_t fresh;      /* not yet attempted */
+	int64_t resend_due; /* in doubt and to be sent once more */
 };
-/* From running tallies: cost does not depend on the audience. `holder_alive` false shows standing intents as doubt. */
-int store_campaign_counts(struct store *s, int64_t campaign, bool holder_alive, struct campaign_counts *out, struct err *e);
+/* From running tallies: cost does not depend on the audience. `holder_alive` false shows standing intents as
+ * doubt. */
+int store_campaign_counts(
+	struct store *s, int64_t campaign, bool holder_alive, struct campaign_counts *out, struct err *e);
 int store_live(struct store *s, int64_t campaign, struct live *out, struct err *e);
 
-struct provider_row { struct str provider; int64_t state[DELIVERY_NSTATES]; };
-int store_report_providers(struct store *s, int64_t campaign, bool holder_alive, int (*row)(void *ctx, const struct provider_row *r), void *ctx, struct err *e);
-struct reason_row { enum reply_class class; struct str reason, provider; int64_t deliveries; struct str example; /* a reply */ };
-int store_report_reasons(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct reason_row *r), void *ctx, struct err *e);
-struct timeline_row { ms_t minute; int64_t sent, deferred, failed; };
-int store_report_timeline(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct timeline_row *r), void *ctx, struct err *e);
+struct provider_row {
+	struct str provider;
+	int64_t state[DELIVERY_NSTATES];
+};
+int store_report_providers(struct store *s, int64_t campaign, bool holder_alive,
+	int (*row)(void *ctx, const struct provider_row *r), void *ctx, struct err *e);
+struct reason_row {
+	enum reply_class class;
+	struct str reason, provider;
+	int64_t deliveries;
+	struct str example; /* a reply */
+};
+int store_report_reasons(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct reason_row *r),
+	void *ctx, struct err *e);
+struct timeline_row {
+	ms_t minute;
+	int64_t sent, deferred, failed;
+};
+int store_report_timeline(struct store *s, int64_t campaign,
+	int (*row)(void *ctx, const struct timeline_row *r), void *ctx, struct err *e);
 
 struct delivery_row {
 	int64_t id, campaign_id, contact;
@@ -501,10 +580,12 @@ struct delivery_row {
 };
 /* Every delivery of a campaign with its last attempt, in id order. states 0: all. In slices. */
 int store_deliveries(struct store *s, int64_t campaign, unsigned states, bool holder_alive,
-		     int (*row)(void *ctx, const struct delivery_row *d), void *ctx, struct err *e);
-int store_delivery_get(struct store *s, int64_t delivery, bool holder_alive, struct delivery_row *out, struct err *e);
+	int (*row)(void *ctx, const struct delivery_row *d), void *ctx, struct err *e);
+int store_delivery_get(
+	struct store *s, int64_t delivery, bool holder_alive, struct delivery_row *out, struct err *e);
 /* Everything sent to one contact, oldest first. */
-int store_deliveries_of(struct store *s, int64_t contact, bool holder_alive, int (*row)(void *ctx, const struct delivery_row *d), void *ctx, struct err *e);
+int store_deliveries_of(struct store *s, int64_t contact, bool holder_alive,
+	int (*row)(void *ctx, const struct delivery_row *d), void *ctx, struct err *e);
 
 struct attempt_row {
 	int64_t delivery;
@@ -517,14 +598,15 @@ struct attempt_row {
 	enum reply_class class;
 	enum reply_scope scope;
 };
-int store_attempts(struct store *s, int64_t delivery, int (*row)(void *ctx, const struct attempt_row *a), void *ctx, struct err *e);
+int store_attempts(struct store *s, int64_t delivery, int (*row)(void *ctx, const struct attempt_row *a),
+	void *ctx, struct err *e);
 
 struct failure_query {
-	int64_t campaign;  /* 0: any */
+	int64_t campaign; /* 0: any */
 	ms_t since;
-	int class;         /* -1: any */
+	int class; /* -1: any */
 	struct str provider;
-	int64_t after;     /* resume the walk behind this id; 0: from the start */
+	int64_t after; /* resume the walk behind this id; 0: from the start */
 };
 struct failure_row {
 	int64_t id; /* shown to people, given to --explain */
@@ -532,17 +614,25 @@ struct failure_row {
 	struct attempt_row attempt;
 };
 /* Refusals (and, later, returned messages), oldest first. In slices. */
-int store_failures(struct store *s, const struct failure_query *q, int (*row)(void *ctx, const struct failure_row *f), void *ctx, struct err *e);
+int store_failures(struct store *s, const struct failure_query *q,
+	int (*row)(void *ctx, const struct failure_row *f), void *ctx, struct err *e);
 int store_failure_get(struct store *s, int64_t id, struct failure_row *out, struct err *e);
 
 /* ---- History ---- */
 
-struct history_row { int64_t id; ms_t at; struct str actor, what, object, note; };
-int store_history_add(struct store *s, ms_t now, const char *what, struct str object, struct str note, struct err *e);
-int store_history(struct store *s, ms_t since, int (*row)(void *ctx, const struct history_row *h), void *ctx, struct err *e);
+struct history_row {
+	int64_t id;
+	ms_t at;
+	struct str actor, what, object, note;
+};
+int store_history_add(
+	struct store *s, ms_t now, const char *what, struct str object, struct str note, struct err *e);
+int store_history(struct store *s, ms_t since, int (*row)(void *ctx, const struct history_row *h), void *ctx,
+	struct err *e);
 
 /* ---- Self-check ---- */
 /* Do tallies, rows, intents and cursors agree? Calls `row` for each disagreement. In slices. */
-int store_check(struct store *s, int (*row)(void *ctx, const char *what), void *ctx, int64_t *problems, struct err *e);
+int store_check(struct store *s, int (*row)(void *ctx, const char *what), void *ctx, int64_t *problems,
+	struct err *e);
 
 #endif

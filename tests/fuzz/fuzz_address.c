@@ -15,7 +15,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bool ok = address_parse(text, &a, &x, &e) == 0;
 	assert(ok == address_is(text));
 	if (ok) {
-		assert(x.wire.n <= ADDRESS_MAX && utf8_valid(x.wire) && utf8_valid(x.key) && utf8_valid(x.name));
+		assert(x.wire.n <= ADDRESS_MAX && utf8_valid(x.wire) && utf8_valid(x.key) &&
+			utf8_valid(x.name));
 		for (size_t i = 0; i < x.wire.n; i++)
 			assert((unsigned char)x.wire.p[i] >= 0x20 && x.wire.p[i] != 0x7f);
 		for (size_t i = 0; i < x.name.n; i++)

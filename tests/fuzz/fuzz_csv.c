@@ -1,4 +1,5 @@
-/* Any bytes as a list's file, through guessing, decoding and splitting: rows within their limits, valid text, rising line numbers. */
+/* Any bytes as a list's file, through guessing, decoding and splitting: rows within their limits, valid text,
+ * rising line numbers. */
 #include "lists/csv.h"
 #include "src/base/utf8.h"
 
@@ -7,11 +8,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const encodings[] = {NULL, "utf-8", "utf-16", "sjis", "euc-jp", "iso-2022-jp", "latin1", "gb18030"};
+	static const char *const encodings[] = {
+		NULL, "utf-8", "utf-16", "sjis", "euc-jp", "iso-2022-jp", "latin1", "gb18030"};
 	static const char delimiters[] = {0, ',', ';', '\t'};
 	if (size < 1)
 		return 0;
-	struct csv_options o = {.encoding = encodings[data[0] & 7], .delimiter = delimiters[data[0] >> 3 & 3]};
+	struct csv_options o = {
+		.encoding = encodings[data[0] & 7], .delimiter = delimiters[data[0] >> 3 & 3]};
 	struct csv_reader *r;
 	struct csv_row row;
 	struct err e = {0};

@@ -45,12 +45,12 @@ static struct str lookup(void *ctx, struct str name)
 /* What the author wrote may deserve: no subject, a script, a picture that is not there … The form is ours. */
 static bool is_content(const char *id)
 {
-	static const char *const ids[] = {"subject-empty", "header-in-body", "body-empty", "image-not-there", "html-clipped",
-		"link-broken", "html-script", "html-embed", "unsubscribe-link-hidden",
+	static const char *const ids[] = {"subject-empty", "header-in-body", "body-empty", "image-not-there",
+		"html-clipped", "link-broken", "html-script", "html-embed", "unsubscribe-link-hidden",
 		/* of the configuration, which is any bytes here */
 		"list-unsubscribe-malformed", "one-click-without-https",
-		/* of the author: a domain of one letter */
-		"address-malformed"};
+		/* of the author: a domain of one letter, foreign text in a header that programs read */
+		"address-malformed", "encoded-word-misplaced"};
 	for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++)
 		if (strcmp(id, ids[i]) == 0)
 			return true;

@@ -12,7 +12,8 @@ int64_t store_attr_id(struct store *s, struct str name, bool create, struct err 
 	return name.n % 2;
 }
 
-int store_attrs(struct store *s, int (*row)(void *ctx, uint32_t id, struct str name), void *ctx, struct err *e)
+int store_attrs(
+	struct store *s, int (*row)(void *ctx, uint32_t id, struct str name), void *ctx, struct err *e)
 {
 	(void)s, (void)e;
 	return row(ctx, 1, STR("first_name"));
@@ -43,7 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	text[size] = '\0';
 	arena_init(&a, 4096, 16 << 20);
-	if (segment_parse(text, size % 3 == 0 ? NULL : (struct store *)text, clock_zone("UTC", NULL), &a, &f, &e) == 0)
+	if (segment_parse(text, size % 3 == 0 ? NULL : (struct store *)text, clock_zone("UTC", NULL), &a, &f,
+		    &e) == 0)
 		assert(depth(f) < 1000);
 	else
 		assert(e.code == ERR_USAGE && e.why[0] != '\0');

@@ -1,4 +1,5 @@
-/* Runs a fuzz target over kept inputs, for builds without libFuzzer: every file that is named, every file in a folder. */
+/* Runs a fuzz target over kept inputs, for builds without libFuzzer: every file that is named, every file in
+ * a folder. */
 #include <dirent.h>
 #include <stdint.h>
 #include <stdio.h>

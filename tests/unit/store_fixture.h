@@ -25,16 +25,16 @@ struct fixture {
 	int64_t epoch;
 };
 
-#define OK(f, call)                                                                                                \
-	do {                                                                                                       \
-		(f)->e = (struct err){0};                                                                          \
-		if ((call) < 0)                                                                                    \
-			fail_msg("%s: %s: %s", #call, (f)->e.what, (f)->e.why);                                    \
+#define OK(f, call)                                                                                          \
+	do {                                                                                                 \
+		(f)->e = (struct err){0};                                                                    \
+		if ((call) < 0)                                                                              \
+			fail_msg("%s: %s: %s", #call, (f)->e.what, (f)->e.why);                              \
 	} while (0)
-#define FAILS(f, code_, call)                                                                                      \
-	do {                                                                                                       \
-		assert_int_equal((call), -1);                                                                      \
-		assert_int_equal((f)->e.code, (code_));                                                            \
+#define FAILS(f, code_, call)                                                                                \
+	do {                                                                                                 \
+		assert_int_equal((call), -1);                                                                \
+		assert_int_equal((f)->e.code, (code_));                                                      \
 	} while (0)
 
 static inline const char *fixture_provider(struct str domain)
@@ -45,7 +45,10 @@ static inline const char *fixture_provider(struct str domain)
 static inline struct store *fixture_open(struct fixture *f, enum store_mode mode)
 {
 	struct store *s = NULL;
-	struct store_config c = {.path = f->path, .busy = 2000, .actor = "tester", .forget_key = STR("key"),
+	struct store_config c = {.path = f->path,
+		.busy = 2000,
+		.actor = "tester",
+		.forget_key = STR("key"),
 		.provider_of = fixture_provider};
 	OK(f, store_open(&s, mode, &c, &f->e));
 	return s;
@@ -102,13 +105,18 @@ static inline struct import_row fixture_row(const char *address, struct str attr
 {
 	struct str a = str_from(address);
 	size_t at = str_find(a, '@');
-	return (struct import_row){.address = a, .key = a, .domain = str_n(a.p + at + 1, a.n - at - 1), .attrs = attrs};
+	return (struct import_row){
+		.address = a, .key = a, .domain = str_n(a.p + at + 1, a.n - at - 1), .attrs = attrs};
 }
 
 static inline struct import *fixture_import(struct fixture *f, const char *list, bool sync)
 {
 	struct import *im;
-	struct import_options o = {.list = str_from(list), .file = STR("file.csv"), .source = STR("fair"), .sync = sync, .now = NOW};
+	struct import_options o = {.list = str_from(list),
+		.file = STR("file.csv"),
+		.source = STR("fair"),
+		.sync = sync,
+		.now = NOW};
 	OK(f, store_import_begin(f->s, &o, &im, NULL, &f->e));
 	return im;
 }
@@ -155,8 +163,15 @@ static inline void fixture_lease(struct fixture *f)
 static inline int64_t fixture_campaign(struct fixture *f, const char *name, int64_t canary)
 {
 	int64_t id;
-	struct campaign_new c = {.name = str_from(name), .subject = STR("Hello"), .from = STR("a@b.example"), .message_path = STR("m.md"),
-		.content_hash = STR("c0ffee"), .audience = STR("{}"), .route = STR(""), .canary = canary, .now = NOW};
+	struct campaign_new c = {.name = str_from(name),
+		.subject = STR("Hello"),
+		.from = STR("a@b.example"),
+		.message_path = STR("m.md"),
+		.content_hash = STR("c0ffee"),
+		.audience = STR("{}"),
+		.route = STR(""),
+		.canary = canary,
+		.now = NOW};
 	struct content_part part = {STR("message"), STR("Hello\0you")};
 	OK(f, store_campaign_create(f->s, &c, &part, 1, &id, &f->e));
 	return id;
@@ -171,7 +186,8 @@ static inline void fixture_prepare(struct fixture *f, int64_t campaign, const st
 	}
 }
 
-static inline int fixture_claim(struct fixture *f, int64_t campaign, enum claim_kind kind, int max, ms_t now, struct claims *out)
+static inline int fixture_claim(
+	struct fixture *f, int64_t campaign, enum claim_kind kind, int max, ms_t now, struct claims *out)
 {
 	arena_reset(out->arena);
 	out->n = 0;
@@ -192,8 +208,15 @@ static inline void fixture_record(struct fixture *f, const struct outcome_row *o
 
 static inline struct outcome_row fixture_sent(int64_t delivery, ms_t at)
 {
-	return (struct outcome_row){.delivery = delivery, .kind = OUTCOME_FINAL, .state = DELIVERY_SENT, .at = at, .code = 250,
-		.enhanced = "2.0.0", .reply = STR("250 2.0.0 Ok: queued as 4F2"), .site = STR("mx.example"), .route = STR("main"),
+	return (struct outcome_row){.delivery = delivery,
+		.kind = OUTCOME_FINAL,
+		.state = DELIVERY_SENT,
+		.at = at,
+		.code = 250,
+		.enhanced = "2.0.0",
+		.reply = STR("250 2.0.0 Ok: queued as 4F2"),
+		.site = STR("mx.example"),
+		.route = STR("main"),
 		.relay_id = STR("4F2")};
 }
 

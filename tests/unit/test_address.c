@@ -58,8 +58,14 @@ static void plain__keeps_the_local_spelling_and_lowers_the_domain(void **state)
 static void blanks_of_any_kind_around__are_dropped(void **state)
 {
 	(void)state;
-	reads("\xc2\xa0" "a@example.com" "\xe3\x80\x80", "a@example.com", "a@example.com");
-	reads("\xef\xbb\xbf" "a@example.com" "\xe2\x80\x8b", "a@example.com", "a@example.com");
+	reads("\xc2\xa0"
+	      "a@example.com"
+	      "\xe3\x80\x80",
+		"a@example.com", "a@example.com");
+	reads("\xef\xbb\xbf"
+	      "a@example.com"
+	      "\xe2\x80\x8b",
+		"a@example.com", "a@example.com");
 }
 
 static void full_width__becomes_ascii(void **state)
@@ -77,9 +83,13 @@ static void idn__becomes_lower_case_a_labels(void **state)
 	reads("a@XN--BCHER-KVA.example", "a@xn--bcher-kva.example", "a@xn--bcher-kva.example");
 	reads("a@straße.example", "a@xn--strae-oqa.example", "a@xn--strae-oqa.example");
 	reads("a@日本語.jp", "a@xn--wgv71a119e.jp", "a@xn--wgv71a119e.jp");
-	reads("a@bu\xcc\x88" "cher.example", "a@xn--bcher-kva.example", "a@xn--bcher-kva.example");
+	reads("a@bu\xcc\x88"
+	      "cher.example",
+		"a@xn--bcher-kva.example", "a@xn--bcher-kva.example");
 	refuses("a@xn--999999999.example", "not a valid international domain name");
-	refuses("a@b\xc3\xbc" "cher_x.example", "underscore in the domain");
+	refuses("a@b\xc3\xbc"
+		"cher_x.example",
+		"underscore in the domain");
 	refuses("a@日本語", "domain without a dot");
 }
 
@@ -95,7 +105,9 @@ static void utf8_local__is_kept_and_folded_in_the_key(void **state)
 	assert_int_equal(parse_n("yamada@日本語.jp", strlen("yamada@日本語.jp"), &a), 0);
 	assert_false(a.utf8);
 	refuses("山\xe3\x80\x80田@example.jp", "space inside");
-	refuses("a\xe2\x80\xae" "b@example.jp", "invisible character inside");
+	refuses("a\xe2\x80\xae"
+		"b@example.jp",
+		"invisible character inside");
 }
 
 static void carriers_odd_dots__are_read_and_quoted_on_the_wire(void **state)
@@ -146,7 +158,8 @@ static void display_name__is_decoded(void **state)
 	names("\"Lee, Ann \\\"A\\\"\" < ann@example.com >", "Lee, Ann \"A\"", "ann@example.com");
 	names("\"a <b> c\" <ann@example.com>", "a <b> c", "ann@example.com");
 	names("=?UTF-8?B?5bGx55Sw?= <y@example.jp>", "山田", "y@example.jp");
-	names("=?ISO-2022-JP?B?GyRCOzNFRBsoQg==?= =?utf-8?q?_Tar=C5=8D?= <y@example.jp>", "山田 Tarō", "y@example.jp");
+	names("=?ISO-2022-JP?B?GyRCOzNFRBsoQg==?= =?utf-8?q?_Tar=C5=8D?= <y@example.jp>", "山田 Tarō",
+		"y@example.jp");
 	names("=?Shift_JIS?B?h0A=?= x <y@example.jp>", "① x", "y@example.jp");
 	names("=?iso-8859-1?q?J=F6rg?= Bar <y@example.de>", "Jörg Bar", "y@example.de");
 	names("=?x-nobody?q?abc?= <y@example.de>", "=?x-nobody?q?abc?=", "y@example.de");
@@ -226,7 +239,11 @@ static void wire__reads_back_as_itself(void **state)
 {
 	(void)state;
 	static const char *const texts[] = {
-		"\"a b\"@example.com", "a..b@docomo.ne.jp", "ÅSA@bücher.example", "Ann@Example.com", "\"x@y\"@example.com",
+		"\"a b\"@example.com",
+		"a..b@docomo.ne.jp",
+		"ÅSA@bücher.example",
+		"Ann@Example.com",
+		"\"x@y\"@example.com",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
 		struct address a, b;
@@ -254,11 +271,27 @@ static void provider__knows_consumer_domains(void **state)
 {
 	(void)state;
 	static const char *const rows[][2] = {
-		{"gmail.com", "google"}, {"googlemail.com", "google"}, {"hotmail.co.jp", "microsoft"}, {"live.se", "microsoft"},
-		{"yahoo.com", "yahoo"}, {"aol.com", "yahoo"}, {"yahoo.co.jp", "yahoo-jp"}, {"icloud.com", "apple"},
-		{"docomo.ne.jp", "docomo"}, {"au.com", "au"}, {"ezweb.ne.jp", "au"}, {"ac.ezweb.ne.jp", "au"},
-		{"i.softbank.jp", "softbank"}, {"d.vodafone.ne.jp", "softbank"}, {"disney.ne.jp", "softbank"},
-		{"yeah.net", "163"}, {"163.com", "163"}, {"example.com", ""}, {"gmail.com.example", ""}, {"x.gmail.com", ""}, {"", ""},
+		{"gmail.com", "google"},
+		{"googlemail.com", "google"},
+		{"hotmail.co.jp", "microsoft"},
+		{"live.se", "microsoft"},
+		{"yahoo.com", "yahoo"},
+		{"aol.com", "yahoo"},
+		{"yahoo.co.jp", "yahoo-jp"},
+		{"icloud.com", "apple"},
+		{"docomo.ne.jp", "docomo"},
+		{"au.com", "au"},
+		{"ezweb.ne.jp", "au"},
+		{"ac.ezweb.ne.jp", "au"},
+		{"i.softbank.jp", "softbank"},
+		{"d.vodafone.ne.jp", "softbank"},
+		{"disney.ne.jp", "softbank"},
+		{"yeah.net", "163"},
+		{"163.com", "163"},
+		{"example.com", ""},
+		{"gmail.com.example", ""},
+		{"x.gmail.com", ""},
+		{"", ""},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
 		assert_string_equal(address_provider(str_from(rows[i][0])), rows[i][1]);
@@ -287,7 +320,10 @@ static void no_memory__is_an_error_not_a_crash(void **state)
 	assert_int_equal(err.code, ERR_INTERNAL);
 	arena_release(&small);
 	arena_init(&small, 16, 40);
-	assert_int_equal(address_parse(STR("Name <somebody@b\xc3\xbc" "cher.example.com>"), &small, &a, &err), -1);
+	assert_int_equal(address_parse(STR("Name <somebody@b\xc3\xbc"
+					   "cher.example.com>"),
+				 &small, &a, &err),
+		-1);
 	assert_int_equal(err.code, ERR_INTERNAL);
 	arena_release(&small);
 }

@@ -52,12 +52,21 @@ static void damaged__ends_early_and_is_not_valid(void **state)
 {
 	(void)state;
 	assert_true(attrs_valid(STR("")));
-	assert_false(attrs_valid(STR("\x01\x05" "ab")));             /* longer than it is */
-	assert_false(attrs_valid(STR("\x02\x01" "a" "\x01\x01" "b"))); /* descends */
-	assert_false(attrs_valid(STR("\x00\x01" "a")));              /* no id is 0 */
-	assert_false(attrs_valid(STR("\xff\xff\xff\xff\xff\x01")));  /* a number without end */
-	assert_false(attrs_valid(STR("\xff\xff\xff\xff\x7f\x00")));  /* over 32 bits */
-	assert_true(str_is(attrs_get(STR("\x01\x01" "a" "\x02\x7f"), 1), "a"));
+	assert_false(attrs_valid(STR("\x01\x05"
+				     "ab"))); /* longer than it is */
+	assert_false(attrs_valid(STR("\x02\x01"
+				     "a"
+				     "\x01\x01"
+				     "b"))); /* descends */
+	assert_false(attrs_valid(STR("\x00\x01"
+				     "a")));                        /* no id is 0 */
+	assert_false(attrs_valid(STR("\xff\xff\xff\xff\xff\x01"))); /* a number without end */
+	assert_false(attrs_valid(STR("\xff\xff\xff\xff\x7f\x00"))); /* over 32 bits */
+	assert_true(str_is(attrs_get(STR("\x01\x01"
+					 "a"
+					 "\x02\x7f"),
+				   1),
+		"a"));
 }
 
 static void random_bytes__never_read_outside(void **state)
@@ -66,7 +75,8 @@ static void random_bytes__never_read_outside(void **state)
 	srand(1);
 	for (int round = 0; round < 20000; round++) {
 		size_t n = (size_t)(rand() % 24), m = (size_t)(rand() % 24);
-		/* From the heap and of the exact size, so that the address sanitizer sees one byte too many. */
+		/* From the heap and of the exact size, so that the address sanitizer sees one byte too many.
+		 */
 		char *p = malloc(n + (n == 0)), *q = malloc(m + (m == 0));
 		for (size_t i = 0; i < n; i++)
 			p[i] = (char)(rand() % 3 ? rand() % 8 : rand());

@@ -23,9 +23,10 @@ static const struct option send_options[] = {
 	{.name = "doubt", .value = "RULE", .value_optional = true, .help = "rule"},
 	{0},
 };
-static const struct command cmd_send = {.name = "send", .args = "MESSAGE", .min_args = 1, .max_args = 1,
-	.options = send_options, .run = ran};
-static const struct command cmd_list_rename = {.name = "rename", .args = "L NEW", .min_args = 2, .max_args = 2, .run = ran};
+static const struct command cmd_send = {
+	.name = "send", .args = "MESSAGE", .min_args = 1, .max_args = 1, .options = send_options, .run = ran};
+static const struct command cmd_list_rename = {
+	.name = "rename", .args = "L NEW", .min_args = 2, .max_args = 2, .run = ran};
 static const struct command *const list_subs[] = {&cmd_list_rename, NULL};
 static const struct command cmd_list = {.name = "list", .subs = list_subs};
 static const struct command cmd_report = {.name = "report", .args = "[NAME…]", .max_args = -1, .run = ran};
@@ -76,7 +77,9 @@ static void refuses(const char *line, const char *why)
 static void words_and_options__in_any_order(void **state)
 {
 	(void)state;
-	assert_int_equal(parse("--json send -q --list a june.md --config=x.conf --list=b --yes --exclude c -o out"), 0);
+	assert_int_equal(
+		parse("--json send -q --list a june.md --config=x.conf --list=b --yes --exclude c -o out"),
+		0);
 	assert_ptr_equal(cli.command, &cmd_send);
 	assert_int_equal(cli.nargs, 1);
 	assert_string_equal(cli.args[0], "june.md");

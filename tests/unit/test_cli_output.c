@@ -49,14 +49,16 @@ static void numbers__for_people(void **state)
 	assert_string_equal(text_bytes(999, b), "999 bytes");
 	assert_string_equal(text_bytes(95400000, b), "95.4 MB");
 	assert_string_equal(text_bytes(INT64_MAX, b), "9.2 EB");
-	assert_string_equal(text_time(clock_zone("Asia/Tokyo", NULL), 1796083200250, b), "2026-12-01 09:00:00 +09:00");
+	assert_string_equal(
+		text_time(clock_zone("Asia/Tokyo", NULL), 1796083200250, b), "2026-12-01 09:00:00 +09:00");
 	assert_string_equal(text_time(NULL, 0, b), "–");
 }
 
 static void table__wide_characters_line_up(void **state)
 {
 	(void)state;
-	static const struct column columns[] = {{.title = "name"}, {.title = "people", .right = true}, {.title = "note"}};
+	static const struct column columns[] = {
+		{.title = "name"}, {.title = "people", .right = true}, {.title = "note"}};
 	FILE *f = start();
 	struct table *t = table_new(&cli, f, columns, 3);
 	table_str(t, STR("日本語"));
@@ -128,7 +130,8 @@ static void csv__excel__runs_no_formula(void **state)
 	struct csv w;
 	FILE *f = start();
 	csv_begin(&w, f, true);
-	static const char *const cells[] = {"=HYPERLINK(\"x\")", "+81 3", "-5.5", "-cmd|x", "@SUM", "\tx", "007", "-"};
+	static const char *const cells[] = {
+		"=HYPERLINK(\"x\")", "+81 3", "-5.5", "-cmd|x", "@SUM", "\tx", "007", "-"};
 	for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
 		csv_str(&w, str_from(cells[i]));
 	csv_row(&w);
@@ -144,7 +147,8 @@ static void json__malformed_text__is_still_a_document(void **state)
 	assert_int_equal(json_put(o, "never", json_time(0)), 0);
 	assert_int_equal(json_put(o, "none", json_str((struct str){NULL, 0})), 0);
 	char *text = json_dumps(o, JSON_COMPACT);
-	assert_string_equal(text, "{\"text\":\"a\xef\xbf\xbd\\\"b\\n\",\"at\":\"2026-12-01T00:00:00.000Z\",\"never\":null,\"none\":\"\"}");
+	assert_string_equal(text, "{\"text\":\"a\xef\xbf\xbd\\\"b\\n\",\"at\":\"2026-12-01T00:00:00.000Z\","
+				  "\"never\":null,\"none\":\"\"}");
 	free(text);
 	json_decref(o);
 	assert_int_equal(json_document(NULL), -1);

@@ -53,7 +53,8 @@ static void refuses(const char *text, long line, const char *why)
 	if (config_load("p.conf", &c, &e) == 0)
 		fail_msg("accepted: %s", text);
 	assert_null(c);
-	if (e.code != ERR_CONFIG || e.line != line || strstr(e.why, why) == NULL || strcmp(e.file, "p.conf") != 0)
+	if (e.code != ERR_CONFIG || e.line != line || strstr(e.why, why) == NULL ||
+		strcmp(e.file, "p.conf") != 0)
 		fail_msg("%s\ngives %d %s:%ld: %s", text, e.code, e.file, e.line, e.why);
 }
 
@@ -86,32 +87,35 @@ static void no_file__defaults(void **state)
 static void the_manual_s_example__loads(void **state)
 {
 	(void)state;
-	struct config *c = load("database = postrider.db               # later more\n"
-				"timezone = Asia/Tokyo\n"
-				"secret   = postrider.key              ; signs\n"
-				"doubt    = hold\n"
-				"ahead    = 1\n"
-				"quiet    = 21:00-08:00\n"
-				"law      = jp\n"
-				"[sender]\n\tname = \"Kyoto Books; #1\"  # quoted\n\tpostal-address = 京都市\n"
-				"[domain books.example]\n"
-				"[domain books2.example]\n"
-				"[dkim pr2]\ndomain = books.example\nkey = /keys/pr2.key\nselector = june.2026\n"
-				"[dkim pr1]\ndomain = books.example\nkey = dkim/pr1.key\n"
-				"[route main]                          # a comment\n"
-				"kind = relay\npreset = ses\nhost = email-smtp.eu-west-1.amazonaws.com\nport = 587\n"
-				"tls = starttls\nuser = AKIA\npassword-file = ses.password\nconnections = 20\n"
-				"messages-per-connection = 500\ntimeout = 90s\nrate = 14/s, 50000/d\nfor = books.example, google\n"
-				"[route out]\nkind = direct\nresolver = 127.0.0.1@53\n"
-				"[source 192.0.2.1]\nroute = out\n"
-				"[provider google]\nconnections = 5\nrate = 20/s\n"
-				"[retry]\ndelays = 1m, 2h\nexpire = 5d\n"
-				"[return-path]\naddress = bounce+{token}@books.example\n"
-				"[mailbox old]\nurl = imaps://mail.example\nafter = keep\n"
-				"[unsubscribe]\nurl = https://books.example/u?t={token}\nscope = lists\n"
-				"[http]\nlisten = 127.0.0.1:8080\npublic-url = https://mail.books.example\n"
-				"[suppress]\nsoft = 5\n[brake]\nbounces = 2.5%\n[log]\nformat = json\nsize = 10M\n"
-				"[retention]\nevidence = 30d\n[webhook crm]\nurl = https://crm.example/\n[daemon]\nuser = postrider\n");
+	struct config *c =
+		load("database = postrider.db               # later more\n"
+		     "timezone = Asia/Tokyo\n"
+		     "secret   = postrider.key              ; signs\n"
+		     "doubt    = hold\n"
+		     "ahead    = 1\n"
+		     "quiet    = 21:00-08:00\n"
+		     "law      = jp\n"
+		     "[sender]\n\tname = \"Kyoto Books; #1\"  # quoted\n\tpostal-address = 京都市\n"
+		     "[domain books.example]\n"
+		     "[domain books2.example]\n"
+		     "[dkim pr2]\ndomain = books.example\nkey = /keys/pr2.key\nselector = june.2026\n"
+		     "[dkim pr1]\ndomain = books.example\nkey = dkim/pr1.key\n"
+		     "[route main]                          # a comment\n"
+		     "kind = relay\npreset = ses\nhost = email-smtp.eu-west-1.amazonaws.com\nport = 587\n"
+		     "tls = starttls\nuser = AKIA\npassword-file = ses.password\nconnections = 20\n"
+		     "messages-per-connection = 500\ntimeout = 90s\nrate = 14/s, 50000/d\nfor = "
+		     "books.example, google\n"
+		     "[route out]\nkind = direct\nresolver = 127.0.0.1@53\n"
+		     "[source 192.0.2.1]\nroute = out\n"
+		     "[provider google]\nconnections = 5\nrate = 20/s\n"
+		     "[retry]\ndelays = 1m, 2h\nexpire = 5d\n"
+		     "[return-path]\naddress = bounce+{token}@books.example\n"
+		     "[mailbox old]\nurl = imaps://mail.example\nafter = keep\n"
+		     "[unsubscribe]\nurl = https://books.example/u?t={token}\nscope = lists\n"
+		     "[http]\nlisten = 127.0.0.1:8080\npublic-url = https://mail.books.example\n"
+		     "[suppress]\nsoft = 5\n[brake]\nbounces = 2.5%\n[log]\nformat = json\nsize = 10M\n"
+		     "[retention]\nevidence = 30d\n[webhook crm]\nurl = https://crm.example/\n[daemon]\nuser "
+		     "= postrider\n");
 	assert_string_equal(clock_zone_name(c->zone), "Asia/Tokyo");
 	assert_int_equal(c->doubt, DOUBT_HOLD);
 	assert_int_equal(c->quiet_from, 21 * 60);
@@ -255,7 +259,8 @@ static void errors__name_line_and_remedy(void **state)
 		{"[]\n", 1, "has no name"},
 		{"[sender] name = x\n", 1, "behind the section"},
 		{"ahead = 1\n# c\nahead = 2\n", 3, "given twice, first in p.conf:1"},
-		{"[route a]\nhost=a.example\n[sender]\n[route a]\nhost=b.example\n", 5, "given twice, first in p.conf:2"},
+		{"[route a]\nhost=a.example\n[sender]\n[route a]\nhost=b.example\n", 5,
+			"given twice, first in p.conf:2"},
 		{"just words\n", 1, "neither"},
 		{"ahead =\n", 1, "there is no value"},
 		{"ahead = # nothing\n", 1, "there is no value"},
@@ -274,7 +279,9 @@ static void errors__name_line_and_remedy(void **state)
 		{"secret = \"open\n", 1, "a quote is not closed"},
 		{"secret = \"a\" b\n", 1, "behind the closing quote"},
 		{"include = nowhere.conf\n", 1, "nowhere.conf does not exist"},
-		{"secret = a\x01" "b\n", 1, "control character (byte 01) in column 11"},
+		{"secret = a\x01"
+		 "b\n",
+			1, "control character (byte 01) in column 11"},
 		{"x\n\xff\n", 1, "neither"},
 		{"# ok\nsecret = \x8e\xa0\n", 2, "not UTF-8 (column 10)"},
 		{"\xff\xfes", 1, "UTF-16"},
@@ -339,8 +346,8 @@ static void host__what_is_wrong_and_what_is_meant(void **state)
 		if (strstr(e.why, t[i][1]) == NULL || strstr(e.why, t[i][2]) == NULL)
 			fail_msg("%s: %s", t[i][0], e.why);
 	}
-	static const char *const good[] = {"smtp.example.com", "localhost", "192.0.2.1", "2001:db8::1", "メール.example", "a_b.example",
-		"x-1.example"};
+	static const char *const good[] = {"smtp.example.com", "localhost", "192.0.2.1", "2001:db8::1",
+		"メール.example", "a_b.example", "x-1.example"};
 	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
 		assert_int_equal(config_host_check(good[i], NULL), 0);
 	char longest[400];
@@ -356,8 +363,9 @@ static void values__quotes_comments_and_variables(void **state)
 {
 	(void)state;
 	setenv("WHO", "a # b", 1);
-	struct config *c = load("\xef\xbb\xbf[sender]\r\n  name = ${WHO} x#y ; comment\r\n\tcontact=\"a \\\"b\\\" ; c\"\r\n"
-				"postal-address = $${WHO} $5 \"in\"\r\n");
+	struct config *c = load(
+		"\xef\xbb\xbf[sender]\r\n  name = ${WHO} x#y ; comment\r\n\tcontact=\"a \\\"b\\\" ; c\"\r\n"
+		"postal-address = $${WHO} $5 \"in\"\r\n");
 	assert_string_equal(c->sender.name, "a # b x#y");
 	assert_string_equal(c->sender.contact, "a \"b\" ; c");
 	assert_string_equal(c->sender.postal_address, "${WHO} $5 \"in\"");

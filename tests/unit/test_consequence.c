@@ -10,17 +10,23 @@
 
 static struct rules *rules;
 static ms_t delays[] = {5 * MINUTE, HOUR};
-static struct config config = {.doubt = DOUBT_RESEND, .retry_delays = delays, .nretry = 2, .retry_expire = DAY};
+static struct config config = {
+	.doubt = DOUBT_RESEND, .retry_delays = delays, .nretry = 2, .retry_expire = DAY};
 
 static struct outcome_row row;
 static struct verdict verdict;
 
-static void decide(struct claim claim, enum smtp_stage stage, int code, const char *enhanced, const char *text, bool doubt)
+static void decide(struct claim claim, enum smtp_stage stage, int code, const char *enhanced,
+	const char *text, bool doubt)
 {
 	struct smtp_reply reply = {.code = code, .text = str_from(text)};
 	snprintf(reply.enhanced, sizeof reply.enhanced, "%s", enhanced);
-	struct smtp_result r = {.stage = stage, .tried = true, .accepted = code == 250 && stage == SMTP_END, .doubt = doubt,
-		.reply = code != 0 ? &reply : NULL, .why = code != 0 ? NULL : text};
+	struct smtp_result r = {.stage = stage,
+		.tried = true,
+		.accepted = code == 250 && stage == SMTP_END,
+		.doubt = doubt,
+		.reply = code != 0 ? &reply : NULL,
+		.why = code != 0 ? NULL : text};
 	struct attempt_facts f = {.claim = &claim, .result = &r, .now = 10 * MINUTE};
 	consequence_decide(&config, rules, &f, &row, &verdict);
 }

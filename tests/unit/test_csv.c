@@ -128,9 +128,11 @@ static void raw__is_the_row_as_it_stands(void **state)
 }
 
 #define JAPANESE "メール,氏名,住所\na@b.example,山田太郎,東京都千代田区①番地\nb@b.example,髙橋㈱,ｶﾀｶﾅ\n"
-#define JAPANESE_ROWS "1:メール|氏名|住所\n2:a@b.example|山田太郎|東京都千代田区①番地\n3:b@b.example|髙橋㈱|ｶﾀｶﾅ\n"
+#define JAPANESE_ROWS                                                                                        \
+	"1:メール|氏名|住所\n2:a@b.example|山田太郎|東京都千代田区①番地\n3:b@b.example|髙橋㈱|ｶﾀｶﾅ\n"
 
-static void reads_as(const char *utf8, const char *charset, const char *encoding, const char *expected, const char *shown)
+static void reads_as(
+	const char *utf8, const char *charset, const char *encoding, const char *expected, const char *shown)
 {
 	char *got = dump(convert(utf8, charset), encoding);
 	if (strcmp(got, expected) != 0)
@@ -150,7 +152,8 @@ static void japanese__in_every_charset(void **state)
 	reads_as("\xef\xbb\xbf" JAPANESE, "UTF-16BE", NULL, JAPANESE_ROWS, "UTF-16BE");
 	reads_as(JAPANESE, "CP932", NULL, JAPANESE_ROWS, "Shift_JIS");
 	reads_as(JAPANESE, "EUC-JP-MS", NULL, JAPANESE_ROWS, "EUC-JP");
-	reads_as("氏名,メール\n山田,a@b.example\n", "ISO-2022-JP", NULL, "1:氏名|メール\n2:山田|a@b.example\n", "ISO-2022-JP");
+	reads_as("氏名,メール\n山田,a@b.example\n", "ISO-2022-JP", NULL,
+		"1:氏名|メール\n2:山田|a@b.example\n", "ISO-2022-JP");
 	reads_as(JAPANESE, "CP932", "shift-jis", JAPANESE_ROWS, "Shift_JIS");
 	reads_as(JAPANESE, "EUC-JP-MS", "eucjp", JAPANESE_ROWS, "EUC-JP");
 	reads_as(JAPANESE, "UTF-16BE", "utf-16be", JAPANESE_ROWS, "UTF-16BE");
@@ -160,8 +163,11 @@ static void japanese__little_of_it_is_enough(void **state)
 {
 	(void)state;
 	static const char *const texts[] = {
-		"email,name\na@b.example,林\n", "email,name\na@b.example,ﾔﾏﾀﾞ ﾀﾛｳ\n", "email,city\na@b.example,大阪\n",
-		"email,name\na@b.example,﨑\nb@b.example,伊藤\n", "email,note\na@b.example,はい\n",
+		"email,name\na@b.example,林\n",
+		"email,name\na@b.example,ﾔﾏﾀﾞ ﾀﾛｳ\n",
+		"email,city\na@b.example,大阪\n",
+		"email,name\na@b.example,﨑\nb@b.example,伊藤\n",
+		"email,note\na@b.example,はい\n",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
 		char expected[200];
@@ -176,16 +182,21 @@ static void iso_2022_jp__with_vendor_characters(void **state)
 	(void)state;
 	/* NEC row 13 and the escapes of half-width kana, which iconv's own converter refuses. */
 	assert_string_equal(dump(STR("a,b\n\x1b$B-!-j\x1b(B,\x1b(I6E\x1b(B\n"), NULL), "1:a|b\n2:①㈱|ｶﾅ\n");
-	assert_string_equal(dump(STR("a,b\n\x1b$B;3\x1b(J,x\n\x1b(Zx,y\n"), NULL), "1:a|b\n2:山|x\n3!bytes that are not ISO-2022-JP text\n");
+	assert_string_equal(dump(STR("a,b\n\x1b$B;3\x1b(J,x\n\x1b(Zx,y\n"), NULL),
+		"1:a|b\n2:山|x\n3!bytes that are not ISO-2022-JP text\n");
 }
 
 static void western__is_windows_1252(void **state)
 {
 	(void)state;
 	static const char *const texts[] = {
-		"email,name\na@b.example,Müller\n", "email,name\na@b.example,José\nb@b.example,Zoë\n",
-		"email,name\na@b.example,O’Brien\n", "email;name\na@b.example;Grün & Söhne\nb@b.example;Bäcker\n",
-		"email,note\na@b.example,costs 5 €\n", "email,name\na@b.example,Ærøskøbing Åse\n", "email,name\na@b.example,“Ann” – O’Neil\n",
+		"email,name\na@b.example,Müller\n",
+		"email,name\na@b.example,José\nb@b.example,Zoë\n",
+		"email,name\na@b.example,O’Brien\n",
+		"email;name\na@b.example;Grün & Söhne\nb@b.example;Bäcker\n",
+		"email,note\na@b.example,costs 5 €\n",
+		"email,name\na@b.example,Ærøskøbing Åse\n",
+		"email,name\na@b.example,“Ann” – O’Neil\n",
 		"email,name\na@b.example,François Lefèvre\nb@b.example,Hélène Forêt\n",
 	};
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -193,13 +204,15 @@ static void western__is_windows_1252(void **state)
 		snprintf(expected, sizeof expected, "%s", dump(str_from(texts[i]), NULL));
 		reads_as(texts[i], "CP1252", NULL, expected, "Windows-1252");
 	}
-	reads_as("email,name\na@b.example,Müller\n", "CP1252", "latin1", "1:email|name\n2:a@b.example|Müller\n", "Windows-1252");
+	reads_as("email,name\na@b.example,Müller\n", "CP1252", "latin1",
+		"1:email|name\n2:a@b.example|Müller\n", "Windows-1252");
 }
 
 static void other_charsets__by_name_or_from_much_text(void **state)
 {
 	(void)state;
-	reads_as("email,name\na@b.example,Łódź\n", "CP1250", "windows-1250", "1:email|name\n2:a@b.example|Łódź\n", "windows-1250");
+	reads_as("email,name\na@b.example,Łódź\n", "CP1250", "windows-1250",
+		"1:email|name\n2:a@b.example|Łódź\n", "windows-1250");
 	struct csv_options o = {.encoding = "klingon"};
 	csv_reader_close(&reader);
 	assert_int_equal(csv_reader_open_memory(&reader, STR("a\n"), &o, &err), -1);
@@ -247,8 +260,10 @@ static void split_characters__at_every_block_border(void **state)
 static void bad_bytes__refuse_the_row_only(void **state)
 {
 	(void)state;
-	assert_string_equal(dump(STR("a,b\n1,\xe5\xb1\xb1\n2,\xff\n3,\xe7\x94\xb0\n"), "utf-8"), "1:a|b\n2:1|山\n3!bytes that are not UTF-8 text\n4:3|田\n");
-	assert_string_equal(dump(STR("a,b\n1,\x8e\x52\n2,\x81\xad\n3,x\n"), "sjis"), "1:a|b\n2:1|山\n3!bytes that are not Shift_JIS text\n4:3|x\n");
+	assert_string_equal(dump(STR("a,b\n1,\xe5\xb1\xb1\n2,\xff\n3,\xe7\x94\xb0\n"), "utf-8"),
+		"1:a|b\n2:1|山\n3!bytes that are not UTF-8 text\n4:3|田\n");
+	assert_string_equal(dump(STR("a,b\n1,\x8e\x52\n2,\x81\xad\n3,x\n"), "sjis"),
+		"1:a|b\n2:1|山\n3!bytes that are not Shift_JIS text\n4:3|x\n");
 	assert_string_equal(dump(STR("a,b\n1,x\0y\n2,z\n"), NULL), "1:a|b\n2!NUL byte inside\n3:2|z\n");
 	assert_string_equal(dump(STR("a,b\n\"x\0\",y\n2,z\n"), NULL), "1:a|b\n2!NUL byte inside\n3:2|z\n");
 	assert_string_equal(dump(STR("a,b\n1,\x8e"), "sjis"), "1:a|b\n2!bytes that are not Shift_JIS text\n");
@@ -271,8 +286,9 @@ static void too_much__refuses_the_row_only(void **state)
 	for (int i = 0; i < 2500; i++)
 		buf_puts(&b, "\"x\",");
 	buf_puts(&b, "\n5,z\n");
-	assert_string_equal(dump(buf_get(&b), NULL), "1:a|b\n2!longer than 1 MiB\n3!longer than 1 MiB\n20976:3|z\n"
-						      "20977!more than 2,000 columns\n20978:4|z\n20979!more than 2,000 columns\n20980:5|z\n");
+	assert_string_equal(dump(buf_get(&b), NULL),
+		"1:a|b\n2!longer than 1 MiB\n3!longer than 1 MiB\n20976:3|z\n"
+		"20977!more than 2,000 columns\n20978:4|z\n20979!more than 2,000 columns\n20980:5|z\n");
 	open_str(buf_get(&b), NULL);
 	csv_reader_next(reader, &row, &err);
 	csv_reader_next(reader, &row, &err);
@@ -284,8 +300,8 @@ static void too_much__refuses_the_row_only(void **state)
 static void text_behind_a_quote__costs_its_own_line_only(void **state)
 {
 	(void)state;
-	rows("a,b\n\"x\" y,1\n2,3\n\"4\",\"5\"\n",
-		"1:a|b\n2!text behind a closing quote (inside quotes a quote is written twice)\n3:2|3\n4:4|5\n");
+	rows("a,b\n\"x\" y,1\n2,3\n\"4\",\"5\"\n", "1:a|b\n2!text behind a closing quote (inside quotes a "
+						   "quote is written twice)\n3:2|3\n4:4|5\n");
 	rows("a,b\n\"say \"\"hi\"\"\" ,\"two\nlines\"\n5\" disk,\"\"\n",
 		"1:a|b\n2:say \"hi\"|two\nlines\n4:5\" disk|\n");
 	rows("a,b\n1,\"two\nlines\" x\n2,3\n",
@@ -295,27 +311,38 @@ static void text_behind_a_quote__costs_its_own_line_only(void **state)
 static void unclosed_quote__is_an_error_with_its_line(void **state)
 {
 	(void)state;
-	rows("a,b\n1,2\n3,\"x\n4,5\n", "1:a|b\n2:1|2\nerror:the quote that opens in the row of line 3 is never closed");
+	rows("a,b\n1,2\n3,\"x\n4,5\n",
+		"1:a|b\n2:1|2\nerror:the quote that opens in the row of line 3 is never closed");
 	assert_int_equal(err.code, ERR_DATA);
 	assert_int_equal(err.line, 3);
 	struct buf b = BUF_INIT(64 << 20);
 	buf_puts(&b, "a,b\n1,\"");
 	for (int i = 0; i < 400000; i++)
 		buf_puts(&b, "some line of a file that goes on and on, and has no quote\n");
-	assert_string_equal(dump(buf_get(&b), NULL), "1:a|b\nerror:the quote that opens in the row of line 2 is never closed");
+	assert_string_equal(dump(buf_get(&b), NULL),
+		"1:a|b\nerror:the quote that opens in the row of line 2 is never closed");
 	buf_release(&b);
 }
 
-#define B(literal) {literal, sizeof(literal) - 1}
+#define B(literal)                                                                                           \
+	{                                                                                                    \
+		literal, sizeof(literal) - 1                                                                 \
+	}
 
 static void other_formats__are_named_with_a_way_out(void **state)
 {
 	(void)state;
-	static const struct { struct str bytes; const char *why; } files[] = {
-		{B("PK\003\004\024\0\006\0xl/workbook.xml"), "this is an Excel workbook (.xlsx), not a CSV file"},
-		{B("PK\003\004mimetypeapplication/vnd.oasis.opendocument.spreadsheet"), "this is an OpenDocument spreadsheet (.ods), not a CSV file"},
+	static const struct {
+		struct str bytes;
+		const char *why;
+	} files[] = {
+		{B("PK\003\004\024\0\006\0xl/workbook.xml"),
+			"this is an Excel workbook (.xlsx), not a CSV file"},
+		{B("PK\003\004mimetypeapplication/vnd.oasis.opendocument.spreadsheet"),
+			"this is an OpenDocument spreadsheet (.ods), not a CSV file"},
 		{B("PK\003\004zzzz"), "this is a zip archive, not a CSV file"},
-		{B("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"), "this is an old Excel workbook (.xls), not a CSV file"},
+		{B("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"),
+			"this is an old Excel workbook (.xls), not a CSV file"},
 		{B("%PDF-1.7\n"), "this is a PDF document, not a CSV file"},
 		{B("\xef\xbb\xbf \n<!DOCTYPE html>"), "this is an HTML page, not a CSV file"},
 		{B("<table><tr>"), "this is an HTML page, not a CSV file"},
@@ -410,7 +437,8 @@ static void stop__ends_the_reading(void **state)
 static void plain_and_quoted_rows__are_split_alike(void **state)
 {
 	(void)state;
-	static const char *const texts[] = {"a,b,c", " a ,\tb , c", ",,x,", "a b\tc,d", "a,b ", "\ta\t,b", "a;b,c", "x,\xe5\xb1\xb1 "};
+	static const char *const texts[] = {
+		"a,b,c", " a ,\tb , c", ",,x,", "a b\tc,d", "a,b ", "\ta\t,b", "a;b,c", "x,\xe5\xb1\xb1 "};
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
 		char plain[100], quoted[100], want[200];
 		snprintf(plain, sizeof plain, "h,h,h\n%s,z\n", texts[i]);

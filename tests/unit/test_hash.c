@@ -59,7 +59,8 @@ static void hmac__rfc4231__agrees(void **state)
 	hmac_sha256(STR("Jefe"), STR("what do ya want for nothing?"), d);
 	hex_is(d, sizeof d, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 	memset(key, 0xaa, sizeof key);
-	hmac_sha256(str_n((char *)key, sizeof key), STR("Test Using Larger Than Block-Size Key - Hash Key First"), d);
+	hmac_sha256(str_n((char *)key, sizeof key),
+		STR("Test Using Larger Than Block-Size Key - Hash Key First"), d);
 	hex_is(d, sizeof d, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 

@@ -21,7 +21,8 @@ static void write_file(struct str s)
 
 static struct import_request request(void)
 {
-	return (struct import_request){.list = "news", .file = list_file, .zone = clock_zone("Asia/Tokyo", NULL), .now = NOW};
+	return (struct import_request){
+		.list = "news", .file = list_file, .zone = clock_zone("Asia/Tokyo", NULL), .now = NOW};
 }
 
 static struct import_report report;
@@ -35,7 +36,8 @@ static int import_str(struct str text, struct import_request q)
 	return list_import(f->s, &q, &report, &f->e);
 }
 
-static void imports(const char *text, struct import_request q, int64_t added, int64_t updated, int64_t unchanged, int64_t rejected)
+static void imports(const char *text, struct import_request q, int64_t added, int64_t updated,
+	int64_t unchanged, int64_t rejected)
 {
 	if (import_str(str_from(text), q) != 0)
 		fail_msg("%s: %s (%s)", text, f->e.why, f->e.remedy);
@@ -101,7 +103,8 @@ static int no_list(void *ctx, const struct list_row *l)
 static void columns__become_attributes(void **state)
 {
 	f = *state;
-	imports("E-Mail,First Name,氏名, City ,,pr_added\nAnn@Example.com,Ann,山田,Kyoto,x,2020\n", request(), 1, 0, 0, 0);
+	imports("E-Mail,First Name,氏名, City ,,pr_added\nAnn@Example.com,Ann,山田,Kyoto,x,2020\n", request(),
+		1, 0, 0, 0);
 	assert_true(report.list_created);
 	assert_string_equal(attrs_of("ann@example.com"), "first_name=Ann;氏名=山田;city=Kyoto;");
 	assert_string_equal(report.encoding, "UTF-8");
@@ -170,15 +173,18 @@ static void wrong_columns__are_told(void **state)
 	refuses("", q, ERR_DATA, "the file is empty");
 	refuses("\n\n", q, ERR_DATA, "the file is empty");
 	refuses("email,name\n", q, ERR_DATA, "the file has a header and no rows");
-	refuses("a@example.com,Ann\nb@example.com,Bob\n", q, ERR_DATA, "no header: line 1 already holds an address (a@example.com)");
+	refuses("a@example.com,Ann\nb@example.com,Bob\n", q, ERR_DATA,
+		"no header: line 1 already holds an address (a@example.com)");
 	assert_non_null(strstr(f->e.remedy, "--columns email,name"));
 	refuses("x,y\n1,2\n", q, ERR_DATA, "no column holds mail addresses");
 	assert_string_equal(f->e.remedy, "the columns are: x, y; choose one: --email COLUMN");
 	refuses("x,y\na@example.com,b@example.com\n", q, ERR_DATA, "several columns hold mail addresses");
 	refuses("email,First Name,first-name\na@example.com,1,2\n", q, ERR_DATA,
-		"columns 2 (\"First Name\") and 3 (\"first-name\") would both become the attribute first_name");
+		"columns 2 (\"First Name\") and 3 (\"first-name\") would both become the attribute "
+		"first_name");
 	q.email = "emial";
-	refuses("email,name\na@example.com,1\n", q, ERR_USAGE, "the file has no column \"emial\"; did you mean \"email\"?");
+	refuses("email,name\na@example.com,1\n", q, ERR_USAGE,
+		"the file has no column \"emial\"; did you mean \"email\"?");
 	assert_string_equal(f->e.remedy, "the columns are: email, name");
 	q = request();
 	q.status = "state";
@@ -193,11 +199,14 @@ static void wrong_columns__are_told(void **state)
 	refuses("email,name\na@example.com,1\n", q, ERR_USAGE, "\"city\" is not ATTRIBUTE=COLUMN");
 	q = request();
 	q.delimiter = "::";
-	refuses("email,name\na@example.com,1\n", q, ERR_USAGE, "\"::\" is not one character, nor comma, semicolon, tab or pipe");
+	refuses("email,name\na@example.com,1\n", q, ERR_USAGE,
+		"\"::\" is not one character, nor comma, semicolon, tab or pipe");
 	q = request();
 	q.max_rejects = "some";
-	refuses("email,name\na@example.com,1\n", q, ERR_USAGE, "\"some\" is neither a number of rows (100) nor a share (5%)");
-	refuses("PK\003\004[Content_Types].xml", request(), ERR_DATA, "this is an Excel workbook (.xlsx), not a CSV file");
+	refuses("email,name\na@example.com,1\n", q, ERR_USAGE,
+		"\"some\" is neither a number of rows (100) nor a share (5%)");
+	refuses("PK\003\004[Content_Types].xml", request(), ERR_DATA,
+		"this is an Excel workbook (.xlsx), not a CSV file");
 }
 
 /* ---- Rejects ---- */
@@ -212,14 +221,17 @@ static void rejects__go_to_a_file_that_can_be_imported(void **state)
 	q.rejects = rejects;
 	q.max_rejects = "5";
 	q.encoding = "utf-8";
-	imports("email;name\na@example.com;Ann\nno at;\"B;\nb\"\n\nb@example;Bob\nc@example.com;x;y\n;nobody\nd@example.com;\xff\n", q, 1, 0, 0, 5);
+	imports("email;name\na@example.com;Ann\nno "
+		"at;\"B;\nb\"\n\nb@example;Bob\nc@example.com;x;y\n;nobody\nd@example.com;\xff\n",
+		q, 1, 0, 0, 5);
 	OK(f, file_read(rejects, &b, &f->e));
-	assert_string_equal(buf_cstr(&b), "pr_line;pr_reason;email;name\r\n"
-					  "3;\"no @\";no at;\"B;\nb\"\r\n"
-					  "6;\"domain without a dot\";b@example;Bob\r\n"
-					  "7;\"3 columns where the header has 2\";c@example.com;x;y\r\n"
-					  "8;\"no address\";;nobody\r\n"
-					  "9;\"bytes that are not UTF-8 text\";d@example.com;\xef\xbf\xbd\r\n");
+	assert_string_equal(buf_cstr(&b),
+		"pr_line;pr_reason;email;name\r\n"
+		"3;\"no @\";no at;\"B;\nb\"\r\n"
+		"6;\"domain without a dot\";b@example;Bob\r\n"
+		"7;\"3 columns where the header has 2\";c@example.com;x;y\r\n"
+		"8;\"no address\";;nobody\r\n"
+		"9;\"bytes that are not UTF-8 text\";d@example.com;\xef\xbf\xbd\r\n");
 	assert_int_equal(report.nrejects, 5);
 	assert_int_equal(report.rejects[1].line, 6);
 	for (char *p = b.p; (p = strstr(p, "b@example;")) != NULL; p++)
@@ -237,7 +249,8 @@ static void too_many_rejects__import_nothing(void **state)
 	struct import_request q = request();
 	snprintf(rejects, sizeof rejects, "%s/rejects.csv", f->dir);
 	q.rejects = rejects;
-	refuses("email\na@example.com\nbad\n", q, ERR_DATA, "1 of 2 rows cannot be used (50.0 %); nothing was imported");
+	refuses("email\na@example.com\nbad\n", q, ERR_DATA,
+		"1 of 2 rows cannot be used (50.0 %); nothing was imported");
 	assert_int_equal(f->e.line, 3);
 	assert_non_null(strstr(f->e.remedy, "line 3: no @; all of them are in "));
 	assert_non_null(strstr(f->e.remedy, "--max-rejects 50%"));
@@ -245,7 +258,8 @@ static void too_many_rejects__import_nothing(void **state)
 	OK(f, store_lists(f->s, false, no_list, NULL, &f->e));
 	assert_int_equal(store_contact_get(f->s, STR("a@example.com"), &(struct contact_row){0}, NULL), -1);
 	q.max_rejects = "0";
-	refuses("email\na@example.com\nbad\n", q, ERR_DATA, "1 of 2 rows cannot be used (50.0 %); nothing was imported");
+	refuses("email\na@example.com\nbad\n", q, ERR_DATA,
+		"1 of 2 rows cannot be used (50.0 %); nothing was imported");
 	q.max_rejects = "50%";
 	imports("email\na@example.com\nbad\n", q, 1, 0, 0, 1);
 	struct buf b = BUF_INIT(1 << 20);
@@ -300,8 +314,10 @@ static void status__becomes_suppression(void **state)
 	struct import_request q = request();
 	q.status = "Status";
 	q.max_rejects = "2";
-	imports("email,status\na@example.com,Subscribed\nb@example.com,Unsubscribed\nc@example.com,cleaned\nd@example.com,Spam Report\n"
-		"e@example.com,配信停止\nf@example.com,エラー停止\ng@example.com,\nh@example.com,pending\ni@example.com,quux\n",
+	imports("email,status\na@example.com,Subscribed\nb@example.com,Unsubscribed\nc@example.com,"
+		"cleaned\nd@example.com,Spam Report\n"
+		"e@example.com,配信停止\nf@example.com,エラー停止\ng@example.com,\nh@example.com,pending\ni@"
+		"example.com,quux\n",
 		q, 7, 0, 0, 2);
 	assert_int_equal(report.suppressed, 5);
 	assert_int_equal(suppression_of("a@example.com"), -1);
@@ -310,14 +326,16 @@ static void status__becomes_suppression(void **state)
 	assert_int_equal(suppression_of("d@example.com"), SUPPRESS_COMPLAINT);
 	assert_int_equal(suppression_of("e@example.com"), 100 + SUPPRESS_UNSUBSCRIBE);
 	assert_int_equal(suppression_of("f@example.com"), SUPPRESS_HARD_BOUNCE);
-	assert_string_equal(arena_str(&report.arena, report.rejects[0].reason).p, "has not confirmed the subscription yet");
+	assert_string_equal(arena_str(&report.arena, report.rejects[0].reason).p,
+		"has not confirmed the subscription yet");
 	assert_string_equal(attrs_of("a@example.com"), "");
 }
 
 static void suppression__beats_every_later_import(void **state)
 {
 	f = *state;
-	struct suppression sup = {.key = STR("a@example.com"), .reason = SUPPRESS_UNSUBSCRIBE, .created = NOW};
+	struct suppression sup = {
+		.key = STR("a@example.com"), .reason = SUPPRESS_UNSUBSCRIBE, .created = NOW};
 	OK(f, store_suppress(f->s, &sup, NULL, &f->e));
 	struct import_request q = request();
 	q.status = "status";
@@ -333,7 +351,8 @@ static void forgotten__is_refused(void **state)
 	struct import_request q = request();
 	q.max_rejects = "0";
 	imports("email\nA@example.com\nb@example.com\n", q, 1, 0, 0, 1);
-	assert_string_equal(arena_str(&report.arena, report.rejects[0].reason).p, "this person asked to be forgotten");
+	assert_string_equal(
+		arena_str(&report.arena, report.rejects[0].reason).p, "this person asked to be forgotten");
 	assert_int_equal(report.rejects[0].line, 2);
 	q.max_rejects = "100%";
 	imports("email\nbad\nA@example.com\nbad\n", q, 0, 0, 0, 3);
@@ -344,7 +363,8 @@ static void forgotten__is_refused(void **state)
 static int one_membership(void *ctx, const struct membership *m)
 {
 	char z[CLOCK_TEXT];
-	snprintf(ctx, 200, "%.*s %s", STR_ARG(m->source), m->consent_at != 0 ? clock_utc(m->consent_at, z) : "-");
+	snprintf(ctx, 200, "%.*s %s", STR_ARG(m->source),
+		m->consent_at != 0 ? clock_utc(m->consent_at, z) : "-");
 	return 0;
 }
 
@@ -368,10 +388,13 @@ static void source_and_consent__from_text_or_column(void **state)
 	q.source = "column:from";
 	q.consent_at = "column:When";
 	q.max_rejects = "1";
-	imports("email,from,when,x\nb@example.com,shop,2026/05/02 09:00,1\nc@example.com,,,\nd@example.com,web,soon,\n", q, 2, 0, 0, 1);
+	imports("email,from,when,x\nb@example.com,shop,2026/05/02 "
+		"09:00,1\nc@example.com,,,\nd@example.com,web,soon,\n",
+		q, 2, 0, 0, 1);
 	assert_string_equal(membership_of("b@example.com"), "shop 2026-05-02T00:00:00.000Z");
 	assert_string_equal(membership_of("c@example.com"), " -");
-	assert_string_equal(arena_str(&report.arena, report.rejects[0].reason).p, "the time of consent is not a date");
+	assert_string_equal(
+		arena_str(&report.arena, report.rejects[0].reason).p, "the time of consent is not a date");
 	assert_string_equal(attrs_of("b@example.com"), "x=1;");
 }
 
@@ -381,12 +404,16 @@ static void expand__takes_attributes_from_json(void **state)
 	struct import_request q = request();
 	q.expand = "attributes";
 	q.max_rejects = "2";
-	imports("email,city,attributes\na@example.com,Kyoto,\"{\"\"Plan\"\":\"\"pro\"\",\"\"n\"\":1.5,\"\"ok\"\":true,\"\"zip\"\":\"\"007\"\",\"\"city\"\":\"\"X\"\",\"\"tags\"\":[1,2]}\"\n"
+	imports("email,city,attributes\na@example.com,Kyoto,\"{\"\"Plan\"\":\"\"pro\"\",\"\"n\"\":1.5,"
+		"\"\"ok\"\":true,\"\"zip\"\":\"\"007\"\",\"\"city\"\":\"\"X\"\",\"\"tags\"\":[1,2]}\"\n"
 		"b@example.com,Nara,\nc@example.com,,[1]\nd@example.com,,{x\n",
 		q, 2, 0, 0, 2);
-	assert_string_equal(attrs_of("a@example.com"), "city=Kyoto;plan=pro;n=1.5;ok=true;zip=007;tags=[1,2];");
-	assert_string_equal(arena_str(&report.arena, report.rejects[0].reason).p, "the column with JSON does not hold an object");
-	assert_string_equal(arena_str(&report.arena, report.rejects[1].reason).p, "the column with JSON does not hold valid JSON");
+	assert_string_equal(
+		attrs_of("a@example.com"), "city=Kyoto;plan=pro;n=1.5;ok=true;zip=007;tags=[1,2];");
+	assert_string_equal(arena_str(&report.arena, report.rejects[0].reason).p,
+		"the column with JSON does not hold an object");
+	assert_string_equal(arena_str(&report.arena, report.rejects[1].reason).p,
+		"the column with JSON does not hold valid JSON");
 	imports("email,attributes\na@example.com,\"{\"\"plan\"\":null}\"\n", q, 0, 1, 0, 0);
 	assert_string_equal(attrs_of("a@example.com"), "city=Kyoto;n=1.5;ok=true;zip=007;tags=[1,2];");
 }
@@ -394,7 +421,8 @@ static void expand__takes_attributes_from_json(void **state)
 static void display_name__is_kept_unless_a_column_is_called_so(void **state)
 {
 	f = *state;
-	imports("email,city\n=?UTF-8?B?5bGx55Sw?= <a@example.com>,Kyoto\nb@example.com,Nara\n", request(), 2, 0, 0, 0);
+	imports("email,city\n=?UTF-8?B?5bGx55Sw?= <a@example.com>,Kyoto\nb@example.com,Nara\n", request(), 2,
+		0, 0, 0);
 	assert_string_equal(attrs_of("a@example.com"), "city=Kyoto;name=山田;");
 	imports("email,Name\nAnn <c@example.com>,Bob\n", request(), 1, 0, 0, 0);
 	assert_string_equal(attrs_of("c@example.com"), "name=Bob;");
@@ -435,7 +463,9 @@ static void dry_run__tells_and_leaves_nothing(void **state)
 	struct import_request q = request();
 	q.dry_run = true;
 	q.max_rejects = "1";
-	if (import_str(STR("Mail;名前\r\na@example.com;山田\r\nb@example.com;\"x;y\"\r\nbad;\r\nc@example.com;z\r\n"), q) != 0)
+	if (import_str(STR("Mail;名前\r\na@example.com;山田\r\nb@example.com;\"x;y\"\r\nbad;\r\nc@example."
+			   "com;z\r\n"),
+		    q) != 0)
 		fail_msg("%s", f->e.why);
 	assert_int_equal(report.rejected, 1);
 	assert_int_equal(report.read, 4);
@@ -486,11 +516,13 @@ static void many_rows__in_flat_memory(void **state)
 	struct buf b = BUF_INIT(64 << 20);
 	buf_puts(&b, "email,name,city,note\n");
 	for (int i = 0; i < 20000; i++)
-		buf_printf(&b, "user%d@example.com,\"User, %d\",Kyoto,some text that is a little longer\n", i, i);
+		buf_printf(&b, "user%d@example.com,\"User, %d\",Kyoto,some text that is a little longer\n", i,
+			i);
 	imports(b.p, request(), 20000, 0, 0, 0);
 	getrusage(RUSAGE_SELF, &before);
 	for (int i = 20000; i < 100000; i++)
-		buf_printf(&b, "user%d@example.com,\"User, %d\",Kyoto,some text that is a little longer\n", i, i);
+		buf_printf(&b, "user%d@example.com,\"User, %d\",Kyoto,some text that is a little longer\n", i,
+			i);
 	write_file(buf_get(&b));
 	buf_release(&b);
 	struct import_request q = request();
@@ -558,8 +590,10 @@ static void export__imports_back_unchanged(void **state)
 	OK(f, store_suppress(f->s, &sup, NULL, &f->e));
 	exported(&first);
 	assert_null(strstr(first.p, "\"empty\""));
-	assert_non_null(strstr(first.p, "\"email\",\"first_name\",\"氏名\",\"q\",\"pr_status\",\"pr_source\""));
-	assert_non_null(strstr(first.p, "\"Ann@example.com\",\"Ann\",\"山田\",\"a \"\"b\"\", c\n d\",\"suppressed\",\"fair\""));
+	assert_non_null(
+		strstr(first.p, "\"email\",\"first_name\",\"氏名\",\"q\",\"pr_status\",\"pr_source\""));
+	assert_non_null(strstr(first.p,
+		"\"Ann@example.com\",\"Ann\",\"山田\",\"a \"\"b\"\", c\n d\",\"suppressed\",\"fair\""));
 	assert_non_null(strstr(first.p, "\"\"\"a..b\"\"@docomo.ne.jp\",\"\",\"\",\"\",\"unsubscribed\""));
 	int64_t before = fixture_sql(f, "SELECT count(*) FROM suppression");
 	imports(first.p, request(), 0, 0, 4, 0);

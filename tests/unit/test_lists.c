@@ -27,11 +27,15 @@ static void column__becomes_a_name_that_templates_can_say(void **state)
 	attr_of("FIRST__NAME.", "first_name");
 	attr_of("E-Mail (2)", "e_mail_2");
 	attr_of("氏名", "氏名");
-	attr_of("\xe3\x80\x80" "お名前 (漢字)" "\xe3\x80\x80", "お名前 (漢字)");
+	attr_of("\xe3\x80\x80"
+		"お名前 (漢字)"
+		"\xe3\x80\x80",
+		"お名前 (漢字)");
 	attr_of("Größe", "Größe");
 	attr_of("--", "");
 	attr_of("", "");
-	assert_true(column_is_own(STR("pr_status")) && column_is_own(STR(" PR_x")) && !column_is_own(STR("pr_")) && !column_is_own(STR("price")));
+	assert_true(column_is_own(STR("pr_status")) && column_is_own(STR(" PR_x")) &&
+		    !column_is_own(STR("pr_")) && !column_is_own(STR("price")));
 	assert_true(column_email_rank(STR("E-Mail")) > column_email_rank(STR("address")));
 	assert_true(column_email_rank(STR("メールアドレス")) > 0 && column_email_rank(STR("address")) > 0);
 	assert_int_equal(column_email_rank(STR("name")), 0);
@@ -68,7 +72,8 @@ static void list_names__and_ids(void **state)
 {
 	(void)state;
 	assert_int_equal(list_name_check(STR("news 2026 ニュース"), NULL), 0);
-	static const char *const bad[] = {"", " news", "news ", "-news", "a\nb", "a\x1b[31m", "a\xff", "a\xc2\x85"};
+	static const char *const bad[] = {
+		"", " news", "news ", "-news", "a\nb", "a\x1b[31m", "a\xff", "a\xc2\x85"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_int_equal(list_name_check(str_from(bad[i]), NULL), -1);
 	assert_int_equal(list_id_check(STR("news.books-2.example"), NULL), 0);
@@ -80,12 +85,27 @@ static void list_names__and_ids(void **state)
 static void status_words__of_many_services(void **state)
 {
 	(void)state;
-	static const struct { const char *word; enum import_status status; } words[] = {
-		{"", IMPORT_SUBSCRIBED}, {"Active", IMPORT_SUBSCRIBED}, {"opt-in", IMPORT_SUBSCRIBED}, {"Soft Bounce", IMPORT_SUBSCRIBED},
-		{"UNSUBSCRIBED", IMPORT_UNSUBSCRIBED}, {"Opted Out", IMPORT_UNSUBSCRIBED}, {"blocklisted", IMPORT_UNSUBSCRIBED},
-		{"non-subscribed", IMPORT_UNSUBSCRIBED}, {"退会", IMPORT_UNSUBSCRIBED}, {"suppressed", IMPORT_UNSUBSCRIBED},
-		{"cleaned", IMPORT_BOUNCED}, {"hard_bounce", IMPORT_BOUNCED}, {"Invalid", IMPORT_BOUNCED}, {"不達", IMPORT_BOUNCED},
-		{"spamreport", IMPORT_COMPLAINED}, {"Complained", IMPORT_COMPLAINED}, {"迷惑メール", IMPORT_COMPLAINED},
+	static const struct {
+		const char *word;
+		enum import_status status;
+	} words[] = {
+		{"", IMPORT_SUBSCRIBED},
+		{"Active", IMPORT_SUBSCRIBED},
+		{"opt-in", IMPORT_SUBSCRIBED},
+		{"Soft Bounce", IMPORT_SUBSCRIBED},
+		{"UNSUBSCRIBED", IMPORT_UNSUBSCRIBED},
+		{"Opted Out", IMPORT_UNSUBSCRIBED},
+		{"blocklisted", IMPORT_UNSUBSCRIBED},
+		{"non-subscribed", IMPORT_UNSUBSCRIBED},
+		{"退会", IMPORT_UNSUBSCRIBED},
+		{"suppressed", IMPORT_UNSUBSCRIBED},
+		{"cleaned", IMPORT_BOUNCED},
+		{"hard_bounce", IMPORT_BOUNCED},
+		{"Invalid", IMPORT_BOUNCED},
+		{"不達", IMPORT_BOUNCED},
+		{"spamreport", IMPORT_COMPLAINED},
+		{"Complained", IMPORT_COMPLAINED},
+		{"迷惑メール", IMPORT_COMPLAINED},
 	};
 	enum import_status got;
 	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
@@ -113,7 +133,8 @@ static int64_t make_campaign(const char *name)
 {
 	int64_t id;
 	struct content_part part = {STR("message"), STR("x")};
-	struct campaign_new c = {.name = str_from(name), .content_hash = STR("00"), .audience = STR("{}"), .now = NOW};
+	struct campaign_new c = {
+		.name = str_from(name), .content_hash = STR("00"), .audience = STR("{}"), .now = NOW};
 	OK(f, store_campaign_create(f->s, &c, &part, 1, &id, &f->e));
 	return id;
 }
@@ -129,10 +150,20 @@ static void audience__resolves_names(void **state)
 {
 	f = *state;
 	arena_init(&arena, 4096, 1 << 20);
-	int64_t news = make_list("news"), shop = make_list("shop"), june = make_campaign("june"), odd = make_campaign("may:sent");
-	const char *lists[] = {"news", "news"}, *exclude[] = {"shop"}, *of[] = {"june:sent,Bounced", "may:sent"}, *not_of[] = {"june"};
-	struct audience_spec spec = {.lists = lists, .nlists = 2, .exclude = exclude, .nexclude = 1, .of = of, .nof = 2, .not_of = not_of,
-		.nnot_of = 1, .where = "$domain = \"example.com\"", .sample = "12.5%"};
+	int64_t news = make_list("news"), shop = make_list("shop"), june = make_campaign("june"),
+		odd = make_campaign("may:sent");
+	const char *lists[] = {"news", "news"}, *exclude[] = {"shop"},
+		   *of[] = {"june:sent,Bounced", "may:sent"}, *not_of[] = {"june"};
+	struct audience_spec spec = {.lists = lists,
+		.nlists = 2,
+		.exclude = exclude,
+		.nexclude = 1,
+		.of = of,
+		.nof = 2,
+		.not_of = not_of,
+		.nnot_of = 1,
+		.where = "$domain = \"example.com\"",
+		.sample = "12.5%"};
 	struct audience a;
 	OK(f, resolve(&spec, &a));
 	assert_int_equal(a.nlists, 1);
@@ -167,14 +198,18 @@ static void audience__mistakes_widen_nothing(void **state)
 	make_list("news");
 	make_campaign("june");
 	const char *lists[] = {"nwes"}, *of[] = {"juen"}, *states[] = {"june:snet"}, *many[AUDIENCE_MAX + 1];
-	audience_fails(&(struct audience_spec){.lists = lists, .nlists = 1}, ERR_NOINPUT, "there is no list \"nwes\"", "did you mean \"news\"?");
+	audience_fails(&(struct audience_spec){.lists = lists, .nlists = 1}, ERR_NOINPUT,
+		"there is no list \"nwes\"", "did you mean \"news\"?");
 	lists[0] = "zzzzzz";
-	audience_fails(&(struct audience_spec){.lists = lists, .nlists = 1}, ERR_NOINPUT, "there is no list \"zzzzzz\"", "`postrider lists` shows what there is");
-	audience_fails(&(struct audience_spec){.of = of, .nof = 1}, ERR_NOINPUT, "there is no campaign \"juen\"", "did you mean \"june\"?");
+	audience_fails(&(struct audience_spec){.lists = lists, .nlists = 1}, ERR_NOINPUT,
+		"there is no list \"zzzzzz\"", "`postrider lists` shows what there is");
+	audience_fails(&(struct audience_spec){.of = of, .nof = 1}, ERR_NOINPUT,
+		"there is no campaign \"juen\"", "did you mean \"june\"?");
 	struct audience a;
 	assert_int_equal(resolve(&(struct audience_spec){.not_of = states, .nnot_of = 1}, &a), -1);
 	assert_int_equal(f->e.code, ERR_NOINPUT);
-	static const char *const samples[] = {"0", "-1", "0%", "101%", "%", "x", "1e3", "5 %", "nan%", "inf%", ""};
+	static const char *const samples[] = {
+		"0", "-1", "0%", "101%", "%", "x", "1e3", "5 %", "nan%", "inf%", ""};
 	for (size_t i = 0; i < sizeof samples / sizeof samples[0]; i++) {
 		assert_int_equal(resolve(&(struct audience_spec){.sample = samples[i]}, &a), -1);
 		assert_int_equal(f->e.code, ERR_USAGE);
@@ -189,11 +224,13 @@ static void audience__same_people_same_text(void **state)
 {
 	(void)state;
 	arena_init(&arena, 4096, 1 << 20);
-	const char *one[] = {"b", "a", "b"}, *two[] = {"a", "b"}, *of1[] = {"june:bounced,sent"}, *of2[] = {"june:sent,bounced"};
+	const char *one[] = {"b", "a", "b"}, *two[] = {"a", "b"}, *of1[] = {"june:bounced,sent"},
+		   *of2[] = {"june:sent,bounced"};
 	struct audience_spec x = {.lists = one, .nlists = 3, .of = of1, .nof = 1, .where = " a = 1 "}, back;
 	struct audience_spec y = {.lists = two, .nlists = 2, .of = of2, .nof = 1, .where = "a = 1"};
 	struct str text = audience_text(&x, &arena);
-	assert_string_equal(text.p, "{\"lists\":[\"a\",\"b\"],\"of\":[\"june:sent,bounced\"],\"where\":\"a = 1\"}");
+	assert_string_equal(
+		text.p, "{\"lists\":[\"a\",\"b\"],\"of\":[\"june:sent,bounced\"],\"where\":\"a = 1\"}");
 	assert_true(str_eq(text, audience_text(&y, &arena)));
 	assert_int_equal(audience_from_text(text, &arena, &back, NULL), 0);
 	assert_int_equal(back.nlists, 2);
@@ -217,7 +254,8 @@ static struct suppress_report suppress(const char *text, int64_t list, const cha
 	snprintf(path, sizeof path, "%s/sup.csv", f->dir);
 	unlink(path);
 	OK(f, file_create(path, str_from(text), 0600, &f->e));
-	struct suppress_request q = {.file = path, .list = list, .column = column, .zone = clock_zone("UTC", NULL), .now = NOW};
+	struct suppress_request q = {
+		.file = path, .list = list, .column = column, .zone = clock_zone("UTC", NULL), .now = NOW};
 	OK(f, suppress_import(f->s, &q, &report, &f->e));
 	return report;
 }
@@ -225,8 +263,9 @@ static struct suppress_report suppress(const char *text, int64_t list, const cha
 static int note_one(void *ctx, const struct suppression *sup)
 {
 	char z[CLOCK_TEXT];
-	buf_printf(ctx, "%.*s %.*s %s %s;", STR_ARG(sup->key), STR_ARG(sup->list == 0 ? STR("all") : sup->list_name),
-		suppress_reason_names[sup->reason], sup->created == NOW ? "now" : clock_utc(sup->created, z));
+	buf_printf(ctx, "%.*s %.*s %s %s;", STR_ARG(sup->key),
+		STR_ARG(sup->list == 0 ? STR("all") : sup->list_name), suppress_reason_names[sup->reason],
+		sup->created == NOW ? "now" : clock_utc(sup->created, z));
 	return 0;
 }
 
@@ -254,7 +293,8 @@ static void suppressions__from_plain_and_own_files(void **state)
 	suppressed("b@example.com", "b@example.com news import now;");
 	r = suppress("address,scope,reason,campaign,evidence,created,held_until\n"
 		     "c@example.com,news,unsubscribe,,asked,2026-01-02T03:04:05.000Z,\n"
-		     "d@example.com,gone,manual,,,,\ne@example.com,all,forgotten,,,,\nf@example.com,all,subscribed,,,,\ng@example.com,all,manual,,,soon,\n",
+		     "d@example.com,gone,manual,,,,\ne@example.com,all,forgotten,,,,\nf@example.com,all,"
+		     "subscribed,,,,\ng@example.com,all,manual,,,soon,\n",
 		0, NULL);
 	assert_int_equal(r.added, 1);
 	assert_int_equal(r.rejected, 4);

@@ -48,8 +48,9 @@ static void text__one_line_with_time_and_level(void **state)
 	log_debug("not shown %d", 1);
 	struct err at = {.what = "cannot read", .why = "bad", .file = "x.conf", .line = 7};
 	log_err(LOG_LEVEL_ERROR, &at);
-	assert_string_equal(content("text"), "2025-12-01T00:00:00.250Z warn  reply \"550 no\\x0d\\x0a\\x1b[2J\"\n"
-					     "2025-12-01T00:00:00.250Z error cannot read: bad (x.conf:7)\n");
+	assert_string_equal(content("text"),
+		"2025-12-01T00:00:00.250Z warn  reply \"550 no\\x0d\\x0a\\x1b[2J\"\n"
+		"2025-12-01T00:00:00.250Z error cannot read: bad (x.conf:7)\n");
 	log_open(NULL, false, 0, &e);
 }
 

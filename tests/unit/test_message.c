@@ -604,9 +604,19 @@ static void names__that_climb__are_refused(void **state)
 static void words__language_not_said__is_that_of_most_of_the_text(void **state)
 {
 	(void)state;
-	assert_string_equal(message_words(STR(""), STR("Forty new titles came in this month. Three that we would take home ourselves: one is 星の王子さま."))->language, "en");
-	assert_string_equal(message_words(STR(""), STR("いつも山吹書房をご利用いただき、ありがとうございます。The Night Atlas"))->language, "ja");
-	assert_string_equal(message_words(STR(""), STR("<table class=\"outer wrapper\"><tr><td style=\"color: black\">{{ first_name }}さま</td>"))->language, "ja");
+	assert_string_equal(message_words(STR(""), STR("Forty new titles came in this month. Three that we "
+						       "would take home ourselves: one is 星の王子さま."))
+				    ->language,
+		"en");
+	assert_string_equal(
+		message_words(
+			STR(""), STR("いつも山吹書房をご利用いただき、ありがとうございます。The Night Atlas"))
+			->language,
+		"ja");
+	assert_string_equal(message_words(STR(""), STR("<table class=\"outer wrapper\"><tr><td "
+						       "style=\"color: black\">{{ first_name }}さま</td>"))
+				    ->language,
+		"ja");
 	assert_string_equal(message_words(STR("ja-JP"), STR("Hello"))->language, "ja");
 	assert_string_equal(message_words(STR(""), STR("漢字 <"))->language, "en");
 }

@@ -53,7 +53,10 @@ static void html__text_from_outside__is_escaped(void **state)
 {
 	(void)state;
 	struct report r = campaign("六月 <b>");
-	struct report_reason reason = {.class = CLASS_HARD, .reason = STR("user-unknown"), .example = STR("<img src=x>\x1b[31m"), .deliveries = 1};
+	struct report_reason reason = {.class = CLASS_HARD,
+		.reason = STR("user-unknown"),
+		.example = STR("<img src=x>\x1b[31m"),
+		.deliveries = 1};
 	r.reasons = &reason;
 	r.nreasons = 1;
 	const char *page = html(&r, 1);
@@ -71,7 +74,8 @@ static void html__nobody_and_nothing__has_no_wrong_numbers(void **state)
 	const char *page = html(&r, 1);
 	assert_null(strstr(page, "nan"));
 	assert_null(strstr(page, "inf"));
-	assert_non_null(strstr(page, "Started 2026-12-01 09:00:00 +09:00, ended 2026-12-01 09:01:19 +09:00, after 1m 19s"));
+	assert_non_null(strstr(
+		page, "Started 2026-12-01 09:00:00 +09:00, ended 2026-12-01 09:01:19 +09:00, after 1m 19s"));
 	assert_non_null(strstr(html(NULL, 0), "No campaign"));
 }
 
@@ -96,7 +100,10 @@ static void reasons__a_thousand__the_first_are_shown_and_the_rest_counted(void *
 	static char long_example[5000];
 	memset(long_example, 'x', sizeof long_example - 1);
 	for (size_t i = 0; i < 1000; i++)
-		all[i] = (struct report_reason){.class = CLASS_SOFT, .reason = STR("busy"), .example = str_from(long_example), .deliveries = 2};
+		all[i] = (struct report_reason){.class = CLASS_SOFT,
+			.reason = STR("busy"),
+			.example = str_from(long_example),
+			.deliveries = 2};
 	r.reasons = all;
 	r.nreasons = 1000;
 	const char *page = html(&r, 1);
@@ -112,8 +119,10 @@ static void text__narrow_terminal__tables_fit(void **state)
 {
 	(void)state;
 	struct report r = campaign("june");
-	struct report_reason reason = {.class = CLASS_HARD, .reason = STR("user-unknown"),
-		.example = STR("利用者が見つかりません。宛先をご確認ください。利用者が見つかりません。"), .deliveries = 1};
+	struct report_reason reason = {.class = CLASS_HARD,
+		.reason = STR("user-unknown"),
+		.example = STR("利用者が見つかりません。宛先をご確認ください。利用者が見つかりません。"),
+		.deliveries = 1};
 	struct report_provider provider = {.name = STR("a provider with a long 名前"), .total = 1234567};
 	r.reasons = &reason;
 	r.providers = &provider;
@@ -137,7 +146,8 @@ static void progress__long_name__leaves_room_for_the_numbers(void **state)
 	buf_release(&out);
 	buf_init(&out, 1 << 20);
 	view_progress(&out, &r.campaign, &n, &live, clock_zone("Asia/Tokyo", NULL), 1796083300000);
-	assert_string_equal(buf_cstr(&out), "六月のおたより-京都本店…: 1,500 of 3,000 (50.0 %), 109/s, done about 09:02+09:00");
+	assert_string_equal(buf_cstr(&out),
+		"六月のおたより-京都本店…: 1,500 of 3,000 (50.0 %), 109/s, done about 09:02+09:00");
 }
 
 static int teardown(void **state)

@@ -26,7 +26,8 @@ int64_t store_attr_id(struct store *s, struct str name, bool create, struct err 
 	return 0;
 }
 
-int store_attrs(struct store *s, int (*row)(void *ctx, uint32_t id, struct str name), void *ctx, struct err *e)
+int store_attrs(
+	struct store *s, int (*row)(void *ctx, uint32_t id, struct str name), void *ctx, struct err *e)
 {
 	(void)s, (void)e;
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
@@ -55,7 +56,18 @@ static void show_value(const struct filter_value *v, struct buf *b)
 static void show(const struct filter *f, struct buf *b)
 {
 	static const char *const ops[] = {
-		"and", "or", "not", "=", "!=", "<", "<=", ">", ">=", "like", "in", "empty",
+		"and",
+		"or",
+		"not",
+		"=",
+		"!=",
+		"<",
+		"<=",
+		">",
+		">=",
+		"like",
+		"in",
+		"empty",
 	};
 	static const char *const kinds[] = {"", "email", "$domain", "$source", "$added", "$last_sent"};
 	buf_printf(b, "(%s", ops[f->op]);
@@ -138,7 +150,8 @@ static void precedence__or_and_not(void **state)
 	reads("not not city = 1", "(= #1 1)");
 	reads("not (city = 1 and age = 2)", "(not (and (= #1 1) (= #2 2)))");
 	reads("city = 1 AND Not age IN (1, \"x\")", "(and (= #1 1) (not (in #2 1 'x')))");
-	reads("city not in ('a','b') and city not like 'x%'", "(and (not (in #1 'a' 'b')) (not (like #1 'x%')))");
+	reads("city not in ('a','b') and city not like 'x%'",
+		"(and (not (in #1 'a' 'b')) (not (like #1 'x%')))");
 	reads("city = 1 or city = 2 or city = 3 or city = 4",
 		"(or (or (= #1 1) (= #1 2)) (or (= #1 3) (= #1 4)))");
 }
@@ -146,28 +159,41 @@ static void precedence__or_and_not(void **state)
 static void faults__name_the_column_and_point(void **state)
 {
 	(void)state;
-	refuses("ctiy = \"Kyoto\"", "column 1: no contact has an attribute \"ctiy\"; did you mean city?", "ctiy = \"Kyoto\"\n^");
-	refuses("city = \"a\" and frist_name = \"b\"", "column 16: no contact has an attribute \"frist_name\"; did you mean first_name?",
+	refuses("ctiy = \"Kyoto\"", "column 1: no contact has an attribute \"ctiy\"; did you mean city?",
+		"ctiy = \"Kyoto\"\n^");
+	refuses("city = \"a\" and frist_name = \"b\"",
+		"column 16: no contact has an attribute \"frist_name\"; did you mean first_name?",
 		"city = \"a\" and frist_name = \"b\"\n               ^");
-	refuses("氏名 = x", "column 6: a value is missing; text is written in quotes: \"x\"", "氏名 = x\n       ^");
+	refuses("氏名 = x", "column 6: a value is missing; text is written in quotes: \"x\"",
+		"氏名 = x\n       ^");
 	refuses("zzzzzzzz = 1", "column 1: no contact has an attribute \"zzzzzzzz\"", NULL);
 	refuses("", "column 1: the expression is empty", "\n^");
-	refuses("city", "column 5: a comparison is missing here: = != < <= > >= in like is empty", "city\n    ^");
+	refuses("city", "column 5: a comparison is missing here: = != < <= > >= in like is empty",
+		"city\n    ^");
 	refuses("city = \"Kyoto", "column 8: this quote is not closed", NULL);
-	refuses("city = ", "column 8: a value is missing here: \"text\", a number or date \"2026-01-31\"", NULL);
+	refuses("city = ", "column 8: a value is missing here: \"text\", a number or date \"2026-01-31\"",
+		NULL);
 	refuses("(city = 1", "column 1: this ( has no )", NULL);
 	refuses("city = 1)", "column 9: this ) has no (", NULL);
 	refuses("city = 1 city = 2", "column 10: and or or is missing here", NULL);
 	refuses("city = 1 and", "column 13: a name is missing here", NULL);
-	refuses("\"city\" = 1", "column 1: a name is missing here; names stand without quotes, or in [ ]", NULL);
-	refuses("$adddd = 1", "column 1: there is no \"$adddd\"; there are $added, $source, $domain, $last_sent and email", NULL);
-	refuses("$added > \"2026-01-01\"", "column 10: this is compared with a date: \"$added\"; write date \"2026-01-31\"", NULL);
+	refuses("\"city\" = 1", "column 1: a name is missing here; names stand without quotes, or in [ ]",
+		NULL);
+	refuses("$adddd = 1",
+		"column 1: there is no \"$adddd\"; there are $added, $source, $domain, $last_sent and email",
+		NULL);
+	refuses("$added > \"2026-01-01\"",
+		"column 10: this is compared with a date: \"$added\"; write date \"2026-01-31\"", NULL);
 	refuses("$added like \"2026%\"", "column 13: a time has no pattern; compare it with < and >", NULL);
-	refuses("age > date \"yesterday\"", "column 12: this is not a date: \"yesterday\"; write it as 2026-01-31 or 2026-01-31T09:00+09:00", NULL);
+	refuses("age > date \"yesterday\"",
+		"column 12: this is not a date: \"yesterday\"; write it as 2026-01-31 or "
+		"2026-01-31T09:00+09:00",
+		NULL);
 	refuses("age > date 5", "column 12: after date comes a text: date \"2026-01-31\"", NULL);
 	refuses("city in \"a\"", "column 9: after in comes a list: in (\"a\", \"b\")", NULL);
 	refuses("city in (1 2)", "column 12: this list needs a comma or a ) here", NULL);
-	refuses("city in ()", "column 10: a value is missing here: \"text\", a number or date \"2026-01-31\"", NULL);
+	refuses("city in ()", "column 10: a value is missing here: \"text\", a number or date \"2026-01-31\"",
+		NULL);
 	refuses("city is 1", "column 9: after is comes empty or not empty", NULL);
 	refuses("city not 1", "column 10: after this not comes in or like", NULL);
 	refuses("city like 1", "column 11: after like comes a text, with % for anything: like \"a%\"", NULL);

@@ -14,7 +14,8 @@ static void people(struct fixture *f)
 		{"p6@x.example", "kyoto", "-5", "1990-01-02"},
 	};
 	fixture_people(f, "news", 1, 10);
-	int64_t city = store_attr_id(f->s, STR("city"), true, &f->e), age = store_attr_id(f->s, STR("age"), true, &f->e);
+	int64_t city = store_attr_id(f->s, STR("city"), true, &f->e),
+		age = store_attr_id(f->s, STR("age"), true, &f->e);
 	int64_t born = store_attr_id(f->s, STR("born"), true, &f->e);
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
 		struct buf b = BUF_INIT(500);
@@ -22,7 +23,8 @@ static void people(struct fixture *f)
 		attrs_put(&b, (uint32_t)city, str_from(rows[i].city));
 		attrs_put(&b, (uint32_t)age, str_from(rows[i].age));
 		attrs_put(&b, (uint32_t)born, str_from(rows[i].born));
-		OK(f, store_contact_put(f->s, str_from(rows[i].address), str_from(rows[i].address), buf_get(&b), NOW, &id, &f->e));
+		OK(f, store_contact_put(f->s, str_from(rows[i].address), str_from(rows[i].address),
+			      buf_get(&b), NOW, &id, &f->e));
 		buf_release(&b);
 	}
 }
@@ -56,11 +58,13 @@ static void selects(struct fixture *f, const struct filter *where, const char *w
 
 static struct filter on(struct fixture *f, const char *name, enum filter_op op, struct filter_value v)
 {
-	return (struct filter){.op = op, .field = FIELD_ATTR, .value = v,
+	return (struct filter){.op = op,
+		.field = FIELD_ATTR,
+		.value = v,
 		.attr = (uint32_t)store_attr_id(f->s, str_from(name), false, &f->e)};
 }
 
-#define TEXT(t) ((struct filter_value){.kind = VALUE_TEXT, .text = STR(t)})
+#define TEXT(t)   ((struct filter_value){.kind = VALUE_TEXT, .text = STR(t)})
 #define NUMBER(n) ((struct filter_value){.kind = VALUE_NUMBER, .number = (n)})
 
 static void where__text__byte_by_byte(void **state)
@@ -107,7 +111,8 @@ static void where__numbers_and_dates__what_does_not_read_fails_all_but_unequal(v
 	selects(f, &w, "2 6 ");
 	w = on(f, "born", FILTER_NE, date);
 	selects(f, &w, "2 3 4 5 6 7 8 9 10 ");
-	/* Not (something that does not read) is true: nothing is lost between a condition and its opposite. */
+	/* Not (something that does not read) is true: nothing is lost between a condition and its opposite.
+	 */
 	struct filter inner = on(f, "age", FILTER_GE, NUMBER(7)), not = {.op = FILTER_NOT, .a = &inner};
 	selects(f, &not, "3 5 6 7 8 9 10 ");
 }
@@ -137,7 +142,8 @@ static void where__in_and_or_fields(void **state)
 	selects(f, &source, "1 2 3 4 5 6 7 8 9 10 ");
 	struct audience everybody = {.where = &source};
 	selects_from(f, &everybody, "1 2 3 4 5 6 7 8 9 10 ");
-	struct filter added = {.op = FILTER_LT, .field = FIELD_ADDED, .value = {.kind = VALUE_DATE, .date = NOW}};
+	struct filter added = {
+		.op = FILTER_LT, .field = FIELD_ADDED, .value = {.kind = VALUE_DATE, .date = NOW}};
 	selects(f, &added, "");
 	added.op = FILTER_LE;
 	selects(f, &added, "1 2 3 4 5 6 7 8 9 10 ");
@@ -147,8 +153,8 @@ static void where__text_that_looks_like_sql__is_text(void **state)
 {
 	struct fixture *f = *state;
 	people(f);
-	static const char *const attacks[] = {"' OR 1=1 --", "\" OR \"\"=\"", "x'); DROP TABLE contact; --", "?1", "\\'", ":a", "%'",
-		"' UNION SELECT 1 --", "city", "\xff\xfe"};
+	static const char *const attacks[] = {"' OR 1=1 --", "\" OR \"\"=\"", "x'); DROP TABLE contact; --",
+		"?1", "\\'", ":a", "%'", "' UNION SELECT 1 --", "city", "\xff\xfe"};
 	for (size_t i = 0; i < sizeof attacks / sizeof *attacks; i++) {
 		struct filter_value v = {.kind = VALUE_TEXT, .text = str_from(attacks[i])};
 		struct filter w = on(f, "city", FILTER_EQ, v);
@@ -206,7 +212,8 @@ static void lists__who_is_on_several__is_counted_once_and_mailed_by_the_first_th
 	assert_int_equal(sel.excluded, 5);
 	selects_from(f, &a, "1 2 8 9 10 11 12 13 14 15 ");
 	/* Unsubscribed from the first, still on the second. */
-	struct suppression s = {.key = STR("p8@gmail.com"), .list = news, .reason = SUPPRESS_UNSUBSCRIBE, .created = NOW};
+	struct suppression s = {
+		.key = STR("p8@gmail.com"), .list = news, .reason = SUPPRESS_UNSUBSCRIBE, .created = NOW};
 	OK(f, store_suppress(f->s, &s, NULL, &f->e));
 	selects_from(f, &a, "1 2 8 9 10 11 12 13 14 15 ");
 	s.list = shop;
@@ -259,7 +266,8 @@ static void sample__exact_and_the_same_each_time(void **state)
 	buf_clear(&two);
 	for (int n = 1; n <= 100; n++) {
 		char sql[100];
-		snprintf(sql, sizeof sql, "SELECT contact FROM delivery WHERE id = %lld", (long long)DELIVERY_ID(id, n));
+		snprintf(sql, sizeof sql, "SELECT contact FROM delivery WHERE id = %lld",
+			(long long)DELIVERY_ID(id, n));
 		buf_printf(&two, "%lld ", (long long)fixture_sql(f, sql));
 	}
 	assert_string_equal(one.p, two.p);
@@ -299,7 +307,8 @@ static void of_and_not_of__and_last_sent__by_state(void **state)
 	struct audience a = {.lists = {list}, .nlists = 1};
 	fixture_prepare(f, id, &a, 4);
 	assert_int_equal(fixture_claim(f, id, CLAIM_FRESH, 6, NOW, &c), 6);
-	struct outcome_row o[2] = {fixture_sent(c.v[1].delivery, NOW + 5), fixture_sent(c.v[2].delivery, NOW + 9)};
+	struct outcome_row o[2] = {
+		fixture_sent(c.v[1].delivery, NOW + 5), fixture_sent(c.v[2].delivery, NOW + 9)};
 	fixture_record(f, o, 2, NOW + 10);
 	fixture_people(f, "news", 11, 2);
 	struct audience of = {.lists = {list}, .nlists = 1, .of = {{id, 0}}, .nof = 1};
@@ -308,9 +317,13 @@ static void of_and_not_of__and_last_sent__by_state(void **state)
 	selects_from(f, &of, "2 3 ");
 	of.of[0].states = 1u << DELIVERY_SENDING;
 	selects_from(f, &of, "1 4 5 6 ");
-	struct audience not_of = {.lists = {list}, .nlists = 1, .not_of = {{id, 1u << DELIVERY_SENT | 1u << DELIVERY_QUEUED}}, .nnot_of = 1};
+	struct audience not_of = {.lists = {list},
+		.nlists = 1,
+		.not_of = {{id, 1u << DELIVERY_SENT | 1u << DELIVERY_QUEUED}},
+		.nnot_of = 1};
 	selects_from(f, &not_of, "1 4 5 6 11 12 ");
-	struct filter w = {.op = FILTER_GE, .field = FIELD_LAST_SENT, .value = {.kind = VALUE_DATE, .date = NOW + 9}};
+	struct filter w = {
+		.op = FILTER_GE, .field = FIELD_LAST_SENT, .value = {.kind = VALUE_DATE, .date = NOW + 9}};
 	selects(f, &w, "3 ");
 	w.op = FILTER_EMPTY;
 	selects(f, &w, "1 4 5 6 7 8 9 10 11 12 ");

@@ -25,8 +25,10 @@ static void put__twice__lays_over(void **state)
 	attrs_put(&b, 2, STR("two"));
 	attrs_put(&o, 1, STR(""));
 	attrs_put(&o, 3, STR("three"));
-	OK(f, store_contact_put(f->s, STR("Taro@X.example"), STR("taro@x.example"), buf_get(&b), NOW, &id, &f->e));
-	OK(f, store_contact_put(f->s, STR("TARO@X.example"), STR("taro@x.example"), buf_get(&o), NOW + 5, &again, &f->e));
+	OK(f, store_contact_put(
+		      f->s, STR("Taro@X.example"), STR("taro@x.example"), buf_get(&b), NOW, &id, &f->e));
+	OK(f, store_contact_put(f->s, STR("TARO@X.example"), STR("taro@x.example"), buf_get(&o), NOW + 5,
+		      &again, &f->e));
 	assert_int_equal(id, again);
 	OK(f, store_contact_get(f->s, STR("taro@x.example"), &c, &f->e));
 	assert_string_equal(c.address.p, "Taro@X.example");
@@ -37,7 +39,8 @@ static void put__twice__lays_over(void **state)
 	assert_int_equal(c.added, NOW);
 	assert_int_equal(c.changed, NOW + 5);
 	FAILS(f, ERR_NOINPUT, store_contact_get(f->s, STR("hanako@x.example"), &c, &f->e));
-	FAILS(f, ERR_INTERNAL, store_contact_put(f->s, STR("a@b"), STR("a@b"), STR("\x01\x7f"), NOW, &id, &f->e));
+	FAILS(f, ERR_INTERNAL,
+		store_contact_put(f->s, STR("a@b"), STR("a@b"), STR("\x01\x7f"), NOW, &id, &f->e));
 	buf_release(&b);
 	buf_release(&o);
 	fixture_check(f);
@@ -48,7 +51,8 @@ static void subscribe__lifts_only_an_unsubscription_and_only_when_asked(void **s
 	struct fixture *f = *state;
 	int64_t id = put(f, "a@x.example", "a@x.example"), list;
 	OK(f, store_list_create(f->s, STR("news"), NOW, &list, &f->e));
-	struct suppression sup = {.key = STR("a@x.example"), .list = list, .reason = SUPPRESS_UNSUBSCRIBE, .created = NOW};
+	struct suppression sup = {
+		.key = STR("a@x.example"), .list = list, .reason = SUPPRESS_UNSUBSCRIBE, .created = NOW};
 	OK(f, store_suppress(f->s, &sup, NULL, &f->e));
 	OK(f, store_subscribe(f->s, id, list, STR("web"), NOW, false, NOW, &f->e));
 	assert_int_equal(unmailable(f, "news"), 1);
@@ -88,7 +92,8 @@ static void remove__last_list__keeps_the_row_for_the_ledger(void **state)
 
 static int find_text(void *ctx, const struct history_row *h)
 {
-	*(int *)ctx += memmem(h->object.p, h->object.n, "p4@", 3) != NULL || memmem(h->note.p, h->note.n, "p4@", 3) != NULL;
+	*(int *)ctx += memmem(h->object.p, h->object.n, "p4@", 3) != NULL ||
+		       memmem(h->note.p, h->note.n, "p4@", 3) != NULL;
 	return 0;
 }
 
@@ -108,16 +113,24 @@ static void forget__leaves_a_nameless_delivery_and_no_address_anywhere(void **st
 	struct audience au = {.lists = {fixture_list(f, "news")}, .nlists = 1};
 	fixture_prepare(f, campaign, &au, 100);
 	assert_int_equal(fixture_claim(f, campaign, CLAIM_FRESH, 4, NOW, &c), 4);
-	struct outcome_row o = {.delivery = c.v[3].delivery, .kind = OUTCOME_FINAL, .state = DELIVERY_BOUNCED, .at = NOW, .code = 550,
-		.enhanced = "5.1.1", .reply = STR("550 5.1.1 <P4@gmail.com>: no such user"), .class = CLASS_HARD,
-		.reason = STR("user-unknown"), .suppress = true};
+	struct outcome_row o = {.delivery = c.v[3].delivery,
+		.kind = OUTCOME_FINAL,
+		.state = DELIVERY_BOUNCED,
+		.at = NOW,
+		.code = 550,
+		.enhanced = "5.1.1",
+		.reply = STR("550 5.1.1 <P4@gmail.com>: no such user"),
+		.class = CLASS_HARD,
+		.reason = STR("user-unknown"),
+		.suppress = true};
 	fixture_record(f, &o, 1, NOW);
 	assert_int_equal(unmailable(f, "news"), 1);
 	OK(f, store_forget(f->s, STR("p4@gmail.com"), NOW, &f->e));
 	assert_int_equal(store_is_forgotten(f->s, STR("p4@gmail.com"), &f->e), 1);
 	assert_int_equal(store_is_forgotten(f->s, STR("p3@gmail.com"), &f->e), 0);
 	FAILS(f, ERR_NOINPUT, store_contact_get(f->s, STR("p4@gmail.com"), &who, &f->e));
-	FAILS(f, ERR_DATA, store_contact_put(f->s, STR("p4@gmail.com"), STR("p4@gmail.com"), STR(""), NOW, &id, &f->e));
+	FAILS(f, ERR_DATA,
+		store_contact_put(f->s, STR("p4@gmail.com"), STR("p4@gmail.com"), STR(""), NOW, &id, &f->e));
 	OK(f, store_delivery_get(f->s, o.delivery, true, &d, &f->e));
 	assert_int_equal(d.address.n, 0);
 	assert_int_equal(d.state, DELIVERY_BOUNCED);
@@ -144,7 +157,8 @@ static int first_reason(void *ctx, const struct suppression *s)
 static int reason_of(struct fixture *f, const char *key)
 {
 	int reason = -1;
-	assert_true(store_suppressions_of(f->s, str_from(key), STR(""), 0, first_reason, &reason, &f->e) >= 0);
+	assert_true(
+		store_suppressions_of(f->s, str_from(key), STR(""), 0, first_reason, &reason, &f->e) >= 0);
 	return reason;
 }
 
@@ -180,7 +194,10 @@ static void suppress__held__becomes_firm_at_the_second(void **state)
 {
 	struct fixture *f = *state;
 	bool added;
-	struct suppression s = {.key = STR("h@x.example"), .reason = SUPPRESS_HARD_BOUNCE, .created = NOW, .held_until = NOW + DAY};
+	struct suppression s = {.key = STR("h@x.example"),
+		.reason = SUPPRESS_HARD_BOUNCE,
+		.created = NOW,
+		.held_until = NOW + DAY};
 	OK(f, store_suppress(f->s, &s, &added, &f->e));
 	s.held_until = 0;
 	OK(f, store_suppress(f->s, &s, &added, &f->e));
@@ -196,7 +213,10 @@ static void suppress__scope_and_domain(void **state)
 	struct fixture *f = *state;
 	fixture_people(f, "news", 1, 8); /* two at each domain */
 	fixture_people(f, "shop", 1, 8);
-	struct suppression s = {.key = STR("@gmail.com"), .list = fixture_list(f, "news"), .reason = SUPPRESS_MANUAL, .created = NOW};
+	struct suppression s = {.key = STR("@gmail.com"),
+		.list = fixture_list(f, "news"),
+		.reason = SUPPRESS_MANUAL,
+		.created = NOW};
 	OK(f, store_suppress(f->s, &s, NULL, &f->e));
 	assert_int_equal(unmailable(f, "news"), 2);
 	assert_int_equal(unmailable(f, "shop"), 0);
@@ -233,8 +253,10 @@ static void unsuppress__in_bulk__spares_what_people_said(void **state)
 	for (int i = 0; i < 1300; i++) {
 		char key[40];
 		snprintf(key, sizeof key, "s%d@%s", i, i % 2 ? "gmail.com" : "x.example");
-		struct suppression s = {.key = str_from(key), .reason = i % 10 == 0 ? SUPPRESS_COMPLAINT : SUPPRESS_HARD_BOUNCE,
-			.campaign = i % 3, .created = NOW + i};
+		struct suppression s = {.key = str_from(key),
+			.reason = i % 10 == 0 ? SUPPRESS_COMPLAINT : SUPPRESS_HARD_BOUNCE,
+			.campaign = i % 3,
+			.created = NOW + i};
 		OK(f, store_suppress(f->s, &s, NULL, &f->e));
 	}
 	fixture_people(f, "news", 1, 4); /* so that gmail.com is a known domain */

@@ -10,7 +10,8 @@ static struct str attr(struct fixture *f, const char *key, const char *name, cha
 	return str_from(out);
 }
 
-static void row(struct fixture *f, struct import *im, const char *address, const char *value, struct import_row *out)
+static void row(
+	struct fixture *f, struct import *im, const char *address, const char *value, struct import_row *out)
 {
 	struct buf b = BUF_INIT(4096);
 	if (value != NULL)
@@ -122,7 +123,8 @@ static void import__killed_after_the_commit__is_finished_by_the_next(void **stat
 	/* The state in which a kill between the small commit and the rest leaves the tables. */
 	int64_t id = fixture_contact(f, "leaves@x.example");
 	char sql[200];
-	snprintf(sql, sizeof sql, "INSERT INTO import_change(contact, leaves) VALUES(%lld, 1)", (long long)id);
+	snprintf(
+		sql, sizeof sql, "INSERT INTO import_change(contact, leaves) VALUES(%lld, 1)", (long long)id);
 	fixture_sql(f, sql);
 	fixture_sql(f, "UPDATE import SET state = 1, pid = 1, pid_start = 1 WHERE state = 0");
 	fixture_sql(f, "DELETE FROM pending_import");
@@ -192,7 +194,10 @@ static void duplicates__in_one_file__as_asked(void **state)
 				row(f, im, address, "zero", &r);
 				OK(f, store_import_commit(f->s, &im, &f->e));
 			}
-			struct import_options o = {.list = str_from(list), .file = STR("f.csv"), .on_duplicate = (enum on_duplicate)mode, .now = NOW};
+			struct import_options o = {.list = str_from(list),
+				.file = STR("f.csv"),
+				.on_duplicate = (enum on_duplicate)mode,
+				.now = NOW};
 			OK(f, store_import_begin(f->s, &o, &im, NULL, &f->e));
 			row(f, im, address, "first", &r);
 			assert_int_equal(r.result, known ? IMPORT_UPDATED : IMPORT_ADDED);
@@ -253,7 +258,8 @@ static void status__becomes_a_suppression_with_the_commit(void **state)
 	struct suppression manual = {.key = STR("b@x.example"), .reason = SUPPRESS_MANUAL, .created = NOW};
 	OK(f, store_suppress(f->s, &manual, NULL, &f->e));
 	struct import *im = fixture_import(f, "news", false);
-	static const enum import_status statuses[] = {IMPORT_SUBSCRIBED, IMPORT_BOUNCED, IMPORT_UNSUBSCRIBED, IMPORT_COMPLAINED};
+	static const enum import_status statuses[] = {
+		IMPORT_SUBSCRIBED, IMPORT_BOUNCED, IMPORT_UNSUBSCRIBED, IMPORT_COMPLAINED};
 	static const char *const names[] = {"a@x.example", "b@x.example", "c@x.example", "d@x.example"};
 	for (int i = 0; i < 4; i++) {
 		struct import_row r = fixture_row(names[i], STR(""));
@@ -263,7 +269,8 @@ static void status__becomes_a_suppression_with_the_commit(void **state)
 	}
 	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM import_suppression"), 1);
 	OK(f, store_import_commit(f->s, &im, &f->e));
-	assert_int_equal(fixture_sql(f, "SELECT reason FROM suppression WHERE key = 'b@x.example'"), SUPPRESS_HARD_BOUNCE);
+	assert_int_equal(fixture_sql(f, "SELECT reason FROM suppression WHERE key = 'b@x.example'"),
+		SUPPRESS_HARD_BOUNCE);
 	struct audience a = {.lists = {fixture_list(f, "news")}, .nlists = 1};
 	OK(f, store_audience_count(f->s, &a, &sel, &f->e));
 	assert_int_equal(sel.selected, 4);
@@ -311,8 +318,8 @@ static void forgotten__is_refused(void **state)
 
 static int one_membership(void *ctx, const struct membership *m)
 {
-	snprintf(ctx, 100, "%.*s|%.*s|%lld|%lld", STR_ARG(m->list_name), STR_ARG(m->source), (long long)(m->joined - NOW),
-		(long long)m->consent_at);
+	snprintf(ctx, 100, "%.*s|%.*s|%lld|%lld", STR_ARG(m->list_name), STR_ARG(m->source),
+		(long long)(m->joined - NOW), (long long)m->consent_at);
 	return 0;
 }
 

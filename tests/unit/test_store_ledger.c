@@ -41,9 +41,19 @@ static int64_t in_state(struct ledger *l, enum delivery_state st)
 
 static struct outcome_row refused(int64_t delivery, enum outcome_kind kind, enum delivery_state st, ms_t due)
 {
-	return (struct outcome_row){.delivery = delivery, .kind = kind, .state = st, .at = NOW + 10, .due = due, .code = 450,
-		.enhanced = "4.2.1", .reply = STR("450 4.2.1 busy"), .class = CLASS_SOFT, .scope = SCOPE_SITE, .reason = STR("busy"),
-		.site = STR("mx.example"), .route = STR("main")};
+	return (struct outcome_row){.delivery = delivery,
+		.kind = kind,
+		.state = st,
+		.at = NOW + 10,
+		.due = due,
+		.code = 450,
+		.enhanced = "4.2.1",
+		.reply = STR("450 4.2.1 busy"),
+		.class = CLASS_SOFT,
+		.scope = SCOPE_SITE,
+		.reason = STR("busy"),
+		.site = STR("mx.example"),
+		.route = STR("main")};
 }
 
 static void sent_to_all__counts_and_words_agree(void **state)
@@ -104,8 +114,8 @@ static void outcome__of_a_returned_claim__was_never_tried(void **state)
 
 static int one_reason(void *ctx, const struct reason_row *r)
 {
-	buf_printf(ctx, "%s/%.*s/%.*s/%lld ", reply_class_names[r->class], STR_ARG(r->reason), STR_ARG(r->provider),
-		(long long)r->deliveries);
+	buf_printf(ctx, "%s/%.*s/%.*s/%lld ", reply_class_names[r->class], STR_ARG(r->reason),
+		STR_ARG(r->provider), (long long)r->deliveries);
 	return 0;
 }
 
@@ -145,7 +155,10 @@ static void deferred__retried__keeps_its_first_attempt_and_its_last_reason(void 
 	assert_string_equal(b.p, "1:2:450:busy 2:0:250: ");
 	/* Its time ran out: what is known of it stays its last attempt. */
 	fixture_claim(f, l.id, CLAIM_DUE, 5, NOW + 200, &l.c);
-	o[0] = (struct outcome_row){.delivery = l.c.v[0].delivery, .kind = OUTCOME_FINAL, .state = DELIVERY_EXPIRED, .at = NOW + 201};
+	o[0] = (struct outcome_row){.delivery = l.c.v[0].delivery,
+		.kind = OUTCOME_FINAL,
+		.state = DELIVERY_EXPIRED,
+		.at = NOW + 201};
 	fixture_record(f, o, 1, NOW + 201);
 	struct delivery_row d;
 	OK(f, store_delivery_get(f->s, l.c.v[0].delivery, true, &d, &f->e));
@@ -166,7 +179,9 @@ static void hard_refusal__suppresses_in_the_same_commit(void **state)
 	o.class = CLASS_HARD;
 	o.suppress = true;
 	fixture_record(f, &o, 1, NOW);
-	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM suppression WHERE key = 'p1@docomo.ne.jp' AND reason = 0 AND list = 0"), 1);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM suppression WHERE key = 'p1@docomo.ne.jp' AND "
+					"reason = 0 AND list = 0"),
+		1);
 	ledger_end(&l);
 }
 
@@ -177,16 +192,19 @@ static void claim__whoever_must_not_be_mailed_any_more__is_skipped(void **state)
 	struct delivery_row d;
 	ledger_start(&l, f, 6, 0);
 	int64_t list = fixture_list(f, "news");
-	struct suppression s = {.key = STR("p1@docomo.ne.jp"), .list = list, .reason = SUPPRESS_UNSUBSCRIBE, .created = NOW};
+	struct suppression s = {
+		.key = STR("p1@docomo.ne.jp"), .list = list, .reason = SUPPRESS_UNSUBSCRIBE, .created = NOW};
 	OK(f, store_suppress(f->s, &s, NULL, &f->e));
-	s = (struct suppression){.key = STR("@x.example"), .reason = SUPPRESS_MANUAL, .created = NOW}; /* p2, p6 */
+	s = (struct suppression){
+		.key = STR("@x.example"), .reason = SUPPRESS_MANUAL, .created = NOW}; /* p2, p6 */
 	OK(f, store_suppress(f->s, &s, NULL, &f->e));
 	OK(f, store_contact_remove(f->s, fixture_contact(f, "p3@y.example"), list, &f->e));
 	OK(f, store_forget(f->s, STR("p4@gmail.com"), NOW, &f->e));
 	assert_int_equal(fixture_claim(f, l.id, CLAIM_FRESH, 10, NOW, &l.c), 1);
 	assert_string_equal(l.c.v[0].address.p, "p5@docomo.ne.jp");
 	assert_int_equal(in_state(&l, DELIVERY_SKIPPED), 5);
-	static const char *const why[] = {"unsubscribed", "suppressed", "left", "forgotten", "", "suppressed"};
+	static const char *const why[] = {
+		"unsubscribed", "suppressed", "left", "forgotten", "", "suppressed"};
 	for (int i = 0; i < 6; i++) {
 		OK(f, store_delivery_get(f->s, DELIVERY_ID(l.id, i + 1), true, &d, &f->e));
 		assert_string_equal(d.reason.p, why[i]);
@@ -325,7 +343,8 @@ static void rollback__leaves_counts_as_they_were(void **state)
 	ledger_start(&l, f, 5, 0);
 	OK(f, store_ledger_begin(f->s, f->epoch, NOW, &f->e));
 	l.c.n = 0;
-	assert_int_equal(store_ledger_claim(f->s, l.id, CLAIM_FRESH, STR("new route"), 3, NOW, &l.c, &f->e), 3);
+	assert_int_equal(
+		store_ledger_claim(f->s, l.id, CLAIM_FRESH, STR("new route"), 3, NOW, &l.c, &f->e), 3);
 	store_ledger_rollback(f->s);
 	assert_int_equal(in_state(&l, DELIVERY_QUEUED), 5);
 	assert_int_equal(fixture_claim(f, l.id, CLAIM_FRESH, 9, NOW, &l.c), 5);
@@ -341,7 +360,8 @@ static void cancel__at_once__and_what_is_on_its_way_still_counts(void **state)
 	struct delivery_row d;
 	ledger_start(&l, f, 10, 0);
 	fixture_claim(f, l.id, CLAIM_FRESH, 6, NOW, &l.c);
-	struct outcome_row o[3] = {fixture_sent(l.c.v[0].delivery, NOW), refused(l.c.v[1].delivery, OUTCOME_DEFER, 0, NOW + 5),
+	struct outcome_row o[3] = {fixture_sent(l.c.v[0].delivery, NOW),
+		refused(l.c.v[1].delivery, OUTCOME_DEFER, 0, NOW + 5),
 		{.delivery = l.c.v[2].delivery, .kind = OUTCOME_DOUBT, .at = NOW, .due = NOW + 5}};
 	fixture_record(f, o, 3, NOW);
 	OK(f, store_campaign_cancel(f->s, l.id, NOW + 1, &f->e));
@@ -448,7 +468,8 @@ static int sum_of(void *ctx, const struct delivery_row *d)
 
 static int note_failure(void *ctx, const struct failure_row *r)
 {
-	buf_printf(ctx, "%lld:%lld:%d ", (long long)r->id, (long long)DELIVERY_NUMBER(r->attempt.delivery), (int)r->attempt.class);
+	buf_printf(ctx, "%lld:%lld:%d ", (long long)r->id, (long long)DELIVERY_NUMBER(r->attempt.delivery),
+		(int)r->attempt.class);
 	return 0;
 }
 
@@ -461,15 +482,19 @@ static void reading__walks_failures_and_people(void **state)
 	struct buf b = BUF_INIT(1000);
 	ledger_start(&l, f, 2500, 0);
 	fixture_claim(f, l.id, CLAIM_FRESH, 4, NOW, &l.c);
-	struct outcome_row o[3] = {refused(l.c.v[0].delivery, OUTCOME_DEFER, 0, NOW + 5), fixture_sent(l.c.v[1].delivery, NOW),
+	struct outcome_row o[3] = {refused(l.c.v[0].delivery, OUTCOME_DEFER, 0, NOW + 5),
+		fixture_sent(l.c.v[1].delivery, NOW),
 		refused(l.c.v[3].delivery, OUTCOME_FINAL, DELIVERY_BLOCKED, 0)};
 	o[2].class = CLASS_BLOCK;
 	fixture_record(f, o, 3, NOW);
 	OK(f, store_deliveries(f->s, l.id, 0, true, sum_of, sums, &f->e));
 	assert_int_equal(sums[DELIVERY_QUEUED], 2496);
-	assert_int_equal(sums[DELIVERY_SENDING] + sums[DELIVERY_SENT] + sums[DELIVERY_BLOCKED] + sums[DELIVERY_DEFERRED], 4);
+	assert_int_equal(sums[DELIVERY_SENDING] + sums[DELIVERY_SENT] + sums[DELIVERY_BLOCKED] +
+				 sums[DELIVERY_DEFERRED],
+		4);
 	memset(sums, 0, sizeof sums);
-	OK(f, store_deliveries(f->s, l.id, 1u << DELIVERY_DOUBT | 1u << DELIVERY_SENT, false, sum_of, sums, &f->e));
+	OK(f, store_deliveries(
+		      f->s, l.id, 1u << DELIVERY_DOUBT | 1u << DELIVERY_SENT, false, sum_of, sums, &f->e));
 	assert_int_equal(sums[DELIVERY_DOUBT], 1);
 	assert_int_equal(sums[DELIVERY_SENT], 1);
 	assert_int_equal(store_deliveries(f->s, l.id, 0, true, stop_at_two, &n, &f->e), 42);
@@ -517,7 +542,8 @@ static void campaign__names_content_and_live(void **state)
 	int64_t id = fixture_campaign(f, "june", 0), other;
 	struct campaign_new again = {.name = STR("june"), .now = NOW};
 	FAILS(f, ERR_DATA, store_campaign_create(f->s, &again, NULL, 0, &other, &f->e));
-	again = (struct campaign_new){.name = STR("july"), .now = NOW, .start_at = NOW + HOUR, .content_hash = STR("c0ffee")};
+	again = (struct campaign_new){
+		.name = STR("july"), .now = NOW, .start_at = NOW + HOUR, .content_hash = STR("c0ffee")};
 	OK(f, store_campaign_create(f->s, &again, NULL, 0, &other, &f->e));
 	struct campaign_row c;
 	OK(f, store_campaign_get(f->s, STR("july"), &c, &f->e));

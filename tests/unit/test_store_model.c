@@ -1,5 +1,5 @@
-/* Random operations beside a model that keeps the same things in plain arrays: whatever the order, the rows, the tallies
- * and the model agree. */
+/* Random operations beside a model that keeps the same things in plain arrays: whatever the order, the rows,
+ * the tallies and the model agree. */
 #include "tests/unit/store_fixture.h"
 
 enum { PEOPLE = 60, STEPS = 700 };
@@ -91,7 +91,8 @@ static void do_claim(struct model *m)
 		ms_t last = 0;
 		for (int i = 0; i < n; i++) {
 			struct model_row *r = &m->d[DELIVERY_NUMBER(m->c.v[i].delivery)];
-			assert_true(r->due != 0 && r->due <= m->now && r->due >= last && r->due == m->c.v[i].due);
+			assert_true(
+				r->due != 0 && r->due <= m->now && r->due >= last && r->due == m->c.v[i].due);
 			assert_false(m->suppressed[DELIVERY_NUMBER(m->c.v[i].delivery)]);
 			last = r->due;
 		}
@@ -105,7 +106,8 @@ static void do_claim(struct model *m)
 			bool handed = false;
 			for (int k = 0; k < n; k++)
 				handed |= DELIVERY_NUMBER(m->c.v[k].delivery) == i;
-			if (handed || r->due == 0 || r->flying || r->due > last || (n == max && r->due == last && i > number))
+			if (handed || r->due == 0 || r->flying || r->due > last ||
+				(n == max && r->due == last && i > number))
 				continue;
 			assert_true(m->suppressed[i]);
 			pass_over(r);
@@ -152,18 +154,27 @@ static void do_record(struct model *m)
 {
 	struct outcome_row o[PEOPLE];
 	size_t n = 0;
-	static const enum delivery_state finals[] = {DELIVERY_SENT, DELIVERY_SENT, DELIVERY_BOUNCED, DELIVERY_BLOCKED, DELIVERY_SKIPPED};
+	static const enum delivery_state finals[] = {
+		DELIVERY_SENT, DELIVERY_SENT, DELIVERY_BOUNCED, DELIVERY_BLOCKED, DELIVERY_SKIPPED};
 	for (int i = 1; i <= PEOPLE; i++) {
 		if (!m->d[i].flying || rand() % 2)
 			continue;
 		enum outcome_kind kind = (enum outcome_kind)(rand() % 5);
-		o[n] = (struct outcome_row){.delivery = DELIVERY_ID(m->id, i), .kind = kind, .at = m->now, .reply = STR("words"),
-			.code = 250, .due = kind == OUTCOME_FINAL ? 0 : m->now + 1 + rand() % 50, .route = STR("main"),
-			.state = finals[rand() % 5], .class = (enum reply_class)(rand() % CLASS_NCLASSES), .reason = STR("r")};
+		o[n] = (struct outcome_row){.delivery = DELIVERY_ID(m->id, i),
+			.kind = kind,
+			.at = m->now,
+			.reply = STR("words"),
+			.code = 250,
+			.due = kind == OUTCOME_FINAL ? 0 : m->now + 1 + rand() % 50,
+			.route = STR("main"),
+			.state = finals[rand() % 5],
+			.class = (enum reply_class)(rand() % CLASS_NCLASSES),
+			.reason = STR("r")};
 		apply(m, &m->d[i], &o[n++]);
 	}
 	/* One that has no intent is dropped. */
-	o[n] = (struct outcome_row){.delivery = DELIVERY_ID(m->id, PEOPLE + 5), .kind = OUTCOME_FINAL, .state = DELIVERY_SENT};
+	o[n] = (struct outcome_row){
+		.delivery = DELIVERY_ID(m->id, PEOPLE + 5), .kind = OUTCOME_FINAL, .state = DELIVERY_SENT};
 	fixture_record(m->f, o, n + 1, m->now);
 }
 
@@ -199,12 +210,14 @@ static void do_people(struct model *m)
 		OK(m->f, store_campaign_pause(m->f->s, m->id, STR("user"), STR(""), m->now, &m->f->e));
 		m->paused = true;
 	} else if (what < 10 && !m->cancelled) {
-		struct resume_options o = {.rate = -1, .now = rand() % 2, .doubt = rand() % 3 - 1, .at = m->now};
+		struct resume_options o = {
+			.rate = -1, .now = rand() % 2, .doubt = rand() % 3 - 1, .at = m->now};
 		OK(m->f, store_campaign_resume(m->f->s, m->id, &o, &m->f->e));
 		m->paused = false;
 		for (int i = 1; i <= PEOPLE; i++) {
 			struct model_row *r = &m->d[i];
-			if (r->state == DELIVERY_DOUBT && !r->flying && o.doubt == 1 && r->due == 0 && r->doubted == 1)
+			if (r->state == DELIVERY_DOUBT && !r->flying && o.doubt == 1 && r->due == 0 &&
+				r->doubted == 1)
 				r->due = m->now;
 			if (r->state == DELIVERY_DOUBT && !r->flying && o.doubt == 0)
 				r->due = 0;
@@ -264,7 +277,8 @@ static void random_sequences__agree_with_the_model(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(random_sequences__agree_with_the_model, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(
+			random_sequences__agree_with_the_model, fixture_setup, fixture_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -143,7 +143,8 @@ static void attr_ids__are_stable_and_named(void **state)
 
 static int last_note(void *ctx, const struct history_row *h)
 {
-	snprintf(ctx, 200, "%.*s|%.*s|%.*s|%.*s", STR_ARG(h->actor), STR_ARG(h->what), STR_ARG(h->object), STR_ARG(h->note));
+	snprintf(ctx, 200, "%.*s|%.*s|%.*s|%.*s", STR_ARG(h->actor), STR_ARG(h->what), STR_ARG(h->object),
+		STR_ARG(h->note));
 	return 0;
 }
 
@@ -174,7 +175,8 @@ static void list__names_are_unique_and_deletion_forgets_members_not_suppressions
 	fixture_people(f, "news", 1, 1200);
 	id = fixture_list(f, "news");
 	FAILS(f, ERR_DATA, store_list_create(f->s, STR("news"), NOW, &again, &f->e));
-	struct suppression sup = {.key = STR("p4@gmail.com"), .list = id, .reason = SUPPRESS_UNSUBSCRIBE, .created = NOW};
+	struct suppression sup = {
+		.key = STR("p4@gmail.com"), .list = id, .reason = SUPPRESS_UNSUBSCRIBE, .created = NOW};
 	OK(f, store_suppress(f->s, &sup, &added, &f->e));
 	OK(f, store_list_set(f->s, id, &STR("The News"), NULL, &f->e));
 	OK(f, store_list_create(f->s, STR("other"), NOW, &other, &f->e));

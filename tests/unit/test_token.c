@@ -124,7 +124,8 @@ static void rotation__old_tokens_stay_good_until_their_key_goes(void **state)
 static void secret__wrong_or_readable_by_others__is_a_configuration_error(void **state)
 {
 	(void)state;
-	const char *const bad[] = {"", "abc\n", "0:" KEY_A "\n0:" KEY_B "\n", "300:" KEY_A "\n", KEY_A "00\n"};
+	const char *const bad[] = {
+		"", "abc\n", "0:" KEY_A "\n0:" KEY_B "\n", "300:" KEY_A "\n", KEY_A "00\n"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		struct token_keys *k = NULL;
 		struct err e = {0};

@@ -9,9 +9,10 @@
 static void decode__malformed__moves_by_one(void **state)
 {
 	(void)state;
-	/* Unicode 15, table 3-8: a truncated sequence, a surrogate, an overlong form, beyond the last plane. */
-	static const char *const bad[] = {"\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88",
-		"\x80", "\xe3\x81", "\xff", "\xc3"};
+	/* Unicode 15, table 3-8: a truncated sequence, a surrogate, an overlong form, beyond the last plane.
+	 */
+	static const char *const bad[] = {"\xc0\xaf", "\xe0\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+		"\xf8\x88", "\x80", "\xe3\x81", "\xff", "\xc3"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
 		struct str s = str_from(bad[i]);
 		size_t at = 0;
@@ -56,8 +57,8 @@ static void width__terminal_columns(void **state)
 	assert_int_equal(utf8_width(STR("abc")), 3);
 	assert_int_equal(utf8_width(STR("日本語")), 6);
 	assert_int_equal(utf8_width(STR("カタカナ")), 8);
-	assert_int_equal(utf8_width(STR("ｶﾀｶﾅ")), 4);   /* half-width */
-	assert_int_equal(utf8_width(STR("ＡＢ")), 4);     /* full-width */
+	assert_int_equal(utf8_width(STR("ｶﾀｶﾅ")), 4); /* half-width */
+	assert_int_equal(utf8_width(STR("ＡＢ")), 4); /* full-width */
 	assert_int_equal(utf8_width(STR("が")), 2);
 	assert_int_equal(utf8_width(STR("か\xe3\x82\x99")), 2); /* combining voiced mark */
 	assert_int_equal(utf8_width(STR("e\xcc\x81")), 1);
@@ -85,8 +86,11 @@ static void safe__control_sequences__are_shown(void **state)
 {
 	(void)state;
 	struct buf b = BUF_INIT(1024);
-	utf8_safe(&b, STR("\x1b[31mred\n\t\x7f\xc2\x9b" "2J\xff 日本\xe2\x80\xae" "exe\xef\xbf\xbd"));
-	assert_string_equal(buf_cstr(&b), "\\x1b[31mred\\x0a\\x09\\x7f\\u{9b}2J\\xff 日本\\u{202e}exe\xef\xbf\xbd");
+	utf8_safe(&b, STR("\x1b[31mred\n\t\x7f\xc2\x9b"
+			  "2J\xff 日本\xe2\x80\xae"
+			  "exe\xef\xbf\xbd"));
+	assert_string_equal(
+		buf_cstr(&b), "\\x1b[31mred\\x0a\\x09\\x7f\\u{9b}2J\\xff 日本\\u{202e}exe\xef\xbf\xbd");
 	buf_clear(&b);
 	utf8_safe(&b, str_n("a\0b", 3));
 	assert_string_equal(buf_cstr(&b), "a\\x00b");
