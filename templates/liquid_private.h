@@ -226,7 +226,6 @@ struct expr {
 			const struct expr *const *args; /* nargs, then the named ones */
 			const struct named *named;
 			uint16_t nnamed;
-			struct date_memo *memo;
 		} call;
 	};
 };
