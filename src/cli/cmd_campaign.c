@@ -196,6 +196,8 @@ static int pause_run(struct cli *c, struct err *e)
 	if (c->nargs == 1) {
 		if (find(c, p.s, c->args[0], &row, e) != 0)
 			return -1;
+		if (row.state == CAMPAIGN_PAUSED)
+			return said(c, p.s, row.id, "is paused already.", e);
 		p.ids[p.n++] = row.id;
 	} else if (store_campaigns(p.s, true, collect, &p, e) < 0) {
 		return -1;
