@@ -259,6 +259,10 @@ static void own_column(struct import_plan *p, size_t i, const struct import_requ
 	} else if (str_is_nocase(name, "consent_at") && p->consent == NONE && q->consent_at == NULL) {
 		p->columns[i].role = COLUMN_CONSENT;
 		p->consent = i;
+	} else if (str_is_nocase(name, "joined")) {
+		p->joined = i;
+	} else if (str_is_nocase(name, "added")) {
+		p->added = i;
 	}
 }
 
@@ -338,6 +342,8 @@ int import_plan(struct import_plan *p, struct csv_reader *r, const struct import
 		.status = NONE,
 		.source = NONE,
 		.consent = NONE,
+		.joined = NONE,
+		.added = NONE,
 		.expand = NONE};
 	if ((q->columns != NULL ? columns_option(p, q->columns, e) : header_row(p, e)) != 0)
 		return -1;

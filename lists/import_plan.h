@@ -19,9 +19,10 @@ struct import_plan {
 	struct csv_reader *reader;
 	struct import_column *columns;
 	size_t ncolumns;
-	size_t email, status, source, consent, expand; /* index of the column; SIZE_MAX: none */
-	bool own_status;                               /* the status column is an export's pr_status */
-	size_t *attrs; /* indexes of attribute columns, by ascending attribute id */
+	size_t email, status, source, consent, joined, added,
+		expand;  /* index of the column; SIZE_MAX: none */
+	bool own_status; /* the status column is an export's pr_status */
+	size_t *attrs;   /* indexes of attribute columns, by ascending attribute id */
 	size_t nattrs;
 	bool excel; /* our own export for Excel: cells that look like formulas have an apostrophe in front */
 	bool has_name; /* some column is the attribute `name` */

@@ -263,6 +263,11 @@ static const char *fill_state(const struct row_reader *r, const struct plan_row 
 	if (p->consent != SIZE_MAX && cell(row, p->consent).n > 0 &&
 		!read_time(r, cell(row, p->consent), &out->consent_at))
 		return "the time of consent is not a date";
+	if ((p->joined != SIZE_MAX && cell(row, p->joined).n > 0 &&
+		    !read_time(r, cell(row, p->joined), &out->joined)) ||
+		(p->added != SIZE_MAX && cell(row, p->added).n > 0 &&
+			!read_time(r, cell(row, p->added), &out->added)))
+		return "pr_joined or pr_added is not a date";
 	if (p->source != SIZE_MAX)
 		out->source = keep(b, cell(row, p->source));
 	return NULL;

@@ -221,9 +221,10 @@ static int join_list(struct store *s, struct import *im, int64_t contact, const 
 	if (name_id(s, r->source, &source, e) < 0)
 		return -1;
 	if (db_run(s, e,
-		    "INSERT INTO member(list, contact, born, source, consent_at) VALUES(?, ?, ?, ?, ?) ON "
+		    "INSERT INTO member(list, contact, born, joined, source, consent_at) VALUES(?, ?, ?, ?, "
+		    "?, ?) ON "
 		    "CONFLICT DO NOTHING",
-		    "iiitt", im->list, contact, im->id, source, r->consent_at) < 0)
+		    "iiittt", im->list, contact, im->id, r->joined, source, r->consent_at) < 0)
 		return -1;
 	*joined = sqlite3_changes64(s->db) != 0;
 	im->members += *joined;
@@ -280,12 +281,14 @@ static int add_contact(struct store *s, struct import *im, uint64_t hash, struct
 	}
 	if (domain_id(s, r->domain, true, &domain, e) < 0 ||
 		db_run(s, e,
-			"INSERT INTO contact(id, address, key, domain, attrs, born) VALUES(?, ?, ?, ?, ?, ?)",
-			"isxibi", id, r->address, key, domain, attrs, im->id) < 0)
+			"INSERT INTO contact(id, address, key, domain, attrs, added, born) VALUES(?, ?, ?, "
+			"?, ?, ?, ?)",
+			"isxibti", id, r->address, key, domain, attrs, r->added, im->id) < 0)
 		return -1;
 	im->last = id;
 	/* Those that say nothing of their own join at the end of the slice, all at once. */
-	if ((r->source.n != 0 || r->consent_at != 0) && join_list(s, im, id, r, &joined, e) < 0)
+	if ((r->source.n != 0 || r->consent_at != 0 || r->joined != 0) &&
+		join_list(s, im, id, r, &joined, e) < 0)
 		return -1;
 	if (seen_set(im, id, e) < 0)
 		return -1;

@@ -235,6 +235,7 @@ struct import_row {
 	struct str attrs;                /* packed; empty values clear */
 	struct str source;               /* n == 0: the import's */
 	ms_t consent_at;                 /* 0: the import's */
+	ms_t joined, added;              /* of an export that comes back; 0: now */
 	enum import_status status;
 	/* filled by store_import_rows: */
 	enum import_result result;
@@ -297,9 +298,9 @@ int store_audience_walk(struct store *s, const struct audience *a, bool everyone
 
 #define DELIVERY_STATES(X)                                                                                   \
 	X(QUEUED, "queued")                                                                                  \
-	X(SENDING, "sending") X(DEFERRED, "deferred") X(SENT, "sent") X(BOUNCED, "bounced")                  \
-		X(BLOCKED, "blocked") X(EXPIRED, "expired") X(SKIPPED, "skipped") X(DOUBT, "doubt")          \
-			X(CANCELLED, "cancelled")
+	X(SENDING, "sending")                                                                                \
+	X(DEFERRED, "deferred") X(SENT, "sent") X(BOUNCED, "bounced") X(BLOCKED, "blocked")                  \
+		X(EXPIRED, "expired") X(SKIPPED, "skipped") X(DOUBT, "doubt") X(CANCELLED, "cancelled")
 enum delivery_state {
 #define X(id, name) DELIVERY_##id,
 	DELIVERY_STATES(X)
@@ -310,8 +311,9 @@ extern const char *const delivery_state_names[DELIVERY_NSTATES];
 
 #define CAMPAIGN_STATES(X)                                                                                   \
 	X(PREPARING, "preparing")                                                                            \
-	X(SCHEDULED, "scheduled") X(RUNNING, "running") X(WAITING, "waiting") X(PAUSED, "paused")            \
-		X(INTERRUPTED, "interrupted") X(FINISHED, "finished") X(CANCELLED, "cancelled")
+	X(SCHEDULED, "scheduled")                                                                            \
+	X(RUNNING, "running") X(WAITING, "waiting") X(PAUSED, "paused") X(INTERRUPTED, "interrupted")        \
+		X(FINISHED, "finished") X(CANCELLED, "cancelled")
 enum campaign_state { /* INTERRUPTED is never stored: it is PREPARING, RUNNING or WAITING with nobody holding
 			 the lease */
 #define X(id, name) CAMPAIGN_##id,

@@ -61,6 +61,18 @@ def test_import_export_round_trip(w):
 	assert len(people) == 1 and people[0]["first_name"] == "Ann" and people[0]["email"] == "ann@example.com", people
 
 
+def test_export_into_a_new_database(w):
+	w.write("old.csv", "email,n,pr_joined,pr_added,pr_source,pr_consent_at\n"
+		"a@x.example,1,2024-01-02T03:04:05.000Z,2023-01-02T03:04:05.000Z,fair,2023-01-01T00:00:00.000Z\n"
+		"b@x.example,2,2024-02-02T03:04:05.000Z,2024-02-02T03:04:05.000Z,,\n")
+	begin(w)
+	w.run("import", "news", "old.csv")
+	got = rows(w.run("export", "news").out)
+	assert [r["pr_joined"][:10] for r in got] == ["2024-01-02", "2024-02-02"], got
+	assert [r["pr_added"][:10] for r in got] == ["2023-01-02", "2024-02-02"], got
+	assert len(lines(w.run("export", "news", "--format", "json", "--where", '$added < date "2024-01-01"'))) == 1
+
+
 def test_wrong_commands(w):
 	fill(w)
 	assert "did you mean \"news\"" in w.run("export", "nesw", expect=66).err

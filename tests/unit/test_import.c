@@ -103,8 +103,8 @@ static int no_list(void *ctx, const struct list_row *l)
 static void columns__become_attributes(void **state)
 {
 	f = *state;
-	imports("E-Mail,First Name,氏名, City ,,pr_added\nAnn@Example.com,Ann,山田,Kyoto,x,2020\n", request(),
-		1, 0, 0, 0);
+	imports("E-Mail,First Name,氏名, City ,,pr_added\nAnn@Example.com,Ann,山田,Kyoto,x,2020-01-02\n",
+		request(), 1, 0, 0, 0);
 	assert_true(report.list_created);
 	assert_string_equal(attrs_of("ann@example.com"), "first_name=Ann;氏名=山田;city=Kyoto;");
 	assert_string_equal(report.encoding, "UTF-8");
