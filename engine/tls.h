@@ -1,15 +1,38 @@
 /* TLS for SMTP clients (OpenSSL 3): one context for each route, shared by the worker threads, with a session
- * cache so that a later connection resumes. SNI always; certificate and name are verified unless `verify` is
- * false. */
+ * cache so that a later connection resumes. SNI always. What a connection demands of the server is its
+ * policy. */
 #ifndef ENGINE_TLS_H
 #define ENGINE_TLS_H
 
 #include "src/base/err.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct tls_client;
 struct ssl_st;
+
+/* From "any encryption is better than none" up. From TLS_ENCRYPT on mail never goes in the clear. */
+enum tls_need {
+	TLS_MAY, /* RFC 7435: whoever answers, and in the clear where TLS is not offered or does not work */
+	TLS_TESTING, /* as TLS_MAY, and a certificate that would not do is logged (MTA-STS testing) */
+	TLS_ENCRYPT, /* whoever answers (TLSA records of which none can be used, RFC 7672 2.2) */
+	TLS_VERIFY,  /* a trusted certificate for the host's name (relays, MTA-STS enforce) */
+	TLS_DANE,    /* a certificate that a TLSA record names (RFC 7672) */
+};
+
+struct tlsa { /* RFC 6698 2.1 */
+	unsigned char usage, selector, matching;
+	const unsigned char *data;
+	size_t n;
+};
+
+struct tls_policy {
+	enum tls_need need;
+	const struct tlsa *tlsa; /* with TLS_DANE */
+	size_t ntlsa;
+	const char *base; /* with TLS_DANE: the TLSA base domain where it is not the host's name; else NULL */
+};
 
 /* ca_file NULL: the system's. */
 struct tls_client *tls_client_new(const char *ca_file, bool verify, struct err *e);
