@@ -3,6 +3,7 @@
 every header compiles alone, and no file names a path of somebody's machine."""
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -35,7 +36,7 @@ def wrong_includes(path, text):
 
 
 def lone_header(path):
-	cmd = [os.environ.get("CC") or "cc", "-std=c17", "-D_GNU_SOURCE", "-I.", "-Wall", "-fsyntax-only", "-x", "c", "-"]
+	cmd = [*shlex.split(os.environ.get("CC") or "cc"), "-std=c17", "-D_GNU_SOURCE", "-I.", "-Wall", "-fsyntax-only", "-x", "c", "-"]
 	flags = subprocess.run(["pkg-config", "--cflags", "openssl", "sqlite3", "uchardet"], capture_output=True, text=True).stdout
 	run = subprocess.run(cmd + flags.split(), input=f'#include "{path}"\nint main(void) {{ return 0; }}\n',
 		capture_output=True, text=True)
