@@ -73,7 +73,10 @@ void consequence_decide(const struct config *c, const struct rules *r, const str
 	struct outcome_row *row, struct verdict *v)
 {
 	const struct smtp_result *res = f->result;
-	*row = (struct outcome_row){.delivery = f->claim->delivery, .at = f->now};
+	*row = (struct outcome_row){.delivery = f->claim->delivery,
+		.at = f->now,
+		.provider = f->claim->provider,
+		.address = f->claim->address};
 	*v = (struct verdict){0};
 	row->reply = str_from(res->why);
 	if (res->reply != NULL) {
@@ -96,6 +99,7 @@ void consequence_decide(const struct config *c, const struct rules *r, const str
 	row->class = v->class;
 	row->scope = v->scope;
 	row->reason = v->reason;
+	row->action = verdict_action_names[v->action];
 	switch (v->action) {
 	case ACTION_FAIL:
 	case ACTION_SUPPRESS:

@@ -39,6 +39,11 @@ void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_ba
 	r->site = arena_str(a, row->site);
 	r->route = str_from(l->route->cfg->name);
 	r->relay_id = arena_str(a, row->relay_id);
+	r->dialogue = arena_str(a, row->dialogue);
+	r->provider = arena_str(a, row->provider);
+	r->address = arena_str(a, row->address);
+	r->source = arena_str(a, row->source);
+	r->tls = arena_str(a, row->tls);
 	claim_batch_done(b);
 	if (l->done->n == OUTCOME_BATCH)
 		lane_flush(l);
@@ -197,6 +202,7 @@ static void link_send(struct link *k, const struct item *it)
 		.utf8 = j->letter.mail.utf8,
 		.user = j,
 	};
+	j->given = clock_mono();
 	l->bytes += letter_size(&j->letter);
 	k->sent++;
 	smtp_conn_send(k->conn, &j->message);

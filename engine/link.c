@@ -34,6 +34,22 @@ static void apply_verdict(struct lane *l, const struct verdict *v, int64_t campa
 	}
 }
 
+/* What brakes, log and `trace` want to know of it beside the server's word. */
+static void describe_attempt(struct link *k, const struct job *j, bool accepted, struct outcome_row *row)
+{
+	struct worker *w = k->lane->w;
+	const struct smtp_conn_facts *f = smtp_conn_facts(k->conn);
+	row->tls = str_from(f->tls);
+	row->connect_ms = (int)f->connect_ms;
+	row->tls_ms = (int)f->tls_ms;
+	row->send_ms = (int)(clock_mono() - j->given);
+	if (accepted)
+		return;
+	buf_clear(&w->dialogue);
+	smtp_client_dialogue(smtp_conn_client(k->conn), &w->dialogue);
+	row->dialogue = buf_get(&w->dialogue);
+}
+
 static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, const struct smtp_result *r)
 {
 	struct link *k = ctx;
@@ -54,6 +70,7 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 	struct outcome_row row;
 	struct verdict v;
 	consequence_decide(l->w->o.config, l->w->o.rules, &f, &row, &v);
+	describe_attempt(k, j, r->accepted, &row);
 	row.site = str_from(l->route->cfg->host);
 	atomic_fetch_add_explicit(&run->answered, 1, memory_order_relaxed);
 	if (r->accepted)

@@ -24,6 +24,7 @@ enum verdict_action {
 	ACTION_RECONNECT, /* stays queued, goes out at once on another connection (per-connection limits) */
 	ACTION_NACTIONS
 };
+extern const char *const verdict_action_names[ACTION_NACTIONS]; /* as in the rule file */
 
 struct verdict {
 	enum reply_class class;

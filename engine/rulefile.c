@@ -22,7 +22,7 @@ struct parser {
 	struct str lower; /* the rule's text field, folded: pieces point into it */
 };
 
-static const char *const action_names[ACTION_NACTIONS] = {
+const char *const verdict_action_names[ACTION_NACTIONS] = {
 	[ACTION_FAIL] = "fail",
 	[ACTION_SUPPRESS] = "suppress",
 	[ACTION_RETRY] = "retry",
@@ -337,7 +337,7 @@ static int parse_verdict(struct parser *p, const struct token *t, struct verdict
 {
 	int class = name_find(t[0].s, class_words, CLASS_NCLASSES);
 	int scope = name_find(t[1].s, scope_words, SCOPE_NSCOPES);
-	int action = name_find(t[3].s, action_names, ACTION_NACTIONS);
+	int action = name_find(t[3].s, verdict_action_names, ACTION_NACTIONS);
 	if (class < 0)
 		return bad(p, "unknown class (hard, soft, block, message, config)", t[0].s);
 	if (scope < 0)

@@ -174,6 +174,7 @@ static void worker_release(struct worker *w)
 	token_signer_free(&w->signer);
 	dkim_signer_free(&w->dkim);
 	pthread_mutex_destroy(&w->lock);
+	buf_release(&w->dialogue);
 	free(w->lanes);
 	free(w->given);
 	free(w);
@@ -185,6 +186,7 @@ int worker_start(struct worker **out, const struct worker_options *o, struct err
 	if (w == NULL)
 		return err_set(e, ERR_INTERNAL, "worker", "out of memory");
 	w->o = *o;
+	buf_init(&w->dialogue, 16 << 10);
 	pthread_mutex_init(&w->lock, NULL);
 	w->loop = ev_loop_new(EVFLAG_AUTO);
 	w->signer = token_signer_new(o->keys);

@@ -15,6 +15,7 @@ struct job { /* a message given to a connection */
 	struct arena arena;
 	struct letter letter;
 	struct smtp_message message;
+	ms_t given; /* to the connection: monotonic */
 };
 
 struct item {
@@ -61,6 +62,7 @@ struct worker {
 	struct dkim_signer *dkim;
 	struct lane *lanes;
 	struct job *free_jobs;
+	struct buf dialogue; /* of the attempt whose result is at hand */
 	pthread_mutex_t lock;
 	struct claim_batch **given; /* under lock, a chain for each route */
 	_Atomic bool draining;

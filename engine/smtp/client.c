@@ -88,6 +88,8 @@ struct smtp_client *smtp_client_new(
 	c->ctx = ctx;
 	c->id = 1 + atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed);
 	smtp_reply_init(&c->parser);
+	smtp_dialogue_init(&c->dialogue);
+	c->told_part = DIALOGUE_SESSION;
 	return c;
 }
 
@@ -100,6 +102,7 @@ void smtp_client_free(struct smtp_client **cp)
 	explicit_bzero(c->out.p, c->out.cap);
 	buf_release(&c->out);
 	smtp_reply_release(&c->parser);
+	smtp_dialogue_release(&c->dialogue);
 	free(c);
 }
 
@@ -168,14 +171,35 @@ static void drop_output(struct smtp_client *c)
 	c->data[0] = c->data[1] = (struct str){0};
 }
 
-static void trace(const struct smtp_client *c, enum step step, struct str line)
+/* Which part of the dialogue a step belongs to. */
+static int part_of(const struct smtp_client *c, enum step step, const struct slot *s)
 {
+	return step >= STEP_RSET && step <= STEP_END ? smtp_part(c, s) : DIALOGUE_SESSION;
+}
+
+static void trace(struct smtp_client *c, enum step step, struct str line, size_t lent)
+{
+	int part = part_of(c, step, c->put);
+	if (step == STEP_LOGIN)
+		line = STR("AUTH ***");
+	if (lent != 0)
+		smtp_dialogue_message(&c->dialogue, part, lent, c->now);
+	smtp_dialogue_command(&c->dialogue, part, line, c->now);
+	if (log_level() < LOG_LEVEL_DEBUG)
+		return;
 	while (line.n != 0 && (line.p[line.n - 1] == '\n' || line.p[line.n - 1] == '\r'))
 		line.n--;
-	if (step == STEP_LOGIN)
-		log_debug("smtp#%u > AUTH ***", c->id);
-	else
-		log_debug("smtp#%u > %.*s", c->id, STR_ARG(line));
+	log_debug("smtp#%u > %.*s", c->id, STR_ARG(line));
+}
+
+void smtp_client_dialogue(const struct smtp_client *c, struct buf *out)
+{
+	smtp_dialogue_get(&c->dialogue, c->told_part, out);
+}
+
+void smtp_client_note(struct smtp_client *c, struct str text, ms_t now)
+{
+	smtp_dialogue_note(&c->dialogue, DIALOGUE_SESSION, text, now);
 }
 
 void smtp_enter(struct smtp_client *c, enum step step)
@@ -189,9 +213,9 @@ void smtp_enter(struct smtp_client *c, enum step step)
 			c->due = true; /* found by settle(), where callbacks may run */
 			return;
 		}
-		c->queued += c->out.len - from + (c->data[0].n + c->data[1].n - lent);
-		if (log_level() >= LOG_LEVEL_DEBUG)
-			trace(c, step, str_n(c->out.p + from, c->out.len - from));
+		lent = c->data[0].n + c->data[1].n - lent;
+		c->queued += c->out.len - from + lent;
+		trace(c, step, str_n(c->out.p + from, c->out.len - from), lent);
 	}
 	assert(c->nawaited < AWAITED_MAX);
 	c->awaited[(c->awaited_first + c->nawaited++) % AWAITED_MAX] = (struct awaited){step, c->queued};
@@ -211,6 +235,8 @@ static void finish(struct smtp_client *c, bool clean, enum farewell farewell, en
 	drop_output(c);
 	if (farewell == FAREWELL_QUIT)
 		buf_puts(&c->out, "QUIT\r\n");
+	if (reply == NULL)
+		smtp_dialogue_note(&c->dialogue, part_of(c, step, smtp_current(c)), str_from(c->why), c->now);
 	smtp_messages_lost(c, step, reply, c->why);
 	const struct smtp_result r = {
 		.stage = stage, .out_of_step = c->out_of_step, .reply = reply, .why = c->why};
@@ -302,6 +328,7 @@ static void on_reply(struct smtp_client *c, const struct smtp_reply *r)
 	log_debug("smtp#%u < %d %s%s%.*s", c->id, r->code, r->enhanced, r->enhanced[0] != '\0' ? " " : "",
 		STR_ARG(r->text));
 	enum step step = smtp_awaiting(c);
+	smtp_dialogue_reply(&c->dialogue, part_of(c, step, smtp_current(c)), r, c->now);
 	if (r->code == 421 && step != STEP_QUIT) {
 		on_421(c, step, r);
 		return;

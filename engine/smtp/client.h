@@ -118,6 +118,11 @@ void smtp_client_quit(struct smtp_client *c, ms_t now); /* after what is under w
 /* What EHLO offered; for logs, SIZE checks and tests. With mail_max the client closes after that many
  * messages by itself. */
 const struct smtp_caps *smtp_client_caps(const struct smtp_client *c);
+/* Inside result() and closed(), before anything else is called: what was said, one line for each command,
+ * reply and event (dialogue.h); in result() the session's beginning and that message's part. At most 6 KB. */
+void smtp_client_dialogue(const struct smtp_client *c, struct buf *out);
+/* The owner's word in the dialogue: what address was connected, which TLS. */
+void smtp_client_note(struct smtp_client *c, struct str text, ms_t now);
 int smtp_client_in_flight(const struct smtp_client *c);      /* messages lent */
 unsigned long smtp_client_sent(const struct smtp_client *c); /* messages answered on this connection */
 

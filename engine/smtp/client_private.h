@@ -7,6 +7,7 @@
 #define ENGINE_SMTP_CLIENT_PRIVATE_H
 
 #include "engine/smtp/client.h"
+#include "engine/smtp/dialogue.h"
 
 enum step {
 	STEP_NONE,
@@ -75,6 +76,8 @@ struct smtp_client {
 	struct slot slots[2];
 	unsigned first;   /* slots[first] is the current message, the other one the next */
 	struct slot *put; /* whose commands are being queued */
+	struct smtp_dialogue dialogue;
+	int told_part; /* of the dialogue: what the callback at hand is about */
 	/* The server took a MAIL whose transaction has not ended: RFC 5321 4.1.4 wants RSET. */
 	bool open_transaction;
 	unsigned long begun, answered;
@@ -90,6 +93,11 @@ static inline bool smtp_ok(const struct smtp_reply *r)
 }
 
 /* client.c */
+static inline int smtp_part(const struct smtp_client *c, const struct slot *s)
+{
+	return s != NULL ? (int)(s - c->slots) : DIALOGUE_SESSION;
+}
+
 void smtp_set_phase(struct smtp_client *c, enum phase phase);
 /* The only place that queues a command and awaits its reply. */
 void smtp_enter(struct smtp_client *c, enum step step);

@@ -38,6 +38,8 @@ struct smtp_conn {
 	ev_timer timer;
 	ev_prepare kick; /* never started, only fed: "look again once this callback has returned" */
 	char why[300];
+	struct smtp_conn_facts facts;
+	ms_t began; /* with that address, or with its TLS */
 };
 
 static void explain_connect(struct smtp_conn *c, const char *what);
@@ -206,6 +208,7 @@ static void handshake(struct smtp_conn *c)
 {
 	if (c->ssl == NULL) {
 		struct err e;
+		c->began = clock_mono();
 		c->ssl = c->ep->tls != NULL ? tls_client_ssl(c->ep->tls, c->ep->host, &e) : NULL;
 		if (c->ssl == NULL || !wire_secure(&c->wire, c->ssl)) {
 			fail(c, SMTP_TLS, "TLS could not be started: out of memory");
@@ -220,8 +223,13 @@ static void handshake(struct smtp_conn *c)
 		fail(c, SMTP_TLS, c->why);
 	} else {
 		bool implicit = c->state == CONN_IMPLICIT_TLS;
-		log_debug("smtp: %s with %s, %s%s", SSL_get_version(c->ssl), c->ep->host,
-			SSL_get_cipher_name(c->ssl), SSL_session_reused(c->ssl) ? ", resumed" : "");
+		char note[200];
+		c->facts.tls = SSL_get_version(c->ssl);
+		c->facts.tls_ms = clock_mono() - c->began;
+		snprintf(note, sizeof note, "%s, %s%s", SSL_get_version(c->ssl), SSL_get_cipher_name(c->ssl),
+			SSL_session_reused(c->ssl) ? ", resumed" : "");
+		smtp_client_note(c->client, str_from(note), clock_mono());
+		log_debug("smtp: %s with %s", note, c->ep->host);
 		c->state = CONN_UP;
 		if (implicit)
 			smtp_client_start(c->client, clock_mono());
@@ -298,19 +306,31 @@ static socklen_t address_length(const struct sockaddr_storage *a)
 	return a->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
 }
 
-/* "192.0.2.1 port 25: Connection refused" */
-static void explain_connect(struct smtp_conn *c, const char *what)
+static void describe_address(struct smtp_conn *c)
 {
 	const struct sockaddr_storage *a = &c->ep->addrs[c->addr];
 	char host[64] = "?", port[8] = "?";
 	getnameinfo((const struct sockaddr *)a, address_length(a), host, sizeof host, port, sizeof port,
 		NI_NUMERICHOST | NI_NUMERICSERV);
-	snprintf(c->why, sizeof c->why, "%s port %s: %s", host, port, what);
+	snprintf(c->facts.address, sizeof c->facts.address, "%s port %s", host, port);
+}
+
+/* "192.0.2.1 port 25: Connection refused" */
+static void explain_connect(struct smtp_conn *c, const char *what)
+{
+	describe_address(c);
+	snprintf(c->why, sizeof c->why, "%s: %s", c->facts.address, what);
+	smtp_client_note(c->client, str_from(c->why), clock_mono());
 	log_debug("smtp: %s: %s", c->ep->host, c->why);
 }
 
 static void on_connected(struct smtp_conn *c)
 {
+	char note[400];
+	describe_address(c);
+	c->facts.connect_ms = clock_mono() - c->began;
+	snprintf(note, sizeof note, "connected to %.250s, %s", c->ep->host, c->facts.address);
+	smtp_client_note(c->client, str_from(note), clock_mono());
 	if (is_loopback(&c->ep->addrs[c->addr]))
 		smtp_client_trust_clear(c->client);
 	ev_io_stop(c->loop, &c->writable);
@@ -365,7 +385,8 @@ static int try_address(struct smtp_conn *c)
 	ev_io_set(&c->readable, fd, EV_READ);
 	ev_io_set(&c->writable, fd, EV_WRITE);
 	ev_io_start(c->loop, &c->writable);
-	c->deadline = clock_mono() + c->ep->connect_timeout;
+	c->began = clock_mono();
+	c->deadline = c->began + c->ep->connect_timeout;
 	arm(c);
 	return 0;
 }
@@ -467,4 +488,9 @@ struct smtp_client *smtp_conn_client(struct smtp_conn *c)
 bool smtp_conn_established(const struct smtp_conn *c)
 {
 	return c->state == CONN_UP && smtp_client_established(c->client);
+}
+
+const struct smtp_conn_facts *smtp_conn_facts(const struct smtp_conn *c)
+{
+	return &c->facts;
 }

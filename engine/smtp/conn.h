@@ -38,6 +38,12 @@ void smtp_conn_send(struct smtp_conn *c, struct smtp_message *m);
 void smtp_conn_quit(struct smtp_conn *c);  /* after what is under way */
 void smtp_conn_abort(struct smtp_conn *c); /* closes now; results and closed() still come */
 struct smtp_client *smtp_conn_client(struct smtp_conn *c);
+struct smtp_conn_facts {         /* for logs */
+	char address[80];        /* "192.0.2.1 port 25": the last one tried */
+	const char *tls;         /* "TLSv1.3"; NULL: in clear */
+	ms_t connect_ms, tls_ms; /* what connecting to that address took, and the handshake */
+};
+const struct smtp_conn_facts *smtp_conn_facts(const struct smtp_conn *c);
 bool smtp_conn_established(const struct smtp_conn *c); /* greeted, and past EHLO, TLS and AUTH */
 
 #endif

@@ -113,6 +113,7 @@ void smtp_client_send(struct smtp_client *c, struct smtp_message *m, ms_t now)
 	if (s->taken)
 		s = following(c);
 	*s = (struct slot){.m = m, .taken = true, .own = look_at(c, m)};
+	smtp_dialogue_begin(&c->dialogue, smtp_part(c, s));
 	c->told = false;
 	if (c->busy)
 		return;
@@ -129,10 +130,13 @@ static void release(struct smtp_client *c)
 		c->first = !c->first;
 }
 
-static void give_result(struct smtp_client *c, struct smtp_message *m, const struct smtp_result *r)
+static void give_result(
+	struct smtp_client *c, const struct slot *s, struct smtp_message *m, const struct smtp_result *r)
 {
+	c->told_part = smtp_part(c, s);
 	if (m != NULL)
 		c->ops->result(c->ctx, m, r);
+	c->told_part = DIALOGUE_SESSION;
 }
 
 /* The server's answer to the current message. `over`: no more replies to its commands will come. */
@@ -152,7 +156,7 @@ static void answer(struct smtp_client *c, enum smtp_stage stage, const struct sm
 	s->failed = true;
 	if (over)
 		release(c);
-	give_result(c, m, &r);
+	give_result(c, s, m, &r);
 }
 
 void smtp_early_refusal(struct smtp_client *c, const struct smtp_reply *r)
@@ -194,7 +198,7 @@ static void own_result(struct smtp_client *c)
 	r->text = str_from(c->own_text);
 	const struct smtp_result result = {.stage = SMTP_MAIL, .tried = true, .reply = r, .why = c->own_text};
 	release(c);
-	give_result(c, m, &result);
+	give_result(c, s, m, &result);
 }
 
 void smtp_messages_lost(
@@ -216,8 +220,8 @@ void smtp_messages_lost(
 	const struct smtp_result untried = {.stage = SMTP_MAIL, .why = why};
 	*cur = *next = (struct slot){0};
 	c->answered += r.reply != NULL && m != NULL;
-	give_result(c, m, &r);
-	give_result(c, m2, &untried);
+	give_result(c, cur, m, &r);
+	give_result(c, next, m2, &untried);
 }
 
 /* ---- Commands ---- */

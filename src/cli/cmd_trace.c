@@ -54,27 +54,53 @@ static int show_membership(void *ctx, const struct membership *m)
 		       : 0;
 }
 
+/* Line by line, so that what a server sent stays within its own. */
+static int show_dialogue(struct trace *t, struct str text)
+{
+	int rc = 0;
+	while (text.n != 0 && rc == 0) {
+		struct str line = str_n(text.p, str_find(text, '\n'));
+		rc = out_printf(t->c, "        %s\n", out_safe(line));
+		size_t used = line.n < text.n ? line.n + 1 : line.n;
+		text = str_n(text.p + used, text.n - used);
+	}
+	return rc != 0 ? output_error(t->e) : 0;
+}
+
+static json_t *dialogue_json(struct str text)
+{
+	json_t *lines = json_array();
+	while (text.n != 0) {
+		struct str line = str_n(text.p, str_find(text, '\n'));
+		json_array_append_new(lines, json_str(line));
+		size_t used = line.n < text.n ? line.n + 1 : line.n;
+		text = str_n(text.p + used, text.n - used);
+	}
+	return lines;
+}
+
 static int show_attempt(void *ctx, const struct attempt_row *a)
 {
 	struct trace *t = ctx;
 	char when[TEXT_NUMBER];
 	if (t->doc != NULL)
-		return json_array_append_new(
-			t->list, json_pack("{s:i, s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o}", "n", a->n,
-					 "at", json_time(a->at), "state", delivery_state_names[a->state],
-					 "code", a->code != 0 ? json_integer(a->code) : json_null(),
-					 "enhanced", view_str(a->enhanced), "reply", view_str(a->reply),
-					 "class", reply_class_names[a->class], "reason", view_str(a->reason),
-					 "site", view_str(a->site), "route", view_str(a->route)));
+		return json_array_append_new(t->list,
+			json_pack("{s:i, s:o, s:s, s:o, s:o, s:o, s:s, s:o, s:o, s:o, s:o}", "n", a->n, "at",
+				json_time(a->at), "state", delivery_state_names[a->state], "code",
+				a->code != 0 ? json_integer(a->code) : json_null(), "enhanced",
+				view_str(a->enhanced), "reply", view_str(a->reply), "class",
+				reply_class_names[a->class], "reason", view_str(a->reason), "site",
+				view_str(a->site), "route", view_str(a->route), "dialogue",
+				dialogue_json(a->dialogue)));
 	char code[16] = "";
 	if (a->code != 0)
 		snprintf(code, sizeof code, "%d ", a->code);
-	return out_printf(t->c, "    %s  %s  %s%s%s%s  (%s by route %s)\n", text_time(t->zone, a->at, when),
-		       delivery_state_names[a->state], code, out_safe(a->enhanced),
-		       a->enhanced.n != 0 ? " " : "", out_safe(a->reply), out_safe(a->site),
-		       out_safe(a->route)) != 0
-		       ? output_error(t->e)
-		       : 0;
+	if (out_printf(t->c, "    %s  %s  %s%s%s%s  (%s by route %s)\n", text_time(t->zone, a->at, when),
+		    delivery_state_names[a->state], code, out_safe(a->enhanced),
+		    a->enhanced.n != 0 ? " " : "", out_safe(a->reply), out_safe(a->site),
+		    out_safe(a->route)) != 0)
+		return output_error(t->e);
+	return show_dialogue(t, a->dialogue);
 }
 
 static int show_delivery(void *ctx, const struct delivery_row *d)

@@ -13,7 +13,7 @@
 
 #include <sqlite3.h>
 
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define SQLITE_OURS    0x50737472 /* application_id: "Pstr" */
 
 /* Rows of an import are seen once its row in pending_import is gone. */

@@ -190,16 +190,18 @@ int store_attempts(struct store *s, int64_t delivery, int (*row)(void *ctx, cons
 	arena_init(&a, 2048, 1u << 20);
 	while (rc == 0) {
 		sqlite3_stmt *st = db_query(s, e,
-			"SELECT " ATTEMPT_COLUMNS "FROM attempt a LEFT JOIN name rn ON rn.id = a.reason LEFT "
-						  "JOIN name sn ON sn.id = a.site "
-			"LEFT JOIN name tn ON tn.id = a.route WHERE a.delivery = ? AND a.n > ? ORDER BY a.n "
-			"LIMIT 1",
+			"SELECT d.text, " ATTEMPT_COLUMNS "FROM attempt a LEFT JOIN name rn ON rn.id = "
+							  "a.reason LEFT JOIN name sn ON sn.id = a.site "
+			"LEFT JOIN name tn ON tn.id = a.route LEFT JOIN dialogue d ON d.delivery = "
+			"a.delivery "
+			"AND d.n = a.n WHERE a.delivery = ? AND a.n > ? ORDER BY a.n LIMIT 1",
 			"ii", delivery, n);
 		rc = st != NULL ? db_step(s, st, e) : -1;
 		if (rc <= 0)
 			break;
 		arena_reset(&a);
-		read_attempt(st, 0, &a, &r);
+		read_attempt(st, 1, &a, &r);
+		r.dialogue = arena_str(&a, col_str(st, 0));
 		db_done(st);
 		n = r.n;
 		rc = a.failed ? db_nomem(e) : row(ctx, &r);

@@ -31,6 +31,8 @@ static bool quotes(struct str text, struct str address)
 static int blank_replies(struct store *s, int64_t delivery, struct str address, struct str key, struct err *e)
 {
 	int64_t n = 0;
+	if (db_run(s, e, "DELETE FROM dialogue WHERE delivery = ?", "i", delivery) < 0)
+		return -1;
 	for (;;) {
 		sqlite3_stmt *st = db_query(s, e,
 			"SELECT n, reply FROM attempt WHERE delivery = ? AND n > ? ORDER BY n LIMIT 1", "ii",

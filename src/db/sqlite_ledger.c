@@ -233,6 +233,16 @@ int store_ledger_set_state(struct store *s, int64_t campaign, enum campaign_stat
 		(int64_t)CAMPAIGN_FINISHED, (int64_t)CAMPAIGN_CANCELLED, (int64_t)CAMPAIGN_PAUSED);
 }
 
+int store_ledger_trim(struct store *s, struct err *e)
+{
+	enum { DIALOGUES = 100000, SLICE = 2000 };
+	return db_run(s, e,
+		"DELETE FROM dialogue WHERE id <= (SELECT max(id) FROM dialogue) - ? AND id <= (SELECT "
+		"min(id) FROM "
+		"dialogue) + ?",
+		"ii", (int64_t)DIALOGUES, (int64_t)SLICE);
+}
+
 int store_ledger_set_live(struct store *s, int64_t campaign, const struct live *l, struct err *e)
 {
 	return db_run(s, e,

@@ -88,6 +88,9 @@ int ledger_attempt(
 		db_run(s, e, "INSERT INTO failure(delivery, n, at, class) VALUES(?, ?, ?, ?)", "iiii", id,
 			r->attempts, o->at, (int64_t)o->class) < 0)
 		return -1;
+	if (o->dialogue.n != 0 && db_run(s, e, "INSERT INTO dialogue(delivery, n, text) VALUES(?, ?, ?)",
+					  "iis", id, r->attempts, o->dialogue) < 0)
+		return -1;
 	return delta_add(
 		s, DELTA_TALLY, DELIVERY_CAMPAIGN(id), r->provider, TALLY_ATTEMPTS, 0, 0, 1, STR(""), e);
 }

@@ -121,6 +121,11 @@ static const char *const schema_steps[SCHEMA_VERSION] = {
 	"NOT NULL,"
 	" object TEXT NOT NULL, note TEXT NOT NULL);"
 	"CREATE INDEX history_at ON history(at);",
+
+	/* What was said in attempts that failed; the oldest go (ledger_trim()). */
+	"CREATE TABLE dialogue(id INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, n INTEGER NOT NULL,"
+	" text TEXT NOT NULL);"
+	"CREATE INDEX dialogue_delivery ON dialogue(delivery, n);",
 };
 
 #endif

@@ -299,8 +299,9 @@ int store_audience_walk(struct store *s, const struct audience *a, bool everyone
 #define DELIVERY_STATES(X)                                                                                   \
 	X(QUEUED, "queued")                                                                                  \
 	X(SENDING, "sending")                                                                                \
-	X(DEFERRED, "deferred") X(SENT, "sent") X(BOUNCED, "bounced") X(BLOCKED, "blocked")                  \
-		X(EXPIRED, "expired") X(SKIPPED, "skipped") X(DOUBT, "doubt") X(CANCELLED, "cancelled")
+	X(DEFERRED, "deferred")                                                                              \
+	X(SENT, "sent") X(BOUNCED, "bounced") X(BLOCKED, "blocked") X(EXPIRED, "expired")                    \
+		X(SKIPPED, "skipped") X(DOUBT, "doubt") X(CANCELLED, "cancelled")
 enum delivery_state {
 #define X(id, name) DELIVERY_##id,
 	DELIVERY_STATES(X)
@@ -312,8 +313,9 @@ extern const char *const delivery_state_names[DELIVERY_NSTATES];
 #define CAMPAIGN_STATES(X)                                                                                   \
 	X(PREPARING, "preparing")                                                                            \
 	X(SCHEDULED, "scheduled")                                                                            \
-	X(RUNNING, "running") X(WAITING, "waiting") X(PAUSED, "paused") X(INTERRUPTED, "interrupted")        \
-		X(FINISHED, "finished") X(CANCELLED, "cancelled")
+	X(RUNNING, "running")                                                                                \
+	X(WAITING, "waiting") X(PAUSED, "paused") X(INTERRUPTED, "interrupted") X(FINISHED, "finished")      \
+		X(CANCELLED, "cancelled")
 enum campaign_state { /* INTERRUPTED is never stored: it is PREPARING, RUNNING or WAITING with nobody holding
 			 the lease */
 #define X(id, name) CAMPAIGN_##id,
@@ -509,6 +511,16 @@ struct outcome_row {
 	struct str route;
 	struct str relay_id; /* the relay's own id, from its 250 */
 	bool suppress;       /* hard: suppress the address (scope all) in the same transaction */
+	struct str dialogue; /* what was said in an attempt that failed (engine/smtp/dialogue.h); n == 0: not
+				kept */
+	/* For brakes and the delivery log; the store does not keep them. */
+	struct str provider;    /* the recipient's */
+	struct str address;     /* n == 0: no log is written */
+	struct str source;      /* our address that it left from; n == 0: not known */
+	struct str tls;         /* "TLSv1.3"; n == 0: in clear */
+	const char *action;     /* what the rules asked for; NULL: nothing */
+	int connect_ms, tls_ms; /* what the connection took to be made, and secured */
+	int send_ms;            /* from when the message was given to the connection to the answer */
 };
 /* Records the attempt, moves the delivery and the tallies, removes the intent. An outcome whose intent is
  * gone (taken over by another holder) is dropped. */
@@ -530,6 +542,9 @@ struct live {              /* written by the holder every second, read by whoeve
 	int connections;
 	ms_t at;
 };
+/* Within begin/commit, every second: what is kept of the newest only (dialogues of failed attempts) is cut, a
+ * slice at a time. */
+int store_ledger_trim(struct store *s, struct err *e);
 int store_ledger_set_live(struct store *s, int64_t campaign, const struct live *l, struct err *e);
 
 /* ---- Seeing it ---- */
@@ -599,6 +614,7 @@ struct attempt_row {
 	struct str enhanced, reply, reason, site, route, relay_id;
 	enum reply_class class;
 	enum reply_scope scope;
+	struct str dialogue; /* what was said, if it failed; only by store_attempts() */
 };
 int store_attempts(struct store *s, int64_t delivery, int (*row)(void *ctx, const struct attempt_row *a),
 	void *ctx, struct err *e);
