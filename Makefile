@@ -50,7 +50,7 @@ OWN     += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmd4c-html -lmd4c -lev -lcsv -linih -lunistring -lresolv -lm
 OWNLD   := -pie -Wl,-z,relro,-z,now -pthread $(SANFLAGS)
 
-LIBDIRS := src/base src/config src/db lists templates engine engine/smtp engine/bounce engine/dkim src/serve
+LIBDIRS := src/base src/config src/db lists templates engine engine/smtp engine/bounce engine/dkim engine/shape src/serve
 LIBSRC  := $(wildcard $(addsuffix /*.c,$(LIBDIRS)))
 # The command line is in the library too, so that tests reach its parts; only main() stands apart.
 MAINSRC := src/cli/main.c

@@ -1,6 +1,7 @@
 #include "engine/check_private.h"
 
 #include "lists/address.h"
+#include "lists/provider.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +78,7 @@ static void carrier(struct check_reader *r, struct str domain, int64_t bytes, co
 {
 	if (bytes <= MB)
 		return;
-	const char *p = address_provider(domain);
+	const char *p = provider_of_domain(domain);
 	int most = strcmp(p, "softbank") == 0 ? 1 : strcmp(p, "au") == 0 ? 3 : 0;
 	if (most != 0 && bytes > most * MB)
 		check_addf(&r->table, "too-large-for-carrier", LINT_WARN, str_from(p), who, false,

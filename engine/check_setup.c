@@ -1,6 +1,7 @@
 #include "engine/check_private.h"
 
 #include "lists/address.h"
+#include "lists/provider.h"
 #include "src/base/nearest.h"
 
 #include <ctype.h>
@@ -62,7 +63,7 @@ static void from_sender(struct check_table *t, const struct launch *l)
 			"beforehand");
 		return;
 	}
-	const char *provider = address_provider(domain);
+	const char *provider = provider_of_domain(domain);
 	if (provider[0] != '\0' && own_relay(l->route, provider))
 		check_addf(t, "from-mailbox", LINT_WARN, where, NULL, false,
 			"send newsletters as a domain of your own",

@@ -36,9 +36,6 @@ int address_parse(struct str text, struct arena *a, struct address *out, struct 
 bool address_is(struct str text);
 /* A domain alone, as A-labels in lower case. */
 int address_domain(struct str text, struct arena *a, struct str *out, struct err *e);
-/* The operator a consumer domain is known to belong to ("google", "microsoft", "yahoo", "apple", "yahoo-jp",
- * "docomo", "au", "softbank" …), "" unknown. For store_config.provider_of. */
-const char *address_provider(struct str domain);
 /* Does a Japanese carrier give out addresses below that domain (A-labels, lower case) whose local part may
  * hold dots anywhere? */
 bool address_is_carrier(struct str domain);

@@ -1,3 +1,5 @@
+#include "lists/provider.h"
+
 #include "lists/address.h"
 
 #include <stdlib.h>
@@ -194,7 +196,41 @@ static const struct provider *find_carrier(struct str d)
 	}
 }
 
-const char *address_provider(struct str domain)
+/* Names at or below which all MX hosts of an operator lie. Sources: Google's and Microsoft's own setup pages
+ * for custom domains, KumoMTA's shipped and community shaping files (2026), and the operators' MX records. */
+static const struct host {
+	const char *suffix, *operator;
+} hosts_of[] = {
+	{".google.com", "google"},
+	{".googlemail.com", "google"},
+	{".olc.protection.outlook.com", "microsoft"},
+	{".mail.protection.outlook.com", "m365"},
+	{".mx.microsoft", "m365"},
+	{".yahoodns.net", "yahoo"},
+	{".icloud.com", "apple"},
+	{".yahoo.co.jp", "yahoo-jp"},
+	{".docomo.ne.jp", "docomo"},
+	{".au.com", "au"},
+	{".ezweb.ne.jp", "au"},
+	{".softbank.ne.jp", "softbank"},
+	{".softbank.jp", "softbank"},
+	{".comcast.net", "comcast"},
+	{".orange.fr", "orange"},
+	{".gmx.net", "gmx"},
+	{".web.de", "gmx"},
+	{".qq.com", "qq"},
+	{".netease.com", "163"},
+	{".mimecast.com", "mimecast"},
+	{".barracudanetworks.com", "barracuda"},
+	{".mail.ru", "mailru"},
+	{".yandex.ru", "yandex"},
+	{".yandex.net", "yandex"},
+	{".protonmail.ch", "proton"},
+};
+
+#define NHOSTS (sizeof hosts_of / sizeof hosts_of[0])
+
+const char *provider_of_domain(struct str domain)
 {
 	const struct provider *p = find(domain);
 	if (p == NULL)
@@ -205,4 +241,47 @@ const char *address_provider(struct str domain)
 bool address_is_carrier(struct str domain)
 {
 	return find_carrier(domain) != NULL;
+}
+
+bool provider_below(struct str host, struct str suffix)
+{
+	if (suffix.n > 0 && suffix.p[0] == '.')
+		suffix = str_n(suffix.p + 1, suffix.n - 1);
+	if (suffix.n == 0 || !str_ends(host, suffix))
+		return false;
+	return host.n == suffix.n || host.p[host.n - suffix.n - 1] == '.';
+}
+
+static const char *of_host(struct str host)
+{
+	for (size_t i = 0; i < NHOSTS; i++)
+		if (provider_below(host, str_from(hosts_of[i].suffix)))
+			return hosts_of[i].operator;
+	return "";
+}
+
+const char *provider_of_mx(const char *const *hosts, size_t n)
+{
+	const char *all = n > 0 ? of_host(str_from(hosts[0])) : "";
+	for (size_t i = 1; i < n && all[0] != '\0'; i++)
+		if (strcmp(of_host(str_from(hosts[i])), all) != 0)
+			return "";
+	return all;
+}
+
+static const char *operator_at(size_t i)
+{
+	return i < NPROVIDERS ? providers[i].operator: hosts_of[i - NPROVIDERS].operator;
+}
+
+const char *provider_name(size_t n)
+{
+	for (size_t i = 0; i < NPROVIDERS + NHOSTS; i++) {
+		size_t first = 0;
+		while (strcmp(operator_at(first), operator_at(i)) != 0)
+			first++;
+		if (first == i && n-- == 0)
+			return operator_at(i);
+	}
+	return NULL;
 }

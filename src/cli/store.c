@@ -2,6 +2,7 @@
 
 #include "engine/token.h"
 #include "lists/address.h"
+#include "lists/provider.h"
 #include "src/base/file.h"
 
 #include <stdio.h>
@@ -19,7 +20,7 @@ int cli_store_config(struct cli *c, struct store_config *out, struct err *e)
 		return -1;
 	*out = (struct store_config){.path = cfg->database,
 		.actor = cli_actor(c),
-		.provider_of = address_provider,
+		.provider_of = provider_of_domain,
 		.migrating = migrating};
 	/* Where there is no database, that is what must be said first. */
 	if (!file_exists(cfg->database))

@@ -1,5 +1,6 @@
 /* What the sandbox says: for each fate in the manner of the provider that serves the recipient. */
 #include "lists/address.h"
+#include "lists/provider.h"
 #include "src/serve/sandbox_fate.h"
 
 #include <stdio.h>
@@ -85,7 +86,7 @@ struct smtp_answer fate_reply(enum fate fate, struct str rcpt, char *buf, size_t
 	while (at > 0 && rcpt.p[at - 1] != '@')
 		at--;
 	const struct wording *w =
-		find_wording(fate, str_from(address_provider(str_n(rcpt.p + at, rcpt.n - at))));
+		find_wording(fate, str_from(provider_of_domain(str_n(rcpt.p + at, rcpt.n - at))));
 	if (w == NULL)
 		return (struct smtp_answer){250, "2.1.5", "Ok"};
 	const char *mark = strstr(w->text, "%s");

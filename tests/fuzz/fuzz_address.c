@@ -1,5 +1,6 @@
 /* Any bytes as an address: what is read is fit for RCPT TO and reads back as itself. */
 #include "lists/address.h"
+#include "lists/provider.h"
 #include "src/base/utf8.h"
 
 #include <assert.h>
@@ -27,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		assert(address_parse(x.wire, &a, &y, &e) == 0);
 		assert(str_eq(x.wire, y.wire) && str_eq(x.key, y.key) && y.name.n == 0);
 		assert(address_domain(x.domain, &a, &domain, &e) == 0 && str_eq(domain, x.domain));
-		address_provider(x.domain);
+		provider_of_domain(x.domain);
 	} else {
 		assert(e.code == ERR_DATA && e.why[0] != '\0');
 	}

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "lists/address.h"
+#include "lists/provider.h"
 #include "src/base/clock.h"
 
 static struct arena arena;
@@ -294,7 +295,44 @@ static void provider__knows_consumer_domains(void **state)
 		{"", ""},
 	};
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-		assert_string_equal(address_provider(str_from(rows[i][0])), rows[i][1]);
+		assert_string_equal(provider_of_domain(str_from(rows[i][0])), rows[i][1]);
+}
+
+static void provider__knows_mx_hosts(void **state)
+{
+	(void)state;
+	const char *google[] = {"aspmx.l.google.com", "alt1.aspmx.l.google.com", "aspmx2.googlemail.com"},
+		   *mixed[] = {"aspmx.l.google.com", "mx.example.com"},
+		   *two[] = {"mx1.mail.icloud.com", "mx.mail.ru"};
+	assert_string_equal(provider_of_mx(google, 3), "google");
+	assert_string_equal(provider_of_mx(mixed, 2), "");
+	assert_string_equal(provider_of_mx(two, 2), "");
+	assert_string_equal(provider_of_mx(NULL, 0), "");
+	static const char *const rows[][2] = {
+		{"hotmail-com.olc.protection.outlook.com", "microsoft"},
+		{"books-example.mail.protection.outlook.com", "m365"},
+		{"books-example.o-v1.mx.microsoft", "m365"},
+		{"mta5.am0.yahoodns.net", "yahoo"},
+		{"mx1.mail.yahoo.co.jp", "yahoo-jp"},
+		{"mfsmax.docomo.ne.jp", "docomo"},
+		{"msmx.au.com", "au"},
+		{"notgoogle.com", ""},
+		{"google.com.example", ""},
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+		assert_string_equal(provider_of_mx(&rows[i][0], 1), rows[i][1]);
+}
+
+static void provider_name__lists_each_once(void **state)
+{
+	(void)state;
+	bool google = false;
+	for (size_t i = 0; provider_name(i) != NULL; i++) {
+		google = google || strcmp(provider_name(i), "google") == 0;
+		for (size_t k = 0; k < i; k++)
+			assert_string_not_equal(provider_name(k), provider_name(i));
+	}
+	assert_true(google);
 }
 
 static void plain_case__costs_far_below_a_microsecond(void **state)
@@ -358,6 +396,8 @@ int main(void)
 		cmocka_unit_test(wire__reads_back_as_itself),
 		cmocka_unit_test(domain_alone__is_canonical),
 		cmocka_unit_test(provider__knows_consumer_domains),
+		cmocka_unit_test(provider__knows_mx_hosts),
+		cmocka_unit_test(provider_name__lists_each_once),
 		cmocka_unit_test(plain_case__costs_far_below_a_microsecond),
 		cmocka_unit_test(no_memory__is_an_error_not_a_crash),
 	};
