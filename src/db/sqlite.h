@@ -97,6 +97,8 @@ struct idmap {
 struct domain_info {
 	int64_t id; /* 0: an empty place */
 	int64_t provider;
+	int64_t former;  /* up to this campaign deliveries are counted under a former provider; 0: none */
+	int64_t touched; /* the last spread campaign that claimed of it */
 	char name[256], provider_name[32];
 };
 
@@ -202,6 +204,10 @@ int name_id(struct store *s, struct str text, int64_t *id, struct err *e); /* ""
 int domain_id(struct store *s, struct str domain, bool create, int64_t *id, struct err *e);
 const struct domain_info *domain_info(
 	struct store *s, int64_t id, struct err *e); /* NULL: failed. Lent till the next call */
+void domain_forget(struct store *s, int64_t id);     /* its row has changed: read it again */
+/* The provider under which the domain's deliveries of that campaign are counted. */
+int tally_provider(
+	struct store *s, const struct domain_info *d, int64_t campaign, int64_t *provider, struct err *e);
 
 /* ---- sqlite_tally.c ---- */
 
@@ -211,6 +217,18 @@ int deltas_flush(struct store *s, struct err *e);
 void deltas_clear(struct store *s);
 int tally_move(struct store *s, int64_t campaign, int64_t provider, int from, int to,
 	struct err *e); /* -1: nowhere */
+
+/* ---- sqlite_waiting.c: spread campaigns; each does nothing for another campaign ---- */
+
+/* A delivery waits (again) from `due` on, 0: it was never attempted. */
+int waiting_put(struct store *s, int64_t delivery, int64_t domain, ms_t due, struct err *e);
+/* It waits no more. `due` as it was put. */
+int waiting_drop(struct store *s, int64_t delivery, int64_t domain, ms_t due, struct err *e);
+/* A slice of those who shall not wait for their time any longer. 1 while there are more, 0, -1. */
+int waiting_hurry(struct store *s, int64_t campaign, ms_t at, struct err *e);
+/* The canary is chosen: only the rows of the table canary are seen until waiting_canary_over. */
+int waiting_canary(struct store *s, int64_t campaign, struct err *e);
+int waiting_canary_over(struct store *s, int64_t campaign, struct err *e);
 
 /* ---- sqlite_lists.c ---- */
 

@@ -14,7 +14,7 @@ const char *const campaign_state_names[CAMPAIGN_NSTATES] = {
 	"route, rate, canary,"                                                                               \
 	" created, start_at, until, started, finished, paused_ms, paused_at, selected, suppressed, "         \
 	"unsubscribed, excluded,"                                                                            \
-	" duplicate, audience_n, complaints, unsubscribes FROM campaign "
+	" duplicate, audience_n, complaints, unsubscribes, spread FROM campaign "
 
 static void read_campaign(sqlite3_stmt *st, struct arena *a, struct campaign_row *c)
 {
@@ -43,6 +43,7 @@ static void read_campaign(sqlite3_stmt *st, struct arena *a, struct campaign_row
 			col_int(st, 24), col_int(st, 25)},
 		.complaints = col_int(st, 26),
 		.unsubscribed = col_int(st, 27),
+		.spread = col_int(st, 28) != 0,
 	};
 }
 
@@ -57,11 +58,12 @@ static int create(struct store *s, const struct campaign_new *c, const struct co
 		db_run(s, e,
 			"INSERT INTO campaign(name, state, subject, sender, message_path, content_hash, "
 			"audience, route, rate, canary, "
-			"canary_open, created, start_at, until) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, "
-			"?, ?)",
-			"sissssssdiiiii", c->name, state, c->subject, c->from, c->message_path,
+			"canary_open, created, start_at, until, spread, ripe_until) VALUES(?, ?, ?, ?, ?, ?, "
+			"?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			"sissssssdiiiiiii", c->name, state, c->subject, c->from, c->message_path,
 			c->content_hash, c->audience, c->route, c->rate, c->canary, (int64_t)(c->canary > 0),
-			c->now, c->start_at != 0 ? c->start_at : c->now, c->until) < 0)
+			c->now, c->start_at != 0 ? c->start_at : c->now, c->until, (int64_t)c->spread,
+			c->now) < 0)
 		return -1;
 	*id = sqlite3_last_insert_rowid(s->db);
 	for (size_t i = 0; i < n; i++)
@@ -216,6 +218,11 @@ int store_campaign_pause(
 /* One slice of those that shall not wait any longer. Returns 1 while there are more. */
 static int hurry_slice(struct store *s, int64_t id, ms_t at, struct err *e)
 {
+	int64_t spread;
+	if (db_int(s, e, &spread, "SELECT spread FROM campaign WHERE id = ?", "i", id) < 0)
+		return -1;
+	if (spread != 0)
+		return waiting_hurry(s, id, at, e);
 	if (db_run(s, e,
 		    "UPDATE delivery SET due = ?2 WHERE id IN (SELECT id FROM delivery WHERE id >> 32 = ?1 "
 		    "AND due IS NOT NULL AND "
@@ -232,15 +239,17 @@ static int resend_one(struct store *s, int64_t delivery, ms_t at, struct err *e)
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
 		return rc;
-	int64_t domain = col_int(st, 0), doubted = col_int(st, 1);
+	int64_t domain = col_int(st, 0), doubted = col_int(st, 1), provider;
 	db_done(st);
 	if (doubted > 1)
 		return 0;
 	const struct domain_info *d = domain_info(s, domain, e);
-	if (d == NULL || db_run(s, e, "UPDATE delivery SET due = ? WHERE id = ?", "ii", at, delivery) < 0 ||
-		db_run(s, e, "DELETE FROM doubt WHERE delivery = ?", "i", delivery) < 0)
+	if (d == NULL || tally_provider(s, d, campaign, &provider, e) < 0 ||
+		db_run(s, e, "UPDATE delivery SET due = ? WHERE id = ?", "ii", at, delivery) < 0 ||
+		db_run(s, e, "DELETE FROM doubt WHERE delivery = ?", "i", delivery) < 0 ||
+		waiting_put(s, delivery, domain, at, e) < 0)
 		return -1;
-	return tally_move(s, campaign, d->provider, DELIVERY_DOUBT, TALLY_RESEND, e);
+	return tally_move(s, campaign, provider, DELIVERY_DOUBT, TALLY_RESEND, e);
 }
 
 /* Those in doubt that were not sent a second time yet, a slice of them. */
@@ -264,10 +273,11 @@ static int resend_slice(struct store *s, int64_t *after, int64_t end, ms_t at, s
 /* What was to be sent again is left as it is. */
 static int drop_slice(struct store *s, int64_t campaign, struct err *e)
 {
-	int64_t id, domain;
+	int64_t id, domain, due, provider;
 	for (int n = 0; n < 500; n++) {
 		sqlite3_stmt *st = db_query(s, e,
-			"SELECT id, domain FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL AND state "
+			"SELECT id, domain, due FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL AND "
+			"state "
 			"= " ROW_DOUBT " LIMIT 1",
 			"i", campaign);
 		int rc = st != NULL ? db_step(s, st, e) : -1;
@@ -275,11 +285,14 @@ static int drop_slice(struct store *s, int64_t campaign, struct err *e)
 			return rc;
 		id = col_int(st, 0);
 		domain = col_int(st, 1);
+		due = col_int(st, 2);
 		db_done(st);
 		const struct domain_info *d = domain_info(s, domain, e);
-		if (d == NULL || db_run(s, e, "UPDATE delivery SET due = NULL WHERE id = ?", "i", id) < 0 ||
+		if (d == NULL || tally_provider(s, d, campaign, &provider, e) < 0 ||
+			db_run(s, e, "UPDATE delivery SET due = NULL WHERE id = ?", "i", id) < 0 ||
 			db_run(s, e, "INSERT OR IGNORE INTO doubt(delivery) VALUES(?)", "i", id) < 0 ||
-			tally_move(s, campaign, d->provider, TALLY_RESEND, DELIVERY_DOUBT, e) < 0)
+			waiting_drop(s, id, domain, due, e) < 0 ||
+			tally_move(s, campaign, provider, TALLY_RESEND, DELIVERY_DOUBT, e) < 0)
 			return -1;
 	}
 	return 1;
@@ -318,7 +331,8 @@ static int resume_campaign(struct store *s, int64_t id, const struct resume_opti
 	if (o->rate >= 0 && db_run(s, e, "UPDATE campaign SET rate = ? WHERE id = ?", "di", o->rate, id) < 0)
 		return -1;
 	if (str_is(c.why, "canary") && c.state == CAMPAIGN_PAUSED &&
-		(db_run(s, e, "UPDATE campaign SET canary_open = 0 WHERE id = ?", "i", id) < 0 ||
+		(waiting_canary_over(s, id, e) < 0 ||
+			db_run(s, e, "UPDATE campaign SET canary_open = 0 WHERE id = ?", "i", id) < 0 ||
 			db_run(s, e, "DELETE FROM canary WHERE campaign = ? AND taken = 0", "i", id) < 0))
 		return -1;
 	/* Where its audience is not fixed yet it goes on with that, or waits for its hour. */

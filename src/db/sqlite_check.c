@@ -66,6 +66,68 @@ static int campaign_window(struct check *c, int64_t campaign, int64_t from, int6
 	return rc;
 }
 
+/* A spread campaign: what should wait by domain, and does. */
+static int waiting_window(struct check *c, int64_t campaign, int64_t from, int64_t to, ms_t ripe_until,
+	int64_t *should, int64_t *does)
+{
+	sqlite3_stmt *st = db_query(c->s, c->e,
+		"SELECT count(*), count(w.n) FROM delivery d LEFT JOIN intent i ON i.delivery = d.id LEFT "
+		"JOIN "
+		"waiting w ON w.campaign = ?1 AND w.lot IN (0, 1) AND w.domain = d.domain AND w.due = "
+		"coalesce(d.due, 0) AND w.n = (d.id & 4294967295) WHERE d.id > ?2 AND d.id <= ?3 AND "
+		"i.delivery IS "
+		"NULL AND (d.due <= ?4 OR (d.due IS NULL AND d.state = " ROW_QUEUED " AND d.attempts = 0))",
+		"iiii", campaign, DELIVERY_ID(campaign, from), DELIVERY_ID(campaign, to), ripe_until);
+	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
+	if (rc != 1)
+		return -1;
+	*should += col_int(st, 0);
+	*does += col_int(st, 1);
+	db_done(st);
+	return 0;
+}
+
+static int count_waiting(struct check *c, int64_t campaign, int64_t *n)
+{
+	int64_t lot = -1, domain = 0, due = 0, number = 0;
+	int rc;
+	do {
+		int64_t seen = 0;
+		sqlite3_stmt *st = db_query(c->s, c->e,
+			"SELECT lot, domain, due, n FROM waiting WHERE campaign = ? AND (lot, domain, due, "
+			"n) > (?, ?, "
+			"?, ?) ORDER BY lot, domain, due, n LIMIT ?",
+			"iiiiii", campaign, lot, domain, due, number, (int64_t)WINDOW);
+		if (st == NULL)
+			return -1;
+		for (; (rc = db_step(c->s, st, c->e)) == 1; seen++) {
+			lot = col_int(st, 0);
+			domain = col_int(st, 1);
+			due = col_int(st, 2);
+			number = col_int(st, 3);
+		}
+		*n += seen;
+		rc = rc < 0 ? -1 : seen == WINDOW;
+	} while (rc == 1);
+	return rc;
+}
+
+static int check_waiting(struct check *c, int64_t campaign, int64_t rows, ms_t ripe_until)
+{
+	int64_t should = 0, does = 0, stand = 0, version = store_data_version(c->s);
+	for (int64_t from = 0; from < rows; from += WINDOW)
+		if (waiting_window(c, campaign, from, from + WINDOW < rows ? from + WINDOW : rows, ripe_until,
+			    &should, &does) < 0)
+			return -1;
+	if (count_waiting(c, campaign, &stand) < 0)
+		return -1;
+	if ((should == does && does == stand) || version != store_data_version(c->s))
+		return 0;
+	return problem(c,
+		"campaign %lld: %lld of %lld deliveries can be claimed by domain, %lld are kept for it",
+		(long long)campaign, (long long)does, (long long)should, (long long)stand);
+}
+
 static int compare(struct check *c, int64_t campaign, const struct totals *t)
 {
 	static const char *const extra[] = {"fresh", "to be resent", "attempts", "ever in doubt"};
@@ -90,13 +152,17 @@ static int check_campaign(struct check *c, int64_t campaign)
 {
 	struct totals t = {.rows = 0};
 	sqlite3_stmt *st = db_query(c->s, c->e,
-		"SELECT rows, cursor, state = 7, audience_n, state, canary > 0 FROM campaign WHERE id = ?",
+		"SELECT rows, cursor, state = 7, audience_n, state, canary > 0, spread, ripe_until FROM "
+		"campaign "
+		"WHERE id = ?",
 		"i", campaign);
 	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
 	if (rc <= 0)
 		return rc;
 	int64_t rows = col_int(st, 0), cursor = col_int(st, 1), audience = col_int(st, 3), version;
 	bool cancelled = col_int(st, 2) != 0, canary = col_int(st, 5) != 0;
+	bool spread = col_int(st, 6) != 0;
+	ms_t ripe_until = col_int(st, 7);
 	db_done(st);
 	version = store_data_version(c->s);
 	rc = 0;
@@ -114,6 +180,8 @@ static int check_campaign(struct check *c, int64_t campaign)
 	if (rc == 0 && t.below != 0)
 		rc = problem(c, "campaign %lld: %lld deliveries wait for nothing", (long long)campaign,
 			(long long)t.below);
+	if (rc == 0 && spread && !cancelled)
+		rc = check_waiting(c, campaign, rows, ripe_until);
 	return rc != 0 ? rc : compare(c, campaign, &t);
 }
 

@@ -94,8 +94,9 @@ static int skip(struct claiming *k, int64_t id, int slot, const struct domain_in
 	struct store *s = k->s;
 	/* Whoever was in doubt may have the message: that stays true. */
 	bool doubt = slot == TALLY_RESEND;
-	int64_t reason;
-	if (name_id(s, str_from(why), &reason, k->e) < 0)
+	int64_t reason, provider;
+	if (tally_provider(s, d, k->campaign, &provider, k->e) < 0 ||
+		name_id(s, str_from(why), &reason, k->e) < 0)
 		return -1;
 	if (doubt && db_run(s, k->e, "INSERT OR IGNORE INTO doubt(delivery) VALUES(?)", "i", id) < 0)
 		return -1;
@@ -103,7 +104,7 @@ static int skip(struct claiming *k, int64_t id, int slot, const struct domain_in
 	if (db_run(s, k->e, "UPDATE delivery SET state = ?, skip = ?, due = NULL WHERE id = ?", "iii",
 		    (int64_t)state, reason, id) < 0)
 		return -1;
-	return tally_move(s, k->campaign, d->provider, slot, (int)state, k->e);
+	return tally_move(s, k->campaign, provider, slot, (int)state, k->e);
 }
 
 static struct claim *claims_room(struct claims *c, struct err *e)
@@ -160,7 +161,7 @@ static int hand_out(struct claiming *k, sqlite3_stmt *st, const struct domain_in
 static int claim_row(struct claiming *k, sqlite3_stmt *st)
 {
 	struct store *s = k->s;
-	int64_t id = col_int(st, 0), attempts = col_int(st, 5);
+	int64_t id = col_int(st, 0), attempts = col_int(st, 5), provider;
 	enum delivery_state state = state_from_row(col_int(st, 4));
 	bool due = !col_null(st, 6);
 	k->looked++;
@@ -175,7 +176,7 @@ static int claim_row(struct claiming *k, sqlite3_stmt *st)
 		return -1;
 	if (*why != '\0')
 		return skip(k, id, slot, d, why);
-	if (hand_out(k, st, d) < 0 ||
+	if (hand_out(k, st, d) < 0 || tally_provider(s, d, k->campaign, &provider, k->e) < 0 ||
 		db_run(s, k->e, "INSERT INTO intent(delivery, epoch, at, route) VALUES(?, ?, ?, ?)", "iiii",
 			id, s->epoch, k->now, k->route) < 0 ||
 		(due && db_run(s, k->e, "UPDATE delivery SET due = NULL WHERE id = ?", "i", id) < 0))
@@ -183,7 +184,7 @@ static int claim_row(struct claiming *k, sqlite3_stmt *st)
 	k->claimed++;
 	if (delta_add(s, DELTA_USAGE, k->route, k->now / MINUTE, 0, 0, 0, 1, STR(""), k->e) < 0)
 		return -1;
-	return tally_move(s, k->campaign, d->provider, slot, DELIVERY_SENDING, k->e);
+	return tally_move(s, k->campaign, provider, slot, DELIVERY_SENDING, k->e);
 }
 
 static bool enough(const struct claiming *k)
@@ -270,6 +271,95 @@ static int claim_due(struct claiming *k)
 	return 0;
 }
 
+/* ---- By domain ---- */
+
+/* The domain's rows of one kind: taken off what waits, whatever becomes of them. */
+static int claim_waiting(struct claiming *k, int64_t lot, int64_t domain, int max)
+{
+	struct store *s = k->s;
+	int most = k->claimed + max;
+	bool fresh = k->kind == CLAIM_FRESH;
+	while (!enough(k) && k->claimed < most) {
+		sqlite3_stmt *st = fresh ? db_query(s, k->e,
+						   "SELECT due, n FROM waiting WHERE campaign = ? AND lot = "
+						   "? AND domain = "
+						   "? AND due = 0 ORDER BY n LIMIT 1",
+						   "iii", k->campaign, lot, domain)
+					 : db_query(s, k->e,
+						   "SELECT due, n FROM waiting WHERE campaign = ? AND lot = "
+						   "? AND domain = "
+						   "? AND due > 0 ORDER BY due, n LIMIT 1",
+						   "iii", k->campaign, lot, domain);
+		int rc = st != NULL ? db_step(s, st, k->e) : -1;
+		if (rc <= 0)
+			return rc;
+		int64_t due = col_int(st, 0), n = col_int(st, 1);
+		db_done(st);
+		if (db_run(s, k->e,
+			    "DELETE FROM waiting WHERE campaign = ? AND lot = ? AND domain = ? AND due = ? "
+			    "AND n = ?",
+			    "iiiii", k->campaign, lot, domain, due, n) < 0 ||
+			claim_number(k, DELIVERY_ID(k->campaign, n)) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* From the first claim on, what is counted of the domain stays under its provider. */
+static int touch_domain(struct claiming *k, int64_t domain)
+{
+	const struct domain_info *d = domain_info(k->s, domain, k->e);
+	if (d == NULL || d->touched >= k->campaign)
+		return d == NULL ? -1 : 0;
+	if (db_run(k->s, k->e, "UPDATE domain SET touched = ? WHERE id = ?", "ii", k->campaign, domain) < 0)
+		return -1;
+	domain_forget(k->s, domain);
+	return 0;
+}
+
+static int any_suppressions(struct claiming *k)
+{
+	int64_t any;
+	int rc = db_int(k->s, k->e, &any, "SELECT 1 FROM suppression LIMIT 1", "");
+	k->suppressions = rc == 1;
+	return rc < 0 ? -1 : 0;
+}
+
+int store_ledger_claim_domain(struct store *s, int64_t campaign, int64_t domain, struct str route, int max,
+	ms_t now, struct claims *out, struct err *e)
+{
+	assert(s->in_ledger);
+	struct claiming k = {.s = s,
+		.campaign = campaign,
+		.max = max,
+		.now = now,
+		.began = clock_mono(),
+		.out = out,
+		.e = e};
+	int64_t lot, fresh;
+	int rc = db_int(s, e, &lot,
+		"SELECT canary_open FROM campaign WHERE id = ? AND spread = 1 AND state IN (?, ?)", "iii",
+		campaign, (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_WAITING);
+	if (rc <= 0 || max <= 0)
+		return rc;
+	if (any_suppressions(&k) < 0 || name_id(s, route, &k.route, e) < 0 || touch_domain(&k, domain) < 0)
+		return -1;
+	int has_fresh = db_int(s, e, &fresh,
+		"SELECT 1 FROM waiting WHERE campaign = ? AND lot = ? AND domain = ? AND due = 0 LIMIT 1",
+		"iii", campaign, lot, domain);
+	if (has_fresh < 0)
+		return -1;
+	k.kind = CLAIM_DUE;
+	rc = claim_waiting(&k, lot, domain, has_fresh == 1 ? (max + 1) / 2 : max);
+	k.kind = CLAIM_FRESH;
+	if (rc == 0 && has_fresh == 1)
+		rc = claim_waiting(&k, lot, domain, max - k.claimed);
+	k.kind = CLAIM_DUE;
+	if (rc == 0)
+		rc = claim_waiting(&k, lot, domain, max - k.claimed);
+	return rc < 0 ? -1 : k.claimed;
+}
+
 int store_ledger_claim(struct store *s, int64_t campaign, enum claim_kind kind, struct str route, int max,
 	ms_t now, struct claims *out, struct err *e)
 {
@@ -282,9 +372,10 @@ int store_ledger_claim(struct store *s, int64_t campaign, enum claim_kind kind, 
 		.began = clock_mono(),
 		.out = out,
 		.e = e};
-	int64_t any;
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT rows, cursor, canary_open, canary FROM campaign WHERE id = ? AND state IN (?, ?)",
+		"SELECT rows, cursor, canary_open, canary FROM campaign WHERE id = ? AND spread = 0 AND "
+		"state "
+		"IN (?, ?)",
 		"iii", campaign, (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_WAITING);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
@@ -292,9 +383,7 @@ int store_ledger_claim(struct store *s, int64_t campaign, enum claim_kind kind, 
 	int64_t rows = col_int(st, 0), cursor = col_int(st, 1);
 	bool canary_open = col_int(st, 2) != 0, had_canary = col_int(st, 3) != 0;
 	db_done(st);
-	rc = db_int(s, e, &any, "SELECT 1 FROM suppression LIMIT 1", "");
-	k.suppressions = rc == 1;
-	if (rc < 0 || name_id(s, route, &k.route, e) < 0)
+	if (any_suppressions(&k) < 0 || name_id(s, route, &k.route, e) < 0)
 		return -1;
 	if (kind == CLAIM_DUE)
 		rc = claim_due(&k);

@@ -64,9 +64,8 @@ int ledger_read(struct store *s, int64_t delivery, struct ledger_row *r, struct 
 	};
 	db_done(st);
 	const struct domain_info *d = domain_info(s, r->domain, e);
-	if (d == NULL)
+	if (d == NULL || tally_provider(s, d, DELIVERY_CAMPAIGN(delivery), &r->provider, e) < 0)
 		return -1;
-	r->provider = d->provider;
 	return 1;
 }
 
@@ -102,6 +101,8 @@ int ledger_settle(struct store *s, const struct ledger_row *r, enum delivery_sta
 				    "due = ? WHERE id = ?",
 				    "iiiiii", (int64_t)state_to_row(state), r->attempts, r->first, r->doubted,
 				    due, id);
+	if (rc == 0 && due != 0)
+		rc = waiting_put(s, id, r->domain, due, e);
 	if (rc == 0 && state == DELIVERY_DOUBT && due == 0)
 		rc = db_run(s, e, "INSERT OR IGNORE INTO doubt(delivery) VALUES(?)", "i", id);
 	if (rc == 0)

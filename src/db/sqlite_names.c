@@ -141,7 +141,8 @@ const struct domain_info *domain_info(struct store *s, int64_t id, struct err *e
 	if (d->id == id)
 		return d;
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT d.name, d.provider, coalesce(n.text, '') FROM domain d LEFT JOIN name n ON n.id = "
+		"SELECT d.name, d.provider, coalesce(n.text, ''), d.touched, coalesce((SELECT max(campaign) "
+		"FROM former_provider f WHERE f.domain = d.id), 0) FROM domain d LEFT JOIN name n ON n.id = "
 		"d.provider WHERE d.id = ?",
 		"i", id);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
@@ -149,10 +150,34 @@ const struct domain_info *domain_info(struct store *s, int64_t id, struct err *e
 		return rc < 0 ? NULL : &none;
 	d->id = id;
 	d->provider = col_int(st, 1);
+	d->touched = col_int(st, 3);
+	d->former = col_int(st, 4);
 	snprintf(d->name, sizeof d->name, "%.*s", STR_ARG(col_str(st, 0)));
 	snprintf(d->provider_name, sizeof d->provider_name, "%.*s", STR_ARG(col_str(st, 2)));
 	db_done(st);
 	return d;
+}
+
+void domain_forget(struct store *s, int64_t id)
+{
+	struct domain_info *d = &s->domain_cache[(uint64_t)id % DOMAIN_CACHE];
+	if (d->id == id)
+		d->id = 0;
+}
+
+int tally_provider(
+	struct store *s, const struct domain_info *d, int64_t campaign, int64_t *provider, struct err *e)
+{
+	*provider = d->provider;
+	if (campaign > d->former)
+		return 0;
+	return db_int(s, e, provider,
+		       "SELECT provider FROM former_provider WHERE domain = ? AND campaign >= ? ORDER BY "
+		       "campaign "
+		       "LIMIT 1",
+		       "ii", d->id, campaign) < 0
+		       ? -1
+		       : 0;
 }
 
 /* ---- Attribute names ---- */

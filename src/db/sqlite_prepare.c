@@ -12,7 +12,7 @@ struct prepare {
 
 struct progress { /* from the campaign's row */
 	int64_t rows, looked_at, canary;
-	bool bound_known;
+	bool bound_known, spread;
 	uint64_t bound;
 	ms_t created;
 };
@@ -30,13 +30,13 @@ void prepare_free(struct prepare **p)
 static int read_progress(struct store *s, int64_t campaign, struct progress *p, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT rows, looked_at, canary, sample_below, created FROM campaign WHERE id = ? AND state "
-		"= ?",
+		"SELECT rows, looked_at, canary, sample_below, created, spread FROM campaign WHERE id = ? "
+		"AND state = ?",
 		"ii", campaign, (int64_t)CAMPAIGN_PREPARING);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc == 1) {
 		*p = (struct progress){col_int(st, 0), col_int(st, 1), col_int(st, 2), !col_null(st, 3),
-			(uint64_t)col_int(st, 3), col_int(st, 4)};
+			col_int(st, 5) != 0, (uint64_t)col_int(st, 3), col_int(st, 4)};
 		db_done(st);
 	}
 	return rc;
@@ -79,24 +79,58 @@ static int next_phase(struct store *s, struct walk *w, struct err *e)
 		(int64_t)w->sample.below, s->prepare->campaign);
 }
 
+struct waiter {
+	int64_t domain, delivery;
+};
+
+static int by_domain(const void *a, const void *b)
+{
+	const struct waiter *x = a, *y = b;
+	if (x->domain != y->domain)
+		return x->domain < y->domain ? -1 : 1;
+	return x->delivery < y->delivery ? -1 : 1;
+}
+
+/* In the order of the table, so that neighbours are written together. `last`: the slice's last number. */
+static int insert_waiting(
+	struct store *s, int64_t campaign, const struct walk *w, int64_t last, struct err *e)
+{
+	int rc = 0;
+	if (w->n == 0)
+		return 0;
+	struct waiter *v = malloc(w->n * sizeof *v);
+	if (v == NULL)
+		return db_nomem(e);
+	for (size_t i = 0; i < w->n; i++)
+		v[i] = (struct waiter){w->v[i].domain, DELIVERY_ID(campaign, last - (int64_t)(w->n - 1 - i))};
+	qsort(v, w->n, sizeof *v, by_domain);
+	for (size_t i = 0; i < w->n && rc == 0; i++)
+		rc = waiting_put(s, v[i].delivery, v[i].domain, 0, e);
+	free(v);
+	return rc;
+}
+
 static int insert_deliveries(
 	struct store *s, int64_t campaign, const struct walk *w, struct progress *pg, struct err *e)
 {
 	for (size_t i = 0; i < w->n; i++) {
 		const struct person *p = &w->v[i];
 		const struct domain_info *d = domain_info(s, p->domain, e);
+		int64_t provider;
 		if (pg->rows >= 0xffffffff)
 			return err_set(e, ERR_DATA, "audience", "more than 4294967295 people");
-		if (d == NULL ||
+		if (d == NULL || tally_provider(s, d, campaign, &provider, e) < 0 ||
 			db_run(s, e,
 				"INSERT INTO delivery(id, contact, domain, list, state, attempts, due, "
 				"first, doubted, skip) "
 				"VALUES(?, ?, ?, ?, " ROW_QUEUED ", 0, NULL, ?, 0, NULL)",
 				"iiiii", DELIVERY_ID(campaign, ++pg->rows), p->c.id, p->domain, p->c.list,
 				pg->created) < 0 ||
-			tally_move(s, campaign, d->provider, -1, TALLY_FRESH, e) < 0)
+			tally_move(s, campaign, provider, -1, TALLY_FRESH, e) < 0)
 			return -1;
 	}
+	if (pg->spread && insert_waiting(s, campaign, w, pg->rows, e) < 0)
+		return -1;
 	const struct selection *sel = &w->sel;
 	return db_run(s, e,
 		"UPDATE campaign SET rows = ?, looked_at = ?, selected = selected + ?, suppressed = "
@@ -134,7 +168,7 @@ static int choose_canary(struct store *s, int64_t campaign, int64_t wanted, int6
 			db_run(s, e, "INSERT INTO canary(campaign, n) VALUES(?, ?)", "ii", campaign, j) < 0)
 			return -1;
 	}
-	return 0;
+	return waiting_canary(s, campaign, e);
 }
 
 static int prepared(struct store *s, int64_t campaign, const struct progress *pg, ms_t now, struct err *e)

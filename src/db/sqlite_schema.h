@@ -125,7 +125,21 @@ static const char *const schema_steps[SCHEMA_VERSION] = {
 	/* What was said in attempts that failed; the oldest go (ledger_trim()). */
 	"CREATE TABLE dialogue(id INTEGER PRIMARY KEY, delivery INTEGER NOT NULL, n INTEGER NOT NULL,"
 	" text TEXT NOT NULL);"
-	"CREATE INDEX dialogue_delivery ON dialogue(delivery, n);",
+	"CREATE INDEX dialogue_delivery ON dialogue(delivery, n);"
+	/* What can be claimed of campaigns that go out by destination: never attempted (due 0), and due up to
+	 * the campaign's ripe_until. lot 1: the canary's, while it is open. */
+	"ALTER TABLE campaign ADD COLUMN spread INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE campaign ADD COLUMN ripe_until INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE waiting(campaign INTEGER NOT NULL, lot INTEGER NOT NULL, domain INTEGER NOT NULL, due "
+	"INTEGER NOT NULL,"
+	" n INTEGER NOT NULL, PRIMARY KEY(campaign, lot, domain, due, n)) WITHOUT ROWID;"
+	/* touched: the last spread campaign that claimed of this domain. former_provider: under which one its
+	 * deliveries of campaigns up to that number are counted. */
+	"ALTER TABLE domain ADD COLUMN touched INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE former_provider(domain INTEGER NOT NULL, campaign INTEGER NOT NULL, provider INTEGER "
+	"NOT "
+	"NULL,"
+	" PRIMARY KEY(domain, campaign)) WITHOUT ROWID;",
 };
 
 #endif

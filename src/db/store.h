@@ -349,12 +349,14 @@ struct campaign_row {
 	bool doubt_final; /* resume --doubt=skip: what is in doubt stays so; nobody is asked again */
 	struct selection selection;
 	int64_t complaints, unsubscribed;
+	bool spread; /* goes out by destination: see "What waits, by domain" */
 };
 
 struct campaign_new {
 	struct str name, subject, from, message_path, content_hash, audience, route;
 	double rate;
 	int64_t canary;
+	bool spread;          /* by destination instead of in id order; fixed for the campaign's life */
 	ms_t start_at, until; /* start_at 0: now */
 	ms_t now;
 };
@@ -474,6 +476,46 @@ enum claim_kind {
 int store_ledger_claim(struct store *s, int64_t campaign, enum claim_kind kind, struct str route, int max,
 	ms_t now, struct claims *out, struct err *e);
 
+/* ---- What waits, by domain: for campaigns that are `spread` ---- */
+/*
+ * store_ledger_claim hands out nothing of a spread campaign. It is claimed domain by domain instead, in this
+ * round, all of it within begin/commit:
+ *
+ *   store_ledger_ripen         deferred ones whose time has come join what can be claimed of their domain
+ *   store_ledger_waiting       walks the domains that have something to claim, from where the last walk ended
+ *   store_ledger_set_provider  once the domain's MX is known, before the first claim of it
+ *   store_ledger_claim_domain  intents for one domain
+ *
+ * Outcomes are recorded as those of any campaign (store_ledger_record): what is deferred, requeued, returned
+ * or comes out of recovery waits again by itself. Nothing here grows with the audience but tables on disk.
+ */
+
+/* Takes some 2,000 deliveries whose due time has come. *next: when the next one will (not later than `now`:
+ * ask again, there are more; 0: none waits for a time). Call it when *next has come, or after anybody else
+ * wrote (resume --now). */
+int store_ledger_ripen(struct store *s, int64_t campaign, ms_t now, ms_t *next, struct err *e);
+
+struct waiting_domain {
+	int64_t domain;            /* id: for claims, and the place to go on behind */
+	struct str name, provider; /* A-labels; "" unknown. Lent for the call */
+	int fresh, due; /* can be claimed now: never attempted, and tried before; counted up to `cap` */
+	ms_t since;     /* when the oldest of `due` became due; 0 with none */
+};
+/* Walks the domains with an id above `after` that have something to claim, at most `max` of them, by id; with
+ * fewer the end was reached and the next walk begins at 0. While the campaign's canary is out only its
+ * recipients are seen. A campaign that is not RUNNING or WAITING shows nothing. Reads only; costs a few µs
+ * for each domain shown, whatever the audience. Returns how many were shown, -1, or what `row` returned. */
+int store_ledger_waiting(struct store *s, int64_t campaign, int64_t after, int max, int cap,
+	int (*row)(void *ctx, const struct waiting_domain *d), void *ctx, struct err *e);
+/* As store_ledger_claim, for one domain: what is due first, but half of `max` stays for those never tried
+ * while there are any. */
+int store_ledger_claim_domain(struct store *s, int64_t campaign, int64_t domain, struct str route, int max,
+	ms_t now, struct claims *out, struct err *e);
+/* The provider that a domain's MX set shows. Claims name it from then on. What was counted before stays under
+ * the former provider; deliveries of spread campaigns that were never claimed move over. Cheap when nothing
+ * changes. */
+int store_ledger_set_provider(struct store *s, int64_t domain, struct str provider, struct err *e);
+
 enum reply_class {
 	CLASS_NONE,
 	CLASS_HARD,
@@ -528,7 +570,8 @@ int store_ledger_record(struct store *s, const struct outcome_row *rows, size_t 
 
 /* Deliveries sent over `route` since a time, to the minute, rounded so that a window is never passed. */
 int64_t store_ledger_usage(struct store *s, struct str route, ms_t since, struct err *e);
-/* When the earliest delivery of that campaign (0: any running) becomes due; 0: none waits. */
+/* When the earliest delivery of that campaign (0: any running) becomes due; 0: none waits for a time. Of a
+ * spread campaign: one whose time has come but which was not claimed yet counts as well. */
 ms_t store_ledger_next_due(struct store *s, int64_t campaign, struct err *e);
 /* Within begin/commit: the campaign's state, and what is shown of it. What people asked for stands: a paused
  * or cancelled campaign stays as it is. */
