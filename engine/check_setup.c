@@ -90,20 +90,11 @@ void check_setup(struct check_table *t, const struct launch *l)
 	from_sender(t, l);
 }
 
-/* The providers' published limits. */
+/* Where no limit is known, what most receivers take. */
 int64_t check_size_limit(const struct config_route *r, bool *known)
 {
-	static const struct {
-		const char *preset;
-		int mb;
-	} limits[] = {{"gmail", 25}, {"workspace", 25}, {"workspace-relay", 25}, {"icloud", 20}, {"ses", 40},
-		{"mailgun", 25}, {"mailgun-eu", 25}, {"postmark", 10}};
-	*known = true;
-	for (size_t i = 0; r != NULL && r->preset != NULL && i < sizeof limits / sizeof limits[0]; i++)
-		if (strcmp(r->preset, limits[i].preset) == 0)
-			return limits[i].mb * MB;
-	*known = false;
-	return 10 * MB;
+	*known = r != NULL && r->size > 0;
+	return *known ? r->size : 10 * MB;
 }
 
 /* ---- Names ---- */

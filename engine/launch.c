@@ -192,7 +192,7 @@ int launch_campaign(struct launch *l, const struct launch_options *o, int64_t *i
 static bool serves(const struct config_route *r, struct str domain)
 {
 	for (size_t i = 0; i < r->nfor; i++)
-		if (str_is_nocase(domain, r->for_domains[i]))
+		if (str_is_nocase(domain, r->for_names[i]))
 			return true;
 	return false;
 }

@@ -2,7 +2,6 @@
 
 #include "src/base/file.h"
 #include "src/base/nearest.h"
-#include "src/config/presets.h"
 #include "src/config/schema.h"
 
 #include <assert.h>
@@ -141,78 +140,6 @@ static struct config_at where(const struct loader *p, const char *kind, const ch
 	return (struct config_at){0};
 }
 
-static const struct preset *find_preset(const char *name)
-{
-	for (size_t i = 0; name != NULL && i < npresets; i++)
-		if (strcmp(presets[i].name, name) == 0)
-			return &presets[i];
-	return NULL;
-}
-
-static int apply_preset(struct config_route *r, struct err *e)
-{
-	const struct preset *s = find_preset(r->preset);
-	if (s == NULL)
-		return 0;
-	if (r->host == NULL)
-		r->host = s->host;
-	/* A port or a TLS mode of one's own takes the other from itself, not from the preset. */
-	if (r->port == 0 && r->tls == ROUTE_TLS_DEFAULT) {
-		r->port = s->port;
-		r->tls = s->tls;
-	}
-	if (r->user == NULL && r->password.from != SECRET_NONE)
-		r->user = s->user;
-	r->rewrites = s->rewrites;
-	if (r->connections == 0)
-		r->connections = s->connections;
-	if (r->messages_per_connection == 0)
-		r->messages_per_connection = s->messages_per_connection;
-	bool own_rate = r->rate.per_second != 0 || r->rate.per_hour != 0 || r->rate.per_day != 0;
-	return own_rate || s->rate == NULL ? 0 : rate_parse(s->rate, &r->rate, e);
-}
-
-static void infer_tls(struct config_route *r)
-{
-	bool loopback = r->kind == ROUTE_DIRECT || config_host_loopback(r->host);
-	if (r->tls == ROUTE_TLS_DEFAULT) {
-		if (r->port == 465)
-			r->tls = ROUTE_TLS_IMPLICIT;
-		else
-			r->tls = loopback ? ROUTE_TLS_OPPORTUNISTIC : ROUTE_TLS_STARTTLS;
-	}
-	if (r->port != 0)
-		return;
-	if (r->tls == ROUTE_TLS_IMPLICIT)
-		r->port = 465;
-	else
-		r->port = loopback || r->tls != ROUTE_TLS_STARTTLS ? 25 : 587;
-}
-
-static int finish_route(struct config_route *r, struct err *e)
-{
-	if (apply_preset(r, e) != 0)
-		return -1;
-	if (r->kind == ROUTE_DIRECT &&
-		(r->host != NULL || r->user != NULL || r->password.from != SECRET_NONE))
-		return config_bad(
-			e, r->at, "[route %s] is direct: it has no host, user or password", r->name);
-	if (r->kind == ROUTE_RELAY && r->host == NULL)
-		return config_bad(e, r->at, "[route %s] has no host", r->name);
-	if (r->password.from != SECRET_NONE && r->user == NULL)
-		return config_bad(e, r->password.at, "[route %s] has a password but no user", r->name);
-	if (r->user != NULL && r->password.from == SECRET_NONE)
-		return config_bad(e, r->at,
-			"[route %s] has a user but no password-file, password-env or password-command",
-			r->name);
-	infer_tls(r);
-	if (r->connections == 0)
-		r->connections = 20;
-	if (r->messages_per_connection == 0)
-		r->messages_per_connection = 500;
-	return 0;
-}
-
 static int finish_dkim(struct config_dkim *d, struct err *e)
 {
 	if (d->domain == NULL)
@@ -233,20 +160,23 @@ static int finish_dkim(struct config_dkim *d, struct err *e)
 static int collect(struct loader *p, struct err *e)
 {
 	struct config *c = &p->l->c;
-	size_t nroutes = 0, ndomains = 0, ndkim = 0;
+	size_t nroutes = 0, ndomains = 0, ndkim = 0, nsources = 0;
 	for (const struct part *part = p->parts; part != NULL; part = part->next) {
 		nroutes += part->section->makes == SECTION_ROUTE;
 		ndomains += part->section->makes == SECTION_DOMAIN;
 		ndkim += part->section->makes == SECTION_DKIM;
+		nsources += part->section->makes == SECTION_SOURCE;
 	}
 	c->routes = arena_zalloc(&p->l->arena, (nroutes + 1) * sizeof *c->routes);
 	c->domains = arena_zalloc(&p->l->arena, (ndomains + 1) * sizeof *c->domains);
 	c->dkim = arena_zalloc(&p->l->arena, (ndkim + 1) * sizeof *c->dkim);
-	if (c->routes == NULL || c->domains == NULL || c->dkim == NULL)
+	c->sources = arena_zalloc(&p->l->arena, (nsources + 1) * sizeof *c->sources);
+	if (c->routes == NULL || c->domains == NULL || c->dkim == NULL || c->sources == NULL)
 		return no_memory(e);
 	c->nroutes = nroutes;
 	c->ndomains = ndomains;
 	c->ndkim = ndkim;
+	c->nsources = nsources;
 	for (const struct part *part = p->parts; part != NULL; part = part->next) {
 		if (part->section->makes == SECTION_DOMAIN)
 			c->domains[--ndomains] = part->name;
@@ -254,10 +184,9 @@ static int collect(struct loader *p, struct err *e)
 			memcpy(&c->dkim[--ndkim], part->base, sizeof *c->dkim);
 		if (part->section->makes == SECTION_ROUTE)
 			memcpy(&c->routes[--nroutes], part->base, sizeof *c->routes);
+		if (part->section->makes == SECTION_SOURCE)
+			memcpy(&c->sources[--nsources], part->base, sizeof *c->sources);
 	}
-	for (size_t i = 0; i < c->nroutes; i++)
-		if (finish_route(&c->routes[i], e) != 0)
-			return -1;
 	for (size_t i = 0; i < c->ndkim; i++)
 		if (finish_dkim(&c->dkim[i], e) != 0)
 			return -1;
@@ -275,6 +204,8 @@ static int finish(struct loader *p, struct err *e)
 			return -1;
 		c->timezone = clock_zone_name(c->zone);
 	}
+	if (config_finish_routes(c, e) != 0)
+		return -1;
 	if (c->return_path.domain != NULL && c->return_path.address != NULL)
 		return config_bad(e, where(p, "return-path", "address"),
 			"[return-path] has domain and address: one of them says where returned mail goes");

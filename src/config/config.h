@@ -37,7 +37,19 @@ enum route_tls {
 	ROUTE_TLS_STARTTLS,
 	ROUTE_TLS_IMPLICIT
 };
-enum route_auth { ROUTE_AUTH_ANY, ROUTE_AUTH_PLAIN, ROUTE_AUTH_LOGIN, ROUTE_AUTH_XOAUTH2 };
+/* With XOAUTH2 and OAUTHBEARER the password is an access token. */
+enum route_auth {
+	ROUTE_AUTH_ANY,
+	ROUTE_AUTH_PLAIN,
+	ROUTE_AUTH_LOGIN,
+	ROUTE_AUTH_XOAUTH2,
+	ROUTE_AUTH_OAUTHBEARER
+};
+enum route_envelope {         /* who writes the envelope sender that the recipient's server sees */
+	ROUTE_ENVELOPE_OURS,  /* we: each delivery's own return path */
+	ROUTE_ENVELOPE_FIXED, /* we must say config_route.envelope_from, whatever the message */
+	ROUTE_ENVELOPE_RELAY, /* the relay puts its own in the place of ours: it gets the returned mail */
+};
 
 struct config_route {
 	const char *name;
@@ -53,13 +65,34 @@ struct config_route {
 	int connections, messages_per_connection;
 	ms_t timeout; /* no reply is waited for longer; 0: the protocol's own times */
 	struct rate_spec rate;
-	const char **for_domains;
+	const char **for_names; /* sender domains (a dot is in them) and recipient providers (none is) */
 	size_t nfor;
-	double weight; /* > 0 */
+	double weight; /* < 0: none was given; 0: only while no other can take the mail */
 	bool private_addresses;
 	int ahead;            /* 0: the global one */
+	int64_t size;         /* the largest message it takes, in bytes; 0: not known */
 	const char *rewrites; /* "Date:Message-ID": fields that this relay writes anew, so that DKIM leaves
 				 them out; NULL: none */
+	enum route_envelope envelope;
+	bool envelope_said;        /* by the file, rather than by the preset */
+	const char *envelope_from; /* FIXED: the address */
+	bool mailbox;              /* meant for one person's mail, not for bulk */
+	struct config_at at;
+};
+
+struct config_source {       /* [source 192.0.2.1]: an address of this host from which a route connects */
+	const char *address; /* IPv4 or IPv6, as written */
+	const char *route;   /* after config_load never NULL */
+	const char *helo;    /* NULL: the route's */
+	double weight;       /* > 0 */
+	struct {
+		const char *from; /* as written; NULL: not */
+		ms_t start;       /* the day it begins, local midnight; 0: the first day it sends */
+		int64_t *volume;  /* of each day, for each provider, from the first; NULL: it is warm */
+		size_t n;         /* after the last day there is no limit */
+		bool wait; /* mail above the day's volume waits for the next, rather than taking another
+			      source */
+	} warm_up;
 	struct config_at at;
 };
 
@@ -86,6 +119,8 @@ struct config {
 	size_t ndkim;
 	struct config_route *routes;
 	size_t nroutes;
+	struct config_source *sources;
+	size_t nsources;
 	ms_t *retry_delays; /* the last repeats */
 	size_t nretry;
 	ms_t retry_expire;
@@ -121,7 +156,7 @@ struct config {
 };
 
 /* path NULL: $POSTRIDER_CONFIG, ./postrider.conf, /etc/postrider/postrider.conf, the first that is there.
- * Sections that belong to later capabilities (source, provider, mailbox, webhook, daemon …) are read and
+ * Sections that belong to later capabilities (provider, mailbox, webhook, daemon …) are read and
  * checked for their keys. */
 int config_load(const char *path, struct config **out, struct err *e);
 void config_free(struct config **c);

@@ -114,27 +114,6 @@ int read_selector(const struct field *f, const struct value *v, void *base, stru
 	return read_text(f, v, base, e);
 }
 
-/* Names separated by commas. */
-int read_names(const struct field *f, const struct value *v, void *base, struct err *e)
-{
-	(void)f;
-	struct config_route *r = base;
-	struct str rest = str_from(v->text);
-	r->for_domains = arena_zalloc(v->arena, (count(v->text, ",") + 1) * sizeof *r->for_domains);
-	if (r->for_domains == NULL)
-		return no_memory(e);
-	for (;;) {
-		size_t n = str_find(rest, ',');
-		struct str name = arena_str(v->arena, str_trim(str_n(rest.p, n)));
-		if (name.n == 0 || config_host_check(name.p, NULL) != 0)
-			return bad(v, "domains or providers, separated by commas", e);
-		r->for_domains[r->nfor++] = name.p;
-		if (n == rest.n)
-			return 0;
-		rest = str_n(rest.p + n + 1, rest.n - n - 1);
-	}
-}
-
 /* ---- Words ---- */
 
 static int find_word(const struct field *f, const struct value *v, struct err *e)
@@ -220,7 +199,7 @@ int read_double(const struct field *f, const struct value *v, void *base, struct
 	double n;
 	const char *end = number(v->text, &n);
 	if (end == NULL || *end != '\0' || n <= f->min || n > f->max)
-		return bad(v, "a number above 0", e);
+		return bad(v, f->min < 0 ? "a number, 0 or above" : "a number above 0", e);
 	*AT(double) = n;
 	return 0;
 }

@@ -12,12 +12,14 @@
 #define C(field) offsetof(struct config, field)
 #define R(field) offsetof(struct config_route, field)
 #define D(field) offsetof(struct config_dkim, field)
+#define S(field) offsetof(struct config_source, field)
 
 static const char *const doubt_words[] = {"skip", "resend", "hold", NULL};
 static const char *const law_words[] = {"none", "jp", "us", "ca", "eu", "uk", "au", NULL};
 static const char *const kind_words[] = {"relay", "direct", NULL};
 static const char *const tls_words[] = {"", "none", "opportunistic", "starttls", "implicit", NULL};
-static const char *const auth_words[] = {"", "plain", "login", "xoauth2", NULL};
+static const char *const auth_words[] = {"", "plain", "login", "xoauth2", "oauthbearer", NULL};
+static const char *const overflow_words[] = {"other", "wait", NULL};
 static const char *const private_words[] = {"refuse", "allow", NULL};
 static const char *const scope_words[] = {"lists", "all", NULL};
 static const char *const format_words[] = {"text", "json", NULL};
@@ -35,12 +37,11 @@ static int read_law(const struct field *f, const struct value *v, void *base, st
 static int read_preset(const struct field *f, const struct value *v, void *base, struct err *e)
 {
 	struct nearest near;
+	if (preset_find(v->text) != NULL)
+		return read_text(f, v, base, e);
 	nearest_init(&near, str_from(v->text));
-	for (size_t i = 0; i < npresets; i++) {
-		if (strcmp(presets[i].name, v->text) == 0)
-			return read_text(f, v, base, e);
+	for (size_t i = 0; i < npresets; i++)
 		nearest_offer(&near, str_from(presets[i].name));
-	}
 	if (near.best[0] != '\0')
 		return config_bad(
 			e, v->at, "unknown preset \"%.60s\": did you mean \"%s\"?", v->text, near.best);
@@ -89,13 +90,15 @@ static const struct field route_fields[] = {
 	{"password-file", read_secret_file, R(password), NULL, 0, 0},
 	{"password-env", read_secret_env, R(password), NULL, 0, 0},
 	{"password-command", read_secret_command, R(password), NULL, 0, 0},
-	{"helo", read_host, R(helo), NULL, 0, 0},
+	{"helo", read_helo, R(helo), NULL, 0, 0},
 	{"connections", read_int, R(connections), NULL, 1, 10000},
 	{"messages-per-connection", read_int, R(messages_per_connection), NULL, 1, 1000000},
 	{"timeout", read_span, R(timeout), NULL, 1000, 0},
 	{"rate", read_rate, R(rate), NULL, 0, 0},
 	{"for", read_names, 0, NULL, 0, 0},
-	{"weight", read_double, R(weight), NULL, 0, 1000000},
+	{"weight", read_double, R(weight), NULL, -1, 1000000},
+	{"size", read_size, R(size), NULL, 0, 0},
+	{"envelope-from", read_envelope, 0, NULL, 0, 0},
 	{"private-addresses", read_switch, R(private_addresses), private_words, 0, 0},
 	{"ahead", read_int, R(ahead), NULL, 1, 1000},
 	{"resolver", check_text, 0, NULL, 0, 0},
@@ -104,10 +107,12 @@ static const struct field route_fields[] = {
 };
 
 static const struct field source_fields[] = {
-	{"route", check_text, 0, NULL, 0, 0},
-	{"helo", check_host, 0, NULL, 0, 0},
-	{"weight", check_int, 0, NULL, 0, 1000000},
-	{"warm-up", check_text, 0, NULL, 0, 0},
+	{"route", read_text, S(route), NULL, 0, 0},
+	{"helo", read_helo, S(helo), NULL, 0, 0},
+	{"weight", read_double, S(weight), NULL, 0, 1000000},
+	{"warm-up", read_warm_up, 0, NULL, 0, 0},
+	{"warm-up-from", read_text, S(warm_up.from), NULL, 0, 0},
+	{"overflow", read_switch, S(warm_up.wait), overflow_words, 0, 0},
 	{0},
 };
 
@@ -248,11 +253,20 @@ static void *begin_source(
 	struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
 {
 	unsigned char ip[16];
-	(void)a;
-	if (inet_pton(AF_INET, name, ip) == 1 || inet_pton(AF_INET6, name, ip) == 1)
-		return c;
-	config_bad(e, at, "[source %.100s]: expected an IP address of this host", name);
-	return NULL;
+	(void)c;
+	if (inet_pton(AF_INET, name, ip) != 1 && inet_pton(AF_INET6, name, ip) != 1) {
+		config_bad(e, at, "[source %.100s]: expected an IP address of this host", name);
+		return NULL;
+	}
+	struct config_source *s = arena_zalloc(a, sizeof *s);
+	if (s == NULL) {
+		err_set(e, ERR_INTERNAL, "cannot read the configuration", "out of memory");
+		return NULL;
+	}
+	s->address = name;
+	s->at = at;
+	s->weight = 1;
+	return s;
 }
 
 static void *begin_dkim(
@@ -282,7 +296,7 @@ static void *begin_route(
 	}
 	r->name = name;
 	r->at = at;
-	r->weight = 1;
+	r->weight = -1;
 	return r;
 }
 
@@ -292,7 +306,7 @@ const struct section sections[] = {
 	{"domain", true, domain_fields, begin_domain, SECTION_DOMAIN},
 	{"dkim", true, dkim_fields, begin_dkim, SECTION_DKIM},
 	{"route", true, route_fields, begin_route, SECTION_ROUTE},
-	{"source", true, source_fields, begin_source, SECTION_OTHER},
+	{"source", true, source_fields, begin_source, SECTION_SOURCE},
 	{"provider", true, provider_fields, begin_named, SECTION_OTHER},
 	{"retry", false, retry_fields, begin_config, SECTION_OTHER},
 	{"return-path", false, return_path_fields, begin_config, SECTION_OTHER},

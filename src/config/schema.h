@@ -1,10 +1,10 @@
-/* The sections and keys of postrider.conf. Used by config.c only. */
+/* The sections and keys of postrider.conf. Used inside src/config only. */
 #ifndef CONFIG_SCHEMA_H
 #define CONFIG_SCHEMA_H
 
 #include "src/config/fields.h"
 
-#define KEYS_MAX 24 /* in one section */
+#define KEYS_MAX 32 /* in one section */
 
 struct section {
 	const char *kind; /* "" is what stands before the first section */
@@ -18,11 +18,15 @@ struct section {
 		SECTION_OTHER,
 		SECTION_DOMAIN,
 		SECTION_DKIM,
-		SECTION_ROUTE
+		SECTION_ROUTE,
+		SECTION_SOURCE
 	} makes; /* collected by config.c when all is read */
 };
 
 extern const struct section sections[];
 extern const size_t nsections;
+
+/* When all is read, the zone too: presets, what follows from each other, what cannot be (routes.c). */
+int config_finish_routes(struct config *c, struct err *e);
 
 #endif

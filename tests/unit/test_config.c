@@ -144,7 +144,7 @@ static void the_manual_s_example__loads(void **state)
 	assert_true(r->rate.per_second == 14 && r->rate.per_day == 50000 && r->rate.per_hour == 0);
 	assert_int_equal(r->timeout, 90 * SECOND);
 	assert_int_equal(r->nfor, 2);
-	assert_string_equal(r->for_domains[1], "google");
+	assert_string_equal(r->for_names[1], "google");
 	assert_int_equal(c->routes[1].tls, ROUTE_TLS_OPPORTUNISTIC);
 	assert_int_equal(c->routes[1].port, 25);
 	assert_true(c->nretry == 2 && c->retry_delays[1] == 2 * HOUR && c->retry_expire == 5 * DAY);
@@ -297,7 +297,7 @@ static void errors__name_line_and_remedy(void **state)
 		{"[route a]\nrate = 1/s, 2/s\n", 2, "each unit once"},
 		{"[route a]\nrate = 0/s\n", 2, "expected as 14/s"},
 		{"[route a]\nrate = 1/y\n", 2, "expected as 14/s"},
-		{"[route a]\nweight = 0\n", 2, "a number above 0"},
+		{"[route a]\nweight = -1\n", 2, "a number"},
 		{"[route a]\nfor = a.example,,b.example\n", 2, "separated by commas"},
 		{"[route a]\nprivate-addresses = maybe\n", 2, "one of refuse, allow"},
 		{"[domain bo oks.example]\n", 1, "contains a blank"},

@@ -8,6 +8,7 @@
 #include "src/base/file.h"
 #include "src/cli/commands.h"
 #include "src/cli/private.h"
+#include "src/config/presets.h"
 #include "src/config/schema.h"
 
 /* The manual pages against the tables that the program itself reads. Tests run in the root of the source. */
@@ -135,6 +136,19 @@ static void manual__every_key__has_its_paragraph(void **state)
 	assert_int_equal(missing, 0);
 }
 
+static void manual__every_preset__has_its_line(void **state)
+{
+	(void)state;
+	struct buf b = page("docs/man/postrider.conf.5");
+	struct str own = section_of(buf_get(&b), "Presets");
+	missing = 0;
+	for (size_t i = 0; i < npresets; i++)
+		if (own.n == 0 || !item(own, presets[i].name))
+			lacks("Presets", presets[i].name);
+	buf_release(&b);
+	assert_int_equal(missing, 0);
+}
+
 static void item__another_word_with_that_beginning__is_not_it(void **state)
 {
 	(void)state;
@@ -148,6 +162,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(manual__every_command_and_option__has_its_paragraph),
 		cmocka_unit_test(manual__every_key__has_its_paragraph),
+		cmocka_unit_test(manual__every_preset__has_its_line),
 		cmocka_unit_test(item__another_word_with_that_beginning__is_not_it),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
