@@ -74,8 +74,11 @@ static void *resolve_main(void *arg)
 		if ((none || age > RESOLVE_EVERY) && route_resolve(&c->routes[i], &e) != 0)
 			log_err(LOG_LEVEL_WARN, &e);
 	}
-	for (size_t i = 0; i < c->nworkers; i++)
+	for (size_t i = 0; i < c->nworkers; i++) {
+		for (size_t r = 0; r < c->nroutes; r++)
+			hatch_tell(worker_hatch(c->workers[i], r));
 		worker_wake(c->workers[i]);
+	}
 	atomic_store(&c->resolved, true);
 	return NULL;
 }

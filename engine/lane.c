@@ -13,26 +13,20 @@ enum {
 
 static const ms_t SHORTAGE = 5 * SECOND;
 
-void lane_flush(struct lane *l)
-{
-	if (l->done == NULL || l->done->n == 0)
-		return;
-	ledger_outcomes(l->w->ledger, l->done);
-	l->done = NULL;
-}
-
 /* Records one outcome and lets go of its claim. */
 void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_batch *b)
 {
-	if (l->done == NULL && (l->done = outcome_batch_new(l->w, l->index)) == NULL) {
+	struct worker *w = l->w;
+	if (w->done == NULL && (w->done = outcome_batch_new(w)) == NULL) {
 		/* Without memory to say so the delivery stays `sending`, and reads as `doubt` after the
 		 * restart. */
 		log_error("out of memory: the outcome of delivery %lld is lost", (long long)row->delivery);
 		claim_batch_done(b);
 		return;
 	}
-	struct outcome_row *r = &l->done->rows[l->done->n++];
-	struct arena *a = &l->done->arena;
+	struct outcome_row *r = &w->done->rows[w->done->n];
+	struct arena *a = &w->done->arena;
+	w->done->from[w->done->n++] = &l->hatch;
 	*r = *row;
 	r->reply = arena_str(a, str_n(row->reply.p, row->reply.n < 500 ? row->reply.n : 500));
 	r->reason = arena_str(a, row->reason);
@@ -45,8 +39,8 @@ void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_ba
 	r->source = arena_str(a, row->source);
 	r->tls = arena_str(a, row->tls);
 	claim_batch_done(b);
-	if (l->done->n == OUTCOME_BATCH)
-		lane_flush(l);
+	if (w->done->n == OUTCOME_BATCH)
+		worker_flush(w);
 }
 
 void lane_give_back(struct lane *l, const struct item *i, ms_t due)
@@ -149,7 +143,7 @@ static void template_failed(struct lane *l, const struct item *it, const struct 
 	snprintf(text, sizeof text, "%s: %s", e->what, e->why);
 	unsigned long failed = atomic_fetch_add(&run->failed, 1) + 1;
 	if (failed >= 10 && failed * 5 > atomic_load(&run->answered))
-		ledger_pause(l->w->ledger, l->index, run->id, STR("template"), text);
+		ledger_pause(l->w->ledger, l->hatch.route, run->id, STR("template"), text);
 	skip(l, it, STR("template"), str_from(text));
 }
 
@@ -228,7 +222,7 @@ static struct link *ready_link(struct lane *l)
 	return NULL;
 }
 
-static void lane_wait(struct lane *l, double seconds)
+void lane_wait(struct lane *l, double seconds)
 {
 	if (seconds < 0.0005)
 		seconds = 0.0005;
@@ -263,37 +257,6 @@ static bool lane_may_start(struct lane *l, struct run *run)
 	return true;
 }
 
-/* As many connections as there is work for; before the first was ever established, one alone tries the door:
- * a wrong password must not be tried twenty times. */
-static void lane_connect(struct lane *l)
-{
-	struct route *r = l->route;
-	if (atomic_load(&l->w->draining) || atomic_load(&r->addrs) == NULL)
-		return;
-	int64_t work = atomic_load(&r->work) / (int64_t)l->w->o.nworkers + (int64_t)l->count;
-	if (work == 0 && atomic_load(&r->work) > 0 && l->w->o.index == 0)
-		work = 1;
-	bool open = atomic_load(&r->connections) > 0 ||
-		    (atomic_load(&r->ever_connected) != 0 && atomic_load(&r->failures) == 0);
-	int most = open ? l->share : l->w->o.index == 0 ? 1 : 0;
-	if (most > l->share)
-		most = l->share;
-	ms_t closed = atomic_load(&r->closed_until), rest = atomic_load(&r->connect_after),
-	     at = closed > rest ? closed : rest;
-	if (clock_mono() < at) {
-		lane_wait(l, (double)(at - clock_mono()) / 1e3);
-		return;
-	}
-	int idle = 0;
-	for (struct link *k = l->links; k != NULL; k = k->next)
-		idle += k->ready || !k->established;
-	while (l->nlinks < most && idle < work) {
-		if (link_open(l) != 0)
-			break;
-		idle++;
-	}
-}
-
 static void lane_ask(struct lane *l)
 {
 	struct route *r = l->route;
@@ -301,7 +264,7 @@ static void lane_ask(struct lane *l)
 	int room = ahead * l->established - l->outstanding;
 	if (atomic_load(&l->w->draining) || clock_mono() < route_usable_at(r))
 		room = 0;
-	ledger_want(l->w->ledger, l->w->o.index, l->index, room > 0 ? room : 0);
+	ledger_want(l->w->ledger, &l->hatch, room > 0 ? room : 0);
 }
 
 void lane_pump(struct lane *l)
@@ -330,6 +293,6 @@ void lane_pump(struct lane *l)
 		struct item next = lane_pop(l);
 		link_send(k, &next);
 	}
-	lane_connect(l);
+	relay_connect(l);
 	lane_ask(l);
 }

@@ -21,23 +21,22 @@ void ledger_wake(struct ledger *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
-void ledger_want(struct ledger *l, size_t worker, size_t route, int n)
+void ledger_want(struct ledger *l, struct hatch *h, int n)
 {
-	_Atomic int *w = &l->want[worker * l->o.nroutes + route];
-	int old = atomic_load(w);
+	int old = atomic_load(&h->want);
 	/* While an answer is on its way the worker does not yet know what it has. */
-	while (old != ANSWERING)
-		if (atomic_compare_exchange_weak(w, &old, n)) {
+	while (old != HATCH_ANSWERING)
+		if (atomic_compare_exchange_weak(&h->want, &old, n)) {
 			if (old == 0 && n > 0)
 				ledger_wake(l);
 			return;
 		}
 }
 
-void ledger_answered(struct ledger *l, size_t worker, size_t route)
+void ledger_answered(struct hatch *h)
 {
-	int answering = ANSWERING;
-	atomic_compare_exchange_strong(&l->want[worker * l->o.nroutes + route], &answering, 0);
+	int answering = HATCH_ANSWERING;
+	atomic_compare_exchange_strong(&h->want, &answering, 0);
 }
 
 void ledger_outcomes(struct ledger *l, struct outcome_batch *b)
@@ -101,7 +100,7 @@ static bool anything_wanted(struct ledger *l, ms_t now)
 		for (size_t i = 0; i < l->nwatches && !can; i++)
 			can = watch_eligible(l->watches[i], r, now);
 		for (size_t k = 0; can && k < l->o.nworkers; k++)
-			if (atomic_load(&l->want[k * l->o.nroutes + r]) > 0)
+			if (atomic_load(&worker_hatch(l->o.workers[k], r)->want) > 0)
 				return true;
 	}
 	return false;
@@ -199,11 +198,6 @@ int ledger_start(struct ledger **out, const struct ledger_options *o, struct err
 	pthread_cond_init(&l->turned, &attr);
 	pthread_condattr_destroy(&attr);
 	pthread_mutex_init(&l->lock, NULL);
-	l->want = calloc(o->nworkers * o->nroutes + 1, sizeof *l->want);
-	if (l->want == NULL) {
-		err_set(e, ERR_INTERNAL, "ledger", "out of memory");
-		goto bad;
-	}
 	/* Somebody else may hold the database for long (a person in a shell, a copy): as long as the lease is
 	 * good, wait. */
 	struct store_config sc = *o->store;
@@ -218,7 +212,6 @@ int ledger_start(struct ledger **out, const struct ledger_options *o, struct err
 	return 0;
 bad:
 	store_close(&l->store);
-	free((void *)l->want);
 	free(l);
 	return -1;
 }
@@ -267,7 +260,6 @@ int ledger_stop(struct ledger **lp, struct err *e)
 	pthread_cond_destroy(&l->cond);
 	pthread_cond_destroy(&l->turned);
 	pthread_mutex_destroy(&l->lock);
-	free((void *)l->want);
 	free(l);
 	*lp = NULL;
 	return rc;

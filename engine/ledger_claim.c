@@ -31,7 +31,11 @@ static void after_record(struct ledger *l, struct outcome_batch *done)
 				w->next_due = r->due;
 			w->look = true;
 		}
-		worker_ack(b->worker, b->route, b->n);
+		for (size_t i = 0, n; i < b->n; i += n) {
+			for (n = 1; i + n < b->n && b->from[i + n] == b->from[i];)
+				n++;
+			hatch_ack(b->from[i], (int)n);
+		}
 		worker_wake(b->worker);
 		outcome_batch_free(b);
 	}
@@ -39,7 +43,7 @@ static void after_record(struct ledger *l, struct outcome_batch *done)
 
 struct handover { /* claims made in this transaction, given out after its commit */
 	struct claim_batch *batch;
-	size_t worker, route;
+	struct hatch *hatch;
 };
 
 /* How many more the route's even rate and its windows let out now. */
@@ -121,11 +125,11 @@ bool watch_eligible(const struct watch *w, size_t route, ms_t now)
 	       (w->look || (w->next_due != 0 && w->next_due <= now));
 }
 
-/* Fills one worker's wish from the route's campaigns by turns. */
-static int claim_for(struct ledger *l, size_t worker, size_t route, int want, ms_t now, struct handover **out,
+/* Fills the wish of one hatch from its route's campaigns by turns. */
+static int claim_for(struct ledger *l, struct hatch *hatch, int want, ms_t now, struct handover **out,
 	size_t *n, size_t *cap, struct err *e)
 {
-	size_t sharing = 0;
+	size_t route = hatch->route, sharing = 0;
 	for (size_t i = 0; i < l->nwatches; i++)
 		sharing += watch_eligible(l->watches[i], route, now);
 	for (size_t i = 0; i < l->nwatches && want > 0 && sharing > 0; i++) {
@@ -157,7 +161,7 @@ static int claim_for(struct ledger *l, size_t worker, size_t route, int want, ms
 		struct claim_batch *b = batch_new(w);
 		if (b == NULL)
 			return err_set(e, ERR_INTERNAL, "ledger", "out of memory");
-		(*out)[(*n)++] = (struct handover){b, worker, route};
+		(*out)[(*n)++] = (struct handover){b, hatch};
 		int got = claim(l, w, max, now, b, e);
 		if (got < 0)
 			return -1;
@@ -172,9 +176,9 @@ static int claim_all(struct ledger *l, ms_t now, struct handover **out, size_t *
 	for (size_t route = 0; route < l->o.nroutes; route++) {
 		int64_t room = -1;
 		for (size_t k = 0; k < l->o.nworkers; k++) {
-			size_t worker = (k + l->turn) % l->o.nworkers;
-			_Atomic int *cell = &l->want[worker * l->o.nroutes + route];
-			int want = atomic_load(cell);
+			struct hatch *hatch =
+				worker_hatch(l->o.workers[(k + l->turn) % l->o.nworkers], route);
+			int want = atomic_load(&hatch->want);
 			if (want <= 0)
 				continue;
 			if (room < 0)
@@ -182,11 +186,11 @@ static int claim_all(struct ledger *l, ms_t now, struct handover **out, size_t *
 			int most = room < want ? (room < 0 ? 0 : (int)room) : want;
 			if (most <= 0)
 				break;
-			if (!atomic_compare_exchange_strong(cell, &want, ANSWERING))
+			if (!atomic_compare_exchange_strong(&hatch->want, &want, HATCH_ANSWERING))
 				continue;
-			int left = claim_for(l, worker, route, most, now, out, n, cap, e);
+			int left = claim_for(l, hatch, most, now, out, n, cap, e);
 			if (left < 0 || left == most)
-				atomic_store(cell, want);
+				atomic_store(&hatch->want, want);
 			if (left < 0)
 				return -1;
 			if (room != INT64_MAX)
@@ -196,13 +200,13 @@ static int claim_all(struct ledger *l, ms_t now, struct handover **out, size_t *
 	return 0;
 }
 
-/* Everything for one worker and route is handed over at once: it then asks for more. */
+/* Everything for one hatch is handed over at once: the worker then asks for more. */
 static void hand_over(struct ledger *l, struct handover *h, size_t n, bool committed)
 {
 	for (size_t i = 0; i < n;) {
-		size_t worker = h[i].worker, route = h[i].route;
+		struct hatch *hatch = h[i].hatch;
 		struct claim_batch *first = NULL, **last = &first;
-		for (; i < n && h[i].worker == worker && h[i].route == route; i++) {
+		for (; i < n && h[i].hatch == hatch; i++) {
 			struct claim_batch *b = h[i].batch;
 			size_t count = committed ? b->claims.n : 0;
 			if (count == 0) {
@@ -213,16 +217,16 @@ static void hand_over(struct ledger *l, struct handover *h, size_t n, bool commi
 			if (w != NULL)
 				w->in_flight += (int64_t)count;
 			atomic_store(&b->left, (int)count);
-			atomic_fetch_add(&l->o.routes[route].in_hand, (int64_t)count);
+			atomic_fetch_add(&l->o.routes[hatch->route].in_hand, (int64_t)count);
 			*last = b;
 			last = &b->next;
 		}
 		if (first == NULL) {
-			ledger_answered(l, worker, route);
+			ledger_answered(hatch);
 			continue;
 		}
-		worker_give(l->o.workers[worker], route, first);
-		worker_wake(l->o.workers[worker]);
+		hatch_give(hatch, first);
+		worker_wake(hatch->worker);
 	}
 }
 

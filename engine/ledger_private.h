@@ -5,8 +5,6 @@
 
 #include "engine/pipeline.h"
 
-enum { ANSWERING = -1 }; /* in a cell of `want`: claimed for it, not yet taken over by the worker */
-
 struct watch {           /* a campaign as the ledger sees it */
 	struct run *run; /* NULL while it is not (yet) running */
 	int64_t id;
@@ -43,7 +41,6 @@ struct ledger {
 	pthread_cond_t turned;
 	struct outcome_batch *done, **done_end;
 	struct pause_request *pauses;
-	_Atomic int *want; /* [worker][route] */
 	_Atomic bool failed;
 	struct err err; /* written before failed is set */
 	/* the thread's own: */

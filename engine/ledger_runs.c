@@ -338,8 +338,10 @@ void ledger_publish_work(struct ledger *l, ms_t now)
 				work += l->watches[i]->fresh > 0 ? l->watches[i]->fresh : 1;
 		int64_t old = atomic_exchange(&l->o.routes[r].work, work);
 		if (old == 0 && work > 0)
-			for (size_t k = 0; k < l->o.nworkers; k++)
+			for (size_t k = 0; k < l->o.nworkers; k++) {
+				hatch_tell(worker_hatch(l->o.workers[k], r));
 				worker_wake(l->o.workers[k]);
+			}
 	}
 }
 

@@ -8,7 +8,7 @@
 
 static const ms_t BLINK = 50; /* a pause too short to tell anybody about */
 
-static void apply_verdict(struct lane *l, const struct verdict *v, int64_t campaign, struct str text)
+void link_verdict(struct lane *l, const struct verdict *v, int64_t campaign, struct str text)
 {
 	struct route *r = l->route;
 	char words[500];
@@ -17,8 +17,8 @@ static void apply_verdict(struct lane *l, const struct verdict *v, int64_t campa
 		(int)(v->remedy.n < 240 ? v->remedy.n : 240), v->remedy.p != NULL ? v->remedy.p : "");
 	switch (v->action) {
 	case ACTION_PAUSE:
-		ledger_pause(
-			l->w->ledger, l->index, v->scope == SCOPE_MESSAGE ? campaign : 0, v->pause, words);
+		ledger_pause(l->w->ledger, l->hatch.route, v->scope == SCOPE_MESSAGE ? campaign : 0, v->pause,
+			words);
 		break;
 	case ACTION_SLOW:
 	case ACTION_SUSPEND:
@@ -82,7 +82,7 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 		route_trouble(l->route, "%s at %s", r->why != NULL ? r->why : "no answer",
 			smtp_stage_names[r->stage]);
 	}
-	apply_verdict(l, &v, run->id, row.reply);
+	link_verdict(l, &v, run->id, row.reply);
 	lane_outcome(l, &row, j->batch);
 	job_done(l, j);
 }
@@ -109,28 +109,6 @@ static void on_ready(void *ctx, struct smtp_conn *c)
 		lane_pump(l);
 }
 
-static void connection_failed(struct lane *l, const struct smtp_result *r)
-{
-	struct route *route = l->route;
-	struct verdict v;
-	int code = r->reply != NULL ? r->reply->code : 0;
-	struct str text = r->reply != NULL ? r->reply->text : str_from(r->why);
-	rules_decide(l->w->o.rules, str_n(NULL, 0), str_from(smtp_stage_names[r->stage]), code,
-		str_from(r->reply != NULL ? r->reply->enhanced : ""), text, &v);
-	int failures = atomic_fetch_add(&route->failures, 1) + 1;
-	atomic_store(&route->bad_at, clock_mono());
-	route_trouble(route, "%s: %s%s%.*s", route->cfg->host, smtp_stage_names[r->stage],
-		code != 0 ? " refused: " : ": ", (int)(text.n < 220 ? text.n : 220),
-		text.p != NULL ? text.p : "");
-	route_rest(
-		route, clock_mono(), v.delay > route_backoff(failures) ? v.delay : route_backoff(failures));
-	/* A login is tried twice, no more: receivers lock accounts. */
-	if (v.action == ACTION_PAUSE &&
-		(r->stage != SMTP_AUTH || atomic_fetch_add(&route->login_failures, 1) >= 1))
-		apply_verdict(l, &v, 0, text);
-	log_warn("route %s: %s", route->cfg->name, route->trouble);
-}
-
 static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct smtp_result *r)
 {
 	struct link *k = ctx;
@@ -147,7 +125,7 @@ static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct s
 	/* Also who greets us and then hangs up before anything was answered: else we would call again at
 	 * once, for ever. */
 	if (!l->w->cut && !k->leaving && (!k->established || (!clean && k->answered == 0)))
-		connection_failed(l, r);
+		relay_failed(l, r);
 	*k->back = k->next;
 	if (k->next != NULL)
 		k->next->back = k->back;

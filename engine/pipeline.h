@@ -1,9 +1,9 @@
 /* Between the ledger thread and the worker threads (DESIGN "Workers").
  *
- * The ledger thread owns the only connection that writes. A worker says how many deliveries it can take for a
- * route (ledger_want); the ledger claims them in a synced transaction and hands them over in a batch
- * (worker_give); the worker sends back outcomes (ledger_outcomes), which the next transaction records, and is
- * told when they are on disk (worker_ack). So a worker never waits for the disk, and what is under way is
+ * The ledger thread owns the only connection that writes. A worker says how many deliveries it can take at a
+ * hatch (ledger_want); the ledger claims them in a synced transaction and hands them over in a batch
+ * (hatch_give); the worker sends back outcomes (ledger_outcomes), which the next transaction records, and is
+ * told when they are on disk (hatch_ack). So a worker never waits for the disk, and what is under way is
  * bounded: claims handed over and outcomes not yet synced together never exceed `ahead` x its established
  * connections. */
 #ifndef ENGINE_PIPELINE_H
@@ -43,16 +43,31 @@ struct claim_batch {
 void claim_batch_done(struct claim_batch *b); /* one claim of it is over */
 void run_unref(struct run *r);
 
+/* Where the ledger hands claims to a worker: one for each route in each worker. */
+struct hatch {
+	struct worker *worker;
+	size_t index; /* of the worker */
+	size_t route;
+	_Atomic int want;  /* how many more the worker can take; HATCH_ANSWERING: they were claimed, and the
+			      worker has not taken them over yet */
+	_Atomic int acked; /* outcomes that were synced since the worker last looked */
+	/* Under the worker's lock: */
+	struct claim_batch *given;
+	struct hatch *next_told; /* of those that have something new for the worker */
+	bool told;
+};
+enum { HATCH_ANSWERING = -1 };
+
 #define OUTCOME_BATCH 128
 struct outcome_batch {
 	struct outcome_batch *next;
 	struct worker *worker; /* to be told when they are synced */
-	size_t route;
-	struct arena arena; /* of the strings in rows */
+	struct arena arena;    /* of the strings in rows */
 	size_t n;
 	struct outcome_row rows[OUTCOME_BATCH];
+	struct hatch *from[OUTCOME_BATCH]; /* where each was claimed */
 };
-struct outcome_batch *outcome_batch_new(struct worker *w, size_t route); /* NULL: out of memory */
+struct outcome_batch *outcome_batch_new(struct worker *w); /* NULL: out of memory */
 void outcome_batch_free(struct outcome_batch *b);
 
 /* ---- The ledger's side ---- */
@@ -79,10 +94,10 @@ int ledger_stop(struct ledger **l, struct err *e);
 bool ledger_failed(
 	struct ledger *l, struct err *e); /* the store failed or the lease was lost: stop at once */
 
-/* The worker can take `n` more for that route; replaces its last word. Answered by worker_give(), once. */
-void ledger_want(struct ledger *l, size_t worker, size_t route, int n);
+/* The worker can take `n` more there; replaces its last word. Answered by hatch_give(), once. */
+void ledger_want(struct ledger *l, struct hatch *h, int n);
 /* The worker has taken over what it was given and may ask anew. */
-void ledger_answered(struct ledger *l, size_t worker, size_t route);
+void ledger_answered(struct hatch *h);
 void ledger_outcomes(struct ledger *l, struct outcome_batch *b);
 void ledger_wake(struct ledger *l);
 /* The route's campaigns (or only `campaign`, if not 0) pause for that reason. */
@@ -102,9 +117,11 @@ struct worker_options {
 
 int worker_start(struct worker **w, const struct worker_options *o, struct err *e);
 int worker_attach(struct worker *w, struct ledger *l, struct err *e); /* starts its thread */
-/* Takes the chain of batches over; worker_wake() then tells it. */
-void worker_give(struct worker *w, size_t route, struct claim_batch *b);
-void worker_ack(struct worker *w, size_t route, size_t n);
+struct hatch *worker_hatch(struct worker *w, size_t route);
+/* The worker takes the chain of batches over. After these worker_wake() makes it look. */
+void hatch_give(struct hatch *h, struct claim_batch *b);
+void hatch_ack(struct hatch *h, int n);
+void hatch_tell(struct hatch *h); /* there may be work */
 void worker_wake(struct worker *w);
 /* Takes nothing new, gives back what is unsent, finishes what is on the wire within `grace`, then cuts
  * connections. */

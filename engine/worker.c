@@ -26,14 +26,13 @@ void claim_batch_done(struct claim_batch *b)
 	free(b);
 }
 
-struct outcome_batch *outcome_batch_new(struct worker *w, size_t route)
+struct outcome_batch *outcome_batch_new(struct worker *w)
 {
 	struct outcome_batch *b = malloc(sizeof *b);
 	if (b == NULL)
 		return NULL;
 	b->next = NULL;
 	b->worker = w;
-	b->route = route;
 	b->n = 0;
 	arena_init(&b->arena, 16 << 10, 16 << 20);
 	return b;
@@ -47,27 +46,50 @@ void outcome_batch_free(struct outcome_batch *b)
 
 /* ---- The thread ---- */
 
-static void take_given(struct worker *w)
+void worker_flush(struct worker *w)
 {
-	for (size_t i = 0; i < w->o.nroutes; i++) {
-		struct lane *l = &w->lanes[i];
+	if (w->done == NULL || w->done->n == 0)
+		return;
+	ledger_outcomes(w->ledger, w->done);
+	w->done = NULL;
+}
+
+static void take_claims(struct lane *l, struct claim_batch *b)
+{
+	ms_t now = clock_mono();
+	for (struct claim_batch *next; b != NULL; b = next) {
+		next = b->next;
+		size_t n = b->claims.n; /* the batch may be gone after its last claim */
+		l->outstanding += (int)n;
+		for (size_t c = 0; c < n; c++) {
+			struct item it = {b, &b->claims.v[c], now};
+			if (!lane_push(l, it, false))
+				lane_give_back(l, &it, clock_now());
+		}
+	}
+}
+
+/* Looks through the hatches that have something new. */
+static void take_told(struct worker *w)
+{
+	for (;;) {
 		pthread_mutex_lock(&w->lock);
-		struct claim_batch *b = w->given[i];
-		w->given[i] = NULL;
+		struct hatch *h = w->told;
+		struct claim_batch *b = NULL;
+		if (h != NULL) {
+			w->told = h->next_told;
+			h->told = false;
+			b = h->given;
+			h->given = NULL;
+		}
 		pthread_mutex_unlock(&w->lock);
-		l->outstanding -= (int)atomic_exchange(&l->acked, 0);
-		ms_t now = clock_mono();
-		if (b != NULL)
-			ledger_answered(w->ledger, w->o.index, i);
-		for (struct claim_batch *next; b != NULL; b = next) {
-			next = b->next;
-			size_t n = b->claims.n; /* the batch may be gone after its last claim */
-			l->outstanding += (int)n;
-			for (size_t c = 0; c < n; c++) {
-				struct item it = {b, &b->claims.v[c], now};
-				if (!lane_push(l, it, false))
-					lane_give_back(l, &it, clock_now());
-			}
+		if (h == NULL)
+			return;
+		struct lane *l = (struct lane *)((char *)h - offsetof(struct lane, hatch));
+		l->outstanding -= atomic_exchange(&h->acked, 0);
+		if (b != NULL) {
+			ledger_answered(h);
+			take_claims(l, b);
 		}
 		lane_pump(l);
 	}
@@ -77,9 +99,10 @@ static void maybe_finish(struct worker *w)
 {
 	if (!atomic_load(&w->draining))
 		return;
+	take_told(w);
 	bool busy = false;
-	for (size_t i = 0; i < w->o.nroutes; i++) {
-		struct lane *l = &w->lanes[i];
+	for (struct lane *l = w->lanes; l != NULL; l = l->next) {
+		lane_pump(l); /* gives back what it has */
 		for (struct link *k = l->links; k != NULL; k = k->next) {
 			if (k->leaving)
 				continue;
@@ -96,24 +119,22 @@ static void maybe_finish(struct worker *w)
 	if (clock_mono() < atomic_load(&w->cut_at))
 		return;
 	w->cut = true;
-	for (size_t i = 0; i < w->o.nroutes; i++)
-		for (struct link *k = w->lanes[i].links; k != NULL; k = k->next)
+	for (struct lane *l = w->lanes; l != NULL; l = l->next)
+		for (struct link *k = l->links; k != NULL; k = k->next)
 			smtp_conn_abort(k->conn);
 }
 
 static void on_wake(struct ev_loop *loop, ev_async *a, int revents)
 {
 	(void)loop, (void)revents;
-	take_given(a->data);
+	take_told(a->data);
 	maybe_finish(a->data);
 }
 
 static void on_flush(struct ev_loop *loop, ev_prepare *p, int revents)
 {
-	struct worker *w = p->data;
 	(void)loop, (void)revents;
-	for (size_t i = 0; i < w->o.nroutes; i++)
-		lane_flush(&w->lanes[i]);
+	worker_flush(p->data);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
@@ -127,8 +148,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 	struct worker *w = t->data;
 	ms_t now = clock_mono();
 	(void)loop, (void)revents;
-	for (size_t i = 0; i < w->o.nroutes; i++) {
-		struct lane *l = &w->lanes[i];
+	for (struct lane *l = w->lanes; l != NULL; l = l->next) {
 		/* The oldest stand at the front. What waited long is looked at again by the store before it
 		 * goes out. */
 		while (l->count > 0 && now - l->items[l->head].since > STALE) {
@@ -152,18 +172,19 @@ static void *worker_main(void *arg)
 {
 	struct worker *w = arg;
 	ev_run(w->loop, 0);
-	for (size_t i = 0; i < w->o.nroutes; i++)
-		lane_flush(&w->lanes[i]);
+	worker_flush(w);
 	return NULL;
 }
 
 static void worker_release(struct worker *w)
 {
-	for (size_t i = 0; w->lanes != NULL && i < w->o.nroutes; i++) {
-		free(w->lanes[i].items);
-		if (w->lanes[i].done != NULL)
-			outcome_batch_free(w->lanes[i].done);
+	for (struct lane *l = w->lanes, *next; l != NULL; l = next) {
+		next = l->next;
+		free(l->items);
+		free(l);
 	}
+	if (w->done != NULL)
+		outcome_batch_free(w->done);
 	for (struct job *j = w->free_jobs, *next; j != NULL; j = next) {
 		next = j->next;
 		arena_release(&j->arena);
@@ -175,9 +196,25 @@ static void worker_release(struct worker *w)
 	dkim_signer_free(&w->dkim);
 	pthread_mutex_destroy(&w->lock);
 	buf_release(&w->dialogue);
-	free(w->lanes);
-	free(w->given);
+	free(w->by_route);
 	free(w);
+}
+
+static struct lane *relay_lane(struct worker *w, size_t route)
+{
+	struct lane *l = calloc(1, sizeof *l);
+	if (l == NULL)
+		return NULL;
+	int total = w->o.routes[route].cfg->connections, n = (int)w->o.nworkers;
+	l->hatch = (struct hatch){.worker = w, .index = w->o.index, .route = route};
+	l->w = w;
+	l->route = &w->o.routes[route];
+	l->share = total / n + ((int)w->o.index < total % n);
+	ev_timer_init(&l->timer, on_timer, 0., 0.);
+	l->timer.data = l;
+	l->next = w->lanes;
+	w->lanes = l;
+	return l;
 }
 
 int worker_start(struct worker **out, const struct worker_options *o, struct err *e)
@@ -191,19 +228,13 @@ int worker_start(struct worker **out, const struct worker_options *o, struct err
 	w->loop = ev_loop_new(EVFLAG_AUTO);
 	w->signer = token_signer_new(o->keys);
 	w->dkim = dkim_signer_new(o->dkim);
-	w->lanes = calloc(o->nroutes, sizeof *w->lanes);
-	w->given = calloc(o->nroutes, sizeof *w->given);
-	if (w->loop == NULL || w->signer == NULL || w->dkim == NULL || w->lanes == NULL || w->given == NULL) {
+	w->by_route = calloc(o->nroutes + 1, sizeof(struct lane *));
+	bool ok = w->loop != NULL && w->signer != NULL && w->dkim != NULL && w->by_route != NULL;
+	for (size_t i = 0; ok && i < o->nroutes; i++)
+		ok = (w->by_route[i] = relay_lane(w, i)) != NULL;
+	if (!ok) {
 		worker_release(w);
 		return err_set(e, ERR_INTERNAL, "worker", "out of memory or file descriptors");
-	}
-	for (size_t i = 0; i < o->nroutes; i++) {
-		struct lane *l = &w->lanes[i];
-		int total = o->routes[i].cfg->connections;
-		*l = (struct lane){.w = w, .route = &o->routes[i], .index = i};
-		l->share = total / (int)o->nworkers + ((int)o->index < total % (int)o->nworkers);
-		ev_timer_init(&l->timer, on_timer, 0., 0.);
-		l->timer.data = l;
 	}
 	ev_async_init(&w->wake, on_wake);
 	ev_prepare_init(&w->flush, on_flush);
@@ -226,16 +257,39 @@ int worker_attach(struct worker *w, struct ledger *l, struct err *e)
 	return 0;
 }
 
-void worker_give(struct worker *w, size_t route, struct claim_batch *b)
+struct hatch *worker_hatch(struct worker *w, size_t route)
 {
-	pthread_mutex_lock(&w->lock);
-	w->given[route] = b; /* the ledger waits for ledger_answered() before it gives again */
-	pthread_mutex_unlock(&w->lock);
+	return &w->by_route[route]->hatch;
 }
 
-void worker_ack(struct worker *w, size_t route, size_t n)
+static void tell(struct hatch *h)
 {
-	atomic_fetch_add(&w->lanes[route].acked, n);
+	if (h->told)
+		return;
+	h->told = true;
+	h->next_told = h->worker->told;
+	h->worker->told = h;
+}
+
+void hatch_give(struct hatch *h, struct claim_batch *b)
+{
+	pthread_mutex_lock(&h->worker->lock);
+	h->given = b; /* the ledger waits for ledger_answered() before it gives again */
+	tell(h);
+	pthread_mutex_unlock(&h->worker->lock);
+}
+
+void hatch_tell(struct hatch *h)
+{
+	pthread_mutex_lock(&h->worker->lock);
+	tell(h);
+	pthread_mutex_unlock(&h->worker->lock);
+}
+
+void hatch_ack(struct hatch *h, int n)
+{
+	atomic_fetch_add(&h->acked, n);
+	hatch_tell(h);
 }
 
 void worker_wake(struct worker *w)
