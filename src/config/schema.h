@@ -19,8 +19,7 @@ struct section {
 		SECTION_DOMAIN,
 		SECTION_DKIM,
 		SECTION_ROUTE,
-		SECTION_SOURCE,
-		SECTION_PROVIDER
+		SECTION_SOURCE
 	} makes; /* collected by config.c when all is read */
 };
 

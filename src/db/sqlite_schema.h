@@ -162,7 +162,10 @@ static const char *const schema_steps[SCHEMA_VERSION] = {
 	"NULL,"
 	" soft_reason INTEGER NOT NULL, complaints INTEGER NOT NULL);"
 	/* How far retention has gone: 1 its words are erased, 2 its deliveries. */
-	"ALTER TABLE campaign ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;",
+	"ALTER TABLE campaign ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;"
+	/* MTA-STS policies of receiving domains; mx: its patterns, each ended by a line feed. */
+	"CREATE TABLE sts_policy(domain TEXT PRIMARY KEY, id TEXT NOT NULL, mode INTEGER NOT NULL,"
+	" fetched INTEGER NOT NULL, expires INTEGER NOT NULL, mx TEXT NOT NULL) WITHOUT ROWID;",
 };
 
 #endif

@@ -80,6 +80,21 @@ int store_meta_get(
 	struct store *s, const char *name, struct buf *out, struct err *e); /* ERR_NOINPUT: never set */
 int store_meta_set(struct store *s, const char *name, struct str value, struct err *e);
 
+/* ---- MTA-STS policies of receiving domains (RFC 8461) ---- */
+
+struct policy_row {
+	struct str domain, id;
+	int mode;              /* enum sts_mode */
+	ms_t fetched, expires; /* wall clock */
+	struct str mx;
+};
+
+/* 1: found, in the arena; 0: not known; -1. */
+int store_policy_get(
+	struct store *s, struct str domain, struct arena *a, struct policy_row *out, struct err *e);
+/* In place of what was known of these domains; those that ended before `now` are forgotten. */
+int store_policies_put(struct store *s, const struct policy_row *rows, size_t n, ms_t now, struct err *e);
+
 /* ---- Attribute names ---- */
 
 /* Id of a name, > 0; creates it when `create` (else 0 for an unknown one, not an error). -1: failed. */
