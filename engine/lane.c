@@ -199,6 +199,7 @@ static void link_send(struct link *k, const struct item *it)
 	j->given = clock_mono();
 	l->bytes += letter_size(&j->letter);
 	k->sent++;
+	k->under_way++;
 	smtp_conn_send(k->conn, &j->message);
 	int most = l->route->cfg->messages_per_connection;
 	if (most > 0 && k->sent >= (unsigned long)most) {
@@ -214,12 +215,22 @@ void job_done(struct lane *l, struct job *j)
 	job_free(l->w, j);
 }
 
+/* The one with the least under way: a server works at the messages of one connection one after the other. */
 static struct link *ready_link(struct lane *l)
 {
-	for (struct link *k = l->links; k != NULL; k = k->next)
-		if (k->ready)
+	struct link *best = NULL;
+	bool alone = atomic_load_explicit(&l->route->careful_until, memory_order_relaxed) > clock_mono();
+	for (struct link *k = l->links; k != NULL; k = k->next) {
+		if (!k->ready)
+			continue;
+		if (k->under_way == 0)
 			return k;
-	return NULL;
+		if (alone)
+			continue;
+		if (best == NULL || k->under_way < best->under_way)
+			best = k;
+	}
+	return best;
 }
 
 void lane_wait(struct lane *l, double seconds)
@@ -260,8 +271,7 @@ static bool lane_may_start(struct lane *l, struct run *run)
 static void lane_ask(struct lane *l)
 {
 	struct route *r = l->route;
-	int ahead = r->cfg->ahead > 0 ? r->cfg->ahead : l->w->o.config->ahead;
-	int room = ahead * l->established - l->outstanding;
+	int room = r->cfg->ahead * l->established - l->outstanding;
 	if (atomic_load(&l->w->draining) || clock_mono() < route_usable_at(r))
 		room = 0;
 	ledger_want(l->w->ledger, &l->hatch, room > 0 ? room : 0);

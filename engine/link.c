@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* A second loss would leave a message in doubt for good: what was in doubt with others goes out alone. */
+static const ms_t CAREFUL = 10 * MINUTE;
 static const ms_t BLINK = 50; /* a pause too short to tell anybody about */
 
 void link_verdict(struct lane *l, const struct verdict *v, int64_t campaign, struct str text)
@@ -56,6 +58,8 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 	struct lane *l = k->lane;
 	struct job *j = m->user;
 	(void)c;
+	k->under_way--;
+	k->doubts += r->doubt;
 	if (!r->tried) {
 		struct item it = {j->batch, j->claim, clock_mono()};
 		atomic_fetch_add(&l->route->in_hand, 1);
@@ -122,6 +126,8 @@ static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct s
 		log_warn("route %s: %s: its replies do not match our commands; from now on one message at a "
 			 "time",
 			l->route->cfg->name, r->why);
+	if (k->doubts > 1)
+		atomic_store(&l->route->careful_until, clock_mono() + CAREFUL);
 	/* Also who greets us and then hangs up before anything was answered: else we would call again at
 	 * once, for ever. */
 	if (!l->w->cut && !k->leaving && (!k->established || (!clean && k->answered == 0)))

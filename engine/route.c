@@ -23,6 +23,22 @@ static enum smtp_tls tls_mode(enum route_tls t)
 	}
 }
 
+static enum smtp_auth auth_form(enum route_auth a)
+{
+	switch (a) {
+	case ROUTE_AUTH_PLAIN:
+		return SMTP_AUTH_PLAIN;
+	case ROUTE_AUTH_LOGIN:
+		return SMTP_AUTH_LOGIN;
+	case ROUTE_AUTH_XOAUTH2:
+		return SMTP_AUTH_XOAUTH2;
+	case ROUTE_AUTH_OAUTHBEARER:
+		return SMTP_AUTH_OAUTHBEARER;
+	default:
+		return SMTP_AUTH_ANY;
+	}
+}
+
 static int route_port(const struct config_route *c)
 {
 	return c->port != 0 ? c->port : c->tls == ROUTE_TLS_IMPLICIT ? 465 : 587;
@@ -74,12 +90,12 @@ int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 	r->smtp = (struct smtp_options){
 		.helo = r->helo,
 		.tls = tls_mode(cfg->tls),
-		.auth = cfg->auth == ROUTE_AUTH_PLAIN   ? SMTP_AUTH_PLAIN
-			: cfg->auth == ROUTE_AUTH_LOGIN ? SMTP_AUTH_LOGIN
-							: SMTP_AUTH_ANY,
+		.auth = auth_form(cfg->auth),
 		.user = cfg->user,
 		.password = r->password,
 		.pipeline = true,
+		.chunking = cfg->chunking == ROUTE_CHUNKING_YES ? cfg->ahead : 0,
+		.require_tls = cfg->require_tls,
 		.timeouts = &r->timeouts,
 	};
 	r->lockstep = r->smtp;

@@ -30,6 +30,9 @@ struct route {
 	struct smtp_options smtp,
 		lockstep; /* the second for a server that was out of step: one message at a time */
 	_Atomic bool out_of_step;
+	/* Monotonic: until then one message at a time on each connection, as one was lost with several in
+	 * doubt. */
+	_Atomic ms_t careful_until;
 	struct smtp_timeouts timeouts; /* what `smtp` points to */
 	struct tls_client *tls;
 	char *password, *helo;

@@ -157,7 +157,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 		}
 		bool work = atomic_load(&l->route->work) > 0 || l->count > 0;
 		for (struct link *k = l->links; k != NULL; k = k->next) {
-			if (work || !k->ready || now - k->idle_since < IDLE)
+			if (work || !k->ready || k->under_way > 0 || now - k->idle_since < IDLE)
 				continue;
 			k->leaving = true;
 			k->ready = false;

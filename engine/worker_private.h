@@ -30,6 +30,8 @@ struct link { /* a connection */
 	struct smtp_conn *conn;
 	struct smtp_endpoint ep;
 	bool established, ready, leaving;
+	int under_way; /* messages given to it without a result */
+	int doubts;    /* results that said so */
 	unsigned long sent, answered;
 	ms_t idle_since;
 };

@@ -33,6 +33,8 @@ static void auth_args(struct smtp_caps *caps, struct str args)
 			caps->auth_login = true;
 		else if (str_is_nocase(w, "XOAUTH2"))
 			caps->auth_xoauth2 = true;
+		else if (str_is_nocase(w, "OAUTHBEARER"))
+			caps->auth_oauthbearer = true;
 	}
 }
 
@@ -48,6 +50,8 @@ static void limits_args(struct smtp_caps *caps, struct str args)
 			caps->mail_max = (int)n;
 		else if (str_is_nocase(name, "RCPTMAX"))
 			caps->rcpt_max = (int)n;
+		else if (str_is_nocase(name, "RCPTDOMAINMAX"))
+			caps->rcpt_domain_max = (int)n;
 	}
 }
 
@@ -64,6 +68,7 @@ static const struct {
 	{"DSN", FLAG(dsn)},
 	{"8BITMIME", FLAG(eightbit)},
 	{"ENHANCEDSTATUSCODES", FLAG(enhanced)},
+	{"REQUIRETLS", FLAG(requiretls)},
 #undef FLAG
 	{"SIZE", 0, size_args},
 	{"AUTH", 0, auth_args},

@@ -8,11 +8,12 @@
 #include <stdint.h>
 
 struct smtp_caps {
-	bool pipelining, chunking, starttls, smtputf8, dsn, eightbit, enhanced;
-	bool auth, auth_plain, auth_login, auth_xoauth2; /* auth: offered, with whatever mechanisms */
-	bool size_offered;                               /* MAIL may carry SIZE= (RFC 1870) */
-	uint64_t size;                                   /* 0: no limit known */
-	int mail_max, rcpt_max;                          /* LIMITS, RFC 9422; 0: not said */
+	bool pipelining, chunking, starttls, smtputf8, dsn, eightbit, enhanced, requiretls;
+	/* auth: offered, with whatever mechanisms */
+	bool auth, auth_plain, auth_login, auth_xoauth2, auth_oauthbearer;
+	bool size_offered;                       /* MAIL may carry SIZE= (RFC 1870) */
+	uint64_t size;                           /* 0: no limit known */
+	int mail_max, rcpt_max, rcpt_domain_max; /* LIMITS, RFC 9422; 0: not said */
 };
 
 /* One line of the reply, without its code. */

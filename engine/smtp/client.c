@@ -50,6 +50,7 @@ static const struct {
 	[STEP_RCPT] = {"RCPT", SMTP_RCPT, TIMEOUT(rcpt), smtp_put_rcpt, smtp_on_rcpt},
 	[STEP_DATA] = {"DATA", SMTP_DATA, TIMEOUT(data), smtp_put_data, smtp_on_data},
 	[STEP_END] = {"end of the message", SMTP_END, TIMEOUT(end), smtp_put_end, smtp_on_end},
+	[STEP_BDAT] = {"BDAT", SMTP_END, TIMEOUT(end), smtp_put_bdat, smtp_on_bdat},
 	[STEP_QUIT] = {"QUIT", SMTP_QUIT, TIMEOUT(quit), put_quit, on_quit},
 #undef TIMEOUT
 };
@@ -99,6 +100,7 @@ void smtp_client_free(struct smtp_client **cp)
 	*cp = NULL;
 	if (c == NULL)
 		return;
+	smtp_login_over(c);
 	explicit_bzero(c->out.p, c->out.cap);
 	buf_release(&c->out);
 	smtp_reply_release(&c->parser);
@@ -106,84 +108,21 @@ void smtp_client_free(struct smtp_client **cp)
 	free(c);
 }
 
-/* ---- Output ---- */
-
-static bool data_pending(const struct smtp_client *c)
-{
-	return c->data[0].n + c->data[1].n != 0;
-}
-
-static bool output_pending(const struct smtp_client *c)
-{
-	return c->out_done != c->out.len || data_pending(c);
-}
-
-int smtp_client_output(struct smtp_client *c, struct iovec *v, int max)
-{
-	size_t cut = data_pending(c) ? c->data_at : c->out.len;
-	const struct str pieces[] = {
-		{c->out.p + c->out_done, cut - c->out_done},
-		c->data[0],
-		c->data[1],
-		{c->out.p + cut, c->out.len - cut},
-	};
-	int n = 0;
-	for (size_t i = 0; i < 4 && n < max; i++) {
-		if (pieces[i].n != 0)
-			v[n++] = (struct iovec){(void *)(uintptr_t)pieces[i].p, pieces[i].n};
-	}
-	return n;
-}
-
-static size_t take(struct str *s, size_t n)
-{
-	size_t k = n < s->n ? n : s->n;
-	*s = str_n(s->p + k, s->n - k);
-	return k;
-}
-
-void smtp_client_written(struct smtp_client *c, size_t n, ms_t now)
-{
-	c->written += n;
-	c->since = now;
-	if (data_pending(c)) {
-		size_t before = c->data_at - c->out_done;
-		size_t k = n < before ? n : before;
-		c->out_done += k;
-		n -= k;
-		n -= take(&c->data[0], n);
-		n -= take(&c->data[1], n);
-	}
-	assert(n <= c->out.len - c->out_done);
-	c->out_done += n;
-	if (output_pending(c))
-		return;
-	if (c->secret_out)
-		explicit_bzero(c->out.p, c->out.len);
-	c->secret_out = false;
-	c->out.len = c->out_done = 0;
-}
-
-static void drop_output(struct smtp_client *c)
-{
-	explicit_bzero(c->out.p, c->out.len);
-	c->out.len = c->out_done = 0;
-	c->data[0] = c->data[1] = (struct str){0};
-}
+/* ---- Commands ---- */
 
 /* Which part of the dialogue a step belongs to. */
 static int part_of(const struct smtp_client *c, enum step step, const struct slot *s)
 {
-	return step >= STEP_RSET && step <= STEP_END ? smtp_part(c, s) : DIALOGUE_SESSION;
+	return step >= STEP_RSET && step <= STEP_BDAT ? smtp_part(c, s) : DIALOGUE_SESSION;
 }
 
-static void trace(struct smtp_client *c, enum step step, struct str line, size_t lent)
+static void trace(struct smtp_client *c, enum step step, struct str line)
 {
 	int part = part_of(c, step, c->put);
 	if (step == STEP_LOGIN)
 		line = STR("AUTH ***");
-	if (lent != 0)
-		smtp_dialogue_message(&c->dialogue, part, lent, c->now);
+	if (step == STEP_END && c->put->m != NULL) /* BDAT says how long it is */
+		smtp_dialogue_message(&c->dialogue, part, smtp_message_size(c->put->m), c->now);
 	smtp_dialogue_command(&c->dialogue, part, line, c->now);
 	if (log_level() < LOG_LEVEL_DEBUG)
 		return;
@@ -204,18 +143,19 @@ void smtp_client_note(struct smtp_client *c, struct str text, ms_t now)
 
 void smtp_enter(struct smtp_client *c, enum step step)
 {
-	if (c->nawaited == 0 || !output_pending(c))
+	if (c->nawaited == 0 || !smtp_output_pending(c))
 		c->since = c->now;
 	if (steps[step].enter != NULL) {
-		size_t from = c->out.len, lent = c->data[0].n + c->data[1].n;
+		size_t from = c->out.len;
 		steps[step].enter(c);
 		if (c->out.failed) {
 			c->due = true; /* found by settle(), where callbacks may run */
 			return;
 		}
-		lent = c->data[0].n + c->data[1].n - lent;
-		c->queued += c->out.len - from + lent;
-		trace(c, step, str_n(c->out.p + from, c->out.len - from), lent);
+		c->queued += c->out.len - from;
+		if ((step == STEP_END || step == STEP_BDAT) && c->put->m != NULL)
+			c->put->end = c->queued;
+		trace(c, step, str_n(c->out.p + from, c->out.len - from));
 	}
 	assert(c->nawaited < AWAITED_MAX);
 	c->awaited[(c->awaited_first + c->nawaited++) % AWAITED_MAX] = (struct awaited){step, c->queued};
@@ -232,14 +172,19 @@ static void finish(struct smtp_client *c, bool clean, enum farewell farewell, en
 	snprintf(c->why, sizeof c->why, "%s", why != NULL ? why : reply != NULL ? "refused" : "closed");
 	smtp_set_phase(c, PHASE_CLOSED);
 	c->nawaited = 0;
-	drop_output(c);
+	smtp_drop_output(c);
 	if (farewell == FAREWELL_QUIT)
 		buf_puts(&c->out, "QUIT\r\n");
 	if (reply == NULL)
 		smtp_dialogue_note(&c->dialogue, part_of(c, step, smtp_current(c)), str_from(c->why), c->now);
 	smtp_messages_lost(c, step, reply, c->why);
 	const struct smtp_result r = {
-		.stage = stage, .out_of_step = c->out_of_step, .reply = reply, .why = c->why};
+		.stage = stage,
+		.out_of_step = c->out_of_step,
+		.token_refused = c->token_refused,
+		.reply = reply,
+		.why = c->why,
+	};
 	log_debug("smtp#%u closed at %s: %s", c->id, smtp_stage_names[stage], c->why);
 	c->ops->closed(c->ctx, clean, &r);
 }
@@ -339,7 +284,7 @@ static void on_reply(struct smtp_client *c, const struct smtp_reply *r)
 		return;
 	}
 	if (c->awaited[c->awaited_first].behind > c->written && step != STEP_QUIT) {
-		if (step == STEP_END && r->code >= 400)
+		if ((step == STEP_END || step == STEP_BDAT) && r->code >= 400)
 			smtp_early_refusal(c, r);
 		else
 			smtp_out_of_step(c, step, r);
@@ -403,15 +348,22 @@ void smtp_client_eof(struct smtp_client *c, const char *why, ms_t now)
 	end_event(c);
 }
 
+/* It is the server's turn to read. While it has all of what it must answer first, it may be busy with that.
+ */
+static bool stuck(const struct smtp_client *c)
+{
+	return smtp_data_pending(c) && (c->nawaited == 0 || c->awaited[c->awaited_first].behind > c->written);
+}
+
 static ms_t patience(const struct smtp_client *c)
 {
 	const struct smtp_timeouts *t = c->o->timeouts != NULL ? c->o->timeouts : &smtp_timeouts_default;
 	if (c->phase == PHASE_TLS)
 		return t->tls;
-	if (data_pending(c))
+	if (stuck(c))
 		return t->block;
 	if (c->nawaited == 0)
-		return output_pending(c) ? t->block : 0;
+		return smtp_output_pending(c) ? t->block : 0;
 	return *(const ms_t *)((const char *)t + steps[smtp_awaiting(c)].timeout);
 }
 
@@ -437,7 +389,7 @@ void smtp_client_timeout(struct smtp_client *c, ms_t now)
 		enum step step = smtp_awaiting(c);
 		if (c->phase == PHASE_TLS)
 			snprintf(why, sizeof why, "timeout: TLS was not set up within %ld s", seconds);
-		else if (data_pending(c))
+		else if (stuck(c))
 			snprintf(why, sizeof why, "timeout: the server took nothing of the message for %ld s",
 				seconds);
 		else

@@ -1,17 +1,22 @@
-/* The SMTP client's protocol core (RFC 5321, 2920, 1870, 3207, 4954, 2034, 3461, 6531): bytes and times in,
- * bytes and deadlines out. It does no I/O, reads no clock, and allocates nothing for each message: a test
- * plays a dialogue in a millisecond (tests/flow), a fuzzer can hold it.
+/* The SMTP client's protocol core (RFC 5321, 2920, 3030, 1870, 3207, 4954, 7628, 2034, 3461, 6531, 8689,
+ * 9422): bytes and times in, bytes and deadlines out. It does no I/O, reads no clock, and allocates nothing
+ * for each message: a test plays a dialogue in a millisecond (tests/flow), a fuzzer can hold it.
  *
  * The owner (conn.h) moves bytes: what smtp_client_output() shows goes to the wire, what arrives goes into
  * smtp_client_input(). Callbacks come from inside input(), timeout() and eof() and may call
  * smtp_client_send() and smtp_client_quit(), nothing else.
  *
  * A message given to smtp_client_send() is lent until its result, which comes exactly once, in order, also
- * when the connection dies. Two messages can be under way: with PIPELINING the next envelope goes out behind
- * this message's end, so that on a warm connection a message costs one round trip.
+ * when the connection dies. Several messages can be under way:
+ * - With PIPELINING the next envelope goes out behind this message's end, so that on a warm connection a
+ *   message costs one round trip.
+ * - With CHUNKING as well, and if the owner wants it, MAIL, RCPT and BDAT LAST with the message go out
+ *   together, and once the server accepted one this way on this connection, further messages behind it
+ *   (with RSET before each, so that what became of one never touches the next).
  *
  * One rule decides doubt: `doubt` is true exactly when the last byte of the message's end was handed to the
- * wire (smtp_client_written) and no reply to it came. */
+ * wire (smtp_client_written) and no reply to it came. 421 is a reply to all that stands behind it: the server
+ * reads no more. */
 #ifndef ENGINE_SMTP_CLIENT_H
 #define ENGINE_SMTP_CLIENT_H
 
@@ -41,7 +46,16 @@ enum smtp_stage { /* what the last reply (or silence) answered */
 extern const char *const smtp_stage_names[SMTP_NSTAGES]; /* "connect", "greeting", "ehlo", … */
 
 enum smtp_tls { SMTP_TLS_NONE, SMTP_TLS_OPPORTUNISTIC, SMTP_TLS_STARTTLS, SMTP_TLS_IMPLICIT };
-enum smtp_auth { SMTP_AUTH_ANY, SMTP_AUTH_PLAIN, SMTP_AUTH_LOGIN };
+enum smtp_auth {
+	SMTP_AUTH_ANY, /* PLAIN or LOGIN */
+	SMTP_AUTH_PLAIN,
+	SMTP_AUTH_LOGIN,
+	SMTP_AUTH_XOAUTH2, /* these two with an access token */
+	SMTP_AUTH_OAUTHBEARER,
+};
+
+#define SMTP_IN_FLIGHT_MAX 16
+#define SMTP_TOKEN_MAX     8192 /* bytes of an access token */
 
 struct smtp_timeouts {
 	ms_t greeting, ehlo, tls, auth, mail, rcpt, data, block, end, quit;
@@ -53,16 +67,26 @@ struct smtp_options {     /* lent for the client's life */
 	enum smtp_tls tls;
 	enum smtp_auth auth;
 	const char *user, *password; /* NULL: no AUTH */
-	bool pipeline;               /* false: one at a time, whatever is offered */
+	/* Access tokens grow old: asked for one at each login, in place of `password`. Writes at most `max`
+	 * bytes and returns how many; 0: there is none now. NULL: `password` is the token. */
+	size_t (*token)(void *token_ctx, char *out, size_t max);
+	void *token_ctx;
+	bool pipeline; /* false: one at a time, whatever is offered */
+	/* With PIPELINING and CHUNKING: by BDAT, with up to so many messages under way (at most
+	 * SMTP_IN_FLIGHT_MAX). 0: by DATA. */
+	int chunking;
+	/* RFC 8689: MAIL carries REQUIRETLS; a server that does not offer it under TLS gets no mail. */
+	bool require_tls;
 	const struct smtp_timeouts *timeouts;
 };
 
 /* CRLF lines; the header ends with its empty line. Nothing needs dot-stuffing: the composer leaves no line
  * that begins with a dot (asserted in builds with the address sanitizer). */
 struct smtp_message {
-	struct str from, rcpt; /* wire form, without <> */
-	struct str header, body;
-	bool utf8; /* needs SMTPUTF8 */
+	struct str from, rcpt;         /* wire form, without <> */
+	struct str header, body, tail; /* sent in this order; `tail` may be shared by many messages */
+	struct str envid;              /* for DSN (RFC 3461 4.4); n == 0: none */
+	bool utf8;                     /* needs SMTPUTF8 */
 	void *user;
 };
 
@@ -72,6 +96,8 @@ struct smtp_result {
 	bool tried;    /* false: nothing of it was answered or is in doubt: give it to another connection */
 	bool doubt;
 	bool out_of_step; /* closed(): replies did not match commands; go one at a time with this server */
+	/* closed(): the access token was refused (RFC 7628 3.2.3); a fresh one may do. */
+	bool token_refused;
 	const struct smtp_reply *reply; /* NULL: none came (`why` says what happened instead) */
 	const char *why;
 };

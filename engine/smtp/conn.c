@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #define READ_BYTES 16384
-#define PIECES     8
+#define PIECES     64 /* of each message under way: its commands, and three */
 
 enum conn_state { CONN_CONNECTING, CONN_IMPLICIT_TLS, CONN_STARTTLS, CONN_UP, CONN_CLOSED };
 
@@ -67,7 +67,7 @@ static void say_goodbye(struct smtp_conn *c)
 	int n = c->state == CONN_UP && !c->aborted && c->wire.fd >= 0
 			? smtp_client_output(c->client, v, PIECES)
 			: 0;
-	if (n != 0 && c->wire.gathered == 0)
+	if (n != 0 && !c->wire.begun)
 		wire_write(&c->wire, v, n);
 	if (c->wire.fd >= 0)
 		wire_goodbye(&c->wire);

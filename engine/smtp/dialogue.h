@@ -8,7 +8,7 @@
 #include "src/base/clock.h"
 
 #define DIALOGUE_PARTS                                                                                       \
-	3 /* the session: greeting to login, QUIT; each of two messages that can be under way */
+	17 /* each of the messages that can be under way; the session: greeting to login, QUIT */
 enum { DIALOGUE_SESSION = DIALOGUE_PARTS - 1 };
 
 struct smtp_dialogue {

@@ -44,6 +44,11 @@ enum step smtp_logged_in(struct smtp_client *c)
 
 static enum step after_tls(struct smtp_client *c)
 {
+	if (c->o->require_tls && !(c->tls_active && c->caps.requiretls)) {
+		smtp_refused(c, SMTP_TLS, NULL,
+			"the server does not offer REQUIRETLS (RFC 8689), and this route demands it");
+		return STEP_NONE;
+	}
 	return c->o->user != NULL ? smtp_login_start(c) : smtp_logged_in(c);
 }
 

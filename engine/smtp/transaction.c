@@ -7,26 +7,14 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define PATH_MAX_BYTES 1000
-
-struct slot *smtp_current(struct smtp_client *c)
-{
-	return &c->slots[c->first];
-}
-
-static struct slot *following(struct smtp_client *c)
-{
-	return &c->slots[!c->first];
-}
-
-static bool pipelined(const struct smtp_client *c)
+bool smtp_pipelined(const struct smtp_client *c)
 {
 	return c->o->pipeline && c->caps.pipelining;
 }
 
-static uint64_t message_size(const struct smtp_message *m)
+bool smtp_chunked(const struct smtp_client *c)
 {
-	return (uint64_t)m->header.n + m->body.n;
+	return c->o->chunking > 0 && smtp_pipelined(c) && c->caps.chunking;
 }
 
 /* ---- Taking and giving back ---- */
@@ -36,20 +24,38 @@ static bool limit_reached(const struct smtp_client *c)
 	return c->caps.mail_max != 0 && c->begun >= (unsigned long)c->caps.mail_max;
 }
 
+/* How many messages may be under way. */
+static unsigned window(const struct smtp_client *c)
+{
+	if (!smtp_pipelined(c))
+		return 1;
+	if (!smtp_chunked(c))
+		return 2;
+	if (!c->proved)
+		return 1;
+	return c->o->chunking < SMTP_IN_FLIGHT_MAX ? (unsigned)c->o->chunking : SMTP_IN_FLIGHT_MAX;
+}
+
 bool smtp_client_ready(const struct smtp_client *c)
 {
-	const struct slot *cur = &c->slots[c->first], *next = &c->slots[!c->first];
-	if (c->phase != PHASE_OPEN || c->quitting || next->taken || c->out.failed)
+	if (c->phase != PHASE_OPEN || c->quitting || c->out.failed || c->ntaken >= window(c))
 		return false;
-	unsigned long waiting = cur->taken && !cur->begun && cur->own == OWN_NONE;
-	if (c->caps.mail_max != 0 && c->begun + waiting >= (unsigned long)c->caps.mail_max)
-		return false;
-	return !cur->taken || pipelined(c);
+	if (c->caps.mail_max == 0)
+		return true;
+	unsigned long begun = c->begun;
+	for (unsigned i = 0; i < c->ntaken; i++) {
+		const struct slot *s = &c->slots[(c->first + i) % SMTP_IN_FLIGHT_MAX];
+		begun += !s->begun && s->own == OWN_NONE;
+	}
+	return begun < (unsigned long)c->caps.mail_max;
 }
 
 int smtp_client_in_flight(const struct smtp_client *c)
 {
-	return (c->slots[0].m != NULL) + (c->slots[1].m != NULL);
+	int n = 0;
+	for (size_t i = 0; i < SMTP_IN_FLIGHT_MAX; i++)
+		n += c->slots[i].m != NULL;
+	return n;
 }
 
 unsigned long smtp_client_sent(const struct smtp_client *c)
@@ -57,47 +63,19 @@ unsigned long smtp_client_sent(const struct smtp_client *c)
 	return c->answered;
 }
 
-/* Lists let no such address in; here it would become a command or a parameter. */
-static bool path_is_clean(struct str s)
-{
-	bool quoted = false, escaped = false;
-	if (s.n > PATH_MAX_BYTES)
-		return false;
-	for (size_t i = 0; i < s.n; i++) {
-		unsigned char ch = (unsigned char)s.p[i];
-		if (ch < 0x20 || ch == 0x7f)
-			return false;
-		if (escaped)
-			escaped = false;
-		else if (ch == '"')
-			quoted = !quoted;
-		else if (quoted)
-			escaped = ch == '\\';
-		else if (ch == ' ' || ch == '<' || ch == '>')
-			return false;
-	}
-	return !quoted && !escaped;
-}
-
-static enum own_refusal look_at(const struct smtp_client *c, const struct smtp_message *m)
-{
-	if (!path_is_clean(m->from) || !path_is_clean(m->rcpt) || m->rcpt.n == 0)
-		return OWN_BAD_ADDRESS;
-	if (m->utf8 && !c->caps.smtputf8)
-		return OWN_NO_UTF8;
-	if (c->caps.size != 0 && message_size(m) > c->caps.size)
-		return OWN_TOO_LARGE;
-	return OWN_NONE;
-}
-
+/* Of DATA only: BDAT counts bytes. */
 static bool needs_no_stuffing(const struct smtp_message *m)
 {
 #ifdef __SANITIZE_ADDRESS__
-	const struct str parts[] = {m->header, m->body};
-	for (size_t i = 0; i < 2; i++) {
-		if (parts[i].n != 0 &&
-			(parts[i].p[0] == '.' || memmem(parts[i].p, parts[i].n, "\n.", 2) != NULL))
+	const struct str parts[] = {m->header, m->body, m->tail};
+	char before = '\n';
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+		if (parts[i].n == 0)
+			continue;
+		if ((before == '\n' && parts[i].p[0] == '.') ||
+			memmem(parts[i].p, parts[i].n, "\n.", 2) != NULL)
 			return false;
+		before = parts[i].p[parts[i].n - 1];
 	}
 #else
 	(void)m;
@@ -109,10 +87,8 @@ void smtp_client_send(struct smtp_client *c, struct smtp_message *m, ms_t now)
 {
 	assert(smtp_client_ready(c));
 	assert(needs_no_stuffing(m));
-	struct slot *s = smtp_current(c);
-	if (s->taken)
-		s = following(c);
-	*s = (struct slot){.m = m, .taken = true, .own = look_at(c, m)};
+	struct slot *s = smtp_slot(c, c->ntaken++);
+	*s = (struct slot){.m = m, .taken = true, .own = smtp_look_at(c, m)};
 	smtp_dialogue_begin(&c->dialogue, smtp_part(c, s));
 	c->told = false;
 	if (c->busy)
@@ -123,11 +99,11 @@ void smtp_client_send(struct smtp_client *c, struct smtp_message *m, ms_t now)
 	smtp_begin_queued(c);
 }
 
-static void release(struct smtp_client *c)
+void smtp_slot_over(struct smtp_client *c)
 {
 	*smtp_current(c) = (struct slot){0};
-	if (following(c)->taken)
-		c->first = !c->first;
+	c->first = (c->first + 1) % SMTP_IN_FLIGHT_MAX;
+	c->ntaken--;
 }
 
 static void give_result(
@@ -139,8 +115,7 @@ static void give_result(
 	c->told_part = DIALOGUE_SESSION;
 }
 
-/* The server's answer to the current message. `over`: no more replies to its commands will come. */
-static void answer(struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, bool over)
+void smtp_answer(struct smtp_client *c, enum smtp_stage stage, const struct smtp_reply *reply, bool over)
 {
 	struct slot *s = smtp_current(c);
 	struct smtp_message *m = s->m;
@@ -155,15 +130,17 @@ static void answer(struct smtp_client *c, enum smtp_stage stage, const struct sm
 	s->m = NULL;
 	s->failed = true;
 	if (over)
-		release(c);
+		smtp_slot_over(c);
 	give_result(c, s, m, &r);
 }
 
 void smtp_early_refusal(struct smtp_client *c, const struct smtp_reply *r)
 {
-	if (smtp_current(c)->m != NULL)
-		answer(c, SMTP_END, r, false);
-	c->data[0] = c->data[1] = (struct str){0}; /* given back; the connection ends here */
+	smtp_drop_output(c); /* the message is given back; the connection ends here */
+	if (smtp_current(c)->held)
+		smtp_answer(c, SMTP_MAIL, &c->held, false);
+	else if (smtp_current(c)->m != NULL)
+		smtp_answer(c, SMTP_END, r, false);
 	smtp_fail(c, SMTP_END, NULL, "the server refused a message while it was being sent");
 }
 
@@ -179,7 +156,7 @@ static void own_result(struct smtp_client *c)
 		enhanced = "5.3.4";
 		snprintf(c->own_text, sizeof c->own_text,
 			"message of %" PRIu64 " bytes is larger than the server takes (%" PRIu64 ")",
-			message_size(m), c->caps.size);
+			smtp_message_size(m), c->caps.size);
 		break;
 	case OWN_NO_UTF8:
 		r->code = 553;
@@ -197,89 +174,59 @@ static void own_result(struct smtp_client *c)
 	snprintf(r->enhanced, sizeof r->enhanced, "%s", enhanced);
 	r->text = str_from(c->own_text);
 	const struct smtp_result result = {.stage = SMTP_MAIL, .tried = true, .reply = r, .why = c->own_text};
-	release(c);
+	smtp_slot_over(c);
 	give_result(c, s, m, &result);
+}
+
+/* What became of the current message, where `reply` (to `step`) was the last there is. */
+static struct smtp_result last_result(
+	const struct smtp_client *c, const struct slot *s, enum step step, const struct smtp_reply *reply)
+{
+	bool mine = step == STEP_MAIL || step == STEP_RCPT || step == STEP_DATA || step == STEP_END ||
+		    step == STEP_BDAT;
+	bool end_out = s->end != 0 && c->written >= s->end;
+	struct smtp_result r = {.stage = SMTP_MAIL, .reply = s->held ? &c->held : mine ? reply : NULL};
+	r.doubt = end_out && r.reply == NULL && (reply == NULL || reply->code != 421);
+	r.tried = s->answered || r.reply != NULL || r.doubt;
+	if (s->held)
+		return r;
+	if (mine && (reply != NULL || s->end == 0))
+		r.stage = smtp_step_stage(step);
+	else if (r.doubt)
+		r.stage = SMTP_END;
+	else if (s->end != 0 && r.tried)
+		r.stage = SMTP_DATA;
+	return r;
+}
+
+/* One behind the current message: nothing answered it. */
+static struct smtp_result silent_result(
+	const struct smtp_client *c, const struct slot *s, const struct smtp_reply *reply)
+{
+	bool closing = reply != NULL && reply->code == 421;
+	bool doubt = !closing && s->end != 0 && c->written >= s->end;
+	return (struct smtp_result){.stage = doubt ? SMTP_END : SMTP_MAIL, .tried = doubt, .doubt = doubt};
 }
 
 void smtp_messages_lost(
 	struct smtp_client *c, enum step step, const struct smtp_reply *reply, const char *why)
 {
-	struct slot *cur = smtp_current(c), *next = following(c);
-	struct smtp_message *m = cur->m, *m2 = next->m;
-	bool mine = step == STEP_MAIL || step == STEP_RCPT || step == STEP_DATA || step == STEP_END;
-	bool end_out = cur->end != 0 && c->written >= cur->end;
-	struct smtp_result r = {.stage = SMTP_MAIL, .reply = mine ? reply : NULL, .why = why};
-	r.doubt = end_out && r.reply == NULL;
-	r.tried = cur->answered || r.reply != NULL;
-	if (end_out)
-		r.stage = SMTP_END;
-	else if (cur->end != 0)
-		r.stage = r.reply != NULL ? SMTP_END : SMTP_DATA;
-	else if (mine)
-		r.stage = smtp_step_stage(step);
-	const struct smtp_result untried = {.stage = SMTP_MAIL, .why = why};
-	*cur = *next = (struct slot){0};
-	c->answered += r.reply != NULL && m != NULL;
-	give_result(c, cur, m, &r);
-	give_result(c, next, m2, &untried);
-}
-
-/* ---- Commands ---- */
-
-static void put_number(struct buf *b, uint64_t n)
-{
-	char digits[20];
-	size_t i = sizeof digits;
-	do
-		digits[--i] = (char)('0' + n % 10);
-	while ((n /= 10) != 0);
-	buf_add(b, digits + i, sizeof digits - i);
-}
-
-void smtp_put_mail(struct smtp_client *c)
-{
-	const struct smtp_message *m = c->put->m;
-	buf_str(&c->out, STR("MAIL FROM:<"));
-	buf_str(&c->out, m->from);
-	buf_putc(&c->out, '>');
-	if (c->caps.size_offered) {
-		buf_str(&c->out, STR(" SIZE="));
-		put_number(&c->out, message_size(m));
+	struct slot slots[SMTP_IN_FLIGHT_MAX];
+	unsigned n = c->ntaken;
+	for (unsigned i = 0; i < n; i++)
+		slots[i] = *smtp_slot(c, i);
+	memset(c->slots, 0, sizeof c->slots);
+	c->ntaken = 0;
+	for (unsigned i = 0; i < n; i++) {
+		struct smtp_result r =
+			i == 0 ? last_result(c, &slots[i], step, reply) : silent_result(c, &slots[i], reply);
+		r.why = why;
+		c->answered += r.reply != NULL && slots[i].m != NULL;
+		give_result(c, smtp_slot(c, i), slots[i].m, &r);
 	}
-	if (m->utf8)
-		buf_str(&c->out, STR(" SMTPUTF8"));
-	buf_str(&c->out, STR("\r\n"));
 }
 
-void smtp_put_rcpt(struct smtp_client *c)
-{
-	buf_str(&c->out, STR("RCPT TO:<"));
-	buf_str(&c->out, c->put->m->rcpt);
-	buf_str(&c->out, STR(">\r\n"));
-}
-
-void smtp_put_data(struct smtp_client *c)
-{
-	buf_str(&c->out, STR("DATA\r\n"));
-}
-
-/* The message is lent until its result, so it is written from where it lies. */
-void smtp_put_end(struct smtp_client *c)
-{
-	struct slot *s = smtp_current(c);
-	struct str end = STR(".\r\n");
-	assert(c->data[0].n + c->data[1].n == 0);
-	if (s->m != NULL) {
-		c->data_at = c->out.len;
-		c->data[0] = s->m->header;
-		c->data[1] = s->m->body;
-		struct str last = s->m->body.n != 0 ? s->m->body : s->m->header;
-		if (last.n != 0 && !str_ends(last, STR("\r\n")))
-			end = STR("\r\n.\r\n");
-		s->end = c->queued + message_size(s->m) + end.n;
-	}
-	buf_str(&c->out, end);
-}
+/* ---- Beginning ---- */
 
 static void begin(struct smtp_client *c, struct slot *s, bool rset)
 {
@@ -288,31 +235,43 @@ static void begin(struct smtp_client *c, struct slot *s, bool rset)
 	c->put = s;
 	if (rset)
 		smtp_enter(c, STEP_RSET);
-	if (rset && !pipelined(c))
+	if (rset && !smtp_pipelined(c))
 		return;
 	smtp_enter(c, STEP_MAIL);
-	if (pipelined(c)) {
-		smtp_enter(c, STEP_RCPT);
-		smtp_enter(c, STEP_DATA);
-	}
+	if (!smtp_pipelined(c))
+		return;
+	smtp_enter(c, STEP_RCPT);
+	smtp_enter(c, smtp_chunked(c) ? STEP_BDAT : STEP_DATA);
+}
+
+/* Whether a message may begin behind others whose answers are to come. */
+static bool may_follow(const struct smtp_client *c, const struct slot *before)
+{
+	if (!before->begun || !smtp_pipelined(c))
+		return false;
+	return smtp_chunked(c) ? c->proved : before->end != 0 && !before->failed;
 }
 
 void smtp_begin_queued(struct smtp_client *c)
 {
-	struct slot *cur = smtp_current(c), *next = following(c);
-	if (cur->taken && !cur->begun && cur->own == OWN_NONE && c->nawaited == 0)
-		begin(c, cur, c->open_transaction);
-	if (next->taken && !next->begun && next->own == OWN_NONE && cur->end != 0 && !cur->failed &&
-		pipelined(c))
-		begin(c, next, false);
-	if ((c->quitting || limit_reached(c)) && !cur->taken && c->nawaited == 0)
+	for (unsigned i = 0; i < c->ntaken; i++) {
+		struct slot *s = smtp_slot(c, i);
+		if (s->own != OWN_NONE)
+			break; /* its result comes in its turn; then those behind it begin */
+		if (s->begun)
+			continue;
+		if (i == 0 ? c->nawaited != 0 : !may_follow(c, smtp_slot(c, i - 1)))
+			break;
+		begin(c, s, i == 0 ? c->open_transaction : smtp_chunked(c));
+	}
+	if ((c->quitting || limit_reached(c)) && c->ntaken == 0 && c->nawaited == 0)
 		smtp_enter(c, STEP_QUIT);
 }
 
 void smtp_settle(struct smtp_client *c)
 {
 	for (;;) {
-		if (smtp_current(c)->taken && smtp_current(c)->own != OWN_NONE) {
+		if (c->ntaken != 0 && smtp_current(c)->own != OWN_NONE) {
 			own_result(c);
 		} else if (smtp_client_ready(c) && !c->told) {
 			c->told = true;
@@ -331,33 +290,37 @@ enum step smtp_on_rset(struct smtp_client *c, const struct smtp_reply *r)
 	if (!smtp_ok(r))
 		return smtp_out_of_step(c, STEP_RSET, r);
 	c->open_transaction = false;
-	return pipelined(c) ? STEP_NONE : STEP_MAIL;
+	return smtp_pipelined(c) ? STEP_NONE : STEP_MAIL;
 }
 
 enum step smtp_on_mail(struct smtp_client *c, const struct smtp_reply *r)
 {
+	if (smtp_chunked(c))
+		return smtp_on_chunked_mail(c, r);
 	smtp_current(c)->answered = true;
 	if (smtp_ok(r)) {
 		c->open_transaction = true;
-		return pipelined(c) ? STEP_NONE : STEP_RCPT;
+		return smtp_pipelined(c) ? STEP_NONE : STEP_RCPT;
 	}
 	if (r->code < 400)
 		return smtp_out_of_step(c, STEP_MAIL, r);
-	answer(c, SMTP_MAIL, r, !pipelined(c));
+	smtp_answer(c, SMTP_MAIL, r, !smtp_pipelined(c));
 	return STEP_NONE;
 }
 
 enum step smtp_on_rcpt(struct smtp_client *c, const struct smtp_reply *r)
 {
+	if (smtp_chunked(c))
+		return smtp_on_chunked_rcpt(c, r);
 	struct slot *s = smtp_current(c);
 	if (smtp_ok(r)) {
 		s->rcpt_accepted = true;
-		return pipelined(c) ? STEP_NONE : STEP_DATA;
+		return smtp_pipelined(c) ? STEP_NONE : STEP_DATA;
 	}
 	if (r->code < 400)
 		return smtp_out_of_step(c, STEP_RCPT, r);
 	if (!s->failed)
-		answer(c, SMTP_RCPT, r, !pipelined(c));
+		smtp_answer(c, SMTP_RCPT, r, !smtp_pipelined(c));
 	return STEP_NONE;
 }
 
@@ -373,9 +336,9 @@ enum step smtp_on_data(struct smtp_client *c, const struct smtp_reply *r)
 	if (r->code < 400)
 		return STEP_END;
 	if (s->failed)
-		release(c);
+		smtp_slot_over(c);
 	else
-		answer(c, SMTP_DATA, r, true);
+		smtp_answer(c, SMTP_DATA, r, true);
 	return STEP_NONE;
 }
 
@@ -387,9 +350,9 @@ enum step smtp_on_end(struct smtp_client *c, const struct smtp_reply *r)
 	if (smtp_current(c)->failed) {
 		log_debug("smtp#%u a message without recipient was ended, and the server says %d", c->id,
 			r->code);
-		release(c);
+		smtp_slot_over(c);
 	} else {
-		answer(c, SMTP_END, r, true);
+		smtp_answer(c, SMTP_END, r, true);
 	}
 	return STEP_NONE;
 }

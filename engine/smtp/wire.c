@@ -108,10 +108,12 @@ ssize_t wire_read(struct wire *w, void *p, size_t n)
 	return errno == EAGAIN || errno == EWOULDBLOCK ? again(w, false) : failed(w, errno);
 }
 
-/* Fills one record from all pieces, so that commands and short bodies do not each cost one. */
+/* Fills one record from all pieces, so that commands and short bodies do not each cost one. What fills a
+ * record by itself is written from where it lies. */
 static ssize_t tls_write(struct wire *w, const struct iovec *v, int n)
 {
-	if (w->gathered == 0) {
+	bool direct = w->gathered == 0 && v[0].iov_len >= RECORD_MAX;
+	if (w->gathered == 0 && !direct) {
 		for (int i = 0; i < n && w->gathered < RECORD_MAX; i++) {
 			size_t room = RECORD_MAX - w->gathered;
 			size_t k = v[i].iov_len < room ? v[i].iov_len : room;
@@ -121,7 +123,9 @@ static ssize_t tls_write(struct wire *w, const struct iovec *v, int n)
 	}
 	ERR_clear_error();
 	errno = 0;
-	int ret = SSL_write(w->ssl, w->gather, (int)w->gathered);
+	int ret = direct ? SSL_write(w->ssl, v[0].iov_base, RECORD_MAX)
+			 : SSL_write(w->ssl, w->gather, (int)w->gathered);
+	w->begun = ret <= 0;
 	if (ret <= 0)
 		return tls_result(w, ret);
 	w->gathered = 0;
@@ -144,7 +148,7 @@ ssize_t wire_write(struct wire *w, const struct iovec *v, int n)
 
 void wire_goodbye(struct wire *w)
 {
-	if (w->ssl == NULL || w->gathered != 0 || !SSL_is_init_finished(w->ssl))
+	if (w->ssl == NULL || w->begun || !SSL_is_init_finished(w->ssl))
 		return;
 	ERR_clear_error();
 	SSL_shutdown(w->ssl);

@@ -17,6 +17,7 @@ struct wire {
 	struct ssl_st *ssl;    /* NULL: in clear */
 	unsigned char *gather; /* a TLS record that was begun must be offered again unchanged */
 	size_t gathered;
+	bool begun;       /* a record is half written: only it may go on */
 	bool wants_write; /* after WIRE_AGAIN: wait until writable, else until readable */
 	char why[200];    /* after WIRE_END and WIRE_ERROR */
 };

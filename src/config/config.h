@@ -37,6 +37,7 @@ enum route_tls {
 	ROUTE_TLS_STARTTLS,
 	ROUTE_TLS_IMPLICIT
 };
+enum route_chunking { ROUTE_CHUNKING_DEFAULT, ROUTE_CHUNKING_NO, ROUTE_CHUNKING_YES };
 /* With XOAUTH2 and OAUTHBEARER the password is an access token. */
 enum route_auth {
 	ROUTE_AUTH_ANY,
@@ -69,8 +70,10 @@ struct config_route {
 	size_t nfor;
 	double weight; /* < 0: none was given; 0: only while no other can take the mail */
 	bool private_addresses;
-	int ahead;            /* 0: the global one */
-	int64_t size;         /* the largest message it takes, in bytes; 0: not known */
+	bool require_tls;             /* RFC 8689 */
+	enum route_chunking chunking; /* after config_load never DEFAULT: YES for relays */
+	int ahead;                    /* after config_load never 0: the global one */
+	int64_t size;                 /* the largest message it takes, in bytes; 0: not known */
 	const char *rewrites; /* "Date:Message-ID": fields that this relay writes anew, so that DKIM leaves
 				 them out; NULL: none */
 	enum route_envelope envelope;

@@ -20,8 +20,8 @@ static int apply_preset(struct config_route *r, struct err *e)
 	if (r->host == NULL)
 		r->host = s->host;
 	if (r->host == NULL)
-		return config_bad(e, r->at, "[route %s]: preset = %s needs a host: %s", r->name, s->name,
-			s->host_like);
+		return config_bad(
+			e, r->at, "[route %s]: preset = %s needs a host: %s", r->name, s->name, s->host_like);
 	/* A port or a TLS mode of one's own takes the other from itself, not from the preset. */
 	if (r->port == 0 && r->tls == ROUTE_TLS_DEFAULT) {
 		r->port = s->port;
@@ -47,8 +47,9 @@ static int check_login(const struct config_route *r, struct err *e)
 	const struct preset *s = preset_find(r->preset);
 	bool token = r->auth == ROUTE_AUTH_XOAUTH2 || r->auth == ROUTE_AUTH_OAUTHBEARER;
 	if (r->password.from != SECRET_NONE && r->user == NULL && s != NULL)
-		return config_bad(e, r->password.at, "[route %s] has a password but no user: with %s it is %s",
-			r->name, s->name, s->user_like);
+		return config_bad(e, r->password.at,
+			"[route %s] has a password but no user: with %s it is %s", r->name, s->name,
+			s->user_like);
 	if (r->password.from != SECRET_NONE && r->user == NULL)
 		return config_bad(e, r->password.at, "[route %s] has a password but no user", r->name);
 	if (r->user != NULL && r->password.from == SECRET_NONE)
@@ -98,6 +99,19 @@ static void infer_tls(struct config_route *r)
 		r->port = loopback || r->tls != ROUTE_TLS_STARTTLS ? 25 : 587;
 }
 
+/* RFC 8689 2: the promise is worth something only where the certificate was verified. */
+static int check_require_tls(const struct config_route *r, struct err *e)
+{
+	if (!r->require_tls)
+		return 0;
+	if (r->kind == ROUTE_DIRECT)
+		return config_bad(e, r->at, "[route %s]: require-tls is for relays", r->name);
+	if (r->tls != ROUTE_TLS_STARTTLS && r->tls != ROUTE_TLS_IMPLICIT)
+		return config_bad(
+			e, r->at, "[route %s]: require-tls needs tls = starttls or implicit", r->name);
+	return 0;
+}
+
 static int finish_route(struct config_route *r, struct err *e)
 {
 	if (r->kind == ROUTE_DIRECT && r->preset != NULL)
@@ -117,7 +131,9 @@ static int finish_route(struct config_route *r, struct err *e)
 		r->connections = 20;
 	if (r->messages_per_connection == 0)
 		r->messages_per_connection = 500;
-	return 0;
+	if (r->chunking == ROUTE_CHUNKING_DEFAULT)
+		r->chunking = r->kind == ROUTE_RELAY ? ROUTE_CHUNKING_YES : ROUTE_CHUNKING_NO;
+	return check_require_tls(r, e);
 }
 
 /* ---- Sources ---- */
@@ -170,9 +186,12 @@ static bool same_address(const char *a, const char *b)
 
 int config_finish_routes(struct config *c, struct err *e)
 {
-	for (size_t i = 0; i < c->nroutes; i++)
+	for (size_t i = 0; i < c->nroutes; i++) {
 		if (finish_route(&c->routes[i], e) != 0)
 			return -1;
+		if (c->routes[i].ahead == 0)
+			c->routes[i].ahead = c->ahead;
+	}
 	for (size_t i = 0; i < c->nsources; i++) {
 		if (source_route(c, &c->sources[i], e) != 0 || source_warm_up(c, &c->sources[i], e) != 0)
 			return -1;

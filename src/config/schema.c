@@ -19,6 +19,7 @@ static const char *const law_words[] = {"none", "jp", "us", "ca", "eu", "uk", "a
 static const char *const kind_words[] = {"relay", "direct", NULL};
 static const char *const tls_words[] = {"", "none", "opportunistic", "starttls", "implicit", NULL};
 static const char *const auth_words[] = {"", "plain", "login", "xoauth2", "oauthbearer", NULL};
+static const char *const chunking_words[] = {"", "no", "yes", NULL};
 static const char *const overflow_words[] = {"other", "wait", NULL};
 static const char *const private_words[] = {"refuse", "allow", NULL};
 static const char *const scope_words[] = {"lists", "all", NULL};
@@ -101,6 +102,8 @@ static const struct field route_fields[] = {
 	{"envelope-from", read_envelope, 0, NULL, 0, 0},
 	{"private-addresses", read_switch, R(private_addresses), private_words, 0, 0},
 	{"ahead", read_int, R(ahead), NULL, 1, 1000},
+	{"chunking", read_word, R(chunking), chunking_words, 0, 0},
+	{"require-tls", read_switch, R(require_tls), NULL, 0, 0},
 	{"resolver", check_text, 0, NULL, 0, 0},
 	{"trust-anchor", check_text, 0, NULL, 0, 0},
 	{0},

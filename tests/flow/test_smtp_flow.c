@@ -12,8 +12,8 @@
 
 enum mode { WHOLE, BYTES_IN, BYTES_OUT, NMODES };
 
-#define MESSAGES 8
-#define EVENTS   32
+#define MESSAGES 20
+#define EVENTS   64
 
 struct event {
 	char text[120];
@@ -29,7 +29,7 @@ struct play {
 	ms_t now;
 	bool trust_clear;
 	struct {
-		char name[16], from[80], rcpt[80];
+		char name[16], from[80], rcpt[80], envid[80];
 		struct smtp_message m;
 	} messages[MESSAGES];
 	int nmessages;
@@ -38,7 +38,7 @@ struct play {
 	size_t wire; /* bytes it still takes */
 	struct event events[EVENTS];
 	int nevents, seen;
-	char option_text[4][80];
+	char option_text[4][2000];
 };
 
 #define WIRE_OPEN ((size_t)-1)
@@ -126,15 +126,17 @@ static void on_closed(void *ctx, bool clean, const struct smtp_result *r)
 		add_word(ctx, "clean");
 	if (r->out_of_step)
 		add_word(ctx, "out-of-step");
+	if (r->token_refused)
+		add_word(ctx, "token-refused");
 }
 
 static const struct smtp_client_ops ops = {on_ready, on_result, on_starttls, on_closed};
 
 static void move_output(struct play *p)
 {
-	struct iovec v[8];
+	struct iovec v[64];
 	int n;
-	while (p->wire > 0 && (n = smtp_client_output(p->c, v, p->mode == BYTES_OUT ? 1 : 8)) > 0) {
+	while (p->wire > 0 && (n = smtp_client_output(p->c, v, p->mode == BYTES_OUT ? 1 : 64)) > 0) {
 		size_t total = 0;
 		for (int i = 0; i < n && total < p->wire; i++) {
 			size_t k = p->mode == BYTES_OUT ? 1 : v[i].iov_len;
@@ -206,12 +208,30 @@ static int find_message(struct play *p, const char *name)
 	wrong(p, "no message '%s'", name);
 }
 
+/* "-": there is none. */
+static size_t give_token(void *ctx, char *out, size_t max)
+{
+	const char *token = ctx;
+	size_t n = strcmp(token, "-") == 0 ? 0 : strlen(token);
+	assert_true(n <= max);
+	memcpy(out, token, n);
+	return n;
+}
+
 static void set_option(struct play *p, const char *w)
 {
 	static const char *const tls[] = {"none", "opportunistic", "starttls", "implicit"};
-	static const char *const auth[] = {"any", "plain", "login"};
+	static const char *const auth[] = {"any", "plain", "login", "xoauth2", "oauthbearer"};
 	if (strcmp(w, "pipeline") == 0) {
 		p->o.pipeline = true;
+	} else if (after(&w, "chunking=")) {
+		p->o.pipeline = true;
+		p->o.chunking = atoi(w);
+	} else if (strcmp(w, "require-tls") == 0) {
+		p->o.require_tls = true;
+	} else if (after(&w, "token=")) {
+		p->o.token = give_token;
+		p->o.token_ctx = strcpy(p->option_text[2], w);
 	} else if (strcmp(w, "trust-clear") == 0) {
 		p->trust_clear = true;
 	} else if (after(&w, "user=")) {
@@ -222,14 +242,14 @@ static void set_option(struct play *p, const char *w)
 		for (unsigned i = 0; i < 4; i++)
 			p->o.tls = strcmp(w, tls[i]) == 0 ? (enum smtp_tls)i : p->o.tls;
 	} else if (after(&w, "auth=")) {
-		for (unsigned i = 0; i < 3; i++)
+		for (unsigned i = 0; i < 5; i++)
 			p->o.auth = strcmp(w, auth[i]) == 0 ? (enum smtp_auth)i : p->o.auth;
 	} else {
 		wrong(p, "unknown option '%s'", w);
 	}
 }
 
-static void fill_message(struct play *p, int i, size_t size)
+static void fill_message(struct play *p, int i, size_t size, size_t tail)
 {
 	struct smtp_message *m = &p->messages[i].m;
 	char *text = calloc(1, size + 100);
@@ -239,7 +259,11 @@ static void fill_message(struct play *p, int i, size_t size)
 	size_t want = size > (size_t)n + 2 ? size - (size_t)n : 8;
 	memset(body, 'x', want);
 	memcpy(body + want - 2, "\r\n", 2);
-	m->body = str_n(body, want); /* behind the header in memory: expect_part() */
+	if (tail > want - 1)
+		tail = want - 1;
+	m->body = str_n(body, want - tail); /* all behind each other in memory: whole() */
+	m->tail = str_n(body + want - tail, tail);
+	m->envid = str_from(p->messages[i].envid);
 	m->from = str_from(p->messages[i].from);
 	m->rcpt = str_from(p->messages[i].rcpt);
 	m->user = p->messages[i].name;
@@ -250,7 +274,7 @@ static void declare_message(struct play *p, char *words)
 	if (p->nmessages == MESSAGES)
 		wrong(p, "too many messages");
 	int i = p->nmessages++;
-	long size = 0;
+	long size = 0, tail = 0;
 	const char *name = strtok(words, " ");
 	snprintf(p->messages[i].name, sizeof p->messages[i].name, "%s", name);
 	snprintf(p->messages[i].from, sizeof p->messages[i].from, "from@us.example");
@@ -263,6 +287,10 @@ static void declare_message(struct play *p, char *words)
 				strcmp(w, "<>") == 0 ? "" : w);
 		else if (after(&w, "size="))
 			size = atol(w);
+		else if (after(&w, "tail="))
+			tail = atol(w);
+		else if (after(&w, "envid="))
+			snprintf(p->messages[i].envid, sizeof p->messages[i].envid, "%s", w);
 		else if (strcmp(w, "utf8") == 0)
 			p->messages[i].m.utf8 = true;
 		else if (strcmp(w, "hostile") == 0)
@@ -274,7 +302,7 @@ static void declare_message(struct play *p, char *words)
 		else
 			wrong(p, "unknown word '%s'", w);
 	}
-	fill_message(p, i, (size_t)size);
+	fill_message(p, i, (size_t)size, (size_t)tail);
 }
 
 static void server_raw(struct play *p, const char *s)
@@ -299,10 +327,15 @@ static void expect_sent(struct play *p, struct str want, const char *shown)
 	buf_drop(&p->sent, want.n);
 }
 
+static struct str whole(const struct smtp_message *m)
+{
+	return str_n(m->header.p, m->header.n + m->body.n + m->tail.n);
+}
+
 /* Whatever was sent since is the message's beginning, and not all of it. */
 static void expect_part(struct play *p, const struct smtp_message *m)
 {
-	size_t n = p->sent.len, all = m->header.n + m->body.n + 3;
+	size_t n = p->sent.len, all = whole(m).n + 3;
 	if (n == 0 || n >= all || memcmp(p->sent.p, m->header.p, n < all - 3 ? n : all - 3) != 0)
 		wrong(p, "the client did not send a part of the message");
 	buf_clear(&p->sent);
@@ -321,10 +354,12 @@ static void client_says(struct play *p, const char *s)
 		expect_part(p, &p->messages[find_message(p, name)].m);
 		return;
 	}
-	if (sscanf(s, "<%15[^>]>", name) == 1) {
-		const struct smtp_message *m = &p->messages[find_message(p, name)].m;
-		buf_str(&want, m->header);
-		buf_str(&want, m->body);
+	if (sscanf(s, "BDAT <%15[^>]>", name) == 1) {
+		struct str m = whole(&p->messages[find_message(p, name)].m);
+		buf_printf(&want, "BDAT %zu LAST\r\n", m.n);
+		buf_str(&want, m);
+	} else if (sscanf(s, "<%15[^>]>", name) == 1) {
+		buf_str(&want, whole(&p->messages[find_message(p, name)].m));
 		buf_puts(&want, ".\r\n");
 	} else {
 		buf_puts(&want, s);
@@ -366,7 +401,7 @@ static void move_clock(struct play *p, const char *s)
 
 static bool declaration(struct play *p, const char *s)
 {
-	char words[512];
+	char words[4000];
 	if (after(&s, "set ")) {
 		snprintf(words, sizeof words, "%s", s);
 		for (char *w = strtok(words, " "); w != NULL; w = strtok(NULL, " "))
@@ -440,7 +475,7 @@ static void play(const char *file, enum mode mode)
 	buf_init(&p->sent, 1 << 20);
 	FILE *f = fopen(file, "r");
 	assert_non_null(f);
-	char line[500];
+	char line[4000];
 	bool skip = false;
 	while (!skip && fgets(line, sizeof line, f) != NULL) {
 		line[strcspn(line, "\n")] = '\0';
