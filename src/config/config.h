@@ -70,6 +70,9 @@ struct config_route {
 	size_t nfor;
 	double weight; /* < 0: none was given; 0: only while no other can take the mail */
 	bool private_addresses;
+	const char **resolvers; /* "192.0.2.1@53", or "root" alone; none: the system's */
+	size_t nresolvers;
+	const char *trust_anchor; /* file; NULL: the root's keys */
 	bool require_tls;             /* RFC 8689 */
 	enum route_chunking chunking; /* after config_load never DEFAULT: YES for relays */
 	int ahead;                    /* after config_load never 0: the global one */

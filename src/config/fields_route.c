@@ -52,6 +52,47 @@ int read_names(const struct field *f, const struct value *v, void *base, struct 
 	}
 }
 
+/* ---- resolver ---- */
+
+static bool is_resolver(struct str s)
+{
+	unsigned char ip[16];
+	char host[INET6_ADDRSTRLEN] = "";
+	long long port;
+	size_t at = str_find(s, '@');
+	if (str_is(s, "root"))
+		return true;
+	if (at == 0 || at >= sizeof host ||
+		(at < s.n && !str_int(str_n(s.p + at + 1, s.n - at - 1), 1, 65535, &port)))
+		return false;
+	memcpy(host, s.p, at);
+	return inet_pton(AF_INET, host, ip) == 1 || inet_pton(AF_INET6, host, ip) == 1;
+}
+
+/* "192.0.2.1@53, 2001:db8::1", or the word root alone. */
+int read_resolvers(const struct field *f, const struct value *v, void *base, struct err *e)
+{
+	(void)f;
+	struct config_route *r = base;
+	struct str rest = str_from(v->text);
+	r->resolvers = arena_zalloc(v->arena, (commas(v->text) + 1) * sizeof *r->resolvers);
+	if (r->resolvers == NULL)
+		return no_memory(e);
+	for (;;) {
+		size_t n = str_find(rest, ',');
+		struct str one = arena_str(v->arena, str_trim(str_n(rest.p, n)));
+		if (!is_resolver(one) || (str_is(one, "root") && (r->nresolvers != 0 || n != rest.n)))
+			return bad(v,
+				"IP addresses of name servers as in 127.0.0.1@53, separated by commas, or "
+				"root",
+				e);
+		r->resolvers[r->nresolvers++] = one.p;
+		if (n == rest.n)
+			return 0;
+		rest = str_n(rest.p + n + 1, rest.n - n - 1);
+	}
+}
+
 /* ---- helo ---- */
 
 /* An address literal (RFC 5321 4.1.3): [192.0.2.1] or [IPv6:2001:db8::1]. */
@@ -114,8 +155,8 @@ int read_envelope(const struct field *f, const struct value *v, void *base, stru
 
 /* For each provider; never more than twice the day before, and from 4,000 on half as much again: receivers
  * limit who doubles an established volume. */
-static const int64_t careful[] = {50, 100, 200, 400, 800, 1500, 2500, 4000, 6000, 9000, 13500, 20000, 30000,
-	45000};
+static const int64_t careful[] = {
+	50, 100, 200, 400, 800, 1500, 2500, 4000, 6000, 9000, 13500, 20000, 30000, 45000};
 
 int read_warm_up(const struct field *f, const struct value *v, void *base, struct err *e)
 {

@@ -104,8 +104,8 @@ static const struct field route_fields[] = {
 	{"ahead", read_int, R(ahead), NULL, 1, 1000},
 	{"chunking", read_word, R(chunking), chunking_words, 0, 0},
 	{"require-tls", read_switch, R(require_tls), NULL, 0, 0},
-	{"resolver", check_text, 0, NULL, 0, 0},
-	{"trust-anchor", check_text, 0, NULL, 0, 0},
+	{"resolver", read_resolvers, 0, NULL, 0, 0},
+	{"trust-anchor", read_path, R(trust_anchor), NULL, 0, 0},
 	{0},
 };
 

@@ -53,8 +53,9 @@ static void every_preset__makes_a_route(void **state)
 	for (size_t i = 0; i < npresets; i++) {
 		const struct preset *s = &presets[i];
 		char text[300];
-		snprintf(text, sizeof text, "[route a]\npreset = %s\n%suser = me@a.example\npassword-env = P\n",
-			s->name, s->host == NULL ? "host = relay.example\n" : "");
+		snprintf(text, sizeof text,
+			"[route a]\npreset = %s\n%suser = me@a.example\npassword-env = P\n", s->name,
+			s->host == NULL ? "host = relay.example\n" : "");
 		struct config *c = load(text);
 		const struct config_route *r = &c->routes[0];
 		assert_string_equal(r->host, s->host != NULL ? s->host : "relay.example");
@@ -80,11 +81,12 @@ static void every_preset__makes_a_route(void **state)
 static void a_preset__gives_way_to_what_is_said(void **state)
 {
 	(void)state;
-	struct config *c = load("[route a]\npreset = icloud\nrate = 5/s\nsize = 1M\nconnections = 4\n"
-				"envelope-from = own\nuser = me@icloud.com\npassword-env = P\n"
-				"[route b]\npreset = ses\nhost = a.example\nenvelope-from = bounce@books.example\n"
-				"[route c]\nhost = a.example\nenvelope-from = relay\n"
-				"[route d]\npreset = gmail\n");
+	struct config *c =
+		load("[route a]\npreset = icloud\nrate = 5/s\nsize = 1M\nconnections = 4\n"
+		     "envelope-from = own\nuser = me@icloud.com\npassword-env = P\n"
+		     "[route b]\npreset = ses\nhost = a.example\nenvelope-from = bounce@books.example\n"
+		     "[route c]\nhost = a.example\nenvelope-from = relay\n"
+		     "[route d]\npreset = gmail\n");
 	const struct config_route *r = c->routes;
 	assert_true(r[0].rate.per_second == 5 && r[0].rate.per_day == 0);
 	assert_int_equal(r[0].size, 1 << 20);
@@ -96,6 +98,21 @@ static void a_preset__gives_way_to_what_is_said(void **state)
 	assert_null(r[2].envelope_from);
 	/* Nobody logs in: then there is no account whose address it could be. */
 	assert_int_equal(r[3].envelope, ROUTE_ENVELOPE_OURS);
+	config_free(&c);
+}
+
+static void resolvers(void **state)
+{
+	(void)state;
+	struct config *c = load(
+		"[route out]\nkind = direct\nresolver = 192.0.2.1@5300, 2001:db8::1\ntrust-anchor = a.key\n");
+	assert_int_equal(c->routes[0].nresolvers, 2);
+	assert_string_equal(c->routes[0].resolvers[0], "192.0.2.1@5300");
+	assert_string_equal(c->routes[0].resolvers[1], "2001:db8::1");
+	assert_non_null(strstr(c->routes[0].trust_anchor, "a.key"));
+	config_free(&c);
+	c = load("[route out]\nkind = direct\nresolver = root\n");
+	assert_string_equal(c->routes[0].resolvers[0], "root");
 	config_free(&c);
 }
 
@@ -142,7 +159,8 @@ static void errors__name_line_and_remedy(void **state)
 	} t[] = {
 		{"[route a]\npreset = ses\n", 1, "needs a host: email-smtp."},
 		{"[route a]\npreset = brevo\npassword-env = P\n", 3, "it is the SMTP login"},
-		{"[route a]\npreset = yahoo-jp\nuser = taro\npassword-env = P\n", 1, "envelope-from = ADDRESS"},
+		{"[route a]\npreset = yahoo-jp\nuser = taro\npassword-env = P\n", 1,
+			"envelope-from = ADDRESS"},
 		{"[route a]\nhost = a.example\nauth = xoauth2\n", 1, "password-command"},
 		{"[route a]\nkind = direct\npreset = gmail\n", 1, "a preset is a relay's"},
 		{"[route a]\nenvelope-from = nobody\n", 2, "own, relay, or one address"},
@@ -155,6 +173,10 @@ static void errors__name_line_and_remedy(void **state)
 		{"[route a]\nhelo = 192.0.2.1\n", 2, "[192.0.2.1]"},
 		{"[route a]\nhelo = 2001:db8::1\n", 2, "[IPv6:2001:db8::1]"},
 		{"[route a]\nhelo = [192.0.2]\n", 2, "full name"},
+		{DIRECT "resolver = ns.example\n", 3, "IP addresses"},
+		{DIRECT "resolver = 192.0.2.1@0\n", 3, "IP addresses"},
+		{DIRECT "resolver = 192.0.2.1, root\n", 3, "IP addresses"},
+		{DIRECT "resolver = 192.0.2.1,\n", 3, "IP addresses"},
 		{"[source 192.0.2.1]\n", 1, "route = NAME"},
 		{DIRECT "[route b]\nkind = direct\n[source 192.0.2.1]\n", 5, "route = NAME"},
 		{DIRECT "[source 192.0.2.1]\nroute = in\n", 3, "no [route in]"},
@@ -165,7 +187,8 @@ static void errors__name_line_and_remedy(void **state)
 		{DIRECT "[source 192.0.2.1]\nwarm-up = 1\nwarm-up-from = soon\n", 3, "a day as"},
 		{DIRECT "[source 192.0.2.1]\nwarm-up-from = 2026-12-01\n", 3, "no warm-up"},
 		{DIRECT "[source 192.0.2.1]\noverflow = wait\n", 3, "no warm-up"},
-		{"[route a]\nhost = a.example\n[source 192.0.2.1]\nroute = a\nwarm-up = 1\n", 3, "direct routes"},
+		{"[route a]\nhost = a.example\n[source 192.0.2.1]\nroute = a\nwarm-up = 1\n", 3,
+			"direct routes"},
 		{DIRECT "[source 192.0.2.1]\nweight = 0\n", 4, "a number above 0"},
 	};
 	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++)
@@ -177,6 +200,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_preset__makes_a_route),
 		cmocka_unit_test(a_preset__gives_way_to_what_is_said),
+		cmocka_unit_test(resolvers),
 		cmocka_unit_test(sources__belong_to_a_route),
 		cmocka_unit_test(errors__name_line_and_remedy),
 	};
