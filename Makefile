@@ -36,7 +36,7 @@ endif
 VERSION := 0.1.0
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@echo "  $(1)")
-PKGS    := openssl sqlite3 libidn2 jansson uchardet zlib
+PKGS    := openssl sqlite3 libidn2 jansson uchardet zlib libcurl
 OWN     := -std=c17 -D_GNU_SOURCE -DPOSTRIDER_VERSION='"$(VERSION)"' -I. -pthread -MMD -MP \
 	   -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings -Wundef $(WERROR) \
 	   -fstack-protector-strong -fPIE $(SANFLAGS)
@@ -47,10 +47,10 @@ else ifeq ($(findstring clang,$(CC)),)
 OWN     += -Wno-maybe-uninitialized
 endif
 OWN     += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmd4c-html -lmd4c -lev -lcsv -linih -lunistring -lresolv -lm
+LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmd4c-html -lmd4c -lev -lcsv -linih -lunbound -lunistring -lresolv -lm
 OWNLD   := -pie -Wl,-z,relro,-z,now -pthread $(SANFLAGS)
 
-LIBDIRS := src/base src/config src/db lists templates engine engine/smtp engine/bounce engine/dkim engine/shape src/serve
+LIBDIRS := src/base src/config src/db lists templates engine engine/smtp engine/bounce engine/dkim engine/dns engine/shape src/serve
 LIBSRC  := $(wildcard $(addsuffix /*.c,$(LIBDIRS)))
 # The command line is in the library too, so that tests reach its parts; only main() stands apart.
 MAINSRC := src/cli/main.c
@@ -166,7 +166,8 @@ demo: deps
 # ---- What it needs from Debian ----
 
 DEPS := gcc make pkg-config libc6-dev libev-dev libcsv-dev libinih-dev libidn2-dev libunistring-dev libuchardet-dev \
-	libmd4c-dev libmd4c-html0-dev libjansson-dev zlib1g-dev libssl-dev libsqlite3-dev
+	libmd4c-dev libmd4c-html0-dev libjansson-dev zlib1g-dev libssl-dev libsqlite3-dev \
+	libunbound-dev libcurl4-openssl-dev
 # Tests only: unit tests, the auditors, referees for mail, certificates, other people's programs to measure beside.
 DEPS += libcmocka-dev python3 python3-dkim python3-nacl libgmime-3.0-0 libmime-tools-perl sqlite3 openssl curl tzdata
 # Only for make bench, which goes without those that it does not find.

@@ -84,6 +84,8 @@ struct sites_options {
 	const char *ca_file;      /* who vouches for the hosts of MTA-STS policies; NULL: the system's */
 	bool private_addresses;   /* hosts on loopback, private and other special addresses are allowed */
 	int port;                 /* of the hosts; also in the names of TLSA records */
+	bool plain;               /* the route uses no TLS: nobody's policy is asked for */
+	enum tls_need least;      /* of every connection */
 	const char *const *own;   /* our names (EHLO): an MX set where we stand best is a loop */
 	size_t nown;
 	size_t max; /* domains remembered; 0: 20000 */

@@ -109,7 +109,7 @@ struct stmt_slot {
 	sqlite3_stmt *st;
 };
 
-enum lent { LENT_LIST, LENT_CONTACT, LENT_CAMPAIGN, LENT_DELIVERY, LENT_FAILURE, LENT_ATTR, LENT_N };
+enum lent { LENT_LIST, LENT_CONTACT, LENT_CAMPAIGN, LENT_DELIVERY, LENT_FAILURE, LENT_ATTR, LENT_RETURNED, LENT_N };
 
 struct last_sent {
 	int64_t contact;
@@ -126,6 +126,7 @@ struct store {
 	ms_t busy, busy_since;
 	struct buf forget_key;
 	const char *(*provider_of)(struct str domain);
+	struct suppress_rule suppress;
 	struct stmt_slot *stmts;
 	size_t nstmts, stmt_cap;
 	int depth;   /* of nested transactions */

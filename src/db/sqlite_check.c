@@ -154,7 +154,7 @@ static int check_campaign(struct check *c, int64_t campaign)
 	sqlite3_stmt *st = db_query(c->s, c->e,
 		"SELECT rows, cursor, state = 7, audience_n, state, canary > 0, spread, ripe_until FROM "
 		"campaign "
-		"WHERE id = ?",
+		"WHERE id = ? AND pruned < 2",
 		"i", campaign);
 	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
 	if (rc <= 0)

@@ -1,5 +1,5 @@
 /* Reading deliveries, attempts and failures. */
-#include "src/db/sqlite.h"
+#include "src/db/sqlite_returned.h"
 
 #include <stdlib.h>
 
@@ -14,14 +14,18 @@ enum { PAGE = 1000, WINDOW = 20000 };
 	"d.attempts"                                                                                         \
 	" LEFT JOIN name rn ON rn.id = a.reason LEFT JOIN name sn ON sn.id = a.site LEFT JOIN name tn ON "   \
 	"tn.id = a.route"                                                                                    \
-	" LEFT JOIN name kn ON kn.id = d.skip "
+	" LEFT JOIN name kn ON kn.id = d.skip LEFT JOIN returned r ON r.id = d.returned LEFT JOIN name qn "  \
+	"ON "                                                                                                \
+	"qn.id = r.reason "
 #define DELIVERY_COLUMNS                                                                                     \
 	"SELECT d.id, d.contact, k.name, coalesce(c.address, ''), " STATE                                    \
-	", d.attempts, coalesce(a.code, 0),"                                                                 \
-	" coalesce(a.enhanced, ''), coalesce(a.reply, ''), coalesce(kn.text, rn.text, ''), "                 \
+	", d.attempts, coalesce(r.code, a.code, 0),"                                                         \
+	" coalesce(r.enhanced, a.enhanced, ''), coalesce(r.diagnostic, a.reply, ''), coalesce(kn.text, "     \
+	"qn.text, rn.text, ''), "                                                                            \
 	"coalesce(pn.text, ''),"                                                                             \
 	" coalesce(dm.name, ''), coalesce(sn.text, ''), coalesce(tn.text, ''), coalesce(a.relay_id, ''),"    \
-	" coalesce(a.class, 0), coalesce(a.scope, 0), CASE WHEN d.attempts > 0 THEN d.first ELSE 0 END, "    \
+	" coalesce(r.class, a.class, 0), coalesce(r.scope, a.scope, 0), CASE WHEN d.attempts > 0 THEN "      \
+	"d.first ELSE 0 END, "                                                                               \
 	"coalesce(a.at, 0),"                                                                                 \
 	" coalesce(d.due, 0), d.doubted" DELIVERY_FROM
 
@@ -191,7 +195,7 @@ int store_attempts(struct store *s, int64_t delivery, int (*row)(void *ctx, cons
 	while (rc == 0) {
 		sqlite3_stmt *st = db_query(s, e,
 			"SELECT d.text, " ATTEMPT_COLUMNS "FROM attempt a LEFT JOIN name rn ON rn.id = "
-							  "a.reason LEFT JOIN name sn ON sn.id = a.site "
+			"a.reason LEFT JOIN name sn ON sn.id = a.site "
 			"LEFT JOIN name tn ON tn.id = a.route LEFT JOIN dialogue d ON d.delivery = "
 			"a.delivery "
 			"AND d.n = a.n WHERE a.delivery = ? AND a.n > ? ORDER BY a.n LIMIT 1",
@@ -212,12 +216,11 @@ int store_attempts(struct store *s, int64_t delivery, int (*row)(void *ctx, cons
 
 /* ---- Failures ---- */
 
-/* The failure's own attempt, then its delivery by number. */
-static int read_failure(struct store *s, int64_t id, struct arena *a, struct failure_row *out, struct err *e)
+/* A refusal's own attempt. 1, 0, -1 */
+static int read_refusal(struct store *s, int64_t id, struct arena *a, struct failure_row *out, struct err *e)
 {
-	struct delivery_row d;
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT f.id, " ATTEMPT_COLUMNS
+		"SELECT " ATTEMPT_COLUMNS
 		"FROM failure f JOIN attempt a ON a.delivery = f.delivery AND a.n = f.n "
 		"LEFT JOIN name rn ON rn.id = a.reason LEFT JOIN name sn ON sn.id = a.site LEFT JOIN name tn "
 		"ON tn.id = a.route "
@@ -226,12 +229,57 @@ static int read_failure(struct store *s, int64_t id, struct arena *a, struct fai
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
 		return rc;
-	*out = (struct failure_row){.id = id};
-	read_attempt(st, 1, a, &out->attempt);
+	read_attempt(st, 0, a, &out->attempt);
 	db_done(st);
+	return 1;
+}
+
+static int read_back(struct store *s, int64_t id, struct arena *a, struct failure_row *out, struct err *e)
+{
+	struct returned_row *r = &out->back;
+	int rc = returned_read(s, id, a, r, e);
+	if (rc <= 0)
+		return rc;
+	out->returned = true;
+	out->attempt = (struct attempt_row){.delivery = r->delivery,
+		.at = r->at,
+		.code = r->code,
+		.enhanced = r->enhanced,
+		.reply = r->diagnostic,
+		.reason = r->reason,
+		.site = r->host,
+		.route = STR(""),
+		.relay_id = STR(""),
+		.dialogue = STR(""),
+		.class = r->class,
+		.scope = r->scope};
+	return 1;
+}
+
+/* The failure's own attempt or message, then its delivery by number. */
+static int read_failure(struct store *s, int64_t id, struct arena *a, struct failure_row *out, struct err *e)
+{
+	const struct str none = STR("");
+	struct delivery_row d = {.campaign = none,
+		.address = none,
+		.enhanced = none,
+		.reply = none,
+		.reason = none,
+		.provider = none,
+		.domain = none,
+		.site = none,
+		.route = none,
+		.relay_id = none};
+	*out = (struct failure_row){.id = id};
+	int rc = read_refusal(s, id, a, out, e);
+	if (rc == 0)
+		rc = read_back(s, id, a, out, e);
+	if (rc <= 0)
+		return rc;
 	struct holder h;
 	int alive = store_lease_get(s, clock_now(), &h, e);
-	if (alive < 0 || store_delivery_get(s, out->attempt.delivery, alive == 1, &d, e) < 0)
+	if (alive < 0 || (out->attempt.delivery != 0 &&
+				 store_delivery_get(s, out->attempt.delivery, alive == 1, &d, e) < 0))
 		return -1;
 	struct str *text[] = {&d.campaign, &d.address, &d.enhanced, &d.reply, &d.reason, &d.provider,
 		&d.domain, &d.site, &d.route, &d.relay_id};
@@ -248,12 +296,20 @@ static int next_failure(struct store *s, const struct failure_query *q, int64_t 
 {
 	*looked = after + WINDOW;
 	return db_int(s, e, id,
-		"SELECT f.id FROM failure f JOIN delivery d ON d.id = f.delivery LEFT JOIN domain dm ON "
-		"dm.id = d.domain LEFT JOIN name n ON "
-		"n.id = dm.provider WHERE f.id > ?1 AND f.id <= ?2 AND (?3 = 0 OR f.delivery >> 32 = ?3) AND "
-		"f.at >= ?4 AND (?5 < 0 OR "
-		"f.class = ?5) AND (?6 = '' OR n.text = ?6) ORDER BY f.id LIMIT 1",
-		"iiiiis", after, *looked, q->campaign, q->since, (int64_t)q->class, q->provider);
+		"SELECT f.id FROM failure f LEFT JOIN delivery d ON d.id = f.delivery LEFT JOIN domain dm ON "
+		"dm.id = d.domain LEFT JOIN name n ON n.id = dm.provider WHERE f.id > ?1 AND f.id <= ?2 AND "
+		"(?3 = 0 OR "
+		"f.delivery >> 32 = ?3) AND f.at >= ?4 AND (?7 = 0 OR f.at < ?7) AND (?5 < 0 OR f.class = "
+		"?5) AND (?6 = "
+		"'' OR n.text = ?6) AND (CASE WHEN f.delivery = 0 THEN ?8 ELSE d.id IS NOT NULL END) AND (?9 "
+		"= '' OR ?9 "
+		"= (SELECT text FROM name WHERE id = CASE WHEN f.n = 0 THEN (SELECT reason FROM returned r "
+		"WHERE r.id = "
+		"f.id) ELSE (SELECT reason FROM attempt a WHERE a.delivery = f.delivery AND a.n = f.n) END)) "
+		"ORDER BY "
+		"f.id LIMIT 1",
+		"iiiiisiis", after, *looked, q->campaign, q->since, (int64_t)q->class, q->provider, q->until,
+		(int64_t)q->nobodys, q->reason);
 }
 
 int store_failures(struct store *s, const struct failure_query *q,

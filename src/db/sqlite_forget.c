@@ -1,4 +1,4 @@
-#include "src/db/sqlite.h"
+#include "src/db/sqlite_returned.h"
 
 #include <strings.h>
 
@@ -67,6 +67,57 @@ static int blank_examples(struct store *s, struct str address, struct str key, s
 	}
 }
 
+/* What came back for them goes but for what was counted; and what was nobody's goes whole where it names
+ * them. */
+static int forget_returned(struct store *s, int64_t contact, struct err *e)
+{
+	if (db_run(s, e, "DELETE FROM evidence WHERE id IN (SELECT id FROM returned WHERE contact = ?)", "i",
+		    contact) < 0 ||
+		db_run(s, e, "UPDATE returned SET diagnostic = '', address = '' WHERE contact = ?", "i",
+			contact) < 0)
+		return -1;
+	return db_run(s, e, "DELETE FROM trouble WHERE contact = ?", "i", contact);
+}
+
+static int names_them(struct store *s, int64_t id, struct str address, struct str key, struct err *e)
+{
+	struct arena a;
+	struct returned_row r;
+	struct buf message = BUF_INIT(RETURNED_KEEP + 1);
+	arena_init(&a, 2048, 1u << 20);
+	int rc = returned_read(s, id, &a, &r, e);
+	if (rc == 1 && store_returned_message(s, id, &message, e) < 0)
+		rc = -1;
+	if (rc == 1) {
+		const struct str texts[] = {r.address, r.diagnostic, buf_get(&message)};
+		rc = 0;
+		for (size_t i = 0; i < 3 && rc == 0; i++)
+			rc = quotes(texts[i], address) || quotes(texts[i], key);
+	}
+	arena_release(&a);
+	buf_release(&message);
+	return rc;
+}
+
+static int forget_nobodys(struct store *s, struct str address, struct str key, struct err *e)
+{
+	int64_t id = 0;
+	int rc;
+	while ((rc = db_int(s, e, &id,
+			"SELECT id FROM returned WHERE contact = 0 AND delivery = 0 AND id > ? ORDER BY id "
+			"LIMIT 1",
+			"i", id)) == 1) {
+		rc = names_them(s, id, address, key, e);
+		if (rc == 1 && (db_run(s, e, "DELETE FROM evidence WHERE id = ?", "i", id) < 0 ||
+				       db_run(s, e, "DELETE FROM returned WHERE id = ?", "i", id) < 0 ||
+				       db_run(s, e, "DELETE FROM failure WHERE id = ?", "i", id) < 0))
+			rc = -1;
+		if (rc < 0)
+			break;
+	}
+	return rc;
+}
+
 struct forgetting {
 	struct store *s;
 	struct str address, key;
@@ -118,6 +169,8 @@ static int forget_contact(struct forgetting *f, int64_t contact)
 			"added = coalesce(added, 0) WHERE id = ?",
 			"i", contact) < 0)
 		return -1;
+	if (forget_returned(s, contact, f->e) < 0)
+		return -1;
 	return forget_replies(f, contact);
 }
 
@@ -151,6 +204,8 @@ static int forget(struct store *s, struct str key, ms_t now, struct err *e)
 			str_n((const char *)hash, sizeof hash), now);
 	if (rc >= 0)
 		rc = blank_examples(s, f.address, key, e);
+	if (rc >= 0)
+		rc = forget_nobodys(s, f.address, key, e);
 	if (rc >= 0)
 		rc = db_run(s, e,
 			"UPDATE history SET object = '', note = '' WHERE object = ?1 OR object = ?2 OR "

@@ -1,4 +1,4 @@
-#include "src/db/sqlite_ledger.h"
+#include "src/db/sqlite_returned.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -146,7 +146,9 @@ static int recover_one(struct store *s, int64_t delivery, int rule, ms_t now, st
 		.reply = STR("the sending process ended before a reply was recorded")};
 	if (ledger_attempt(s, &r, &o, r.route, e) < 0)
 		return -1;
-	return ledger_settle(s, &r, DELIVERY_DOUBT, due, cancelled == 1, e);
+	if (ledger_settle(s, &r, DELIVERY_DOUBT, due, cancelled == 1, e) < 0)
+		return -1;
+	return returned_early(s, delivery, e);
 }
 
 static int recover(struct store *s, int64_t epoch, int rule, ms_t now, int64_t *n, struct err *e)

@@ -135,6 +135,7 @@ static int store_new(struct store **out, enum store_mode mode, const struct stor
 	s->bulk = c->bulk;
 	s->busy = c->busy != 0 ? c->busy : 10 * SECOND;
 	s->provider_of = c->provider_of;
+	s->suppress = c->suppress != NULL ? *c->suppress : suppress_rule_default;
 	s->domain_cache = calloc(DOMAIN_CACHE, sizeof *s->domain_cache);
 	s->actor = strdup(c->actor != NULL ? c->actor : "");
 	buf_init(&s->forget_key, 4096);

@@ -1,4 +1,4 @@
-#include "src/db/sqlite_ledger.h"
+#include "src/db/sqlite_returned.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -29,7 +29,7 @@ const char *const reply_scope_names[SCOPE_NSCOPES] = {
 enum { REPLY_MAX = 500 };
 
 /* At most 500 bytes, and no half character at the end. */
-static struct str cut(struct str s)
+struct str reply_cut(struct str s)
 {
 	if (s.n <= REPLY_MAX)
 		return s;
@@ -61,7 +61,8 @@ static int move_reason(struct store *s, const struct ledger_row *r, const struct
 	}
 	if (o->class == CLASS_NONE)
 		return 0;
-	return delta_add(s, DELTA_REASON, campaign, r->provider, o->class, reason, 0, 1, cut(o->reply), e);
+	return delta_add(
+		s, DELTA_REASON, campaign, r->provider, o->class, reason, 0, 1, reply_cut(o->reply), e);
 }
 
 int ledger_attempt(
@@ -82,7 +83,7 @@ int ledger_attempt(
 		    "VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 		    "iiiiiiziiiiiss", id, r->attempts, o->at, (int64_t)o->kind, (int64_t)o->state,
 		    (int64_t)o->code, o->enhanced, (int64_t)o->class, (int64_t)o->scope, reason, site, route,
-		    cut(o->reply), cut(o->relay_id)) < 0)
+		    reply_cut(o->reply), reply_cut(o->relay_id)) < 0)
 		return -1;
 	if (o->class != CLASS_NONE &&
 		db_run(s, e, "INSERT INTO failure(delivery, n, at, class) VALUES(?, ?, ?, ?)", "iiii", id,
@@ -95,20 +96,19 @@ int ledger_attempt(
 		s, DELTA_TALLY, DELIVERY_CAMPAIGN(id), r->provider, TALLY_ATTEMPTS, 0, 0, 1, STR(""), e);
 }
 
-static int suppress_address(
+/* What it says against the person. */
+static int hold_against(
 	struct store *s, const struct ledger_row *r, const struct outcome_row *o, struct err *e)
 {
-	struct contact_row c;
-	if (store_contact_by_id(s, r->contact, &c, e) < 0)
-		return -1;
-	if (c.address.n == 0)
-		return 0;
-	struct suppression sup = {.key = c.key,
-		.reason = SUPPRESS_HARD_BOUNCE,
-		.campaign = DELIVERY_CAMPAIGN(r->delivery),
-		.evidence = cut(o->reply),
-		.created = o->at};
-	return suppression_put(s, &sup, 0, e) < 0 ? -1 : 0;
+	int count;
+	bool added;
+	const struct trouble_new n = {
+		r->contact, DELIVERY_CAMPAIGN(r->delivery), o->at, o->reason, reply_cut(o->reply)};
+	if (o->suppress)
+		return trouble_hard(s, &n, 0, &added, e);
+	bool given_up = o->kind == OUTCOME_FINAL && o->class == CLASS_SOFT &&
+			(o->scope == SCOPE_ADDRESS || o->scope == SCOPE_SITE);
+	return given_up ? trouble_soft(s, &n, &count, &added, e) : 0;
 }
 
 static int count_minute(struct store *s, const struct outcome_row *o, struct err *e)
@@ -171,7 +171,7 @@ static int record_one(struct store *s, const struct outcome_row *given, struct e
 	int64_t route;
 	if (name_id(s, o.route, &route, e) < 0 ||
 		(tried && ledger_attempt(s, &r, &o, route != 0 ? route : r.route, e) < 0) ||
-		count_minute(s, &o, e) < 0 || (o.suppress && suppress_address(s, &r, &o, e) < 0))
+		count_minute(s, &o, e) < 0 || hold_against(s, &r, &o, e) < 0)
 		return -1;
 	return ledger_settle(s, &r, o.state, due, cancelled == 1, e);
 }
@@ -195,9 +195,12 @@ int store_ledger_record(struct store *s, const struct outcome_row *rows, size_t 
 	for (size_t i = 0; i < n; i++)
 		v[i] = &rows[i];
 	qsort(v, n, sizeof *v, by_delivery);
-	int rc = 0;
-	for (size_t i = 0; i < n && rc == 0; i++)
+	int early = returned_any_early(s, e), rc = early < 0 ? -1 : 0;
+	for (size_t i = 0; i < n && rc == 0; i++) {
 		rc = record_one(s, v[i], e);
+		if (rc == 0 && early == 1)
+			rc = returned_early(s, v[i]->delivery, e);
+	}
 	free(v);
 	return rc;
 }

@@ -139,7 +139,33 @@ static const char *const schema_steps[SCHEMA_VERSION] = {
 	"CREATE TABLE former_provider(domain INTEGER NOT NULL, campaign INTEGER NOT NULL, provider INTEGER "
 	"NOT "
 	"NULL,"
-	" PRIMARY KEY(domain, campaign)) WITHOUT ROWID;",
+	" PRIMARY KEY(domain, campaign)) WITHOUT ROWID;"
+	/* What came back. Its id is that of its row in failure (n 0 there); contact 0: nobody's. */
+	"ALTER TABLE delivery ADD COLUMN returned INTEGER;"
+	"CREATE TABLE returned(id INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL, delivery INTEGER NOT NULL, contact "
+	"INTEGER NOT NULL,"
+	" effect INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL, source INTEGER NOT NULL, trust "
+	"INTEGER NOT NULL,"
+	" class INTEGER NOT NULL, scope INTEGER NOT NULL, reason INTEGER NOT NULL, code INTEGER NOT NULL, enhanced "
+	"TEXT NOT NULL,"
+	" diagnostic TEXT NOT NULL, host TEXT NOT NULL, address TEXT NOT NULL, rule TEXT NOT NULL, list INTEGER NOT "
+	"NULL,"
+	" held_until INTEGER NOT NULL);"
+	"CREATE UNIQUE INDEX returned_fingerprint ON returned(fingerprint);"
+	"CREATE INDEX returned_contact ON returned(contact, delivery);"
+	"CREATE TABLE evidence(id INTEGER PRIMARY KEY, bytes INTEGER NOT NULL, data BLOB NOT NULL);"
+	/* Came back before the outcome of the attempt was recorded. */
+	"CREATE TABLE early(delivery INTEGER PRIMARY KEY, returned INTEGER NOT NULL);"
+	/* Failures counted for a person, each kind once for a campaign. */
+	"CREATE TABLE trouble(contact INTEGER PRIMARY KEY, hard INTEGER NOT NULL, hard_campaign INTEGER NOT NULL,"
+	" soft INTEGER NOT NULL, soft_campaign INTEGER NOT NULL, soft_first INTEGER NOT NULL, soft_last INTEGER NOT "
+	"NULL,"
+	" soft_reason INTEGER NOT NULL, complaints INTEGER NOT NULL);"
+	/* How far retention has gone: 1 its words are erased, 2 its deliveries. */
+	"ALTER TABLE campaign ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;"
+	/* MTA-STS policies of receiving domains; mx: its patterns, each ended by a line feed. */
+	"CREATE TABLE sts_policy(domain TEXT PRIMARY KEY, id TEXT NOT NULL, mode INTEGER NOT NULL,"
+	" fetched INTEGER NOT NULL, expires INTEGER NOT NULL, mx TEXT NOT NULL) WITHOUT ROWID;",
 };
 
 #endif

@@ -35,6 +35,14 @@ struct store;
 
 /* ---- Opening ---- */
 
+/* After how many failures an address is not mailed any more; 0: never for that. A hard or soft one counts
+ * once for each campaign. Soft ones must be spread over soft_days, and are forgotten after a delivery that
+ * stayed delivered. */
+struct suppress_rule {
+	int hard, soft, soft_days, complaint;
+};
+extern const struct suppress_rule suppress_rule_default; /* 1, 3, 7, 1 */
+
 enum store_mode {
 	STORE_CREATE, /* must not exist; mode 0600 */
 	STORE_READ,   /* queries only */
@@ -43,9 +51,10 @@ enum store_mode {
 
 struct store_config {
 	const char *path;
-	ms_t busy;             /* how long to wait for another writer; 0: 10 s */
-	const char *actor;     /* "user@host command …", for the history */
-	struct str forget_key; /* HMAC key under which forgotten addresses are kept */
+	ms_t busy;                            /* how long to wait for another writer; 0: 10 s */
+	const char *actor;                    /* "user@host command …", for the history */
+	struct str forget_key;                /* HMAC key under which forgotten addresses are kept */
+	const struct suppress_rule *suppress; /* NULL: suppress_rule_default; copied */
 	const char *(*provider_of)(
 		struct str domain); /* "google", …; "" unknown; domain as A-labels; may be NULL */
 	void (*migrating)(
@@ -70,6 +79,21 @@ int store_backup(struct store *s, const char *path, struct err *e);
 int store_meta_get(
 	struct store *s, const char *name, struct buf *out, struct err *e); /* ERR_NOINPUT: never set */
 int store_meta_set(struct store *s, const char *name, struct str value, struct err *e);
+
+/* ---- MTA-STS policies of receiving domains (RFC 8461) ---- */
+
+struct policy_row {
+	struct str domain, id;
+	int mode;              /* enum sts_mode */
+	ms_t fetched, expires; /* wall clock */
+	struct str mx;
+};
+
+/* 1: found, in the arena; 0: not known; -1. */
+int store_policy_get(
+	struct store *s, struct str domain, struct arena *a, struct policy_row *out, struct err *e);
+/* In place of what was known of these domains; those that ended before `now` are forgotten. */
+int store_policies_put(struct store *s, const struct policy_row *rows, size_t n, ms_t now, struct err *e);
 
 /* ---- Attribute names ---- */
 
@@ -296,12 +320,19 @@ int store_audience_walk(struct store *s, const struct audience *a, bool everyone
 
 /* ---- Campaigns ---- */
 
-#define DELIVERY_STATES(X)                                                                                   \
-	X(QUEUED, "queued")                                                                                  \
-	X(SENDING, "sending")                                                                                \
-	X(DEFERRED, "deferred")                                                                              \
-	X(SENT, "sent") X(BOUNCED, "bounced") X(BLOCKED, "blocked") X(EXPIRED, "expired")                    \
-		X(SKIPPED, "skipped") X(DOUBT, "doubt") X(CANCELLED, "cancelled")
+/* clang-format off */
+#define DELIVERY_STATES(X) \
+	X(QUEUED, "queued") \
+	X(SENDING, "sending") \
+	X(DEFERRED, "deferred") \
+	X(SENT, "sent") \
+	X(BOUNCED, "bounced") \
+	X(BLOCKED, "blocked") \
+	X(EXPIRED, "expired") \
+	X(SKIPPED, "skipped") \
+	X(DOUBT, "doubt") \
+	X(CANCELLED, "cancelled")
+/* clang-format on */
 enum delivery_state {
 #define X(id, name) DELIVERY_##id,
 	DELIVERY_STATES(X)
@@ -310,12 +341,17 @@ enum delivery_state {
 };
 extern const char *const delivery_state_names[DELIVERY_NSTATES];
 
-#define CAMPAIGN_STATES(X)                                                                                   \
-	X(PREPARING, "preparing")                                                                            \
-	X(SCHEDULED, "scheduled")                                                                            \
-	X(RUNNING, "running")                                                                                \
-	X(WAITING, "waiting") X(PAUSED, "paused") X(INTERRUPTED, "interrupted") X(FINISHED, "finished")      \
-		X(CANCELLED, "cancelled")
+/* clang-format off */
+#define CAMPAIGN_STATES(X) \
+	X(PREPARING, "preparing") \
+	X(SCHEDULED, "scheduled") \
+	X(RUNNING, "running") \
+	X(WAITING, "waiting") \
+	X(PAUSED, "paused") \
+	X(INTERRUPTED, "interrupted") \
+	X(FINISHED, "finished") \
+	X(CANCELLED, "cancelled")
+/* clang-format on */
 enum campaign_state { /* INTERRUPTED is never stored: it is PREPARING, RUNNING or WAITING with nobody holding
 			 the lease */
 #define X(id, name) CAMPAIGN_##id,
@@ -590,6 +626,115 @@ struct live {              /* written by the holder every second, read by whoeve
 int store_ledger_trim(struct store *s, struct err *e);
 int store_ledger_set_live(struct store *s, int64_t campaign, const struct live *l, struct err *e);
 
+/* ---- What comes back: returned messages, complaints, requests to stop ---- */
+/*
+ * Any process records them at any time, beside whoever delivers. One call is one transaction: either the
+ * message is kept with all that follows from it, or nothing is. The same event twice, from whatever sources,
+ * counts once.
+ */
+
+enum returned_effect {
+	RETURNED_NOTHING,   /* kept and counted; changes no one */
+	RETURNED_FAILED,    /* the delivery failed after all, or failed once more */
+	RETURNED_COMPLAINT, /* the person called it spam */
+	RETURNED_STOP,      /* the person asks for no more */
+};
+
+struct returned_new {
+	struct str fingerprint; /* what makes it the same event: 1 to 64 bytes */
+	enum returned_effect effect;
+	int64_t delivery; /* 0: nobody's, or only the person is known */
+	int64_t contact;  /* 0: the delivery's */
+	int64_t list;     /* RETURNED_STOP: scope of the suppression; 0: all */
+	ms_t at;
+	struct str kind;   /* "bounce", "complaint" … as in `receive --json` */
+	struct str source; /* "receive", "listener", "mailbox old" … */
+	struct str trust;  /* by what it was attributed: "return-path" …; n == 0: not */
+	enum reply_class class;
+	enum reply_scope scope;
+	struct str reason;
+	int code; /* 0: none */
+	char enhanced[12];
+	struct str diagnostic; /* at most 500 bytes are kept */
+	struct str host;       /* that said it */
+	struct str
+		address; /* whom the report names, where it is somebody else than the delivery's recipient */
+	struct str rule; /* that decided: "rules.conf:120" */
+	ms_t held_until; /* of a suppression that follows from a hard one; 0: firm */
+	struct str
+		message; /* the whole message; kept compressed, at most RETURNED_KEEP bytes; n == 0: none */
+};
+#define RETURNED_KEEP (1 << 20)
+
+struct returned_done {
+	int64_t id;     /* as failure_row.id; of the earlier one if it is a duplicate */
+	bool duplicate; /* had it before: nothing was changed */
+	bool early;     /* the delivery's own outcome is not recorded yet: this takes effect right after it */
+	bool lowered;   /* the delivery's state changed */
+	bool suppressed;   /* an address was suppressed that was not before */
+	bool unsubscribed; /* the same, by RETURNED_STOP or a complaint */
+	int soft;          /* soft failures in a row that are now counted for that person */
+};
+/* A delivery or contact that is not there makes it nobody's. */
+int store_returned(struct store *s, const struct returned_new *r, struct returned_done *done, struct err *e);
+
+struct returned_row { /* strings lent as those of the row it comes with */
+	int64_t id, delivery, contact;
+	ms_t at;
+	enum returned_effect effect;
+	struct str kind, source, trust, host, address, rule, reason, diagnostic, enhanced;
+	enum reply_class class;
+	enum reply_scope scope;
+	int code;
+	int64_t bytes; /* of the message as kept, uncompressed; 0: it is not kept (any more) */
+};
+/* Everything that came back for a delivery, oldest first. */
+int store_returned_of(struct store *s, int64_t delivery, int (*row)(void *ctx, const struct returned_row *r),
+	void *ctx, struct err *e);
+/* Appends the message as it came; nothing if it is not kept any more. */
+int store_returned_message(struct store *s, int64_t id, struct buf *out, struct err *e);
+/* Walks those with a kept message behind `after`, by id. In slices. */
+int store_returned_walk(struct store *s, int64_t after, ms_t since,
+	int (*row)(void *ctx, const struct returned_row *r), void *ctx, struct err *e);
+struct returned_change { /* another class, by better rules */
+	int64_t id;
+	enum reply_class class;
+	enum reply_scope scope;
+	struct str reason, rule;
+	ms_t at;
+};
+/* The row, the delivery it lowered, the tallies and what it suppressed follow: a failure that is not hard any
+ * more ends the suppression that came from it alone. *lifted, *suppressed may be NULL. */
+int store_returned_change(
+	struct store *s, const struct returned_change *c, bool *lifted, bool *suppressed, struct err *e);
+/* The contact's newest delivery not older than `since` that reached a server: over a relay id where one is
+ * given (n == 0: any), in `campaign` (0: any). ERR_NOINPUT: none. */
+int store_delivery_find(struct store *s, int64_t contact, int64_t campaign, struct str relay_id, ms_t since,
+	int64_t *delivery, struct err *e);
+
+struct trouble_row { /* somebody whose mail failed for a time */
+	int64_t contact;
+	struct str address, provider;
+	int soft;          /* campaigns in a row */
+	ms_t first, last;  /* of these */
+	struct str reason; /* the last one's */
+};
+/* Those with soft failures that were not followed by a delivery that stayed, worst first within a slice of
+ * people. In slices. */
+int store_troubled(struct store *s, int at_least, int (*row)(void *ctx, const struct trouble_row *t),
+	void *ctx, struct err *e);
+
+/* ---- Retention ---- */
+
+struct prune {
+	ms_t evidence_before, deliveries_before; /* 0: leave that */
+	/* filled: */
+	int64_t messages, replies, deliveries, campaigns;
+};
+/* Erases returned messages and the words of servers that are older, then deliveries of campaigns that ended
+ * before; the sums of a campaign stay. In slices; goes on where an interrupted one ended. */
+int store_prune(struct store *s, struct prune *p, struct err *e);
+
 /* ---- Seeing it ---- */
 
 struct campaign_counts {
@@ -663,18 +808,21 @@ int store_attempts(struct store *s, int64_t delivery, int (*row)(void *ctx, cons
 	void *ctx, struct err *e);
 
 struct failure_query {
-	int64_t campaign; /* 0: any */
-	ms_t since;
-	int class; /* -1: any */
-	struct str provider;
-	int64_t after; /* resume the walk behind this id; 0: from the start */
+	int64_t campaign;            /* 0: any */
+	ms_t since, until;           /* until 0: open */
+	int class;                   /* -1: any */
+	struct str provider, reason; /* n == 0: any */
+	bool nobodys;                /* also returned messages that could be attributed to no delivery */
+	int64_t after;               /* resume the walk behind this id; 0: from the start */
 };
 struct failure_row {
-	int64_t id; /* shown to people, given to --explain */
-	struct delivery_row delivery;
-	struct attempt_row attempt;
+	int64_t id;                   /* shown to people, given to --explain */
+	struct delivery_row delivery; /* id 0: a returned message of nobody's */
+	struct attempt_row attempt;   /* of a returned message: what it says, n 0 */
+	bool returned;
+	struct returned_row back; /* of a returned message */
 };
-/* Refusals (and, later, returned messages), oldest first. In slices. */
+/* Refusals and returned messages, oldest first. In slices. */
 int store_failures(struct store *s, const struct failure_query *q,
 	int (*row)(void *ctx, const struct failure_row *f), void *ctx, struct err *e);
 int store_failure_get(struct store *s, int64_t id, struct failure_row *out, struct err *e);

@@ -1,0 +1,212 @@
+/* Retention: erases what is older than it may become, a slice at a time. */
+#include "src/db/sqlite.h"
+
+enum { SLICE = 1000, WORDS_ERASED = 1, DELIVERIES_ERASED = 2 };
+
+/* Repeats a step, a transaction each, while it says that there is more. */
+static int in_slices(struct store *s, int (*step)(struct store *s, struct prune *p, void *ctx, struct err *e),
+	struct prune *p, void *ctx, struct err *e)
+{
+	for (int rc = 1; rc > 0;) {
+		if (db_begin(s, e) < 0 || (rc = db_end(s, step(s, p, ctx, e), e)) < 0)
+			return -1;
+		db_pause(s);
+	}
+	return 0;
+}
+
+/* ---- Returned messages: their numbers ascend with time ---- */
+
+/* What was nobody's goes whole. */
+static int forget_nobodys(struct store *s, int64_t upto, struct err *e)
+{
+	if (db_run(s, e,
+		    "DELETE FROM failure WHERE id IN (SELECT id FROM returned WHERE contact = 0 AND delivery "
+		    "= 0 AND id <= "
+		    "?)",
+		    "i", upto) < 0)
+		return -1;
+	return db_run(s, e, "DELETE FROM returned WHERE contact = 0 AND delivery = 0 AND id <= ?", "i", upto);
+}
+
+static int messages_step(struct store *s, struct prune *p, void *ctx, struct err *e)
+{
+	int64_t id = 0, at = 0, *after = ctx;
+	for (int n = 0; n < SLICE / 4; n++) {
+		sqlite3_stmt *st = db_query(s, e,
+			"SELECT v.id, r.at FROM evidence v JOIN returned r ON r.id = v.id WHERE v.id > ? "
+			"ORDER BY v.id LIMIT 1",
+			"i", *after);
+		int rc = st != NULL ? db_step(s, st, e) : -1;
+		if (rc < 0)
+			return -1;
+		if (rc == 1) {
+			id = col_int(st, 0);
+			at = col_int(st, 1);
+			db_done(st);
+		}
+		if (rc == 0 || at >= p->evidence_before)
+			return forget_nobodys(s, *after, e);
+		if (db_run(s, e, "DELETE FROM evidence WHERE id = ?", "i", id) < 0 ||
+			db_run(s, e, "UPDATE returned SET diagnostic = '', address = '' WHERE id = ?", "i",
+				id) < 0)
+			return -1;
+		*after = id;
+		p->messages++;
+	}
+	return 1;
+}
+
+/* ---- A campaign's words, then its deliveries ---- */
+
+struct range { /* of one campaign's deliveries */
+	int64_t campaign, after, end;
+};
+
+static int words_step(struct store *s, struct prune *p, void *ctx, struct err *e)
+{
+	struct range *r = ctx;
+	int64_t to = r->after + SLICE < r->end ? r->after + SLICE : r->end;
+	if (r->after >= r->end) {
+		if (db_run(s, e, "UPDATE reason_tally SET example = '' WHERE campaign = ?", "i",
+			    r->campaign) < 0)
+			return -1;
+		return db_run(s, e, "UPDATE campaign SET pruned = ? WHERE id = ?", "ii",
+			(int64_t)WORDS_ERASED, r->campaign);
+	}
+	if (db_run(s, e, "UPDATE attempt SET reply = '' WHERE delivery > ? AND delivery <= ? AND reply <> ''",
+		    "ii", r->after, to) < 0)
+		return -1;
+	p->replies += sqlite3_changes64(s->db);
+	if (db_run(s, e, "DELETE FROM dialogue WHERE delivery > ? AND delivery <= ?", "ii", r->after, to) < 0)
+		return -1;
+	r->after = to;
+	return 1;
+}
+
+static int delete_range(struct store *s, int64_t from, int64_t to, struct err *e)
+{
+	if (db_run(s, e,
+		    "DELETE FROM evidence WHERE id IN (SELECT r.id FROM delivery d JOIN returned r ON "
+		    "r.contact = d.contact "
+		    "AND r.delivery = d.id WHERE d.id > ? AND d.id <= ?)",
+		    "ii", from, to) < 0 ||
+		db_run(s, e,
+			"DELETE FROM returned WHERE id IN (SELECT r.id FROM delivery d JOIN returned r ON "
+			"r.contact = "
+			"d.contact AND r.delivery = d.id WHERE d.id > ? AND d.id <= ?)",
+			"ii", from, to) < 0 ||
+		db_run(s, e, "DELETE FROM attempt WHERE delivery > ? AND delivery <= ?", "ii", from, to) <
+			0 ||
+		db_run(s, e, "DELETE FROM dialogue WHERE delivery > ? AND delivery <= ?", "ii", from, to) <
+			0 ||
+		db_run(s, e, "DELETE FROM doubt WHERE delivery > ? AND delivery <= ?", "ii", from, to) < 0)
+		return -1;
+	return db_run(s, e, "DELETE FROM delivery WHERE id > ? AND id <= ?", "ii", from, to);
+}
+
+static int deliveries_step(struct store *s, struct prune *p, void *ctx, struct err *e)
+{
+	struct range *r = ctx;
+	int64_t to = r->after + SLICE < r->end ? r->after + SLICE : r->end;
+	if (r->after >= r->end) {
+		p->campaigns++;
+		if (db_run(s, e, "DELETE FROM canary WHERE campaign = ?", "i", r->campaign) < 0)
+			return -1;
+		return db_run(s, e, "UPDATE campaign SET pruned = ?, rows = 0 WHERE id = ?", "ii",
+			(int64_t)DELIVERIES_ERASED, r->campaign);
+	}
+	if (delete_range(s, r->after, to, e) < 0)
+		return -1;
+	p->deliveries += sqlite3_changes64(s->db);
+	r->after = to;
+	return 1;
+}
+
+/* Failures stand by time, not by campaign: those without a delivery are left behind by the above. */
+static int failures_step(struct store *s, struct prune *p, void *ctx, struct err *e)
+{
+	int64_t *after = ctx, last;
+	if (db_int(s, e, &last,
+		    "SELECT max(id) FROM (SELECT id FROM failure WHERE id > ? ORDER BY id LIMIT ?)", "ii",
+		    *after, (int64_t)SLICE * 5) < 0)
+		return -1;
+	if (last == 0)
+		return 0;
+	if (db_run(s, e,
+		    "DELETE FROM failure WHERE id > ? AND id <= ? AND at < ? AND delivery <> 0 AND NOT "
+		    "EXISTS (SELECT 1 FROM "
+		    "delivery d WHERE d.id = failure.delivery)",
+		    "iii", *after, last, p->deliveries_before) < 0)
+		return -1;
+	*after = last;
+	return 1;
+}
+
+/* What would never be claimed of a cancelled campaign. */
+static int waiting_step(struct store *s, struct prune *p, void *ctx, struct err *e)
+{
+	(void)p;
+	const int64_t *campaign = ctx;
+	if (db_run(s, e,
+		    "DELETE FROM waiting WHERE (campaign, lot, domain, due, n) IN (SELECT campaign, lot, "
+		    "domain, due, n FROM "
+		    "waiting WHERE campaign = ? LIMIT ?)",
+		    "ii", *campaign, (int64_t)SLICE) < 0)
+		return -1;
+	return sqlite3_changes64(s->db) != 0;
+}
+
+static int for_campaigns(struct store *s, struct prune *p, ms_t before, int64_t stage,
+	int (*step)(struct store *s, struct prune *p, void *ctx, struct err *e), struct err *e)
+{
+	int64_t id = 0;
+	for (;;) {
+		sqlite3_stmt *st = db_query(s, e,
+			"SELECT id, audience_n FROM campaign WHERE id > ? AND finished <> 0 AND finished < ? "
+			"AND pruned < ? "
+			"ORDER BY id LIMIT 1",
+			"iii", id, before, stage);
+		int rc = st != NULL ? db_step(s, st, e) : -1;
+		if (rc <= 0)
+			return rc;
+		id = col_int(st, 0);
+		struct range r = {id, DELIVERY_ID(id, 0), DELIVERY_ID(id, col_int(st, 1))};
+		db_done(st);
+		if (in_slices(s, step, p, &r, e) < 0)
+			return -1;
+	}
+}
+
+static int prune_waiting(struct store *s, struct prune *p, struct err *e)
+{
+	int64_t id = 0;
+	for (;;) {
+		int rc = db_int(s, e, &id,
+			"SELECT id FROM campaign WHERE id > ? AND spread = 1 AND state = 7 AND pruned < 2 "
+			"ORDER BY id LIMIT 1",
+			"i", id);
+		if (rc <= 0)
+			return rc;
+		if (in_slices(s, waiting_step, p, &id, e) < 0)
+			return -1;
+	}
+}
+
+int store_prune(struct store *s, struct prune *p, struct err *e)
+{
+	int64_t after = 0;
+	p->messages = p->replies = p->deliveries = p->campaigns = 0;
+	if (prune_waiting(s, p, e) < 0)
+		return -1;
+	if (p->evidence_before != 0 &&
+		(in_slices(s, messages_step, p, &after, e) < 0 ||
+			for_campaigns(s, p, p->evidence_before, WORDS_ERASED, words_step, e) < 0))
+		return -1;
+	if (p->deliveries_before == 0)
+		return 0;
+	after = 0;
+	if (for_campaigns(s, p, p->deliveries_before, DELIVERIES_ERASED, deliveries_step, e) < 0)
+		return -1;
+	return p->campaigns != 0 ? in_slices(s, failures_step, p, &after, e) : 0;
+}
