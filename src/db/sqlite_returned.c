@@ -178,7 +178,8 @@ static int stopped(struct store *s, const struct target *t, const struct returne
 	struct returned_done *done, struct err *e)
 {
 	int before = said_before(s, r, t->contact, t->id, id, e);
-	if (before < 0 || unsubscribe(s, t->contact, r->list, t->campaign, r, &done->unsubscribed, e) < 0)
+	int64_t list = r->list == RETURNED_ITS_LIST ? t->list : r->list;
+	if (before < 0 || unsubscribe(s, t->contact, list, t->campaign, r, &done->unsubscribed, e) < 0)
 		return -1;
 	if (before == 1 || !done->unsubscribed || t->campaign == 0)
 		return 0;

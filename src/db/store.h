@@ -645,7 +645,7 @@ struct returned_new {
 	enum returned_effect effect;
 	int64_t delivery; /* 0: nobody's, or only the person is known */
 	int64_t contact;  /* 0: the delivery's */
-	int64_t list;     /* RETURNED_STOP: scope of the suppression; 0: all */
+	int64_t list;     /* RETURNED_STOP: scope of the suppression; 0: all; or RETURNED_ITS_LIST */
 	ms_t at;
 	struct str kind;   /* "bounce", "complaint" … as in `receive --json` */
 	struct str source; /* "receive", "listener", "mailbox old" … */
@@ -664,7 +664,8 @@ struct returned_new {
 	struct str
 		message; /* the whole message; kept compressed, at most RETURNED_KEEP bytes; n == 0: none */
 };
-#define RETURNED_KEEP (1 << 20)
+#define RETURNED_KEEP     (1 << 20)
+#define RETURNED_ITS_LIST (-1) /* the one by which the delivery's recipient was chosen */
 
 struct returned_done {
 	int64_t id;     /* as failure_row.id; of the earlier one if it is a duplicate */
