@@ -1,0 +1,327 @@
+#include "engine/brake.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+	BUCKETS = 20,    /* of a window: the oldest twentieth falls out at once */
+	PROVIDERS = 200, /* more than any shaping file names; what comes beyond counts in all only */
+	FORMAT = 1,
+	REFUSALS_LEAST = 5,
+	REFUSALS_MOST = 50,
+	COMPLAINTS_LEAST = 2,
+};
+
+struct bucket {
+	int64_t of, bad[2];
+};
+
+/* The last `span` of something, and what was bad among them. */
+struct window {
+	int64_t span;
+	struct bucket v[BUCKETS], sum;
+	int64_t at; /* which is being filled */
+};
+
+struct meter {
+	char *provider; /* "": all */
+	struct window answers, accepted;
+	int64_t refused_in_row;
+	bool refusal_told, dirty;
+};
+
+struct brake {
+	struct brake_limits limits;
+	struct meter *v; /* [0]: all */
+	size_t n, cap;
+};
+
+/* ---- Windows ---- */
+
+static void window_add(struct window *w, int64_t of, int64_t first, int64_t second)
+{
+	while (of > 0 || first > 0 || second > 0) {
+		struct bucket *b = &w->v[w->at];
+		int64_t room = w->span / BUCKETS - b->of, take = of < room ? of : room;
+		b->of += take;
+		b->bad[0] += first;
+		b->bad[1] += second;
+		w->sum.of += take;
+		w->sum.bad[0] += first;
+		w->sum.bad[1] += second;
+		of -= take;
+		first = second = 0;
+		if (b->of < w->span / BUCKETS)
+			break;
+		w->at = (w->at + 1) % BUCKETS;
+		b = &w->v[w->at];
+		w->sum.of -= b->of;
+		w->sum.bad[0] -= b->bad[0];
+		w->sum.bad[1] -= b->bad[1];
+		*b = (struct bucket){0};
+	}
+}
+
+static void window_clear(struct window *w)
+{
+	*w = (struct window){.span = w->span};
+}
+
+/* ---- Meters ---- */
+
+static void meter_init(const struct brake *b, struct meter *m, char *provider)
+{
+	int64_t least = b->limits.after * 10;
+	*m = (struct meter){.provider = provider};
+	m->answers.span = least > BRAKE_SPAN ? least : BRAKE_SPAN;
+	m->accepted.span = least > COMPLAINT_SPAN ? least : COMPLAINT_SPAN;
+}
+
+static struct meter *meter_of(struct brake *b, struct str provider)
+{
+	for (size_t i = 0; i < b->n; i++)
+		if (str_is(provider, b->v[i].provider))
+			return &b->v[i];
+	if (b->n == PROVIDERS)
+		return NULL;
+	if (b->n == b->cap) {
+		size_t cap = b->cap == 0 ? 8 : b->cap * 2;
+		struct meter *v = realloc(b->v, cap * sizeof *v);
+		if (v == NULL)
+			return NULL;
+		b->v = v;
+		b->cap = cap;
+	}
+	char *name = strndup(provider.n != 0 ? provider.p : "", provider.n);
+	if (name == NULL)
+		return NULL;
+	meter_init(b, &b->v[b->n], name);
+	return &b->v[b->n++];
+}
+
+struct brake *brake_new(const struct brake_limits *l)
+{
+	struct brake *b = calloc(1, sizeof *b);
+	if (b == NULL)
+		return NULL;
+	b->limits = *l;
+	if (b->limits.after < 1)
+		b->limits.after = 1;
+	if (meter_of(b, STR("")) == NULL)
+		brake_free(&b);
+	return b;
+}
+
+void brake_free(struct brake **bp)
+{
+	struct brake *b = *bp;
+	*bp = NULL;
+	if (b == NULL)
+		return;
+	for (size_t i = 0; i < b->n; i++)
+		free(b->v[i].provider);
+	free(b->v);
+	free(b);
+}
+
+void brake_reset(struct brake *b)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct meter *m = &b->v[i];
+		window_clear(&m->answers);
+		window_clear(&m->accepted);
+		m->refused_in_row = 0;
+		m->refusal_told = false;
+		m->dirty = true;
+	}
+}
+
+static void meter_count(struct meter *m, enum brake_event what, int64_t n)
+{
+	bool bounce = what == BRAKE_BOUNCED || what == BRAKE_RETURNED;
+	bool block = what == BRAKE_BLOCKED || what == BRAKE_RETURNED_BLOCK;
+	bool answer = what == BRAKE_ACCEPTED || what == BRAKE_BOUNCED || what == BRAKE_BLOCKED;
+	window_add(&m->answers, answer ? n : 0, bounce ? n : 0, block ? n : 0);
+	window_add(&m->accepted, what == BRAKE_ACCEPTED ? n : 0, what == BRAKE_COMPLAINT ? n : 0, 0);
+	if (what == BRAKE_BLOCKED)
+		m->refused_in_row += n;
+	else if (answer)
+		m->refused_in_row = 0;
+	m->refusal_told = m->refusal_told && m->refused_in_row != 0;
+	m->dirty = true;
+}
+
+void brake_count(struct brake *b, struct str provider, enum brake_event what, int64_t n)
+{
+	if (n <= 0)
+		return;
+	meter_count(&b->v[0], what, n);
+	struct meter *m = provider.n != 0 ? meter_of(b, provider) : NULL;
+	if (m != NULL)
+		meter_count(m, what, n);
+}
+
+/* ---- Judging ---- */
+
+struct worst {
+	struct brake_finding finding;
+	double excess; /* how many times the limit */
+};
+
+static void judge(struct worst *w, const struct meter *m, enum brake_kind kind, int64_t bad, int64_t of, double limit)
+{
+	if (limit <= 0 || of <= 0 || (double)bad <= limit * (double)of)
+		return;
+	double excess = (double)bad / (double)of / limit;
+	/* In all comes first, so a provider must be worse to be named. */
+	if (w->finding.kind != BRAKE_NONE && excess <= w->excess)
+		return;
+	w->excess = excess;
+	w->finding = (struct brake_finding){
+		.kind = kind, .provider = str_from(m->provider), .bad = bad, .of = of, .limit = limit};
+}
+
+static void judge_meter(struct worst *w, const struct meter *m, const struct brake_limits *l)
+{
+	const struct bucket *a = &m->answers.sum, *c = &m->accepted.sum;
+	if (a->of >= l->after) {
+		judge(w, m, BRAKE_BOUNCES, a->bad[0], a->of, l->bounces);
+		judge(w, m, BRAKE_BLOCKS, a->bad[1], a->of, l->blocks);
+	}
+	if (c->of >= l->after && c->bad[0] >= COMPLAINTS_LEAST)
+		judge(w, m, BRAKE_COMPLAINTS, c->bad[0], c->of, l->complaints);
+}
+
+static int64_t refusals_enough(const struct brake_limits *l)
+{
+	int64_t n = l->after / 4;
+	return n < REFUSALS_LEAST ? REFUSALS_LEAST : n > REFUSALS_MOST ? REFUSALS_MOST : n;
+}
+
+/* Everybody, or one provider while others take their mail, takes nothing any more: that need not wait for a share. */
+static bool find_refusal(struct brake *b, struct brake_finding *out)
+{
+	for (size_t i = 0; b->limits.blocks > 0 && i < b->n; i++) {
+		struct meter *m = &b->v[i];
+		if (m->refusal_told || m->refused_in_row < refusals_enough(&b->limits))
+			continue;
+		m->refusal_told = m->dirty = true;
+		*out = (struct brake_finding){.kind = BRAKE_BLOCKS,
+			.provider = str_from(m->provider),
+			.bad = m->refused_in_row,
+			.of = m->refused_in_row,
+			.limit = b->limits.blocks,
+			.refuses_all = true};
+		return true;
+	}
+	return false;
+}
+
+bool brake_check(struct brake *b, struct brake_finding *out)
+{
+	struct worst w = {0};
+	if (find_refusal(b, out))
+		return true;
+	for (size_t i = 0; i < b->n; i++)
+		judge_meter(&w, &b->v[i], &b->limits);
+	*out = w.finding;
+	return w.finding.kind != BRAKE_NONE;
+}
+
+const char *brake_reason(enum brake_kind k)
+{
+	static const char *const names[] = {"", "brake-bounces", "brake-blocks", "brake-complaints"};
+	return names[k];
+}
+
+void brake_explain(const struct brake_finding *f, struct buf *out)
+{
+	static const char *const what[] = {"", "bounced", "were refused for what we are or send", "brought a complaint"};
+	const char *from = f->provider.n != 0 ? " to " : "";
+	if (f->refuses_all) {
+		struct str who = f->provider.n != 0 ? f->provider : STR("the other side");
+		buf_printf(out, "%.*s refuses everything: the last %" PRId64 " messages in a row", STR_ARG(who), f->of);
+		return;
+	}
+	buf_printf(out, "%" PRId64 " of the last %" PRId64 "%s%s%.*s %s (%.*f %%; the limit is %g %%)", f->bad, f->of,
+		f->kind == BRAKE_COMPLAINTS ? " accepted" : " answered", from, STR_ARG(f->provider), what[f->kind],
+		f->kind == BRAKE_COMPLAINTS ? 2 : 1, 100.0 * (double)f->bad / (double)f->of, 100.0 * f->limit);
+}
+
+/* ---- Keeping ---- */
+
+size_t brake_providers(const struct brake *b)
+{
+	return b->n;
+}
+
+static void put_window(struct buf *out, const struct window *w)
+{
+	buf_printf(out, " %" PRId64 " %" PRId64, w->span, w->at);
+	for (int i = 0; i < BUCKETS; i++)
+		buf_printf(out, " %" PRId64 " %" PRId64 " %" PRId64, w->v[i].of, w->v[i].bad[0], w->v[i].bad[1]);
+}
+
+bool brake_save(struct brake *b, size_t i, struct str *provider, struct buf *out)
+{
+	struct meter *m = &b->v[i];
+	if (!m->dirty)
+		return false;
+	m->dirty = false;
+	*provider = str_from(m->provider);
+	buf_clear(out);
+	buf_printf(out, "%d %" PRId64 " %d", FORMAT, m->refused_in_row, m->refusal_told);
+	put_window(out, &m->answers);
+	put_window(out, &m->accepted);
+	return true;
+}
+
+/* The next number of the text; false: there is none, or it is out of bounds. */
+static bool get_number(struct str *s, int64_t most, int64_t *out)
+{
+	long long n;
+	*s = str_trim(*s);
+	size_t end = str_find(*s, ' ');
+	if (end == 0 || !str_int(str_n(s->p, end), 0, most, &n))
+		return false;
+	*s = str_n(s->p + end, s->n - end);
+	*out = n;
+	return true;
+}
+
+static bool get_window(struct str *s, struct window *w)
+{
+	struct window got = {.span = w->span};
+	int64_t span;
+	if (!get_number(s, INT64_MAX, &span) || !get_number(s, BUCKETS - 1, &got.at))
+		return false;
+	for (int i = 0; i < BUCKETS; i++) {
+		struct bucket *b = &got.v[i];
+		if (!get_number(s, span, &b->of) || !get_number(s, INT32_MAX, &b->bad[0]) ||
+			!get_number(s, INT32_MAX, &b->bad[1]))
+			return false;
+		got.sum.of += b->of;
+		got.sum.bad[0] += b->bad[0];
+		got.sum.bad[1] += b->bad[1];
+	}
+	/* With another `after` it is another window: what was counted stands in one bucket of it. */
+	if (span == w->span)
+		*w = got;
+	else
+		window_add(w, got.sum.of, got.sum.bad[0], got.sum.bad[1]);
+	return true;
+}
+
+bool brake_load(struct brake *b, struct str provider, struct str saved)
+{
+	int64_t format, row, told;
+	struct meter *m = meter_of(b, provider);
+	if (m == NULL || !get_number(&saved, FORMAT, &format) || format != FORMAT ||
+		!get_number(&saved, INT32_MAX, &row) || !get_number(&saved, 1, &told) ||
+		!get_window(&saved, &m->answers) || !get_window(&saved, &m->accepted))
+		return false;
+	m->refused_in_row = row;
+	m->refusal_told = told != 0;
+	return true;
+}

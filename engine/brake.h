@@ -1,0 +1,66 @@
+/* The brake of a campaign: stops it when it does harm.
+ *
+ * Pure: it counts what came of the deliveries, for each provider and in all, and says when a share has passed its
+ * limit. What is looked at are the last answers, BRAKE_SPAN of them (or ten times `after`), and all of them while
+ * they are fewer: so a list that is bad from its beginning is found after `after` answers, and a burst late in a
+ * huge campaign is not hidden behind all that went well before.
+ *
+ *  - bounces: addresses refused for good, by reply or by returned message, of those answered for good;
+ *  - blocks: refused for what we are, of the same;
+ *  - complaints: of what was accepted (the last COMPLAINT_SPAN); one alone is no share;
+ *  - refusals in a row, long before a share is known: a provider that takes nothing at all (only mail to that one
+ *    need stop), or nobody does. */
+#ifndef ENGINE_BRAKE_H
+#define ENGINE_BRAKE_H
+
+#include "src/base/buf.h"
+
+#include <stdint.h>
+
+enum { BRAKE_SPAN = 2000, COMPLAINT_SPAN = 10000 };
+
+struct brake_limits { /* shares: 0.05 is 5 %; 0 switches one off */
+	double bounces, blocks, complaints;
+	int64_t after; /* so many answers before the brake may act */
+};
+
+enum brake_event {
+	BRAKE_ACCEPTED,
+	BRAKE_BOUNCED,
+	BRAKE_BLOCKED,
+	BRAKE_RETURNED,       /* accepted before, and came back */
+	BRAKE_RETURNED_BLOCK, /* the same, for what we are */
+	BRAKE_COMPLAINT,
+	BRAKE_NEVENTS
+};
+
+enum brake_kind { BRAKE_NONE, BRAKE_BOUNCES, BRAKE_BLOCKS, BRAKE_COMPLAINTS };
+
+struct brake_finding {
+	enum brake_kind kind;
+	struct str provider; /* n == 0: in all. Lives as long as the brake */
+	int64_t bad, of;
+	double limit;
+	bool refuses_all; /* nothing of the last `of` was taken. Where a provider is named, only its mail need stop */
+};
+
+struct brake;
+
+struct brake *brake_new(const struct brake_limits *l); /* NULL: out of memory */
+void brake_free(struct brake **b);
+void brake_reset(struct brake *b); /* armed anew: counts from here */
+void brake_count(struct brake *b, struct str provider, enum brake_event what, int64_t n);
+/* True: a limit is passed; the worst finding. A provider that was said to refuse all is not found for that again
+ * until it took something. */
+bool brake_check(struct brake *b, struct brake_finding *out);
+const char *brake_reason(enum brake_kind k); /* "brake-bounces" … */
+/* For a person: "5.6 % of the last 2,000 answers from google were …". */
+void brake_explain(const struct brake_finding *f, struct buf *out);
+
+/* To go on after a restart. Text; one for each provider that was counted. */
+size_t brake_providers(const struct brake *b);
+/* The i-th; false: nothing of it changed since it was last saved. */
+bool brake_save(struct brake *b, size_t i, struct str *provider, struct buf *out);
+bool brake_load(struct brake *b, struct str provider, struct str saved); /* false: not readable, ignored */
+
+#endif
