@@ -28,13 +28,16 @@ struct meter {
 	char *provider; /* "": all */
 	struct window answers, accepted;
 	int64_t refused_in_row;
+	int64_t returned[3]; /* bounced, blocked, complaints: the totals that are counted already */
 	bool refusal_told, dirty;
 };
 
 struct brake {
 	struct brake_limits limits;
-	struct meter *v; /* [0]: all */
+	struct meter *v; /* [0]: all; its `returned` is of unknown providers */
 	size_t n, cap;
+	ms_t armed;
+	bool baseline; /* the next totals are where counting begins */
 };
 
 /* ---- Windows ---- */
@@ -125,8 +128,12 @@ void brake_free(struct brake **bp)
 	free(b);
 }
 
-void brake_reset(struct brake *b)
+void brake_arm(struct brake *b, ms_t at)
 {
+	if (at == b->armed)
+		return;
+	b->armed = at;
+	b->baseline = true;
 	for (size_t i = 0; i < b->n; i++) {
 		struct meter *m = &b->v[i];
 		window_clear(&m->answers);
@@ -160,6 +167,27 @@ void brake_count(struct brake *b, struct str provider, enum brake_event what, in
 	struct meter *m = provider.n != 0 ? meter_of(b, provider) : NULL;
 	if (m != NULL)
 		meter_count(m, what, n);
+}
+
+void brake_returned(struct brake *b, struct str provider, int64_t bounced, int64_t blocked, int64_t complaints)
+{
+	static const enum brake_event events[] = {BRAKE_RETURNED, BRAKE_RETURNED_BLOCK, BRAKE_COMPLAINT};
+	const int64_t totals[] = {bounced, blocked, complaints};
+	for (int i = 0; i < 3; i++) {
+		struct meter *m = meter_of(b, provider);
+		int64_t more = m != NULL ? totals[i] - m->returned[i] : 0;
+		if (more == 0)
+			continue;
+		m->returned[i] = totals[i];
+		m->dirty = true;
+		if (!b->baseline)
+			brake_count(b, provider, events[i], more);
+	}
+}
+
+void brake_returned_done(struct brake *b)
+{
+	b->baseline = false;
 }
 
 /* ---- Judging ---- */
@@ -271,7 +299,9 @@ bool brake_save(struct brake *b, size_t i, struct str *provider, struct buf *out
 	m->dirty = false;
 	*provider = str_from(m->provider);
 	buf_clear(out);
-	buf_printf(out, "%d %" PRId64 " %d", FORMAT, m->refused_in_row, m->refusal_told);
+	buf_printf(out, "%d %" PRId64 " %" PRId64 " %d", FORMAT, (int64_t)b->armed, m->refused_in_row, m->refusal_told);
+	for (int k = 0; k < 3; k++)
+		buf_printf(out, " %" PRId64, m->returned[k]);
 	put_window(out, &m->answers);
 	put_window(out, &m->accepted);
 	return true;
@@ -315,13 +345,25 @@ static bool get_window(struct str *s, struct window *w)
 
 bool brake_load(struct brake *b, struct str provider, struct str saved)
 {
-	int64_t format, row, told;
+	int64_t format, armed, row, told, returned[3];
 	struct meter *m = meter_of(b, provider);
 	if (m == NULL || !get_number(&saved, FORMAT, &format) || format != FORMAT ||
-		!get_number(&saved, INT32_MAX, &row) || !get_number(&saved, 1, &told) ||
-		!get_window(&saved, &m->answers) || !get_window(&saved, &m->accepted))
+		!get_number(&saved, INT64_MAX, &armed) || !get_number(&saved, INT32_MAX, &row) ||
+		!get_number(&saved, 1, &told))
 		return false;
+	for (int i = 0; i < 3; i++)
+		if (!get_number(&saved, INT64_MAX, &returned[i]))
+			return false;
+	if (armed != b->armed)
+		return true;
+	struct window answers = m->answers, accepted = m->accepted;
+	if (!get_window(&saved, &answers) || !get_window(&saved, &accepted))
+		return false;
+	m->answers = answers;
+	m->accepted = accepted;
 	m->refused_in_row = row;
 	m->refusal_told = told != 0;
+	memcpy(m->returned, returned, sizeof m->returned);
+	b->baseline = false;
 	return true;
 }

@@ -14,6 +14,7 @@
 #define ENGINE_BRAKE_H
 
 #include "src/base/buf.h"
+#include "src/base/clock.h"
 
 #include <stdint.h>
 
@@ -48,8 +49,13 @@ struct brake;
 
 struct brake *brake_new(const struct brake_limits *l); /* NULL: out of memory */
 void brake_free(struct brake **b);
-void brake_reset(struct brake *b); /* armed anew: counts from here */
+/* Armed anew at that time: counts from here. Nothing happens if it was armed then already. */
+void brake_arm(struct brake *b, ms_t at);
 void brake_count(struct brake *b, struct str provider, enum brake_event what, int64_t n);
+/* What came back since the campaign began, as totals: what is new since the last call is counted. After the last
+ * provider: brake_returned_done(). The first totals after arming are where counting begins. */
+void brake_returned(struct brake *b, struct str provider, int64_t bounced, int64_t blocked, int64_t complaints);
+void brake_returned_done(struct brake *b);
 /* True: a limit is passed; the worst finding. A provider that was said to refuse all is not found for that again
  * until it took something. */
 bool brake_check(struct brake *b, struct brake_finding *out);
@@ -57,7 +63,8 @@ const char *brake_reason(enum brake_kind k); /* "brake-bounces" … */
 /* For a person: "5.6 % of the last 2,000 answers from google were …". */
 void brake_explain(const struct brake_finding *f, struct buf *out);
 
-/* To go on after a restart. Text; one for each provider that was counted. */
+/* To go on after a restart. Text; one for each provider that was counted. What was counted before it was armed last
+ * (brake_arm() comes first) is not taken over. */
 size_t brake_providers(const struct brake *b);
 /* The i-th; false: nothing of it changed since it was last saved. */
 bool brake_save(struct brake *b, size_t i, struct str *provider, struct buf *out);

@@ -53,7 +53,12 @@ enum tally_slot {
 	TALLY_RESEND,                   /* in doubt and due; DOUBT holds the others */
 	TALLY_ATTEMPTS,
 	TALLY_DOUBTED,
-	TALLY_NSLOTS,
+	TALLY_PARKED, /* of FRESH: those that wait as their provider is paused */
+	TALLY_CHECKED,
+	/* What no delivery's row tells: */
+	TALLY_RETURNED = TALLY_CHECKED, /* bounced by a returned message */
+	TALLY_RETURNED_BLOCK,           /* the same, refused for what we are */
+	TALLY_COMPLAINTS,
 };
 
 static inline int tally_of(enum delivery_state st, int64_t attempts, bool due)
@@ -230,6 +235,26 @@ int waiting_hurry(struct store *s, int64_t campaign, ms_t at, struct err *e);
 /* The canary is chosen: only the rows of the table canary are seen until waiting_canary_over. */
 int waiting_canary(struct store *s, int64_t campaign, struct err *e);
 int waiting_canary_over(struct store *s, int64_t campaign, struct err *e);
+
+/* ---- sqlite_brake.c ---- */
+
+#define PARKED "1152921504606846976" /* the due time of what waits for the end of a pause */
+enum { PAUSED_MAX = 64 };
+struct paused { /* providers whose mail waits, of one campaign */
+	int64_t v[PAUSED_MAX];
+	size_t n;
+};
+int paused_providers(struct store *s, int64_t campaign, struct paused *p, struct err *e);
+static inline bool is_paused(const struct paused *p, int64_t provider)
+{
+	for (size_t i = 0; i < p->n; i++)
+		if (p->v[i] == provider)
+			return true;
+	return false;
+}
+int park(struct store *s, int64_t delivery, int64_t provider, int slot, struct err *e);
+int unpark_slice(struct store *s, int64_t campaign, ms_t at, struct err *e); /* 1 while there is more, 0, -1 */
+int lift_pauses(struct store *s, int64_t campaign, bool all, struct err *e); /* not all: a person's own */
 
 /* ---- sqlite_lists.c ---- */
 

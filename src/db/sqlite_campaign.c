@@ -14,7 +14,7 @@ const char *const campaign_state_names[CAMPAIGN_NSTATES] = {
 	"route, rate, canary,"                                                                               \
 	" created, start_at, until, started, finished, paused_ms, paused_at, selected, suppressed, "         \
 	"unsubscribed, excluded,"                                                                            \
-	" duplicate, audience_n, complaints, unsubscribes, spread FROM campaign "
+	" duplicate, audience_n, complaints, unsubscribes, spread, armed FROM campaign "
 
 static void read_campaign(sqlite3_stmt *st, struct arena *a, struct campaign_row *c)
 {
@@ -44,6 +44,7 @@ static void read_campaign(sqlite3_stmt *st, struct arena *a, struct campaign_row
 		.complaints = col_int(st, 26),
 		.unsubscribed = col_int(st, 27),
 		.spread = col_int(st, 28) != 0,
+		.armed = col_int(st, 29),
 	};
 }
 
@@ -226,7 +227,7 @@ static int hurry_slice(struct store *s, int64_t id, ms_t at, struct err *e)
 	if (db_run(s, e,
 		    "UPDATE delivery SET due = ?2 WHERE id IN (SELECT id FROM delivery WHERE id >> 32 = ?1 "
 		    "AND due IS NOT NULL AND "
-		    "due > ?2 ORDER BY due DESC LIMIT 1000)",
+		    "due > ?2 AND due < " PARKED " ORDER BY due DESC LIMIT 1000)",
 		    "ii", id, at) < 0)
 		return -1;
 	return sqlite3_changes64(s->db) != 0;
@@ -301,12 +302,14 @@ static int drop_slice(struct store *s, int64_t campaign, struct err *e)
 static int settle_waiting(struct store *s, int64_t id, const struct resume_options *o, struct err *e)
 {
 	int64_t after = DELIVERY_ID(id, 0);
-	for (int step = 0; step < 2; step++) {
-		bool wanted = step == 0 ? o->doubt >= 0 : o->now;
+	for (int step = 0; step < 3; step++) {
+		bool wanted = step == 0 ? o->doubt >= 0 : step == 1 ? o->now : true;
 		for (int rc = wanted ? 1 : 0; rc > 0;) {
 			if (db_begin(s, e) < 0)
 				return -1;
-			if (step == 1)
+			if (step == 2)
+				rc = unpark_slice(s, id, o->at, e);
+			else if (step == 1)
 				rc = hurry_slice(s, id, o->at, e);
 			else
 				rc = o->doubt == 1
@@ -328,6 +331,10 @@ static int resume_campaign(struct store *s, int64_t id, const struct resume_opti
 		return -1;
 	if (c.state == CAMPAIGN_CANCELLED || (c.state == CAMPAIGN_FINISHED && o->doubt != 1))
 		return refuse(&c, "resume", e);
+	if (lift_pauses(s, id, o->past_brake, e) < 0)
+		return -1;
+	if (o->past_brake && db_run(s, e, "UPDATE campaign SET armed = ? WHERE id = ?", "ii", o->at, id) < 0)
+		return -1;
 	if (o->rate >= 0 && db_run(s, e, "UPDATE campaign SET rate = ? WHERE id = ?", "di", o->rate, id) < 0)
 		return -1;
 	if (str_is(c.why, "canary") && c.state == CAMPAIGN_PAUSED &&
@@ -350,7 +357,8 @@ static int resume_campaign(struct store *s, int64_t id, const struct resume_opti
 		db_run(s, e, "UPDATE campaign SET state = ? WHERE id = ?", "ii", (int64_t)CAMPAIGN_RUNNING,
 			id) < 0)
 		return -1;
-	return history_note(s, o->at, "resume", c.name, e, "%s%s", o->now ? "now " : "",
+	return history_note(s, o->at, "resume", c.name, e, "%s%s%s", o->past_brake ? "past-brake " : "",
+		o->now ? "now " : "",
 		o->doubt == 1   ? "doubt=resend"
 		: o->doubt == 0 ? "doubt=skip"
 				: "");
@@ -382,9 +390,9 @@ static int cancel_campaign(struct store *s, int64_t id, ms_t now, struct err *e)
 		    "iiiiiii", id, (int64_t)TALLY_RESEND, (int64_t)DELIVERY_DOUBT,
 		    (int64_t)DELIVERY_CANCELLED, (int64_t)DELIVERY_QUEUED, (int64_t)DELIVERY_DEFERRED,
 		    (int64_t)TALLY_FRESH) < 0 ||
-		db_run(s, e, "UPDATE tally SET n = 0 WHERE campaign = ? AND slot IN (?, ?, ?, ?)", "iiiii",
-			id, (int64_t)TALLY_RESEND, (int64_t)DELIVERY_QUEUED, (int64_t)DELIVERY_DEFERRED,
-			(int64_t)TALLY_FRESH) < 0 ||
+		db_run(s, e, "UPDATE tally SET n = 0 WHERE campaign = ? AND slot IN (?, ?, ?, ?, ?)",
+			"iiiiii", id, (int64_t)TALLY_RESEND, (int64_t)DELIVERY_QUEUED, (int64_t)DELIVERY_DEFERRED,
+			(int64_t)TALLY_FRESH, (int64_t)TALLY_PARKED) < 0 ||
 		db_run(s, e,
 			"UPDATE campaign SET state = ?, why = '', why_text = '', finished = ? WHERE id = ?",
 			"iii", (int64_t)CAMPAIGN_CANCELLED, now, id) < 0)

@@ -31,7 +31,7 @@ static int problem(struct check *c, const char *fmt, ...)
 /* ---- A campaign ---- */
 
 struct totals {
-	int64_t slot[TALLY_NSLOTS];
+	int64_t slot[TALLY_CHECKED];
 	int64_t rows, below; /* waiting below the cursor with neither intent nor time */
 };
 
@@ -40,7 +40,7 @@ static int campaign_window(struct check *c, int64_t campaign, int64_t from, int6
 {
 	int rc;
 	sqlite3_stmt *st = db_query(c->s, c->e,
-		"SELECT d.id, d.state, d.attempts, d.due IS NOT NULL, i.delivery IS NOT NULL, d.doubted FROM "
+		"SELECT d.id, d.state, d.attempts, d.due IS NOT NULL, i.delivery IS NOT NULL, d.doubted, d.due IS " PARKED " FROM "
 		"delivery d "
 		"LEFT JOIN intent i ON i.delivery = d.id WHERE d.id > ? AND d.id <= ?",
 		"ii", DELIVERY_ID(campaign, from), DELIVERY_ID(campaign, to));
@@ -57,6 +57,7 @@ static int campaign_window(struct check *c, int64_t campaign, int64_t from, int6
 						: tally_of(state, attempts, due);
 		t->rows++;
 		t->slot[slot]++;
+		t->slot[TALLY_PARKED] += slot == TALLY_FRESH && col_int(st, 6) != 0;
 		t->slot[TALLY_ATTEMPTS] += attempts;
 		t->slot[TALLY_DOUBTED] += col_int(st, 5) != 0;
 		if (waits && !intent && !due && !cancelled &&
@@ -130,8 +131,8 @@ static int check_waiting(struct check *c, int64_t campaign, int64_t rows, ms_t r
 
 static int compare(struct check *c, int64_t campaign, const struct totals *t)
 {
-	static const char *const extra[] = {"fresh", "to be resent", "attempts", "ever in doubt"};
-	for (int slot = 0; slot < TALLY_NSLOTS; slot++) {
+	static const char *const extra[] = {"fresh", "to be resent", "attempts", "ever in doubt", "parked"};
+	for (int slot = 0; slot < TALLY_CHECKED; slot++) {
 		int64_t n;
 		if (db_int(c->s, c->e, &n, "SELECT sum(n) FROM tally WHERE campaign = ? AND slot = ?", "ii",
 			    campaign, (int64_t)slot) < 0)

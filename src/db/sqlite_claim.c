@@ -17,6 +17,7 @@ struct claiming {
 	int max, looked, claimed;
 	ms_t now, began;
 	bool suppressions; /* is there any? */
+	struct paused paused;
 	struct claims *out;
 	struct list_names lists[LISTS];
 	int64_t domains[DOMAINS], domain_lists[DOMAINS];
@@ -176,6 +177,9 @@ static int claim_row(struct claiming *k, sqlite3_stmt *st)
 		return -1;
 	if (*why != '\0')
 		return skip(k, id, slot, d, why);
+	if (is_paused(&k->paused, d->provider))
+		return tally_provider(s, d, k->campaign, &provider, k->e) < 0 ? -1
+									      : park(s, id, provider, slot, k->e);
 	if (hand_out(k, st, d) < 0 || tally_provider(s, d, k->campaign, &provider, k->e) < 0 ||
 		db_run(s, k->e, "INSERT INTO intent(delivery, epoch, at, route) VALUES(?, ?, ?, ?)", "iiii",
 			id, s->epoch, k->now, k->route) < 0 ||
@@ -342,6 +346,11 @@ int store_ledger_claim_domain(struct store *s, int64_t campaign, int64_t domain,
 		campaign, (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_WAITING);
 	if (rc <= 0 || max <= 0)
 		return rc;
+	const struct domain_info *d = domain_info(s, domain, e);
+	if (d == NULL || paused_providers(s, campaign, &k.paused, e) < 0)
+		return -1;
+	if (is_paused(&k.paused, d->provider))
+		return 0;
 	if (any_suppressions(&k) < 0 || name_id(s, route, &k.route, e) < 0 || touch_domain(&k, domain) < 0)
 		return -1;
 	int has_fresh = db_int(s, e, &fresh,
@@ -383,7 +392,8 @@ int store_ledger_claim(struct store *s, int64_t campaign, enum claim_kind kind, 
 	int64_t rows = col_int(st, 0), cursor = col_int(st, 1);
 	bool canary_open = col_int(st, 2) != 0, had_canary = col_int(st, 3) != 0;
 	db_done(st);
-	if (any_suppressions(&k) < 0 || name_id(s, route, &k.route, e) < 0)
+	if (any_suppressions(&k) < 0 || name_id(s, route, &k.route, e) < 0 ||
+		paused_providers(s, campaign, &k.paused, e) < 0)
 		return -1;
 	if (kind == CLAIM_DUE)
 		rc = claim_due(&k);

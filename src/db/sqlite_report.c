@@ -32,7 +32,9 @@ int store_campaign_counts(
 		if (state >= 0)
 			out->state[state] += n;
 		if (slot == TALLY_FRESH)
-			out->fresh = n;
+			out->fresh += n;
+		else if (slot == TALLY_PARKED)
+			out->parked = n, out->fresh -= n;
 		else if (slot == TALLY_RESEND)
 			out->resend_due = n;
 		else if (slot == TALLY_ATTEMPTS)

@@ -165,7 +165,13 @@ static const char *const schema_steps[SCHEMA_VERSION] = {
 	"ALTER TABLE campaign ADD COLUMN pruned INTEGER NOT NULL DEFAULT 0;"
 	/* MTA-STS policies of receiving domains; mx: its patterns, each ended by a line feed. */
 	"CREATE TABLE sts_policy(domain TEXT PRIMARY KEY, id TEXT NOT NULL, mode INTEGER NOT NULL,"
-	" fetched INTEGER NOT NULL, expires INTEGER NOT NULL, mx TEXT NOT NULL) WITHOUT ROWID;",
+	" fetched INTEGER NOT NULL, expires INTEGER NOT NULL, mx TEXT NOT NULL) WITHOUT ROWID;"
+	/* Brakes: what they counted, since when, and providers whose mail waits. */
+	"ALTER TABLE campaign ADD COLUMN armed INTEGER NOT NULL DEFAULT 0;"
+	"CREATE TABLE meter(campaign INTEGER NOT NULL, name TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY(campaign, name))"
+	" WITHOUT ROWID;"
+	"CREATE TABLE provider_pause(campaign INTEGER NOT NULL, provider INTEGER NOT NULL, why TEXT NOT NULL,"
+	" text TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(campaign, provider)) WITHOUT ROWID;",
 };
 
 #endif

@@ -94,6 +94,20 @@ int suppression_put(struct store *s, const struct suppression *sup, int64_t born
 	return 0;
 }
 
+/* For the brake of that campaign, by provider. */
+static int count_complaint(struct store *s, const struct suppression *sup, struct err *e)
+{
+	size_t at = str_find(sup->key, '@');
+	int64_t domain = 0, provider = 0;
+	if (at < sup->key.n &&
+		domain_id(s, str_n(sup->key.p + at + 1, sup->key.n - at - 1), false, &domain, e) < 0)
+		return -1;
+	const struct domain_info *d = domain != 0 ? domain_info(s, domain, e) : NULL;
+	if (domain != 0 && (d == NULL || tally_provider(s, d, sup->campaign, &provider, e) < 0))
+		return -1;
+	return delta_add(s, DELTA_TALLY, sup->campaign, provider, TALLY_COMPLAINTS, 0, 0, 1, STR(""), e);
+}
+
 static int suppress(struct store *s, const struct suppression *sup, bool *added, struct err *e)
 {
 	if (sup->key.n == 0 || (unsigned)sup->reason >= SUPPRESS_NREASONS ||
@@ -112,6 +126,8 @@ static int suppress(struct store *s, const struct suppression *sup, bool *added,
 	if (rc == 1 && sup->campaign != 0 && sup->reason == SUPPRESS_COMPLAINT &&
 		db_run(s, e, "UPDATE campaign SET complaints = complaints + 1 WHERE id = ?", "i",
 			sup->campaign) < 0)
+		return -1;
+	if (rc == 1 && sup->campaign != 0 && sup->reason == SUPPRESS_COMPLAINT && count_complaint(s, sup, e) < 0)
 		return -1;
 	if (rc == 1 && sup->campaign != 0 && sup->reason == SUPPRESS_UNSUBSCRIBE &&
 		db_run(s, e, "UPDATE campaign SET unsubscribes = unsubscribes + 1 WHERE id = ?", "i",

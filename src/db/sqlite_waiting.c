@@ -246,12 +246,15 @@ int store_ledger_waiting(struct store *s, int64_t campaign, int64_t after, int m
 	int (*row)(void *ctx, const struct waiting_domain *d), void *ctx, struct err *e)
 {
 	int64_t lot, domain = after;
+	struct paused paused;
 	int n = 0;
 	int rc = db_int(s, e, &lot,
 		"SELECT canary_open FROM campaign WHERE id = ? AND spread = 1 AND state IN (?, ?)", "iii",
 		campaign, (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_WAITING);
 	if (rc <= 0)
 		return rc;
+	if (paused_providers(s, campaign, &paused, e) < 0)
+		return -1;
 	for (; n < max; n++) {
 		struct waiting_domain w;
 		rc = db_int(s, e, &domain,
@@ -261,6 +264,13 @@ int store_ledger_waiting(struct store *s, int64_t campaign, int64_t after, int m
 			"iii", campaign, lot, domain);
 		if (rc <= 0)
 			break;
+		const struct domain_info *d = paused.n != 0 ? domain_info(s, domain, e) : NULL;
+		if (paused.n != 0 && d == NULL)
+			return -1;
+		if (d != NULL && is_paused(&paused, d->provider)) {
+			n--; /* not shown: its provider is paused */
+			continue;
+		}
 		rc = show_domain(s, campaign, lot, domain, cap, &w, e);
 		if (rc == 0)
 			rc = row(ctx, &w);

@@ -385,6 +385,7 @@ struct campaign_row {
 	bool doubt_final; /* resume --doubt=skip: what is in doubt stays so; nobody is asked again */
 	struct selection selection;
 	int64_t complaints, unsubscribed;
+	ms_t armed;  /* since when the brakes count; 0: from the start */
 	bool spread; /* goes out by destination: see "What waits, by domain" */
 };
 
@@ -424,9 +425,20 @@ struct resume_options {
 	double rate; /* < 0: leave */
 	bool now;    /* deferred deliveries become due */
 	int doubt;   /* -1: leave; 1: resend those in doubt (once each); 0: doubt is final */
+	bool past_brake; /* what the brakes counted is forgotten: they count from here (campaign_row.armed) */
 	ms_t at;
 };
 int store_campaign_resume(struct store *s, int64_t id, const struct resume_options *o, struct err *e);
+/* Mail to that provider waits, the campaign goes on with the others. Lifted by store_campaign_resume: a person's own
+ * (why "user") always, a brake's with past_brake. ERR_DATA: it is over. */
+struct provider_pause {
+	struct str provider, why, why_text;
+	ms_t at;
+};
+int store_provider_pause(struct store *s, int64_t campaign, struct str provider, struct str why, struct str why_text,
+	ms_t now, struct err *e);
+int store_provider_pauses(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct provider_pause *p),
+	void *ctx, struct err *e);
 /* Takes effect at once, whatever its size: what is queued or deferred reads as cancelled from then on. */
 int store_campaign_cancel(struct store *s, int64_t id, ms_t now, struct err *e);
 /* Recorded by the deliverer or by the watcher of a foreground run. */
@@ -621,6 +633,18 @@ struct live {              /* written by the holder every second, read by whoeve
 	int connections;
 	ms_t at;
 };
+/* Within begin/commit: what a brake counted, in its own words (engine/brake.h), to go on with after a restart. */
+int store_ledger_meter(struct store *s, int64_t campaign, struct str name, struct str data, struct err *e);
+int store_meters(struct store *s, int64_t campaign, int (*row)(void *ctx, struct str name, struct str data), void *ctx,
+	struct err *e);
+/* What came back of deliveries that had been accepted, by provider, since the campaign began: returned messages and
+ * complaints, whoever recorded them. */
+struct returned_row {
+	struct str provider; /* "" unknown */
+	int64_t bounced, blocked, complaints;
+};
+int store_ledger_returned(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct returned_row *r),
+	void *ctx, struct err *e);
 /* Within begin/commit, every second: what is kept of the newest only (dialogues of failed attempts) is cut, a
  * slice at a time. */
 int store_ledger_trim(struct store *s, struct err *e);
@@ -742,7 +766,8 @@ struct campaign_counts {
 	int64_t state[DELIVERY_NSTATES]; /* add up to the audience */
 	int64_t attempts;
 	int64_t doubted;    /* ever */
-	int64_t fresh;      /* not yet attempted */
+	int64_t fresh;      /* not yet attempted, and nothing keeps them back */
+	int64_t parked;     /* not yet attempted, and wait for the end of their provider's pause */
 	int64_t resend_due; /* in doubt and to be sent once more */
 };
 /* From running tallies: cost does not depend on the audience. `holder_alive` false shows standing intents as

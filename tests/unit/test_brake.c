@@ -155,19 +155,9 @@ static void armed_anew_it_counts_from_there(void **state)
 	(void)state;
 	struct brake *b = brake_new(&usual);
 	assert_int_equal(feed(b, STR("google"), 500, 2, BRAKE_BOUNCED), 200);
-	brake_reset(b);
+	brake_arm(b, 1000);
 	assert_false(brake_check(b, &found));
 	assert_int_equal(feed(b, STR("google"), 500, 2, BRAKE_BOUNCED), 200);
-	brake_free(&b);
-}
-
-static void off_is_off(void **state)
-{
-	(void)state;
-	const struct brake_limits off = {.after = 200};
-	struct brake *b = brake_new(&off);
-	assert_int_equal(feed(b, STR("google"), 1000, 1, BRAKE_BOUNCED), 0);
-	assert_int_equal(feed(b, STR("google"), 1000, 1, BRAKE_BLOCKED), 0);
 	brake_free(&b);
 }
 
@@ -179,6 +169,56 @@ static void save_all(struct brake *from, struct brake *to)
 		if (brake_save(from, i, &name, &text))
 			assert_true(brake_load(to, name, buf_get(&text)));
 	buf_release(&text);
+}
+
+/* Others record what comes back; the totals are read now and then. */
+static void totals_are_counted_once(void **state)
+{
+	(void)state;
+	struct brake *b = brake_new(&usual), *c = brake_new(&usual);
+	assert_int_equal(feed(b, STR("yahoo"), 1000, 0, BRAKE_BOUNCED), 0);
+	brake_returned(b, STR("yahoo"), 30, 10, 2);
+	brake_returned_done(b);
+	brake_returned(b, STR("yahoo"), 30, 10, 2);
+	assert_false(brake_check(b, &found));
+	save_all(b, c); /* a restart counts nothing twice */
+	brake_returned(c, STR("yahoo"), 30, 10, 2);
+	assert_false(brake_check(c, &found));
+	brake_returned(c, STR("yahoo"), 30, 10, 4);
+	assert_true(brake_check(c, &found));
+	assert_int_equal(found.kind, BRAKE_COMPLAINTS);
+	assert_int_equal(found.bad, 4);
+	/* What came before it was armed anew is over, also what came while nothing was sent; what comes now counts. */
+	brake_arm(c, 5000);
+	brake_returned(c, STR("yahoo"), 90, 10, 9);
+	brake_returned_done(c);
+	assert_int_equal(feed(c, STR("yahoo"), 1000, 0, BRAKE_BOUNCED), 0);
+	brake_returned(c, STR("yahoo"), 90, 10, 13);
+	assert_true(brake_check(c, &found));
+	assert_int_equal(found.bad, 4);
+	/* The same for a process that was not there when it was armed. */
+	struct brake *d = brake_new(&usual);
+	brake_arm(d, 5000);
+	save_all(b, d);
+	brake_returned(d, STR("yahoo"), 90, 10, 9);
+	brake_returned(d, STR("google"), 0, 0, 5);
+	brake_returned_done(d);
+	assert_int_equal(feed(d, STR("yahoo"), 1000, 0, BRAKE_BOUNCED), 0);
+	brake_returned(d, STR("docomo"), 60, 0, 0); /* not seen before, so all of it is new */
+	assert_true(brake_check(d, &found));
+	brake_free(&b);
+	brake_free(&c);
+	brake_free(&d);
+}
+
+static void off_is_off(void **state)
+{
+	(void)state;
+	const struct brake_limits off = {.after = 200};
+	struct brake *b = brake_new(&off);
+	assert_int_equal(feed(b, STR("google"), 1000, 1, BRAKE_BOUNCED), 0);
+	assert_int_equal(feed(b, STR("google"), 1000, 1, BRAKE_BLOCKED), 0);
+	brake_free(&b);
 }
 
 static void a_restart_changes_nothing(void **state)
@@ -215,7 +255,7 @@ static void a_restart_changes_nothing(void **state)
 static void what_is_not_readable_is_ignored(void **state)
 {
 	(void)state;
-	static const char *const texts[] = {"", "x", "2 0 0", "1 0", "1 0 0 2000 25 0 0 0", "1 0 0 2000 0 -1 0 0"};
+	static const char *const texts[] = {"", "x", "2 0 0", "1 0", "1 0 0 0 0 0 0 2000 25 0 0 0", "1 0 0 0 0 0 0 2000 0 -1 0 0"};
 	struct brake *b = brake_new(&usual);
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		assert_false(brake_load(b, STR("google"), str_from(texts[i])));
@@ -235,6 +275,7 @@ int main(void)
 		cmocka_unit_test(complaints_are_of_what_was_accepted),
 		cmocka_unit_test(returned_messages_count),
 		cmocka_unit_test(armed_anew_it_counts_from_there),
+		cmocka_unit_test(totals_are_counted_once),
 		cmocka_unit_test(off_is_off),
 		cmocka_unit_test(a_restart_changes_nothing),
 		cmocka_unit_test(what_is_not_readable_is_ignored),
