@@ -66,6 +66,21 @@ static void window_add(struct window *w, int64_t of, int64_t first, int64_t seco
 	}
 }
 
+/* The newest `n`, all of them bad in the second way, are taken out again. */
+static void window_take_back(struct window *w, int64_t n)
+{
+	for (int64_t i = 0; i < BUCKETS && n > 0; i++) {
+		struct bucket *b = &w->v[(w->at + BUCKETS - i) % BUCKETS];
+		int64_t take = b->bad[1] < n ? b->bad[1] : n;
+		take = b->of < take ? b->of : take;
+		b->of -= take;
+		b->bad[1] -= take;
+		w->sum.of -= take;
+		w->sum.bad[1] -= take;
+		n -= take;
+	}
+}
+
 static void window_clear(struct window *w)
 {
 	*w = (struct window){.span = w->span};
@@ -161,15 +176,18 @@ static void meter_count(struct meter *m, enum brake_event what, int64_t n)
 
 void brake_count(struct brake *b, struct str provider, enum brake_event what, int64_t n)
 {
-	if (n <= 0)
+	struct meter *m = provider.n != 0 ? meter_of(b, provider) : NULL;
+	/* What was on its way when the provider was left alone says nothing new, and nothing of the others.
+	 */
+	if (n <= 0 || (m != NULL && m->refusal_told && what == BRAKE_BLOCKED))
 		return;
 	meter_count(&b->v[0], what, n);
-	struct meter *m = provider.n != 0 ? meter_of(b, provider) : NULL;
 	if (m != NULL)
 		meter_count(m, what, n);
 }
 
-void brake_returned(struct brake *b, struct str provider, int64_t bounced, int64_t blocked, int64_t complaints)
+void brake_returned(
+	struct brake *b, struct str provider, int64_t bounced, int64_t blocked, int64_t complaints)
 {
 	static const enum brake_event events[] = {BRAKE_RETURNED, BRAKE_RETURNED_BLOCK, BRAKE_COMPLAINT};
 	const int64_t totals[] = {bounced, blocked, complaints};
@@ -197,7 +215,8 @@ struct worst {
 	double excess; /* how many times the limit */
 };
 
-static void judge(struct worst *w, const struct meter *m, enum brake_kind kind, int64_t bad, int64_t of, double limit)
+static void judge(
+	struct worst *w, const struct meter *m, enum brake_kind kind, int64_t bad, int64_t of, double limit)
 {
 	if (limit <= 0 || of <= 0 || (double)bad <= limit * (double)of)
 		return;
@@ -227,10 +246,13 @@ static int64_t refusals_enough(const struct brake_limits *l)
 	return n < REFUSALS_LEAST ? REFUSALS_LEAST : n > REFUSALS_MOST ? REFUSALS_MOST : n;
 }
 
-/* Everybody, or one provider while others take their mail, takes nothing any more: that need not wait for a share. */
+/* Everybody, or one provider while others take their mail, takes nothing any more: that need not wait for a
+ * share. */
 static bool find_refusal(struct brake *b, struct brake_finding *out)
 {
-	for (size_t i = 0; b->limits.blocks > 0 && i < b->n; i++) {
+	if (b->limits.blocks <= 0 || b->limits.blocks >= 1)
+		return false;
+	for (size_t i = 0; i < b->n; i++) {
 		struct meter *m = &b->v[i];
 		if (m->refusal_told || m->refused_in_row < refusals_enough(&b->limits))
 			continue;
@@ -241,6 +263,11 @@ static bool find_refusal(struct brake *b, struct brake_finding *out)
 			.of = m->refused_in_row,
 			.limit = b->limits.blocks,
 			.refuses_all = true};
+		if (i != 0) {
+			window_take_back(&b->v[0].answers, m->refused_in_row);
+			window_take_back(&m->answers, m->refused_in_row);
+			b->v[0].dirty = true;
+		}
 		return true;
 	}
 	return false;
@@ -265,16 +292,19 @@ const char *brake_reason(enum brake_kind k)
 
 void brake_explain(const struct brake_finding *f, struct buf *out)
 {
-	static const char *const what[] = {"", "bounced", "were refused for what we are or send", "brought a complaint"};
+	static const char *const what[] = {
+		"", "bounced", "were refused for what we are or send", "brought a complaint"};
 	const char *from = f->provider.n != 0 ? " to " : "";
 	if (f->refuses_all) {
 		struct str who = f->provider.n != 0 ? f->provider : STR("the other side");
-		buf_printf(out, "%.*s refuses everything: the last %" PRId64 " messages in a row", STR_ARG(who), f->of);
+		buf_printf(out, "%.*s refuses everything: the last %" PRId64 " messages in a row",
+			STR_ARG(who), f->of);
 		return;
 	}
-	buf_printf(out, "%" PRId64 " of the last %" PRId64 "%s%s%.*s %s (%.*f %%; the limit is %g %%)", f->bad, f->of,
-		f->kind == BRAKE_COMPLAINTS ? " accepted" : " answered", from, STR_ARG(f->provider), what[f->kind],
-		f->kind == BRAKE_COMPLAINTS ? 2 : 1, 100.0 * (double)f->bad / (double)f->of, 100.0 * f->limit);
+	buf_printf(out, "%" PRId64 " of the last %" PRId64 "%s%s%.*s %s (%.*f %%; the limit is %g %%)",
+		f->bad, f->of, f->kind == BRAKE_COMPLAINTS ? " accepted" : " answered", from,
+		STR_ARG(f->provider), what[f->kind], f->kind == BRAKE_COMPLAINTS ? 2 : 1,
+		100.0 * (double)f->bad / (double)f->of, 100.0 * f->limit);
 }
 
 /* ---- Keeping ---- */
@@ -288,7 +318,8 @@ static void put_window(struct buf *out, const struct window *w)
 {
 	buf_printf(out, " %" PRId64 " %" PRId64, w->span, w->at);
 	for (int i = 0; i < BUCKETS; i++)
-		buf_printf(out, " %" PRId64 " %" PRId64 " %" PRId64, w->v[i].of, w->v[i].bad[0], w->v[i].bad[1]);
+		buf_printf(
+			out, " %" PRId64 " %" PRId64 " %" PRId64, w->v[i].of, w->v[i].bad[0], w->v[i].bad[1]);
 }
 
 bool brake_save(struct brake *b, size_t i, struct str *provider, struct buf *out)
@@ -299,7 +330,8 @@ bool brake_save(struct brake *b, size_t i, struct str *provider, struct buf *out
 	m->dirty = false;
 	*provider = str_from(m->provider);
 	buf_clear(out);
-	buf_printf(out, "%d %" PRId64 " %" PRId64 " %d", FORMAT, (int64_t)b->armed, m->refused_in_row, m->refusal_told);
+	buf_printf(out, "%d %" PRId64 " %" PRId64 " %d", FORMAT, (int64_t)b->armed, m->refused_in_row,
+		m->refusal_told);
 	for (int k = 0; k < 3; k++)
 		buf_printf(out, " %" PRId64, m->returned[k]);
 	put_window(out, &m->answers);

@@ -121,6 +121,8 @@ static int ledger_turn(struct ledger *l, struct outcome_batch **done, struct pau
 	bool claims = !draining && anything_wanted(l, now);
 	if ((*done != NULL || claims) && ledger_transact(l, done, claims, now, e) != 0)
 		return -1;
+	if (ledger_brakes(l, now, e) != 0)
+		return -1;
 	if (!draining) {
 		for (size_t i = 0; i < l->nwatches; i++)
 			if (watch_turn(l, l->watches[i], now, e) != 0)
@@ -179,8 +181,11 @@ static void *ledger_main(void *arg)
 		l->turns++;
 		pthread_cond_broadcast(&l->turned);
 		pthread_mutex_unlock(&l->lock);
-		if (stopping && idle)
-			return NULL;
+		if (!stopping || !idle)
+			continue;
+		if (!atomic_load(&l->failed) && ledger_keep_brakes(l, clock_now(), &e) != 0)
+			fail(l, &e);
+		return NULL;
 	}
 }
 

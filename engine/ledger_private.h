@@ -20,7 +20,9 @@ struct watch {           /* a campaign as the ledger sees it */
 	bool look;         /* something may be claimable */
 	bool seen;         /* by the last reload */
 	int64_t fresh;
-	unsigned long counted[8]; /* accepted, each second: the rate shown */
+	unsigned long counted[8];  /* accepted, each second: the rate shown */
+	ms_t armed;                /* since when its brake counts */
+	struct watch_brake *brake; /* NULL while it is not (yet) running */
 };
 
 struct pause_request {
@@ -66,6 +68,23 @@ int watch_turn(struct ledger *l, struct watch *w, ms_t now, struct err *e);
 int ledger_pause_asked(struct ledger *l, struct pause_request *p, struct err *e);
 void ledger_publish_work(struct ledger *l, ms_t now);
 int ledger_every_second(struct ledger *l, ms_t now, struct err *e);
+
+/* A cause stops it, and a person must decide. */
+int watch_pause(struct ledger *l, struct watch *w, const char *why, const char *text, struct err *e);
+
+/* ---- ledger_brake.c ---- */
+int watch_brake_load(struct ledger *l, struct watch *w, struct err *e); /* or armed anew, if it is there */
+void watch_brake_free(struct watch *w);
+void watch_brake_count(struct watch *w, const struct outcome_row *r);
+/* Within a transaction: takes over what came back, and keeps what was counted. */
+int watch_brake_second(struct ledger *l, struct watch *w, struct err *e);
+/* The same at the end, in a transaction of its own. */
+int ledger_keep_brakes(struct ledger *l, ms_t now, struct err *e);
+/* Stops what does harm. */
+int ledger_brakes(struct ledger *l, ms_t now, struct err *e);
+/* Nothing of it can be claimed and nothing is under way: where that is for the pause of a provider, it
+ * pauses. */
+int watch_only_paused(struct ledger *l, struct watch *w, bool *paused, struct err *e);
 
 /* ---- ledger_claim.c ---- */
 bool watch_eligible(const struct watch *w, size_t route, ms_t now);

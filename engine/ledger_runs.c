@@ -35,6 +35,7 @@ void watch_free(struct watch *w)
 		atomic_store(&w->run->halted, true);
 		run_unref(w->run);
 	}
+	watch_brake_free(w);
 	free(w->audience);
 	free(w);
 }
@@ -78,7 +79,7 @@ static int unless_halted(int rc, struct err *e)
 	return 0;
 }
 
-static int pause_campaign(struct ledger *l, struct watch *w, const char *why, const char *text, struct err *e)
+int watch_pause(struct ledger *l, struct watch *w, const char *why, const char *text, struct err *e)
 {
 	halt(w, CAMPAIGN_PAUSED);
 	log_warn("campaign %lld paused (%s): %s", (long long)w->id, why, text);
@@ -123,6 +124,7 @@ static int take_campaign(void *ctx, const struct campaign_row *c)
 	w->canary = c->canary;
 	w->doubt_final = c->doubt_final;
 	w->rate = c->rate;
+	w->armed = c->armed;
 	if (w->run != NULL) {
 		limiter_set(&w->run->rate, c->rate);
 		atomic_store(&w->run->paused_ms, c->paused_ms);
@@ -164,7 +166,7 @@ int ledger_reload(struct ledger *l, struct err *e)
 		if (!watch_delivering(w))
 			continue;
 		if (w->route == l->o.nroutes) {
-			if (pause_campaign(l, w, "route", "its route is not in the configuration", e) != 0)
+			if (watch_pause(l, w, "route", "its route is not in the configuration", e) != 0)
 				return -1;
 			continue;
 		}
@@ -175,11 +177,13 @@ int ledger_reload(struct ledger *l, struct err *e)
 			(w->next_due = store_ledger_next_due(l->store, w->id, e)) < 0)
 			return -1;
 		w->fresh = n.fresh;
+		if (watch_brake_load(l, w, e) != 0)
+			return -1;
 		if (w->run == NULL && (store_campaign_by_id(l->store, w->id, &c, &why) != 0 ||
 					      watch_load(l, w, &c, &why) != 0)) {
 			char text[600];
 			snprintf(text, sizeof text, "%s: %s", why.what, why.why);
-			if (pause_campaign(l, w, "template", text, e) != 0)
+			if (watch_pause(l, w, "template", text, e) != 0)
 				return -1;
 		}
 	}
@@ -201,7 +205,7 @@ static int prepare(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 			0) {
 		char text[600];
 		snprintf(text, sizeof text, "its audience cannot be made: %s: %s", why.what, why.why);
-		rc = pause_campaign(l, w, "template", text, e);
+		rc = watch_pause(l, w, "template", text, e);
 		goto out;
 	}
 	if (store_ledger_begin(l->store, l->o.epoch, now, e) != 0)
@@ -258,9 +262,12 @@ static int settle(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 	int64_t waiting = c.state[DELIVERY_QUEUED] + c.state[DELIVERY_DEFERRED] + c.resend_due;
 	if (waiting > 0) {
 		w->next_due = store_ledger_next_due(l->store, w->id, e);
-		if (w->next_due < 0)
+		bool paused = false;
+		if (w->next_due < 0 || (w->next_due == 0 && watch_only_paused(l, w, &paused, e) != 0))
 			return -1;
-		return w->state == CAMPAIGN_WAITING ? 0 : set_state(l, w, CAMPAIGN_WAITING, "", "", now, e);
+		return paused || w->state == CAMPAIGN_WAITING
+			       ? 0
+			       : set_state(l, w, CAMPAIGN_WAITING, "", "", now, e);
 	}
 	if (c.state[DELIVERY_DOUBT] > 0 && l->o.config->doubt == DOUBT_HOLD && !w->doubt_final)
 		return set_state(l, w, CAMPAIGN_PAUSED, "doubt",
@@ -319,7 +326,7 @@ int ledger_pause_asked(struct ledger *l, struct pause_request *p, struct err *e)
 			struct watch *w = l->watches[i];
 			if (watch_delivering(w) && w->route == p->route &&
 				(p->campaign == 0 || p->campaign == w->id))
-				rc = pause_campaign(l, w, p->why, p->text, e);
+				rc = watch_pause(l, w, p->why, p->text, e);
 		}
 		free(p);
 	}
@@ -377,7 +384,7 @@ int ledger_every_second(struct ledger *l, ms_t now, struct err *e)
 		struct watch *w = l->watches[i];
 		if (w->run == NULL || w->route == l->o.nroutes)
 			continue;
-		if (publish_live(l, w, now, e) != 0) {
+		if (publish_live(l, w, now, e) != 0 || watch_brake_second(l, w, e) != 0) {
 			store_ledger_rollback(l->store);
 			return -1;
 		}

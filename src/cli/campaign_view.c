@@ -139,6 +139,18 @@ static json_t *providers_json(const struct report *r)
 	return all;
 }
 
+/* Mail to these waits, for a cause or by hand. */
+static json_t *pauses_json(const struct report *r)
+{
+	json_t *all = json_array();
+	for (size_t i = 0; i < r->npauses; i++)
+		json_array_append_new(
+			all, json_pack("{s:o, s:o, s:o, s:o}", "provider", view_str(r->pauses[i].provider),
+				     "id", view_str(r->pauses[i].why), "text",
+				     view_str(r->pauses[i].why_text), "since", json_time(r->pauses[i].at)));
+	return all;
+}
+
 static json_t *reasons_json(const struct report *r)
 {
 	json_t *all = json_array();
@@ -166,6 +178,7 @@ json_t *view_json(const struct report *r, bool whole, ms_t now)
 	if (j == NULL)
 		return NULL;
 	json_object_set_new(j, "doubted", json_integer(r->counts.doubted));
+	json_object_set_new(j, "paused_providers", pauses_json(r));
 	/* What was last said of the delivery stays in the store when it is over. */
 	bool open = c->finished == 0, moves = open && r->held;
 	json_object_set_new(j, "rate", moves ? json_real(r->live.rate) : json_null());
@@ -207,6 +220,16 @@ void view_remedy(struct buf *out, struct str why, struct str name)
 		{"sender-refused",
 			"let the relay know this sender's domain or address, then `postrider resume NAME`"},
 		{"quota", "when the relay's quota has room again, `postrider resume NAME`"},
+		{"brake-bounces", "too many addresses were refused: look at `postrider report` and clean the "
+				  "list; then "
+				  "`postrider resume NAME --past-brake` goes on, with the brake armed anew"},
+		{"brake-blocks",
+			"receivers refuse what we are or send: look at the replies in `postrider report` and "
+			"remove the cause; then `postrider resume NAME --past-brake` goes on, with the brake "
+			"armed anew"},
+		{"brake-complaints",
+			"too many readers call it spam: send only to those who asked for it; "
+			"`postrider resume NAME --past-brake` goes on, with the brake armed anew"},
 		{"missed", "`postrider resume NAME` sends it now; `postrider cancel` drops it"},
 		{"template", "the message fails for its recipients; `postrider cancel NAME`, mend it, and "
 			     "send it under a new name with --not-of"},
@@ -266,6 +289,28 @@ static void text_why(struct buf *out, const struct report *r)
 	buf_release(&remedy);
 }
 
+/* Which mail waits while the rest goes on. */
+static void text_pauses(struct buf *out, const struct report *r)
+{
+	bool braked = false;
+	for (size_t i = 0; i < r->npauses; i++) {
+		const struct provider_pause *p = &r->pauses[i];
+		buf_printf(out, "  %-8s mail to ", i == 0 ? "Waiting" : "");
+		utf8_safe(out, p->provider);
+		buf_puts(out, " is paused (");
+		utf8_safe(out, p->why);
+		buf_puts(out, "): ");
+		utf8_safe(out, p->why_text);
+		buf_putc(out, '\n');
+		braked = braked || !str_is(p->why, "user");
+	}
+	if (r->npauses > 0 && r->campaign.state != CAMPAIGN_PAUSED) {
+		buf_puts(out, "           `postrider resume ");
+		utf8_safe(out, r->campaign.name);
+		buf_puts(out, braked ? " --past-brake` sends it\n" : "` sends it\n");
+	}
+}
+
 /* Who delivers it, and how fast. */
 static void text_live(struct buf *out, const struct report *r, const struct zone *z, ms_t now)
 {
@@ -310,6 +355,8 @@ static void text_head(struct buf *out, const struct report *r, const struct zone
 			clock_span_text(report_duration(r, now), span));
 	else
 		text_live(out, r, z, now);
+	if (c->finished == 0)
+		text_pauses(out, r);
 }
 
 static void text_providers(struct buf *out, const struct report *r)

@@ -4,7 +4,9 @@
 #include "src/cli/output.h"
 #include "src/cli/run.h"
 
+#include "lists/provider.h"
 #include "src/base/log.h"
+#include "src/base/nearest.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -173,45 +175,78 @@ struct pausing {
 	struct cli *c;
 	struct store *s;
 	struct err *e;
+	const char *provider; /* NULL: all mail */
 	int64_t ids[1000];
 	size_t n;
 };
 
+/* A typo must not pause nothing. */
+static int check_provider(const char *name, struct err *e)
+{
+	struct nearest near;
+	nearest_init(&near, str_from(name));
+	for (size_t i = 0; provider_name(i) != NULL; i++) {
+		if (strcmp(provider_name(i), name) == 0)
+			return 0;
+		nearest_offer(&near, str_from(provider_name(i)));
+	}
+	err_set(e, ERR_NOINPUT, "pause", "no provider is called \"%s\"", name);
+	return near.best[0] != '\0' ? err_remedy(e, "did you mean %s?", near.best)
+				    : err_remedy(e, "`postrider report` names the providers of a campaign");
+}
+
+static int pause_one(struct pausing *p, int64_t id)
+{
+	char text[80];
+	if (p->provider == NULL)
+		return store_campaign_pause(
+			       p->s, id, STR("user"), STR("paused by hand"), clock_now(), p->e) != 0
+			       ? -1
+			       : said(p->c, p->s, id, "is paused.", p->e);
+	snprintf(text, sizeof text, "goes on without mail to %.40s.", p->provider);
+	return store_provider_pause(p->s, id, str_from(p->provider), STR("user"), STR("paused by hand"),
+		       clock_now(), p->e) != 0
+		       ? -1
+		       : said(p->c, p->s, id, text, p->e);
+}
+
 static int collect(void *ctx, const struct campaign_row *row)
 {
 	struct pausing *p = ctx;
-	if (row->state != CAMPAIGN_PAUSED && p->n < sizeof p->ids / sizeof p->ids[0])
+	if ((row->state != CAMPAIGN_PAUSED || p->provider != NULL) && p->n < sizeof p->ids / sizeof p->ids[0])
 		p->ids[p->n++] = row->id;
 	return 0;
 }
 
 static int pause_run(struct cli *c, struct err *e)
 {
-	struct pausing p = {.c = c, .s = cli_store(c, STORE_WRITE, e), .e = e};
+	struct pausing p = {
+		.c = c, .s = cli_store(c, STORE_WRITE, e), .e = e, .provider = cli_value(c, "provider")};
 	struct campaign_row row;
 	if (p.s == NULL)
 		return -1;
 	if (cli_given(c, "all") == (c->nargs == 1))
 		return cli_usage(c, e, "name one campaign, or say --all");
+	if (p.provider != NULL && check_provider(p.provider, e) != 0)
+		return -1;
 	if (c->nargs == 1) {
 		if (find(c, p.s, c->args[0], &row, e) != 0)
 			return -1;
-		if (row.state == CAMPAIGN_PAUSED)
+		if (row.state == CAMPAIGN_PAUSED && p.provider == NULL)
 			return said(c, p.s, row.id, "is paused already.", e);
 		p.ids[p.n++] = row.id;
 	} else if (store_campaigns(p.s, true, collect, &p, e) < 0) {
 		return -1;
 	}
 	for (size_t i = 0; i < p.n; i++)
-		if (store_campaign_pause(p.s, p.ids[i], STR("user"), STR("paused by hand"), clock_now(), e) !=
-				0 ||
-			said(c, p.s, p.ids[i], "is paused.", e) != 0)
+		if (pause_one(&p, p.ids[i]) != 0)
 			return -1;
 	return 0;
 }
 
 static const struct option pause_options[] = {
 	{.name = "all", .help = "every campaign that is not over"},
+	{.name = "provider", .value = "P", .help = "only mail to that provider: google, docomo …"},
 	{0},
 };
 
@@ -259,7 +294,10 @@ static int resume_options_of(struct cli *c, struct resume_options *o, ms_t *pati
 	static const char *const words[] = {"skip", "resend", NULL};
 	const char *rate = cli_value(c, "rate");
 	struct rate_spec spec = {0};
-	*o = (struct resume_options){.rate = -1, .now = cli_given(c, "now"), .at = clock_now()};
+	*o = (struct resume_options){.rate = -1,
+		.now = cli_given(c, "now"),
+		.past_brake = cli_given(c, "past-brake"),
+		.at = clock_now()};
 	o->doubt = cli_value_word(c, "doubt", words, -1, e);
 	if (o->doubt < 0 && cli_given(c, "doubt"))
 		return -1;
@@ -269,6 +307,18 @@ static int resume_options_of(struct cli *c, struct resume_options *o, ms_t *pati
 	if (rate != NULL)
 		o->rate = spec.per_second;
 	return run_patience(c, patience, e);
+}
+
+/* What stopped it to prevent harm is not passed by without looking. */
+static int braked(const struct campaign_row *row, struct err *e)
+{
+	char name[200];
+	snprintf(name, sizeof name, "%s", out_safe(row->name));
+	err_set(e, ERR_PAUSED, "resume", "campaign \"%s\" was stopped by its brake: %.300s", name,
+		out_safe(row->why_text));
+	return err_remedy(e,
+		"find the cause; then `postrider resume %s --past-brake` goes on, with the brake armed anew",
+		name);
 }
 
 static int resume_run(struct cli *c, struct err *e)
@@ -294,6 +344,8 @@ static int resume_run(struct cli *c, struct err *e)
 				out_safe(row.name));
 		return run_show(c, id, e);
 	}
+	if (row.state == CAMPAIGN_PAUSED && str_starts(row.why, STR("brake-")) && !o.past_brake)
+		return braked(&row, e);
 	if (store_campaign_resume(s, id, &o, e) != 0)
 		return -1;
 	if (!cli_given(c, "detach"))
@@ -312,6 +364,7 @@ static const struct option resume_options[] = {
 	{.name = "doubt",
 		.value = "resend|skip",
 		.help = "what becomes of those that may or may not have arrived"},
+	{.name = "past-brake", .help = "go on although the brake stopped it; it counts anew from here"},
 	{.name = "now", .help = "do not wait for the retry times of deferred ones"},
 	{.name = "rate", .value = "N/s", .help = "no faster than that from now on"},
 	RUN_OPTIONS,

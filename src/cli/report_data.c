@@ -6,7 +6,7 @@ enum { REPORT_MAX = 64 << 20 };
 
 struct gather {
 	struct report *r;
-	size_t cap_providers, cap_reasons, cap_points;
+	size_t cap_providers, cap_reasons, cap_points, cap_pauses;
 	bool oom;
 };
 
@@ -75,6 +75,18 @@ static int add_point(void *ctx, const struct timeline_row *t)
 	return 0;
 }
 
+static int add_pause(void *ctx, const struct provider_pause *p)
+{
+	struct gather *g = ctx;
+	struct report *r = g->r;
+	r->pauses = one_more(g, r->pauses, r->npauses, &g->cap_pauses, sizeof *r->pauses);
+	if (g->oom)
+		return 1;
+	r->pauses[r->npauses++] = (struct provider_pause){arena_str(&r->arena, p->provider),
+		arena_str(&r->arena, p->why), arena_str(&r->arena, p->why_text), p->at};
+	return 0;
+}
+
 static int by_total(const void *a, const void *b)
 {
 	const struct report_provider *x = a, *y = b;
@@ -112,6 +124,8 @@ int report_gather(struct report *r, struct store *s, int64_t campaign, bool whol
 		return -1;
 	if (store_live(s, campaign, &r->live, NULL) != 0)
 		r->live = (struct live){0};
+	if (store_provider_pauses(s, campaign, add_pause, &g, e) < 0)
+		return -1;
 	enum campaign_state state = r->campaign.state;
 	if (!r->held &&
 		(state == CAMPAIGN_PREPARING || state == CAMPAIGN_RUNNING || state == CAMPAIGN_WAITING))

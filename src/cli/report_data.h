@@ -35,6 +35,8 @@ struct report {
 	size_t nreasons;
 	struct report_point *points;
 	size_t npoints;
+	struct provider_pause *pauses; /* providers whose mail waits, oldest first */
+	size_t npauses;
 };
 
 /* `whole`: with providers, reasons and the timeline; without, what `status` needs. */

@@ -253,7 +253,8 @@ static inline bool is_paused(const struct paused *p, int64_t provider)
 	return false;
 }
 int park(struct store *s, int64_t delivery, int64_t provider, int slot, struct err *e);
-int unpark_slice(struct store *s, int64_t campaign, ms_t at, struct err *e); /* 1 while there is more, 0, -1 */
+int unpark_slice(
+	struct store *s, int64_t campaign, ms_t at, struct err *e); /* 1 while there is more, 0, -1 */
 int lift_pauses(struct store *s, int64_t campaign, bool all, struct err *e); /* not all: a person's own */
 
 /* ---- sqlite_lists.c ---- */

@@ -1,6 +1,6 @@
-/* What the brakes keep, and the pause of one provider: its mail waits while others' goes on. In a campaign that goes
- * out in id order a claim that meets such a delivery parks it (its due time is PARKED) until the pause ends; one that
- * goes out by destination does not show its domains meanwhile (sqlite_waiting.c). */
+/* What the brakes keep, and the pause of one provider: its mail waits while others' goes on. In a campaign
+ * that goes out in id order a claim that meets such a delivery parks it (its due time is PARKED) until the
+ * pause ends; one that goes out by destination does not show its domains meanwhile (sqlite_waiting.c). */
 #include "src/db/sqlite_ledger.h"
 
 #include <assert.h>
@@ -11,12 +11,12 @@
 int store_ledger_meter(struct store *s, int64_t campaign, struct str name, struct str data, struct err *e)
 {
 	assert(s->in_ledger);
-	return db_run(s, e, "INSERT OR REPLACE INTO meter(campaign, name, data) VALUES(?, ?, ?)", "iss", campaign,
-		name, data);
+	return db_run(s, e, "INSERT OR REPLACE INTO meter(campaign, name, data) VALUES(?, ?, ?)", "iss",
+		campaign, name, data);
 }
 
-int store_meters(struct store *s, int64_t campaign, int (*row)(void *ctx, struct str name, struct str data), void *ctx,
-	struct err *e)
+int store_meters(struct store *s, int64_t campaign, int (*row)(void *ctx, struct str name, struct str data),
+	void *ctx, struct err *e)
 {
 	struct arena a;
 	struct str name = STR("");
@@ -25,8 +25,9 @@ int store_meters(struct store *s, int64_t campaign, int (*row)(void *ctx, struct
 	arena_init(&a, 4096, 1u << 20);
 	while (rc == 0) {
 		sqlite3_stmt *st = db_query(s, e,
-			"SELECT name, data FROM meter WHERE campaign = ? AND (name > ? OR ?) ORDER BY name LIMIT 1", "isi",
-			campaign, name, (int64_t)first);
+			"SELECT name, data FROM meter WHERE campaign = ? AND (name > ? OR ?) ORDER BY name "
+			"LIMIT 1",
+			"isi", campaign, name, (int64_t)first);
 		rc = st != NULL ? db_step(s, st, e) : -1;
 		if (rc <= 0)
 			break;
@@ -44,8 +45,8 @@ int store_meters(struct store *s, int64_t campaign, int (*row)(void *ctx, struct
 	return rc;
 }
 
-int store_ledger_returned(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct returned_row *r),
-	void *ctx, struct err *e)
+int store_ledger_returned(struct store *s, int64_t campaign,
+	int (*row)(void *ctx, const struct returned_row *r), void *ctx, struct err *e)
 {
 	enum { MOST = 200 };
 	struct returned_row v[MOST];
@@ -54,10 +55,13 @@ int store_ledger_returned(struct store *s, int64_t campaign, int (*row)(void *ct
 	int rc;
 	arena_init(&a, 4096, 1u << 20);
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT coalesce(n.text, ''), sum(CASE slot WHEN ?2 THEN t.n END), sum(CASE slot WHEN ?3 THEN t.n END), "
-		"sum(CASE slot WHEN ?4 THEN t.n END) FROM tally t LEFT JOIN name n ON n.id = t.provider WHERE "
+		"SELECT coalesce(n.text, ''), sum(CASE slot WHEN ?2 THEN t.n END), sum(CASE slot WHEN ?3 "
+		"THEN t.n END), "
+		"sum(CASE slot WHEN ?4 THEN t.n END) FROM tally t LEFT JOIN name n ON n.id = t.provider "
+		"WHERE "
 		"t.campaign = ?1 AND t.slot IN (?2, ?3, ?4) GROUP BY t.provider",
-		"iiii", campaign, (int64_t)TALLY_RETURNED, (int64_t)TALLY_RETURNED_BLOCK, (int64_t)TALLY_COMPLAINTS);
+		"iiii", campaign, (int64_t)TALLY_RETURNED, (int64_t)TALLY_RETURNED_BLOCK,
+		(int64_t)TALLY_COMPLAINTS);
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(s, st, e)) == 1 && n < MOST)
@@ -78,7 +82,8 @@ int paused_providers(struct store *s, int64_t campaign, struct paused *p, struct
 {
 	int rc;
 	p->n = 0;
-	sqlite3_stmt *st = db_query(s, e, "SELECT provider FROM provider_pause WHERE campaign = ?", "i", campaign);
+	sqlite3_stmt *st =
+		db_query(s, e, "SELECT provider FROM provider_pause WHERE campaign = ?", "i", campaign);
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(s, st, e)) == 1 && p->n < PAUSED_MAX)
@@ -92,17 +97,19 @@ int park(struct store *s, int64_t delivery, int64_t provider, int slot, struct e
 	if (db_run(s, e, "UPDATE delivery SET due = " PARKED " WHERE id = ?", "i", delivery) < 0)
 		return -1;
 	return slot != TALLY_FRESH ? 0
-				   : delta_add(s, DELTA_TALLY, DELIVERY_CAMPAIGN(delivery), provider, TALLY_PARKED, 0,
-					     0, 1, STR(""), e);
+				   : delta_add(s, DELTA_TALLY, DELIVERY_CAMPAIGN(delivery), provider,
+					     TALLY_PARKED, 0, 0, 1, STR(""), e);
 }
 
-/* A slice of what was parked is due. 1 while there is more. What is still paused is parked again when it is met. */
+/* A slice of what was parked is due. 1 while there is more. What is still paused is parked again when it is
+ * met. */
 int unpark_slice(struct store *s, int64_t campaign, ms_t at, struct err *e)
 {
 	for (int n = 0; n < 500; n++) {
 		int64_t provider;
 		sqlite3_stmt *st = db_query(s, e,
-			"SELECT id, domain, state, attempts FROM delivery WHERE id >> 32 = ? AND due = " PARKED " LIMIT 1",
+			"SELECT id, domain, state, attempts FROM delivery WHERE id >> 32 = ? AND due "
+			"= " PARKED " LIMIT 1",
 			"i", campaign);
 		int rc = st != NULL ? db_step(s, st, e) : -1;
 		if (rc <= 0)
@@ -123,12 +130,12 @@ int unpark_slice(struct store *s, int64_t campaign, ms_t at, struct err *e)
 
 int lift_pauses(struct store *s, int64_t campaign, bool all, struct err *e)
 {
-	return db_run(s, e, "DELETE FROM provider_pause WHERE campaign = ? AND (why = 'user' OR ?)", "ii", campaign,
-		(int64_t)all);
+	return db_run(s, e, "DELETE FROM provider_pause WHERE campaign = ? AND (why = 'user' OR ?)", "ii",
+		campaign, (int64_t)all);
 }
 
-static int pause_provider(struct store *s, int64_t campaign, struct str provider, struct str why, struct str text,
-	ms_t now, struct err *e)
+static int pause_provider(struct store *s, int64_t campaign, struct str provider, struct str why,
+	struct str text, ms_t now, struct err *e)
 {
 	struct campaign_row c;
 	int64_t id;
@@ -138,16 +145,16 @@ static int pause_provider(struct store *s, int64_t campaign, struct str provider
 		return err_set(e, ERR_DATA, "pause", "campaign \"%.*s\" is %s", STR_ARG(c.name),
 			campaign_state_names[c.state]);
 	if (db_run(s, e,
-		    "INSERT INTO provider_pause(campaign, provider, why, text, at) VALUES(?, ?, ?, ?, ?) ON CONFLICT "
+		    "INSERT INTO provider_pause(campaign, provider, why, text, at) VALUES(?, ?, ?, ?, ?) ON "
+		    "CONFLICT "
 		    "DO NOTHING",
 		    "iissi", campaign, id, why, text, now) < 0)
 		return -1;
-	return history_note(
-		s, now, "pause", c.name, e, "%.*s: %.*s", STR_ARG(provider), STR_ARG(why));
+	return history_note(s, now, "pause", c.name, e, "%.*s: %.*s", STR_ARG(provider), STR_ARG(why));
 }
 
-int store_provider_pause(struct store *s, int64_t campaign, struct str provider, struct str why, struct str text,
-	ms_t now, struct err *e)
+int store_provider_pause(struct store *s, int64_t campaign, struct str provider, struct str why,
+	struct str text, ms_t now, struct err *e)
 {
 	if (provider.n == 0)
 		return err_set(e, ERR_DATA, "pause", "a provider is needed");
@@ -156,8 +163,8 @@ int store_provider_pause(struct store *s, int64_t campaign, struct str provider,
 	return db_end(s, pause_provider(s, campaign, provider, why, text, now, e), e);
 }
 
-int store_provider_pauses(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct provider_pause *p),
-	void *ctx, struct err *e)
+int store_provider_pauses(struct store *s, int64_t campaign,
+	int (*row)(void *ctx, const struct provider_pause *p), void *ctx, struct err *e)
 {
 	struct provider_pause v[PAUSED_MAX];
 	struct arena a;
@@ -165,7 +172,8 @@ int store_provider_pauses(struct store *s, int64_t campaign, int (*row)(void *ct
 	int rc;
 	arena_init(&a, 4096, 1u << 20);
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT n.text, p.why, p.text, p.at FROM provider_pause p JOIN name n ON n.id = p.provider WHERE "
+		"SELECT n.text, p.why, p.text, p.at FROM provider_pause p JOIN name n ON n.id = p.provider "
+		"WHERE "
 		"p.campaign = ? ORDER BY p.at, n.text",
 		"i", campaign);
 	if (st == NULL)

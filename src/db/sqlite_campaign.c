@@ -391,8 +391,8 @@ static int cancel_campaign(struct store *s, int64_t id, ms_t now, struct err *e)
 		    (int64_t)DELIVERY_CANCELLED, (int64_t)DELIVERY_QUEUED, (int64_t)DELIVERY_DEFERRED,
 		    (int64_t)TALLY_FRESH) < 0 ||
 		db_run(s, e, "UPDATE tally SET n = 0 WHERE campaign = ? AND slot IN (?, ?, ?, ?, ?)",
-			"iiiiii", id, (int64_t)TALLY_RESEND, (int64_t)DELIVERY_QUEUED, (int64_t)DELIVERY_DEFERRED,
-			(int64_t)TALLY_FRESH, (int64_t)TALLY_PARKED) < 0 ||
+			"iiiiii", id, (int64_t)TALLY_RESEND, (int64_t)DELIVERY_QUEUED,
+			(int64_t)DELIVERY_DEFERRED, (int64_t)TALLY_FRESH, (int64_t)TALLY_PARKED) < 0 ||
 		db_run(s, e,
 			"UPDATE campaign SET state = ?, why = '', why_text = '', finished = ? WHERE id = ?",
 			"iii", (int64_t)CAMPAIGN_CANCELLED, now, id) < 0)

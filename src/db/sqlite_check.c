@@ -40,7 +40,8 @@ static int campaign_window(struct check *c, int64_t campaign, int64_t from, int6
 {
 	int rc;
 	sqlite3_stmt *st = db_query(c->s, c->e,
-		"SELECT d.id, d.state, d.attempts, d.due IS NOT NULL, i.delivery IS NOT NULL, d.doubted, d.due IS " PARKED " FROM "
+		"SELECT d.id, d.state, d.attempts, d.due IS NOT NULL, i.delivery IS NOT NULL, d.doubted, "
+		"d.due IS " PARKED " FROM "
 		"delivery d "
 		"LEFT JOIN intent i ON i.delivery = d.id WHERE d.id > ? AND d.id <= ?",
 		"ii", DELIVERY_ID(campaign, from), DELIVERY_ID(campaign, to));

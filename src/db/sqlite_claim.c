@@ -178,8 +178,9 @@ static int claim_row(struct claiming *k, sqlite3_stmt *st)
 	if (*why != '\0')
 		return skip(k, id, slot, d, why);
 	if (is_paused(&k->paused, d->provider))
-		return tally_provider(s, d, k->campaign, &provider, k->e) < 0 ? -1
-									      : park(s, id, provider, slot, k->e);
+		return tally_provider(s, d, k->campaign, &provider, k->e) < 0
+			       ? -1
+			       : park(s, id, provider, slot, k->e);
 	if (hand_out(k, st, d) < 0 || tally_provider(s, d, k->campaign, &provider, k->e) < 0 ||
 		db_run(s, k->e, "INSERT INTO intent(delivery, epoch, at, route) VALUES(?, ?, ?, ?)", "iiii",
 			id, s->epoch, k->now, k->route) < 0 ||

@@ -27,7 +27,7 @@ enum { PAGE = 1000, WINDOW = 20000 };
 	" coalesce(r.class, a.class, 0), coalesce(r.scope, a.scope, 0), CASE WHEN d.attempts > 0 THEN "      \
 	"d.first ELSE 0 END, "                                                                               \
 	"coalesce(a.at, 0),"                                                                                 \
-	" coalesce(d.due, 0), d.doubted" DELIVERY_FROM
+	" CASE WHEN d.due < " PARKED " THEN d.due ELSE 0 END, d.doubted" DELIVERY_FROM
 
 static void read_delivery(sqlite3_stmt *st, struct arena *a, struct delivery_row *d)
 {

@@ -195,8 +195,9 @@ int64_t store_ledger_usage(struct store *s, struct str route, ms_t since, struct
 static ms_t next_due_of(struct store *s, int64_t campaign, struct err *e)
 {
 	int64_t at;
-	int rc = db_int(s, e, &at, "SELECT min(due) FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL AND due < " PARKED,
-		"i", campaign);
+	int rc = db_int(s, e, &at,
+		"SELECT min(due) FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL AND due < " PARKED, "i",
+		campaign);
 	return rc < 0 ? -1 : at;
 }
 

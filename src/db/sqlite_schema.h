@@ -168,7 +168,8 @@ static const char *const schema_steps[SCHEMA_VERSION] = {
 	" fetched INTEGER NOT NULL, expires INTEGER NOT NULL, mx TEXT NOT NULL) WITHOUT ROWID;"
 	/* Brakes: what they counted, since when, and providers whose mail waits. */
 	"ALTER TABLE campaign ADD COLUMN armed INTEGER NOT NULL DEFAULT 0;"
-	"CREATE TABLE meter(campaign INTEGER NOT NULL, name TEXT NOT NULL, data TEXT NOT NULL, PRIMARY KEY(campaign, name))"
+	"CREATE TABLE meter(campaign INTEGER NOT NULL, name TEXT NOT NULL, data TEXT NOT NULL, PRIMARY "
+	"KEY(campaign, name))"
 	" WITHOUT ROWID;"
 	"CREATE TABLE provider_pause(campaign INTEGER NOT NULL, provider INTEGER NOT NULL, why TEXT NOT NULL,"
 	" text TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(campaign, provider)) WITHOUT ROWID;",

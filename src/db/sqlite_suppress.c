@@ -127,7 +127,8 @@ static int suppress(struct store *s, const struct suppression *sup, bool *added,
 		db_run(s, e, "UPDATE campaign SET complaints = complaints + 1 WHERE id = ?", "i",
 			sup->campaign) < 0)
 		return -1;
-	if (rc == 1 && sup->campaign != 0 && sup->reason == SUPPRESS_COMPLAINT && count_complaint(s, sup, e) < 0)
+	if (rc == 1 && sup->campaign != 0 && sup->reason == SUPPRESS_COMPLAINT &&
+		count_complaint(s, sup, e) < 0)
 		return -1;
 	if (rc == 1 && sup->campaign != 0 && sup->reason == SUPPRESS_UNSUBSCRIBE &&
 		db_run(s, e, "UPDATE campaign SET unsubscribes = unsubscribes + 1 WHERE id = ?", "i",

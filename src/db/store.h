@@ -422,23 +422,23 @@ int store_campaigns_with_content(struct store *s, struct str content_hash, ms_t 
 int store_campaign_pause(
 	struct store *s, int64_t id, struct str why, struct str why_text, ms_t now, struct err *e);
 struct resume_options {
-	double rate; /* < 0: leave */
-	bool now;    /* deferred deliveries become due */
-	int doubt;   /* -1: leave; 1: resend those in doubt (once each); 0: doubt is final */
+	double rate;     /* < 0: leave */
+	bool now;        /* deferred deliveries become due */
+	int doubt;       /* -1: leave; 1: resend those in doubt (once each); 0: doubt is final */
 	bool past_brake; /* what the brakes counted is forgotten: they count from here (campaign_row.armed) */
 	ms_t at;
 };
 int store_campaign_resume(struct store *s, int64_t id, const struct resume_options *o, struct err *e);
-/* Mail to that provider waits, the campaign goes on with the others. Lifted by store_campaign_resume: a person's own
- * (why "user") always, a brake's with past_brake. ERR_DATA: it is over. */
+/* Mail to that provider waits, the campaign goes on with the others. Lifted by store_campaign_resume: a
+ * person's own (why "user") always, a brake's with past_brake. ERR_DATA: it is over. */
 struct provider_pause {
 	struct str provider, why, why_text;
 	ms_t at;
 };
-int store_provider_pause(struct store *s, int64_t campaign, struct str provider, struct str why, struct str why_text,
-	ms_t now, struct err *e);
-int store_provider_pauses(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct provider_pause *p),
-	void *ctx, struct err *e);
+int store_provider_pause(struct store *s, int64_t campaign, struct str provider, struct str why,
+	struct str why_text, ms_t now, struct err *e);
+int store_provider_pauses(struct store *s, int64_t campaign,
+	int (*row)(void *ctx, const struct provider_pause *p), void *ctx, struct err *e);
 /* Takes effect at once, whatever its size: what is queued or deferred reads as cancelled from then on. */
 int store_campaign_cancel(struct store *s, int64_t id, ms_t now, struct err *e);
 /* Recorded by the deliverer or by the watcher of a foreground run. */
@@ -633,18 +633,19 @@ struct live {              /* written by the holder every second, read by whoeve
 	int connections;
 	ms_t at;
 };
-/* Within begin/commit: what a brake counted, in its own words (engine/brake.h), to go on with after a restart. */
+/* Within begin/commit: what a brake counted, in its own words (engine/brake.h), to go on with after a
+ * restart. */
 int store_ledger_meter(struct store *s, int64_t campaign, struct str name, struct str data, struct err *e);
-int store_meters(struct store *s, int64_t campaign, int (*row)(void *ctx, struct str name, struct str data), void *ctx,
-	struct err *e);
-/* What came back of deliveries that had been accepted, by provider, since the campaign began: returned messages and
- * complaints, whoever recorded them. */
+int store_meters(struct store *s, int64_t campaign, int (*row)(void *ctx, struct str name, struct str data),
+	void *ctx, struct err *e);
+/* What came back of deliveries that had been accepted, by provider, since the campaign began: returned
+ * messages and complaints, whoever recorded them. */
 struct returned_row {
 	struct str provider; /* "" unknown */
 	int64_t bounced, blocked, complaints;
 };
-int store_ledger_returned(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct returned_row *r),
-	void *ctx, struct err *e);
+int store_ledger_returned(struct store *s, int64_t campaign,
+	int (*row)(void *ctx, const struct returned_row *r), void *ctx, struct err *e);
 /* Within begin/commit, every second: what is kept of the newest only (dialogues of failed attempts) is cut, a
  * slice at a time. */
 int store_ledger_trim(struct store *s, struct err *e);

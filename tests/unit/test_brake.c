@@ -77,7 +77,8 @@ static void one_provider_is_found_among_many(void **state)
 	assert_false(found.refuses_all);
 	struct buf text = BUF_INIT(1000);
 	brake_explain(&found, &text);
-	assert_string_equal(buf_cstr(&text), "20 of the last 200 answered to yahoo bounced (10.0 %; the limit is 5 %)");
+	assert_string_equal(
+		buf_cstr(&text), "20 of the last 200 answered to yahoo bounced (10.0 %; the limit is 5 %)");
 	buf_release(&text);
 	brake_free(&b);
 }
@@ -88,16 +89,20 @@ static void a_provider_that_takes_nothing_stops_alone(void **state)
 	struct brake *b = brake_new(&usual);
 	int n = 0;
 	for (int i = 1; i <= 1000 && n == 0; i++) {
-		brake_count(b, i % 2 != 0 ? STR("docomo") : STR("google"), i % 2 != 0 ? BRAKE_BLOCKED : BRAKE_ACCEPTED, 1);
+		brake_count(b, i % 2 != 0 ? STR("docomo") : STR("google"),
+			i % 2 != 0 ? BRAKE_BLOCKED : BRAKE_ACCEPTED, 1);
 		n = brake_check(b, &found) ? i : 0;
 	}
 	assert_int_equal(n, 99); /* the fiftieth to docomo */
 	assert_true(found.refuses_all);
 	assert_true(str_is(found.provider, "docomo"));
-	/* It is said once; when it has taken something again, anew. */
-	assert_false(brake_check(b, &found));
-	brake_count(b, STR("docomo"), BRAKE_BLOCKED, 1);
-	assert_false(brake_check(b, &found) && found.refuses_all);
+	/* It is said once, and does not count against the campaign, nor does what was on its way. */
+	brake_count(b, STR("docomo"), BRAKE_BLOCKED, 30);
+	assert_int_equal(feed(b, STR("google"), 1000, 0, BRAKE_BLOCKED), 0);
+	/* When it has taken something again, anew. */
+	brake_count(b, STR("docomo"), BRAKE_ACCEPTED, 1);
+	assert_int_equal(feed(b, STR("docomo"), 1000, 1, BRAKE_BLOCKED), 50);
+	assert_true(found.refuses_all);
 	brake_free(&b);
 }
 
@@ -188,7 +193,8 @@ static void totals_are_counted_once(void **state)
 	assert_true(brake_check(c, &found));
 	assert_int_equal(found.kind, BRAKE_COMPLAINTS);
 	assert_int_equal(found.bad, 4);
-	/* What came before it was armed anew is over, also what came while nothing was sent; what comes now counts. */
+	/* What came before it was armed anew is over, also what came while nothing was sent; what comes now
+	 * counts. */
 	brake_arm(c, 5000);
 	brake_returned(c, STR("yahoo"), 90, 10, 9);
 	brake_returned_done(c);
@@ -217,6 +223,10 @@ static void off_is_off(void **state)
 	const struct brake_limits off = {.after = 200};
 	struct brake *b = brake_new(&off);
 	assert_int_equal(feed(b, STR("google"), 1000, 1, BRAKE_BOUNCED), 0);
+	assert_int_equal(feed(b, STR("google"), 1000, 1, BRAKE_BLOCKED), 0);
+	brake_free(&b);
+	const struct brake_limits all = {.bounces = 1, .blocks = 1, .complaints = 1, .after = 200};
+	b = brake_new(&all);
 	assert_int_equal(feed(b, STR("google"), 1000, 1, BRAKE_BLOCKED), 0);
 	brake_free(&b);
 }
@@ -255,7 +265,8 @@ static void a_restart_changes_nothing(void **state)
 static void what_is_not_readable_is_ignored(void **state)
 {
 	(void)state;
-	static const char *const texts[] = {"", "x", "2 0 0", "1 0", "1 0 0 0 0 0 0 2000 25 0 0 0", "1 0 0 0 0 0 0 2000 0 -1 0 0"};
+	static const char *const texts[] = {
+		"", "x", "2 0 0", "1 0", "1 0 0 0 0 0 0 2000 25 0 0 0", "1 0 0 0 0 0 0 2000 0 -1 0 0"};
 	struct brake *b = brake_new(&usual);
 	for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
 		assert_false(brake_load(b, STR("google"), str_from(texts[i])));

@@ -1,0 +1,136 @@
+"""A campaign that does harm stops itself: by shares, for one provider, again after it was told to go on."""
+import json
+import re
+
+from harness import interrupt, wait_until
+from test_sandbox import start, stop
+
+BRAKE = "[brake]\nbounces = 5%\nblocks = 10%\nafter = 40\n[retry]\ndelays = 1s\nexpire = 1h\n"
+
+
+def world(w, profile, people):
+	w.write("profile", profile)
+	child, port = start(w, "--profile", "profile")
+	w.configure(port, connections=2, extra=BRAKE)
+	w.write("news.csv", "email\n" + "\n".join(people) + "\n")
+	w.run("import", "news", "news.csv")
+	return child
+
+
+def send(w, *options, expect=0):
+	return w.run("send", w.message(), "--list", "news", "--name", "june", "--yes", "--patience", "20s", *options, expect=expect)
+
+
+def test_bounces(w):
+	people = [f"{'bad' if i % 4 == 0 else 'r'}{i}@x.example" for i in range(400)]
+	child = world(w, "bad*@x.example unknown\n", people)
+	send(w, expect=76)
+	status = w.status("june")
+	counts = status["counts"]
+	assert status["state"] == "paused" and status["why"]["id"] == "brake-bounces", status
+	assert "--past-brake" in status["why"]["remedy"] and "550" in status["why"]["text"], status
+	answered = counts["sent"] + counts["bounced"]
+	assert 40 <= answered <= 40 + 2 * 16 and counts["queued"] == 400 - answered, counts
+	# Nothing goes on by accident.
+	for again in (w.run("resume", "june", expect=76), send(w, expect=76)):
+		assert "brake" in again.out + again.err
+	assert w.status("june")["counts"] == counts
+	# Armed anew it counts from there, and stops it again.
+	w.run("resume", "june", "--past-brake", "--patience", "20s", expect=76)
+	more = w.status("june")["counts"]
+	answered = more["sent"] + more["bounced"] - answered
+	assert 40 <= answered <= 40 + 2 * 16, (counts, more)
+	report = w.run("report", "june").out
+	assert "brake-bounces" in report and "--past-brake" in report, report
+	stop(w, child)
+
+
+def test_a_restart_counts_on(w):
+	"""Two runs of 30 answers each: only together they are enough for the brake."""
+	people = [f"{'bad' if i % 4 == 0 else 'r'}{i}@x.example" for i in range(200)]
+	child = world(w, "bad*@x.example unknown\n", people)
+	send(w, "--first", "30", expect=76)
+	assert w.status("june")["why"]["id"] == "canary"
+	w.run("resume", "june", "--rate", "10/s", "--patience", "20s", expect=76)
+	status = w.status("june")
+	counts = status["counts"]
+	assert status["why"]["id"] == "brake-bounces", status
+	assert counts["sent"] + counts["bounced"] < 60, counts
+	stop(w, child)
+
+
+def test_one_provider_refuses_all(w):
+	people = [f"r{i}@{'docomo.ne.jp' if i % 2 else 'gmail.com'}" for i in range(200)]
+	child = world(w, "*@docomo.ne.jp block\n", people)
+	send(w, expect=76)
+	status = w.status("june")
+	counts = status["counts"]
+	assert status["state"] == "paused" and status["why"]["id"] == "brake-blocks", status
+	assert [p["provider"] for p in status["paused_providers"]] == ["docomo"], status
+	assert counts["sent"] == 100 and 10 <= counts["blocked"] <= 10 + 2 * 16, counts
+	assert counts["queued"] == 100 - counts["blocked"] and sum(counts.values()) == 200, counts
+	assert "docomo refuses everything" in w.run("status", "june").out
+	w.run("resume", "june", expect=76)
+	stop(w, child)
+	# The cause is gone.
+	child, port = start(w)
+	w.configure(port, connections=2, extra=BRAKE)
+	w.run("resume", "june", "--past-brake", "--patience", "20s")
+	after = w.status("june")
+	assert after["counts"]["sent"] == 200 - counts["blocked"] and after["paused_providers"] == [], after
+	stop(w, child)
+
+
+def test_nobody_takes_anything(w):
+	child = world(w, "*@x.example block\n", [f"r{i}@x.example" for i in range(300)])
+	send(w, expect=76)
+	status = w.status("june")
+	assert status["why"]["id"] == "brake-blocks" and "refuses everything" in status["why"]["text"], status
+	assert status["counts"]["blocked"] < 50, status
+	stop(w, child)
+
+
+def test_pause_one_provider_by_hand(w):
+	people = [f"r{i}@{'docomo.ne.jp' if i % 2 else 'gmail.com'}" for i in range(60)]
+	child = world(w, "", people)
+	assert "docomo" in w.run("pause", "--all", "--provider", "docomoo", expect=66).err
+	sender = w.start("send", w.message(), "--list", "news", "--name", "june", "--yes", "--rate", "20/s", "--patience", "20s")
+	wait_until(lambda: "june" in w.run("campaigns", expect=None).out and w.status("june")["counts"]["sent"] > 4)
+	w.run("pause", "june", "--provider", "docomo")
+	w.finish(sender, expect=76)
+	status = w.status("june")
+	assert status["why"]["id"] == "user" and status["counts"]["queued"] > 0, status
+	rows = w.deliveries("june")
+	assert {r["provider"] for r in rows.values() if r["state"] == "queued"} == {"docomo"}
+	assert all(r["state"] == "sent" for r in rows.values() if r["provider"] == "google")
+	w.run("resume", "june", "--patience", "20s")
+	assert w.status("june")["counts"]["sent"] == 60
+	stop(w, child)
+
+
+def test_what_is_over_is_not_paused(w):
+	"""A small list, all bad: when the brake could act, nothing is left that it would spare."""
+	child = world(w, "*@x.example unknown\n", [f"r{i}@x.example" for i in range(40)])
+	send(w)
+	assert w.status("june")["state"] == "finished"
+	stop(w, child)
+
+
+def test_dialogue(w):
+	"""`trace` shows what was said with an address that failed; `forget` erases it."""
+	child = world(w, "bad@x.example unknown\n", ["bad@x.example", "good@x.example"])
+	send(w)
+	out = w.run("trace", "bad@x.example").out
+	lines = [line.strip() for line in out.splitlines()]
+	for part in ("* connected to", "< 220 ", "> EHLO ", "> MAIL FROM:<b-", "> RCPT TO:<bad@x.example>", "< 550 5.1.1 "):
+		assert any(re.match(r"\d+\.\d{3} " + re.escape(part), line) for line in lines), (part, out)
+	assert "June list" not in out
+	tries = w.run("--json", "trace", "bad@x.example").json["deliveries"][0]["tries"]
+	assert any("RCPT TO:<bad@x.example>" in line for line in tries[0]["dialogue"]), tries
+	assert w.run("--json", "trace", "good@x.example").json["deliveries"][0]["tries"][0]["dialogue"] == []
+	w.run("contact", "forget", "bad@x.example", "--yes", expect=(0, 64))
+	w.run("contact", "forget", "bad@x.example", expect=None)
+	import sqlite3
+	db = sqlite3.connect(w.path("postrider.db"))
+	assert db.execute("SELECT count(*) FROM dialogue WHERE text LIKE '%bad@x%'").fetchone() == (0,)
+	stop(w, child)
