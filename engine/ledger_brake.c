@@ -74,7 +74,7 @@ void watch_brake_count(struct watch *w, const struct outcome_row *r)
 	b->counted = true;
 }
 
-static int returned(void *ctx, const struct returned_row *r)
+static int returned(void *ctx, const struct came_back *r)
 {
 	struct watch_brake *b = ctx;
 	brake_returned(b->brake, r->provider, r->bounced, r->blocked, r->complaints);
@@ -89,7 +89,7 @@ int watch_brake_second(struct ledger *l, struct watch *w, struct err *e)
 	int rc = 0;
 	if (b == NULL)
 		return 0;
-	if (store_ledger_returned(l->store, w->id, returned, b, e) < 0)
+	if (store_ledger_came_back(l->store, w->id, returned, b, e) < 0)
 		return -1;
 	brake_returned_done(b->brake);
 	b->counted = true;

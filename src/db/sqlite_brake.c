@@ -45,11 +45,11 @@ int store_meters(struct store *s, int64_t campaign, int (*row)(void *ctx, struct
 	return rc;
 }
 
-int store_ledger_returned(struct store *s, int64_t campaign,
-	int (*row)(void *ctx, const struct returned_row *r), void *ctx, struct err *e)
+int store_ledger_came_back(struct store *s, int64_t campaign,
+	int (*row)(void *ctx, const struct came_back *r), void *ctx, struct err *e)
 {
 	enum { MOST = 200 };
-	struct returned_row v[MOST];
+	struct came_back v[MOST];
 	struct arena a;
 	size_t n = 0;
 	int rc;
@@ -65,7 +65,7 @@ int store_ledger_returned(struct store *s, int64_t campaign,
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(s, st, e)) == 1 && n < MOST)
-		v[n++] = (struct returned_row){
+		v[n++] = (struct came_back){
 			arena_str(&a, col_str(st, 0)), col_int(st, 1), col_int(st, 2), col_int(st, 3)};
 	db_done(st);
 	if (rc >= 0)

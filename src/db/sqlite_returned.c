@@ -88,6 +88,10 @@ static int lower(
 		delta_add(s, DELTA_TIMELINE, t->campaign, r->at / MINUTE, 0, 0, 2, 1, STR(""), e) < 0 ||
 		tally_move(s, t->campaign, t->provider, from, (int)to, e) < 0)
 		return -1;
+	/* For the campaign's brake, which counted it as accepted. */
+	if (delta_add(s, DELTA_TALLY, t->campaign, t->provider,
+		    to == DELIVERY_BOUNCED ? TALLY_RETURNED : TALLY_RETURNED_BLOCK, 0, 0, 1, STR(""), e) < 0)
+		return -1;
 	return 1;
 }
 
@@ -163,8 +167,10 @@ static int complained(struct store *s, const struct target *t, const struct retu
 	int before = said_before(s, r, t->contact, t->id, id, e);
 	if (before != 0)
 		return before < 0 ? -1 : 0;
-	if (t->campaign != 0 && db_run(s, e, "UPDATE campaign SET complaints = complaints + 1 WHERE id = ?",
-					"i", t->campaign) < 0)
+	if (t->campaign != 0 && (db_run(s, e, "UPDATE campaign SET complaints = complaints + 1 WHERE id = ?",
+					 "i", t->campaign) < 0 ||
+					delta_add(s, DELTA_TALLY, t->campaign, t->provider, TALLY_COMPLAINTS,
+						0, 0, 1, STR(""), e) < 0))
 		return -1;
 	if (trouble_complaint(s, &n, &done->suppressed, e) < 0)
 		return -1;

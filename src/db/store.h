@@ -640,12 +640,12 @@ int store_meters(struct store *s, int64_t campaign, int (*row)(void *ctx, struct
 	void *ctx, struct err *e);
 /* What came back of deliveries that had been accepted, by provider, since the campaign began: returned
  * messages and complaints, whoever recorded them. */
-struct returned_row {
+struct came_back {
 	struct str provider; /* "" unknown */
 	int64_t bounced, blocked, complaints;
 };
-int store_ledger_returned(struct store *s, int64_t campaign,
-	int (*row)(void *ctx, const struct returned_row *r), void *ctx, struct err *e);
+int store_ledger_came_back(struct store *s, int64_t campaign,
+	int (*row)(void *ctx, const struct came_back *r), void *ctx, struct err *e);
 /* Within begin/commit, every second: what is kept of the newest only (dialogues of failed attempts) is cut, a
  * slice at a time. */
 int store_ledger_trim(struct store *s, struct err *e);

@@ -154,11 +154,46 @@ static void meters_are_kept_for_each_campaign(void **state)
 	ledger_end(&l);
 }
 
-static int one_returned(void *ctx, const struct returned_row *r)
+static int one_returned(void *ctx, const struct came_back *r)
 {
 	buf_printf(ctx, "[%.*s]%lld/%lld/%lld ", STR_ARG(r->provider), (long long)r->bounced,
 		(long long)r->blocked, (long long)r->complaints);
 	return 0;
+}
+
+static void returned(struct ledger *l, size_t n, const char *fingerprint, enum returned_effect effect,
+	enum reply_class class)
+{
+	struct returned_done done;
+	const struct returned_new r = {.fingerprint = str_from(fingerprint),
+		.effect = effect,
+		.delivery = l->c.v[n].delivery,
+		.at = NOW + 5,
+		.kind = STR("bounce"),
+		.source = STR("receive"),
+		.class = class,
+		.scope = SCOPE_ADDRESS,
+		.reason = STR("x")};
+	OK(l->f, store_returned(l->f->s, &r, &done, &l->f->e));
+}
+
+static void what_came_back_is_counted_by_provider(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger l;
+	struct buf b = BUF_INIT(1000);
+	ledger_start(&l, f, 8);
+	claim_all(&l, CLAIM_FRESH, NOW, NULL);
+	returned(&l, 0, "a", RETURNED_FAILED, CLASS_HARD);
+	returned(&l, 0, "a", RETURNED_FAILED, CLASS_HARD);
+	returned(&l, 0, "b", RETURNED_FAILED, CLASS_HARD); /* of the same delivery once more */
+	returned(&l, 4, "c", RETURNED_FAILED, CLASS_BLOCK);
+	returned(&l, 1, "d", RETURNED_COMPLAINT, CLASS_NONE);
+	returned(&l, 2, "e", RETURNED_NOTHING, CLASS_NONE);
+	OK(f, store_ledger_came_back(f->s, l.id, one_returned, &b, &f->e));
+	assert_string_equal(buf_cstr(&b), "[]0/0/1 [docomo]1/1/0 ");
+	buf_release(&b);
+	ledger_end(&l);
 }
 
 static void complaints_are_counted_by_provider(void **state)
@@ -168,7 +203,7 @@ static void complaints_are_counted_by_provider(void **state)
 	struct buf b = BUF_INIT(1000);
 	ledger_start(&l, f, 8);
 	claim_all(&l, CLAIM_FRESH, NOW, NULL);
-	OK(f, store_ledger_returned(f->s, l.id, one_returned, &b, &f->e));
+	OK(f, store_ledger_came_back(f->s, l.id, one_returned, &b, &f->e));
 	assert_string_equal(buf_cstr(&b), "");
 	static const char *const who[] = {
 		"p1@docomo.ne.jp", "p5@docomo.ne.jp", "p1@docomo.ne.jp", "p2@x.example", "who@nowhere"};
@@ -179,7 +214,7 @@ static void complaints_are_counted_by_provider(void **state)
 			.created = NOW};
 		OK(f, store_suppress(f->s, &s, NULL, &f->e));
 	}
-	OK(f, store_ledger_returned(f->s, l.id, one_returned, &b, &f->e));
+	OK(f, store_ledger_came_back(f->s, l.id, one_returned, &b, &f->e));
 	assert_string_equal(buf_cstr(&b), "[]0/0/2 [docomo]0/0/2 ");
 	buf_release(&b);
 	ledger_end(&l);
@@ -220,6 +255,7 @@ int main(void)
 		T(a_deferred_one_is_parked_when_its_time_comes),
 		T(cancelled_parked_ones_are_cancelled),
 		T(meters_are_kept_for_each_campaign),
+		T(what_came_back_is_counted_by_provider),
 		T(complaints_are_counted_by_provider),
 		T(dialogues_of_failures_are_kept_and_forgotten),
 	};
