@@ -56,7 +56,7 @@ LIBSRC  := $(wildcard $(addsuffix /*.c,$(LIBDIRS)))
 MAINSRC := src/cli/main.c
 CLISRC  := $(filter-out $(MAINSRC),$(wildcard src/cli/*.c))
 # Files that ship inside the program: name.ext becomes the bytes asset_name_ext[] and their number asset_name_ext_len.
-ASSETS  := $(wildcard templates/layouts/*.html) engine/rules.conf examples/first/postrider.conf examples/first/newsletter.md examples/first/readers.csv
+ASSETS  := $(wildcard templates/layouts/*.html) engine/rules.conf engine/shaping.conf examples/first/postrider.conf examples/first/newsletter.md examples/first/readers.csv
 LIBOBJ  := $(LIBSRC:%.c=$B/%.o) $(CLISRC:%.c=$B/%.o) $(ASSETS:%=$B/%.asset.o)
 MAINOBJ := $(MAINSRC:%.c=$B/%.o)
 UNITSRC := $(wildcard tests/unit/test_*.c tests/flow/test_*.c)

@@ -1,6 +1,7 @@
 #include "engine/limiter.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 enum { SLACK_US = 4000 };
 
@@ -41,6 +42,13 @@ int64_t limiter_take(struct limiter *l, int64_t now_us)
 		if (atomic_compare_exchange_weak(&l->next, &next, base + step))
 			return 0;
 	}
+}
+
+int64_t limiter_wait(const struct limiter *l, int64_t now_us)
+{
+	int64_t next = atomic_load_explicit(&l->next, memory_order_relaxed);
+	bool none = atomic_load_explicit(&l->step, memory_order_relaxed) == 0;
+	return none || next <= now_us ? 0 : next - now_us;
 }
 
 int64_t limiter_room(const struct limiter *l, int64_t now_us, int64_t until_us)

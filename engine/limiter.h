@@ -19,6 +19,8 @@ void limiter_set(struct limiter *l, double per_second); /* 0: none. Also while i
 double limiter_rate(const struct limiter *l);
 /* Takes a start now if one is free: 0. Otherwise nothing is taken, and the wait in us is returned. */
 int64_t limiter_take(struct limiter *l, int64_t now_us);
+/* The same without taking: 0, or the wait. */
+int64_t limiter_wait(const struct limiter *l, int64_t now_us);
 /* How many starts come free until `until_us`. */
 int64_t limiter_room(const struct limiter *l, int64_t now_us, int64_t until_us);
 /* No start before `until_us`: what a restart after a crash, or a receiver's wish, asks for. */

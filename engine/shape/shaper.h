@@ -60,42 +60,54 @@ enum shaper_answer {
 
 #define SHAPER_LATER INT64_MAX /* no time is known: ask again after the next event */
 
-struct shaper {
+struct shaper { /* looked at by the files of engine/shape alone */
 	struct limits limits;
+	enum shaper_state state;
+	enum shaper_bind bind; /* what the last "no" was for */
 	/* Connections. */
 	int trying, established;
-	double window;   /* how many it bears, as far as known */
-	double top;      /* so many stood when one more was refused; 0: that did not happen */
-	int64_t more_at; /* before that no more than `top` */
-	int64_t more_wait;
+	int failures;       /* to connect, in a row */
+	double window;      /* connections that it bears, as far as known */
+	double top;         /* so many stood when one more was refused, or gained nothing; 0: no such */
+	int64_t more_at;    /* before that no more than `top` */
+	int64_t more_wait;  /* the next one is longer */
 	int64_t connect_at; /* no connection before that */
+	bool wanted;        /* there was work for one more than the window */
 	struct limiter connects;
-	int failures; /* connections in a row */
+	struct {
+		double window, rate;
+		int64_t since;
+		unsigned n;
+	} gain; /* what the window brought when it was last looked at */
 	/* Messages. */
 	int inflight;
 	struct limiter pace;
 	double rate;     /* a second, that it bears; 0: it never complained */
 	double ceiling;  /* the rate at which it last complained */
-	double depth;    /* where it began anew: 1 - depth of the ceiling */
-	double progress; /* from there; 1: at the ceiling again */
-	double trouble;  /* share of recent answers that speak of the site, 0..1 */
+	double depth;    /* sending began anew at 1 - depth of the ceiling */
+	double progress; /* on the way back; 1: at the ceiling */
+	int64_t grown_at;
+	double trouble; /* share of the latest answers that speak of the site, 0..1 */
 	struct {
 		int64_t since;
 		unsigned n;
-	} served[2]; /* accepted: of a span and the one before */
+	} served[2]; /* answered well: in the span that runs, and in the one before */
 	/* Pauses. */
-	enum shaper_state state;
-	int64_t until;          /* of SUSPENDED and DOWN */
-	int64_t pause;          /* the last one; the next is longer. 0: none of late */
-	int64_t cut_at;         /* answers to what was started before are of the same trouble */
+	int64_t until;  /* of SUSPENDED and DOWN */
+	int64_t pause;  /* the last one, if its trouble is not over; the next is longer */
+	int64_t cut_at; /* answers to what was started before are of the same trouble */
+	bool probe_out; /* the one message of PROBING is under way */
+	enum {
+		SHAPER_PAUSE_DOWN,  /* no connection */
+		SHAPER_PAUSE_BRIEF, /* back to work as soon as the probe is taken, a little slower */
+		SHAPER_PAUSE_LONG,  /* back step by step */
+	} why;
 	int64_t step_at;        /* RECOVERING: the next connection */
-	double steps, steps_of; /* connections so far, and of how many */
-	double rate_of;         /* the rate of steps_of connections; 0: none was known */
-	bool bare; /* it paused for its own sake, without a word of a rule: the way back is short */
+	double steps, steps_of; /* connections so far, of how many */
+	double rate_of;         /* messages a second over steps_of connections; 0: not known */
 	/* Messages a connection. */
-	unsigned early, learned; /* the last number at which it closed; what it seems to take, 0: not known */
+	unsigned early, learned; /* after how many it closed last; how many it seems to take; 0: not known */
 	int64_t learned_until;
-	enum shaper_bind bind;
 	char words[104]; /* the receiver's, that caused the last pause */
 };
 

@@ -160,28 +160,34 @@ static int finish_dkim(struct config_dkim *d, struct err *e)
 static int collect(struct loader *p, struct err *e)
 {
 	struct config *c = &p->l->c;
-	size_t nroutes = 0, ndomains = 0, ndkim = 0, nsources = 0;
+	size_t nroutes = 0, ndomains = 0, ndkim = 0, nsources = 0, nproviders = 0;
 	for (const struct part *part = p->parts; part != NULL; part = part->next) {
 		nroutes += part->section->makes == SECTION_ROUTE;
 		ndomains += part->section->makes == SECTION_DOMAIN;
 		ndkim += part->section->makes == SECTION_DKIM;
 		nsources += part->section->makes == SECTION_SOURCE;
+		nproviders += part->section->makes == SECTION_PROVIDER;
 	}
 	c->routes = arena_zalloc(&p->l->arena, (nroutes + 1) * sizeof *c->routes);
 	c->domains = arena_zalloc(&p->l->arena, (ndomains + 1) * sizeof *c->domains);
 	c->dkim = arena_zalloc(&p->l->arena, (ndkim + 1) * sizeof *c->dkim);
 	c->sources = arena_zalloc(&p->l->arena, (nsources + 1) * sizeof *c->sources);
-	if (c->routes == NULL || c->domains == NULL || c->dkim == NULL || c->sources == NULL)
+	c->providers = arena_zalloc(&p->l->arena, (nproviders + 1) * sizeof *c->providers);
+	if (c->routes == NULL || c->domains == NULL || c->dkim == NULL || c->sources == NULL ||
+		c->providers == NULL)
 		return no_memory(e);
 	c->nroutes = nroutes;
 	c->ndomains = ndomains;
 	c->ndkim = ndkim;
 	c->nsources = nsources;
+	c->nproviders = nproviders;
 	for (const struct part *part = p->parts; part != NULL; part = part->next) {
 		if (part->section->makes == SECTION_DOMAIN)
 			c->domains[--ndomains] = part->name;
 		if (part->section->makes == SECTION_DKIM)
 			memcpy(&c->dkim[--ndkim], part->base, sizeof *c->dkim);
+		if (part->section->makes == SECTION_PROVIDER)
+			memcpy(&c->providers[--nproviders], part->base, sizeof *c->providers);
 		if (part->section->makes == SECTION_ROUTE)
 			memcpy(&c->routes[--nroutes], part->base, sizeof *c->routes);
 		if (part->section->makes == SECTION_SOURCE)
@@ -269,7 +275,8 @@ static const char *find_file(const char *path)
 	return NULL;
 }
 
-int config_load(const char *path, struct config **out, struct err *e)
+/* text NULL: what stands in the file; path NULL as well: the defaults. */
+static int load(const char *path, const struct str *text, struct config **out, struct err *e)
 {
 	static const struct parse_ops ops = {on_section, on_value};
 	struct loaded *l = calloc(1, sizeof *l);
@@ -277,11 +284,12 @@ int config_load(const char *path, struct config **out, struct err *e)
 	*out = NULL;
 	if (l == NULL)
 		return no_memory(e);
-	path = find_file(path);
 	if (set_defaults(l, path, e) != 0)
 		goto fail;
-	if (path != NULL && (on_section(&p, "", "", (struct config_at){path, 0}, e) != 0 ||
-				    parse_file(path, &l->arena, &ops, &p, e) != 0))
+	if (path != NULL && on_section(&p, "", "", (struct config_at){path, 0}, e) != 0)
+		goto fail;
+	if (text != NULL ? parse_text(*text, path, &l->arena, &ops, &p, e) != 0
+			 : path != NULL && parse_file(path, &l->arena, &ops, &p, e) != 0)
 		goto fail;
 	if (finish(&p, e) != 0)
 		goto fail;
@@ -291,6 +299,16 @@ fail:
 	arena_release(&l->arena);
 	free(l);
 	return -1;
+}
+
+int config_load(const char *path, struct config **out, struct err *e)
+{
+	return load(find_file(path), NULL, out, e);
+}
+
+int config_parse(struct str text, const char *name, struct config **out, struct err *e)
+{
+	return load(name, &text, out, e);
 }
 
 void config_free(struct config **c)

@@ -108,6 +108,19 @@ struct config_dkim {                     /* [dkim NAME] */
 	struct config_at at;
 };
 
+struct config_provider {  /* [provider NAME]; 0: not given */
+	const char *name; /* lower case: a provider, "default", or with a dot the name of a domain or of MX
+			     hosts */
+	int connections, messages_per_connection;
+	struct rate_spec rate;
+	double connection_rate; /* a second */
+	ms_t idle, suspend, suspend_most, recover;
+	enum { PROVIDER_TLS_OPPORTUNISTIC = 1, PROVIDER_TLS_REQUIRED } tls;
+	enum { PROVIDER_RESET_FAILURE = 1, PROVIDER_RESET_CONGESTION } reset;
+	enum { PROVIDER_SHARED = 1, PROVIDER_EACH_SITE } each_site;
+	struct config_at at;
+};
+
 struct config {
 	const char *path; /* of the file; NULL: none was found, defaults */
 	const char *database, *timezone, *secret_file;
@@ -123,6 +136,8 @@ struct config {
 	size_t ndomains;
 	struct config_dkim *dkim;
 	size_t ndkim;
+	struct config_provider *providers; /* in the order of the file */
+	size_t nproviders;
 	struct config_route *routes;
 	size_t nroutes;
 	struct config_source *sources;
@@ -162,9 +177,11 @@ struct config {
 };
 
 /* path NULL: $POSTRIDER_CONFIG, ./postrider.conf, /etc/postrider/postrider.conf, the first that is there.
- * Sections that belong to later capabilities (provider, mailbox, webhook, daemon …) are read and
+ * Sections that belong to later capabilities (mailbox, webhook, daemon …) are read and
  * checked for their keys. */
 int config_load(const char *path, struct config **out, struct err *e);
+/* The same from memory: for files that ship inside the program. `name` is for errors and kept as lent. */
+int config_parse(struct str text, const char *name, struct config **out, struct err *e);
 void config_free(struct config **c);
 /* The secret's text, one line, without its newline. Files that others may read are refused (ERR_CONFIG). A
  * command is run by /bin/sh and has 30 s. */

@@ -296,6 +296,17 @@ int read_rate(const struct field *f, const struct value *v, void *base, struct e
 	return rate_parse(v->text, AT(struct rate_spec), e) == 0 ? 0 : placed(v, e);
 }
 
+int read_even_rate(const struct field *f, const struct value *v, void *base, struct err *e)
+{
+	struct rate_spec rate;
+	if (rate_parse(v->text, &rate, e) != 0)
+		return placed(v, e);
+	if (rate.per_hour != 0 || rate.per_day != 0)
+		return bad(v, "a rate as 2/s or 100/m", e);
+	*AT(double) = rate.per_second;
+	return 0;
+}
+
 /* ---- Times ---- */
 
 int read_span(const struct field *f, const struct value *v, void *base, struct err *e)

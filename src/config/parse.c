@@ -266,6 +266,23 @@ static int check_encoding(const struct source *src, struct buf *b)
 	return 0;
 }
 
+static int read_lines(struct source *src, struct str text)
+{
+	src->rest = text;
+	ini_use_stack = false;
+	ini_initial_alloc = ini_max_line = LINE_MAX_ + 16;
+	ini_allow_realloc = false;
+	ini_allow_multiline = false; /* or an indented line would go on with the last value */
+	ini_allow_inline_comments = false;
+	ini_stop_on_first_error = true;
+	int rc = ini_parse_stream(read_line, src, on_value, src);
+	if (src->failed)
+		return -1;
+	if (rc == -2)
+		return no_memory(src->e);
+	return rc == 0 ? 0 : config_bad(src->e, src->at, "neither \"key = value\" nor a [section]");
+}
+
 static int read_source(const char *path, int depth, struct source *from, struct err *e)
 {
 	struct source src = {.arena = from->arena,
@@ -276,26 +293,21 @@ static int read_source(const char *path, int depth, struct source *from, struct 
 		.files = from->files,
 		.at = {arena_strdup(from->arena, path), 0}};
 	struct buf text = BUF_INIT(FILE_MAX);
+	int rc = -1;
 	if (src.at.file == NULL)
-		return no_memory(e);
-	if (file_read(path, &text, e) != 0 || check_encoding(&src, &text) != 0) {
-		buf_release(&text);
-		return -1;
-	}
-	src.rest = buf_get(&text);
-	ini_use_stack = false;
-	ini_initial_alloc = ini_max_line = LINE_MAX_ + 16;
-	ini_allow_realloc = false;
-	ini_allow_multiline = false; /* or an indented line would go on with the last value */
-	ini_allow_inline_comments = false;
-	ini_stop_on_first_error = true;
-	int rc = ini_parse_stream(read_line, &src, on_value, &src);
+		rc = no_memory(e);
+	else if (file_read(path, &text, e) == 0 && check_encoding(&src, &text) == 0)
+		rc = read_lines(&src, buf_get(&text));
 	buf_release(&text);
-	if (src.failed)
-		return -1;
-	if (rc == -2)
-		return no_memory(e);
-	return rc == 0 ? 0 : config_bad(e, src.at, "neither \"key = value\" nor a [section]");
+	return rc;
+}
+
+int parse_text(struct str text, const char *name, struct arena *a, const struct parse_ops *ops, void *ctx,
+	struct err *e)
+{
+	int files = 0;
+	struct source src = {.arena = a, .ops = ops, .ctx = ctx, .e = e, .files = &files, .at = {name, 0}};
+	return read_lines(&src, text);
 }
 
 int parse_file(const char *path, struct arena *a, const struct parse_ops *ops, void *ctx, struct err *e)

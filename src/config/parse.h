@@ -16,6 +16,9 @@ struct parse_ops {
 
 /* File names in `at` live in the arena. ERR_NOINPUT (the file itself), ERR_CONFIG. */
 int parse_file(const char *path, struct arena *a, const struct parse_ops *ops, void *ctx, struct err *e);
+/* The same from memory. */
+int parse_text(struct str text, const char *name, struct arena *a, const struct parse_ops *ops, void *ctx,
+	struct err *e);
 /* Sets ERR_CONFIG with the place; -1. */
 int config_bad(struct err *e, struct config_at at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

@@ -13,6 +13,7 @@
 #define R(field) offsetof(struct config_route, field)
 #define D(field) offsetof(struct config_dkim, field)
 #define S(field) offsetof(struct config_source, field)
+#define P(field) offsetof(struct config_provider, field)
 
 static const char *const doubt_words[] = {"skip", "resend", "hold", NULL};
 static const char *const law_words[] = {"none", "jp", "us", "ca", "eu", "uk", "au", NULL};
@@ -119,10 +120,22 @@ static const struct field source_fields[] = {
 	{0},
 };
 
+static const char *const provider_tls_words[] = {"", "opportunistic", "required", NULL};
+static const char *const reset_words[] = {"", "failure", "congestion", NULL};
+static const char *const each_words[] = {"", "no", "yes", NULL};
+
 static const struct field provider_fields[] = {
-	{"connections", check_int, 0, NULL, 1, 10000},
-	{"messages-per-connection", check_int, 0, NULL, 1, 1000000},
-	{"rate", check_rate, 0, NULL, 0, 0},
+	{"connections", read_int, P(connections), NULL, 1, 10000},
+	{"messages-per-connection", read_int, P(messages_per_connection), NULL, 1, 1000000},
+	{"rate", read_rate, P(rate), NULL, 0, 0},
+	{"connection-rate", read_even_rate, P(connection_rate), NULL, 0, 0},
+	{"idle", read_span, P(idle), NULL, 1000, 0},
+	{"tls", read_word, P(tls), provider_tls_words, 0, 0},
+	{"each-site", read_word, P(each_site), each_words, 0, 0},
+	{"suspend", read_span, P(suspend), NULL, 1000, 0},
+	{"suspend-most", read_span, P(suspend_most), NULL, 1000, 0},
+	{"recover", read_span, P(recover), NULL, 1000, 0},
+	{"reset", read_word, P(reset), reset_words, 0, 0},
 	{0},
 };
 
@@ -272,6 +285,26 @@ static void *begin_source(
 	return s;
 }
 
+static void *begin_provider(
+	struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
+{
+	char *own = arena_strdup(a, name[0] == '.' ? name + 1 : name);
+	struct config_provider *p = arena_zalloc(a, sizeof *p);
+	if (own == NULL || p == NULL) {
+		err_set(e, ERR_INTERNAL, "cannot read the configuration", "out of memory");
+		return NULL;
+	}
+	if (strchr(own, '.') != NULL ? begin_domain(c, a, own, at, e) == NULL
+				     : begin_named(c, a, own, at, e) == NULL)
+		return NULL;
+	for (char *ch = own; *ch != '\0'; ch++)
+		if (*ch >= 'A' && *ch <= 'Z')
+			*ch = (char)(*ch - 'A' + 'a');
+	p->name = own;
+	p->at = at;
+	return p;
+}
+
 static void *begin_dkim(
 	struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
 {
@@ -310,7 +343,7 @@ const struct section sections[] = {
 	{"dkim", true, dkim_fields, begin_dkim, SECTION_DKIM},
 	{"route", true, route_fields, begin_route, SECTION_ROUTE},
 	{"source", true, source_fields, begin_source, SECTION_SOURCE},
-	{"provider", true, provider_fields, begin_named, SECTION_OTHER},
+	{"provider", true, provider_fields, begin_provider, SECTION_PROVIDER},
 	{"retry", false, retry_fields, begin_config, SECTION_OTHER},
 	{"return-path", false, return_path_fields, begin_config, SECTION_OTHER},
 	{"mailbox", true, mailbox_fields, begin_named, SECTION_OTHER},

@@ -19,7 +19,8 @@ struct section {
 		SECTION_DOMAIN,
 		SECTION_DKIM,
 		SECTION_ROUTE,
-		SECTION_SOURCE
+		SECTION_SOURCE,
+		SECTION_PROVIDER
 	} makes; /* collected by config.c when all is read */
 };
 

@@ -1,0 +1,29 @@
+/* What the files of a shaper share: shaper.c (questions, pauses, recovery), shaper_window.c (connections),
+ * shaper_rate.c (messages a second), shaper_text.c (words for people). */
+#ifndef ENGINE_SHAPE_SHAPER_PRIVATE_H
+#define ENGINE_SHAPE_SHAPER_PRIVATE_H
+
+#include "engine/shape/shaper.h"
+
+#define US_PER_MS INT64_C(1000)
+#define US        INT64_C(1000000)
+
+/* ---- shaper_window.c ---- */
+void window_start(struct shaper *s, double window);
+void window_answered(struct shaper *s, int64_t now);
+/* One more connection was not taken while `established` stood. */
+void window_full(struct shaper *s, int64_t now);
+void window_shrink(struct shaper *s, double share);
+int window_now(const struct shaper *s, int64_t now);
+
+/* ---- shaper_rate.c ---- */
+void rate_served(struct shaper *s, int64_t now);
+/* Messages a second that were answered well of late, `more` of them on top. */
+double rate_measured(const struct shaper *s, int64_t now, unsigned more);
+void rate_set(struct shaper *s, double rate);  /* 0: as limits.rate says */
+void rate_grow(struct shaper *s, int64_t now); /* after a good answer */
+/* Anew, and back to that rate; 0: none is known. */
+void rate_begin(struct shaper *s, int64_t now, double rate);
+void rate_resume(struct shaper *s, int64_t now); /* after a brief pause, with what it took over that time */
+
+#endif
