@@ -404,8 +404,6 @@ static int check_rule(struct parser *p, const struct rule *r)
 			str_n(NULL, 0));
 	if ((v->action == ACTION_PAUSE) != (v->pause.n != 0))
 		return bad(p, "pause= belongs to the action pause, and to no other", str_n(NULL, 0));
-	if ((v->action == ACTION_SLOW || v->action == ACTION_SUSPEND) && v->delay == 0)
-		return bad(p, "slow and suspend need a delay", str_n(NULL, 0));
 	if ((final || v->action == ACTION_RECONNECT) && v->delay != 0)
 		return bad(p, "this action has no delay", str_n(NULL, 0));
 	return 0;

@@ -52,6 +52,7 @@ static void pause_for(struct shaper *s, int64_t now, enum shaper_state state, in
 		double measured = rate_measured(s, now, 0);
 		bool many = s->served[0].n + s->served[1].n >= ENOUGH;
 		s->steps_of = fmax(s->established, 2);
+		s->since = now;
 		s->rate_of = !many ? 0 : s->rate > 0 ? fmin(s->rate, measured) : measured;
 	}
 	s->state = state;
@@ -73,7 +74,8 @@ static void throttled(struct shaper *s, int64_t now, int64_t asked, struct str w
 			s->until = now + asked;
 		return;
 	}
-	if (!again)
+	/* Where the rate is what binds, fewer connections would only make it uneven. */
+	if (!again && !rate_in_use(s, now))
 		window_shrink(s, CUT);
 	if (s->state == SHAPER_RECOVERING && asked < s->pause)
 		asked = s->pause; /* the last one was too short */
@@ -99,6 +101,7 @@ static void recovered(struct shaper *s, int64_t now)
 	s->state = SHAPER_OK;
 	s->pause = 0;
 	s->words[0] = '\0';
+	window_start(s, s->steps_of);
 	rate_begin(s, now, s->rate_of);
 }
 

@@ -86,13 +86,18 @@ struct shaper { /* looked at by the files of engine/shape alone */
 	double ceiling;  /* the rate at which it last complained */
 	double depth;    /* sending began anew at 1 - depth of the ceiling */
 	double progress; /* on the way back; 1: at the ceiling */
+	double search; /* what the rate is multiplied by, again and again, while it is hardly known; 0: it is
+			*/
+	double way;    /* s from there to the ceiling, at least */
 	int64_t grown_at;
 	double trouble; /* share of the latest answers that speak of the site, 0..1 */
 	struct {
 		int64_t since;
 		unsigned n;
-	} served[2]; /* answered well: in the span that runs, and in the one before */
+	} served[2],
+		cycle; /* answered well: in the span that runs and the one before; since the last pause */
 	/* Pauses. */
+	int64_t since;  /* the first one of this trouble began */
 	int64_t until;  /* of SUSPENDED and DOWN */
 	int64_t pause;  /* the last one, if its trouble is not over; the next is longer */
 	int64_t cut_at; /* answers to what was started before are of the same trouble */

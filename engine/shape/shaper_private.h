@@ -20,6 +20,8 @@ int window_now(const struct shaper *s, int64_t now);
 void rate_served(struct shaper *s, int64_t now);
 /* Messages a second that were answered well of late, `more` of them on top. */
 double rate_measured(const struct shaper *s, int64_t now, unsigned more);
+/* Is there one that the receiver bears, and is it what mail waits for? */
+bool rate_in_use(const struct shaper *s, int64_t now);
 void rate_set(struct shaper *s, double rate);  /* 0: as limits.rate says */
 void rate_grow(struct shaper *s, int64_t now); /* after a good answer */
 /* Anew, and back to that rate; 0: none is known. */

@@ -17,6 +17,9 @@ static const double CAUTION = 0.97; /* the new ceiling, of the rate at which it 
 static const double GROWTH = 0.35;  /* beyond the ceiling, after as long as the way to it took */
 static const double TRY_MESSAGES = 200;
 static const double TRY_SECONDS = 18;
+static const double LATE_SECONDS = 60;
+static const unsigned FEW = 50; /* messages between two complaints */
+static const double SEEK_MESSAGES = 20, SEEK_SECONDS = 2;
 static const double SLOWEST = 1.0 / 60; /* a message a minute */
 static const double IN_USE = 0.7;       /* a rate that is not used says nothing about the receiver */
 static const int64_t SPAN = 5 * US;
@@ -31,6 +34,8 @@ void rate_served(struct shaper *s, int64_t now)
 		s->served[0].n = 0;
 	}
 	s->served[0].n++;
+	if (s->cycle.n++ == 0)
+		s->cycle.since = now;
 }
 
 double rate_measured(const struct shaper *s, int64_t now, unsigned more)
@@ -45,6 +50,11 @@ double rate_measured(const struct shaper *s, int64_t now, unsigned more)
 		return more;
 	double span = (double)(now - since) / (double)US;
 	return (n + more) / fmax(span, 1);
+}
+
+bool rate_in_use(const struct shaper *s, int64_t now)
+{
+	return s->rate > 0 && rate_measured(s, now, 0) >= IN_USE * s->rate;
 }
 
 void rate_set(struct shaper *s, double rate)
@@ -62,18 +72,26 @@ static double curve(const struct shaper *s)
 	return u < 1 ? s->ceiling * (1 + s->depth * d * d * d) : s->ceiling * (1 + GROWTH * d * d * d);
 }
 
+/* Up by that factor for each few messages. */
+static void seek(struct shaper *s)
+{
+	rate_set(s, s->rate * exp2(log2(s->search) / fmax(SEEK_MESSAGES, SEEK_SECONDS * s->rate)));
+}
+
 void rate_grow(struct shaper *s, int64_t now)
 {
 	double passed = (double)(now - s->grown_at) / (double)US;
 	s->grown_at = now;
-	if (s->rate <= 0 || s->ceiling <= 0)
+	if (s->ceiling <= 0 || !rate_in_use(s, now))
 		return;
-	if (rate_measured(s, now, 0) < IN_USE * s->rate)
-		return;
-	/* A long silence is no progress. */
-	double way = fmax(TRY_SECONDS, TRY_MESSAGES / s->rate), most = 4 / s->rate;
-	s->progress += fmin(passed, most) / way;
-	rate_set(s, curve(s));
+	if (s->search > 0) {
+		seek(s);
+	} else {
+		/* A long silence is no progress. */
+		double way = fmax(s->way, TRY_MESSAGES / s->rate), most = 4 / s->rate;
+		s->progress += fmin(passed, most) / way;
+		rate_set(s, curve(s));
+	}
 	if (s->limits.rate.per_second > 0 && s->progress > 1 && s->rate > 1.5 * s->limits.rate.per_second)
 		rate_set(s, 0);
 }
@@ -83,21 +101,35 @@ void rate_begin(struct shaper *s, int64_t now, double rate)
 	s->ceiling = rate;
 	s->depth = DEPTH;
 	s->progress = 0;
+	s->search = 0;
+	s->way = TRY_SECONDS;
 	s->grown_at = now;
 	rate_set(s, rate * (1 - DEPTH));
 }
 
 void rate_resume(struct shaper *s, int64_t now)
 {
-	double bears = rate_measured(s, now, 1), was = s->rate;
+	double cycle = (s->cycle.n + 1) / fmax((double)(now - s->cycle.since) / (double)US, 1),
+	       bears = fmax(rate_measured(s, now, 1), s->cycle.n > 0 ? cycle : 0), was = s->rate;
 	double ceiling = was > 0 ? was * CAUTION : bears, rate = fmin(bears, ceiling * (1 - DEPTH));
+	if (s->cycle.n < FEW) {
+		/* So few say little: halve the rate at most, and look for the right one. */
+		rate = fmin(fmax(rate, was / 2), ceiling * (1 - DEPTH));
+		s->search = s->search == 0 ? 2 : 1 + (s->search - 1) / 2;
+	}
+	if (s->cycle.n >= FEW || s->search < 1.2)
+		s->search = 0;
 	/* Far below: the ceiling was never real. */
 	if (rate < ceiling / 2)
 		ceiling = rate / (1 - DEPTH);
+	/* Who says it late (a receiver that counts by the minute) is asked more slowly. */
+	s->way = fmin(fmax(TRY_SECONDS, 10 * (double)(now - s->since) / (double)US), LATE_SECONDS);
 	s->ceiling = ceiling;
 	s->depth = 1 - rate / ceiling;
 	s->progress = 0;
 	s->grown_at = now;
 	s->served[0].n = s->served[1].n = 0;
+	s->cycle.since = now;
+	s->cycle.n = 1;
 	rate_set(s, rate);
 }

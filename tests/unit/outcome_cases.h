@@ -86,7 +86,8 @@ static const struct reply_case cases[] = {
 		"login-rate"},
 	{"relay", "auth", 454, "4.7.0", "Temporary authentication failure", C, SLOW, "login-delayed"},
 	{"relay", "auth", 504, "5.5.4", "Unrecognized authentication type", C, PAUSE, "login-failed"},
-	{"relay/m365", "mail", 432, "4.3.2", "Concurrent connections limit exceeded", C, SLOW, "login-rate"},
+	{"relay/m365", "mail", 432, "4.3.2", "Concurrent connections limit exceeded", C, SLOW,
+		"too-many-connections"},
 	/* quotas of the account */
 	{"relay/ses", "end", 454, "", "Throttling failure: Maximum sending rate exceeded.", C, SLOW,
 		"rate-exceeded"},
@@ -246,7 +247,7 @@ static const struct reply_case cases[] = {
 	{"", "rcpt", 451, "", "please try again in 5 minutes", S, RETRY, "greylisted"},
 	{"", "mail", 450, "", "too many messages, slow down", B, SLOW, "rate-limited"},
 	{"", "rcpt", 421, "", "Too many unknown recipients from you", B, SLOW, "unknown-users"},
-	{"", "mail", 421, "4.3.2", "Service shutting down", S, RETRY, "service-closing"},
+	{"", "mail", 421, "4.3.2", "Service shutting down", S, SLOW, "service-closing"},
 	{"", "greeting", 554, "5.7.1",
 		"Service unavailable; Client host [192.0.2.1] blocked using zen.spamhaus.org", B, SUSPEND,
 		"blocklist"},

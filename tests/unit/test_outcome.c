@@ -343,7 +343,6 @@ static void user_file__mistakes__are_errors_with_their_line(void **state)
 		{"* rcpt 550 * * -> soft account x pause", 1, "pause="},
 		{"* rcpt 550 * * -> soft account x retry pause=login", 1, "pause="},
 		{"* rcpt 550 * * -> soft account x pause pause=lunch", 1, "unknown reason"},
-		{"* rcpt 550 * * -> soft site x slow", 1, "need a delay"},
 		{"* rcpt 550 * * -> soft site x fail delay=5m", 1, "no delay"},
 		{"* rcpt 550 * * -> soft site x slow delay=soon", 1, "not a delay"},
 		{"* rcpt 550 * * -> soft site x slow delay=9d", 1, "not a delay"},
