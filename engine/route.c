@@ -102,7 +102,8 @@ int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 	r->lockstep.pipeline = false;
 	if (r->smtp.tls != SMTP_TLS_NONE) {
 		/* Opportunistic TLS keeps a passive eavesdropper out; it cannot insist on who answers. */
-		r->tls = tls_client_new(cfg->ca_file, r->smtp.tls != SMTP_TLS_OPPORTUNISTIC, e);
+		r->tls = tls_client_new(
+			cfg->ca_file, r->smtp.tls != SMTP_TLS_OPPORTUNISTIC ? TLS_VERIFY : TLS_MAY, e);
 		if (r->tls == NULL)
 			return -1;
 	}

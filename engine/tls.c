@@ -1,6 +1,9 @@
 #include "engine/tls.h"
 
+#include "engine/tls_memory.h"
+#include "src/base/buf.h"
 #include "src/base/hash.h"
+#include "src/base/log.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -13,22 +16,23 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-/* The last session of a host, by the hash of its name; a collision only costs a full handshake. */
-#define SESSIONS 256
-
-struct session {
-	char *host;
-	SSL_SESSION *session;
-};
+static const ms_t BROKEN = 60 * MINUTE;          /* a host whose TLS fails is not asked for it again */
+static const ms_t NOTE_AGAIN = 24 * 60 * MINUTE; /* what a policy in testing would have refused */
 
 struct tls_client {
 	SSL_CTX *ctx;
-	bool verify;
-	pthread_mutex_t lock;
-	struct session sessions[SESSIONS];
+	enum tls_need standard;
+	struct tls_memory memory;
 };
 
-static int host_index = -1, owner_index = -1; /* ex_data of an SSL: its host (owned), its tls_client */
+struct peer { /* ex_data of an SSL: whom it is for, and what is demanded of it */
+	struct tls_client *client;
+	enum tls_need need;
+	const char *key; /* of its sessions: behind the host */
+	char host[];
+};
+
+static int peer_index = -1;
 static BIO_METHOD *socket_method;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -73,7 +77,7 @@ static int socket_create(BIO *b)
 	return 1;
 }
 
-static void free_host(void *parent, void *p, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
+static void free_peer(void *parent, void *p, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
 {
 	(void)parent, (void)ad, (void)index, (void)argl, (void)argp;
 	free(p);
@@ -81,8 +85,7 @@ static void free_host(void *parent, void *p, CRYPTO_EX_DATA *ad, int index, long
 
 static void set_up_once(void)
 {
-	host_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_host);
-	owner_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+	peer_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_peer);
 	BIO_METHOD *m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "postrider socket");
 	if (m == NULL)
 		return;
@@ -103,43 +106,12 @@ int tls_set_fd(SSL *ssl, int fd)
 	return 0;
 }
 
-/* ---- Sessions ---- */
-
-static struct session *session_of(struct tls_client *t, const char *host)
-{
-	return &t->sessions[hash64(str_from(host)) % SESSIONS];
-}
-
-/* SSL_CTX_sess_set_new_cb. The SSL goes on using and changing its session, maybe beside another thread that
- * resumes it: what is kept, and what is offered, is always a copy. */
+/* SSL_CTX_sess_set_new_cb */
 static int keep_session(SSL *ssl, SSL_SESSION *session)
 {
-	struct tls_client *t = SSL_get_ex_data(ssl, owner_index);
-	const char *host = SSL_get_ex_data(ssl, host_index);
-	struct session fresh = {strdup(host), SSL_SESSION_dup(session)};
-	if (fresh.host != NULL && fresh.session != NULL) {
-		pthread_mutex_lock(&t->lock);
-		struct session *s = session_of(t, host), old = *s;
-		*s = fresh;
-		fresh = old;
-		pthread_mutex_unlock(&t->lock);
-	}
-	SSL_SESSION_free(fresh.session);
-	free(fresh.host);
+	const struct peer *p = SSL_get_ex_data(ssl, peer_index);
+	tls_memory_keep(&p->client->memory, p->key, session);
 	return 0; /* no reference taken */
-}
-
-static void offer_session(struct tls_client *t, SSL *ssl, const char *host)
-{
-	SSL_SESSION *copy = NULL;
-	pthread_mutex_lock(&t->lock);
-	struct session *s = session_of(t, host);
-	if (s->session != NULL && strcmp(s->host, host) == 0)
-		copy = SSL_SESSION_dup(s->session);
-	pthread_mutex_unlock(&t->lock);
-	if (copy != NULL)
-		SSL_set_session(ssl, copy); /* takes its own reference */
-	SSL_SESSION_free(copy);
 }
 
 /* ---- Contexts and connections ---- */
@@ -165,28 +137,27 @@ static int load_trust(SSL_CTX *ctx, const char *ca_file, struct err *e)
 	return -1;
 }
 
-struct tls_client *tls_client_new(const char *ca_file, bool verify, struct err *e)
+struct tls_client *tls_client_new(const char *ca_file, enum tls_need standard, struct err *e)
 {
 	pthread_once(&once, set_up_once);
 	struct tls_client *t = calloc(1, sizeof *t);
 	SSL_CTX *ctx = t != NULL ? SSL_CTX_new(TLS_client_method()) : NULL;
-	if (ctx == NULL || host_index < 0 || owner_index < 0 || socket_method == NULL) {
+	if (ctx == NULL || peer_index < 0 || socket_method == NULL || SSL_CTX_dane_enable(ctx) != 1) {
 		SSL_CTX_free(ctx);
 		free(t);
 		err_set(e, ERR_INTERNAL, "TLS", "out of memory");
 		return NULL;
 	}
 	t->ctx = ctx;
-	t->verify = verify;
-	pthread_mutex_init(&t->lock, NULL);
+	t->standard = standard;
+	tls_memory_init(&t->memory);
 	SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
 	SSL_CTX_set_options(
 		ctx, SSL_OP_IGNORE_UNEXPECTED_EOF | SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-	SSL_CTX_set_verify(ctx, verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
 	SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
 	SSL_CTX_sess_set_new_cb(ctx, keep_session);
-	if (verify && load_trust(ctx, ca_file, e) < 0)
+	if (load_trust(ctx, ca_file, e) < 0)
 		tls_client_free(&t);
 	return t;
 }
@@ -197,52 +168,128 @@ void tls_client_free(struct tls_client **tp)
 	*tp = NULL;
 	if (t == NULL)
 		return;
-	for (size_t i = 0; i < SESSIONS; i++) {
-		SSL_SESSION_free(t->sessions[i].session);
-		free(t->sessions[i].host);
-	}
+	tls_memory_release(&t->memory);
 	SSL_CTX_free(t->ctx);
-	pthread_mutex_destroy(&t->lock);
 	free(t);
 }
 
 /* SNI carries names only (RFC 6066 3); an address is looked for among the certificate's addresses. */
-static int set_name(SSL *ssl, const char *host)
+static bool set_name(SSL *ssl, const char *host)
 {
 	unsigned char address[16];
 	X509_VERIFY_PARAM *p = SSL_get0_param(ssl);
 	if (inet_pton(AF_INET, host, address) == 1)
-		return X509_VERIFY_PARAM_set1_ip(p, address, 4);
+		return X509_VERIFY_PARAM_set1_ip(p, address, 4) == 1;
 	if (inet_pton(AF_INET6, host, address) == 1)
-		return X509_VERIFY_PARAM_set1_ip(p, address, 16);
+		return X509_VERIFY_PARAM_set1_ip(p, address, 16) == 1;
 	X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
 	return X509_VERIFY_PARAM_set1_host(p, host, 0) == 1 && SSL_set_tlsext_host_name(ssl, host) == 1;
 }
 
-struct ssl_st *tls_client_ssl(struct tls_client *t, const char *host, struct err *e)
+/* Where anybody may answer, old TLS is still better than none (RFC 7435), and old receivers are many. */
+static void take_what_comes(SSL *ssl)
 {
-	SSL *ssl = SSL_new(t->ctx);
-	char *name = strdup(host);
-	if (ssl == NULL || name == NULL || SSL_set_ex_data(ssl, host_index, name) != 1) {
-		free(name);
-		name = NULL;
+	SSL_set_verify(ssl, SSL_VERIFY_NONE, NULL);
+	SSL_set_security_level(ssl, 0);
+	SSL_set_min_proto_version(ssl, TLS1_VERSION);
+	SSL_set_options(ssl, SSL_OP_LEGACY_SERVER_CONNECT);
+}
+
+/* RFC 7672 3: names are looked at only for DANE-TA. Returns how many records OpenSSL can use. */
+static int set_dane(SSL *ssl, const char *host, const struct tls_policy *p)
+{
+	const char *base = p->base != NULL ? p->base : host;
+	int used = 0;
+	if (SSL_dane_enable(ssl, base) != 1 || SSL_set_tlsext_host_name(ssl, base) != 1 ||
+		(p->base != NULL && SSL_add1_host(ssl, host) != 1))
+		return -1;
+	SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	for (size_t i = 0; i < p->ntlsa; i++) {
+		const struct tlsa *t = &p->tlsa[i];
+		int rc = SSL_dane_tlsa_add(ssl, t->usage, t->selector, t->matching, t->data, t->n);
+		if (rc < 0)
+			return -1;
+		used += rc;
 	}
-	if (name == NULL || SSL_set_ex_data(ssl, owner_index, t) != 1 || set_name(ssl, host) != 1) {
+	return used;
+}
+
+static bool apply(SSL *ssl, const char *host, const struct tls_policy *p)
+{
+	int used = p->need == TLS_DANE ? set_dane(ssl, host, p) : set_name(ssl, host) ? 0 : -1;
+	if (used < 0)
+		return false;
+	if (p->need < TLS_VERIFY || (p->need == TLS_DANE && used == 0))
+		take_what_comes(ssl);
+	else
+		SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+	return true;
+}
+
+/* A resumed session is not verified again: it is kept for this host under these demands only. */
+static bool tag(SSL *ssl, struct tls_client *t, const char *host, const struct tls_policy *policy)
+{
+	struct buf key = BUF_INIT(256 * 1024);
+	buf_printf(&key, "%d %s %s", (int)policy->need, host, policy->base != NULL ? policy->base : "");
+	for (size_t i = 0; i < policy->ntlsa; i++) {
+		const struct tlsa *r = &policy->tlsa[i];
+		buf_printf(&key, " %d %d %d %016llx", r->usage, r->selector, r->matching,
+			(unsigned long long)hash64(str_n((const char *)r->data, r->n)));
+	}
+	size_t n = strlen(host) + 1;
+	struct peer *p = key.failed ? NULL : malloc(sizeof *p + n + key.len + 1);
+	if (p != NULL) {
+		p->client = t;
+		p->need = policy->need;
+		p->key = p->host + n;
+		memcpy(p->host, host, n);
+		memcpy(p->host + n, buf_cstr(&key), key.len + 1);
+	}
+	buf_release(&key);
+	if (p == NULL || SSL_set_ex_data(ssl, peer_index, p) != 1) {
+		free(p);
+		return false;
+	}
+	tls_memory_offer(&t->memory, p->key, ssl);
+	return true;
+}
+
+struct ssl_st *tls_client_ssl(
+	struct tls_client *t, const char *host, const struct tls_policy *policy, struct err *e)
+{
+	const struct tls_policy standard = {.need = t->standard};
+	const struct tls_policy *p = policy != NULL ? policy : &standard;
+	SSL *ssl = SSL_new(t->ctx);
+	if (ssl == NULL || !apply(ssl, host, p) || !tag(ssl, t, host, p)) {
 		SSL_free(ssl);
 		ERR_clear_error();
 		err_set(e, ERR_INTERNAL, "TLS", "out of memory, or no host name: %s", host);
 		return NULL;
 	}
-	offer_session(t, ssl, host);
 	return ssl;
+}
+
+bool tls_client_broken(struct tls_client *t, const char *host)
+{
+	return tls_memory_marked(&t->memory, host, clock_mono());
+}
+
+void tls_client_note_broken(struct tls_client *t, const char *host)
+{
+	tls_memory_mark(&t->memory, host, clock_mono(), BROKEN);
 }
 
 /* ---- Words ---- */
 
 static void explain_certificate(SSL *ssl, long result, char *out, unsigned long n)
 {
-	const char *host = SSL_get_ex_data(ssl, host_index);
+	const struct peer *p = SSL_get_ex_data(ssl, peer_index);
+	const char *host = p->host;
 	switch (result) {
+	case X509_V_ERR_DANE_NO_MATCH:
+		snprintf(out, n, "no TLSA record of %s fits its certificate (DANE)", host);
+		break;
 	case X509_V_ERR_CERT_HAS_EXPIRED:
 		snprintf(out, n, "the certificate of %s has expired", host);
 		break;
@@ -269,6 +316,26 @@ static void explain_certificate(SSL *ssl, long result, char *out, unsigned long 
 			X509_verify_cert_error_string(result));
 		break;
 	}
+}
+
+void tls_established(struct ssl_st *ssl, char *out, unsigned long n)
+{
+	const struct peer *p = SSL_get_ex_data(ssl, peer_index);
+	long result = SSL_get_verify_result(ssl);
+	const char *verified = SSL_get_verify_mode(ssl) == SSL_VERIFY_NONE ? ""
+			       : p->need == TLS_DANE                       ? ", certificate verified by DANE"
+									   : ", certificate verified";
+	char key[300];
+	snprintf(out, n, "%s, %s%s%s", SSL_get_version(ssl), SSL_get_cipher_name(ssl), verified,
+		SSL_session_reused(ssl) ? ", resumed" : "");
+	if (p->need != TLS_TESTING || result == X509_V_OK)
+		return;
+	snprintf(key, sizeof key, "testing %.255s", p->host);
+	if (!tls_memory_mark(&p->client->memory, key, clock_mono(), NOTE_AGAIN))
+		return;
+	char why[300];
+	explain_certificate(ssl, result, why, sizeof why);
+	log_info("tls: %s (MTA-STS in testing: the mail goes out all the same)", why);
 }
 
 void tls_explain(struct ssl_st *ssl, int ret, char *out, unsigned long n)

@@ -34,11 +34,20 @@ struct tls_policy {
 	const char *base; /* with TLS_DANE: the TLSA base domain where it is not the host's name; else NULL */
 };
 
-/* ca_file NULL: the system's. */
-struct tls_client *tls_client_new(const char *ca_file, bool verify, struct err *e);
+/* ca_file NULL: the system's. `standard`: what is demanded where a connection has no policy of its own;
+ * TLS_VERIFY for relays. */
+struct tls_client *tls_client_new(const char *ca_file, enum tls_need standard, struct err *e);
 void tls_client_free(struct tls_client **t);
-/* A new SSL for that host, with the last session of it. */
-struct ssl_st *tls_client_ssl(struct tls_client *t, const char *host, struct err *e);
+/* A new SSL for that host, with the last session of it under the same demands. policy NULL: the standard; it
+ * need not live on. */
+struct ssl_st *tls_client_ssl(
+	struct tls_client *t, const char *host, const struct tls_policy *policy, struct err *e);
+/* A host whose TLS did not work a while ago: under TLS_MAY it is not tried again for an hour. */
+bool tls_client_broken(struct tls_client *t, const char *host);
+void tls_client_note_broken(struct tls_client *t, const char *host);
+/* The handshake is done: "TLSv1.3, TLS_AES_256_GCM_SHA384, certificate verified by DANE". Logs what a policy
+ * in testing would have refused. */
+void tls_established(struct ssl_st *ssl, char *out, unsigned long n);
 /* As SSL_set_fd(), but a closed peer raises no SIGPIPE; -1: out of memory. */
 int tls_set_fd(struct ssl_st *ssl, int fd);
 /* Why a handshake failed, in words a person can act on: expired, other name, not trusted, plain text on a TLS

@@ -65,6 +65,7 @@ extern const struct smtp_timeouts smtp_timeouts_default; /* RFC 5321 4.5.3.2 */
 struct smtp_options {     /* lent for the client's life */
 	const char *helo; /* our FQDN or address literal */
 	enum smtp_tls tls;
+	const char *tls_by; /* with STARTTLS: who demands it; NULL: this route */
 	enum smtp_auth auth;
 	const char *user, *password; /* NULL: no AUTH */
 	/* Access tokens grow old: asked for one at each login, in place of `password`. Writes at most `max`

@@ -1,46 +1,18 @@
-#include "engine/smtp/conn.h"
+#include "engine/smtp/conn_private.h"
 
-#include "engine/smtp/wire.h"
-#include "engine/tls.h"
 #include "src/base/log.h"
 
 #include <assert.h>
 #include <errno.h>
-#include <ev.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #define READ_BYTES 16384
 #define PIECES     64 /* of each message under way: its commands, and three */
-
-enum conn_state { CONN_CONNECTING, CONN_IMPLICIT_TLS, CONN_STARTTLS, CONN_UP, CONN_CLOSED };
-
-struct smtp_conn {
-	struct ev_loop *loop;
-	const struct smtp_endpoint *ep;
-	const struct smtp_options *o;
-	const struct smtp_conn_ops *ops;
-	void *ctx;
-	struct smtp_client *client;
-	enum conn_state state;
-	bool aborted, busy;
-	size_t addr;   /* the one in use */
-	ms_t deadline; /* of connecting and implicit TLS; afterwards the client's counts */
-	ms_t timer_at;
-	struct wire wire;
-	SSL *ssl;
-	ev_io readable, writable;
-	ev_timer timer;
-	ev_prepare kick; /* never started, only fed: "look again once this callback has returned" */
-	char why[300];
-	struct smtp_conn_facts facts;
-	ms_t began; /* with that address, or with its TLS */
-};
 
 static void explain_connect(struct smtp_conn *c, const char *what);
 static void next_address(struct smtp_conn *c);
@@ -89,7 +61,7 @@ static void release(struct smtp_conn *c)
 	free(c);
 }
 
-static void fail(struct smtp_conn *c, enum smtp_stage stage, const char *why)
+void conn_fail(struct smtp_conn *c, enum smtp_stage stage, const char *why)
 {
 	if (c->state == CONN_UP || c->state == CONN_STARTTLS) {
 		smtp_client_eof(c->client, why, clock_mono());
@@ -127,7 +99,7 @@ static void on_starttls(void *ctx)
 	c->state = CONN_STARTTLS;
 }
 
-static const struct smtp_client_ops client_ops = {on_ready, on_result, on_starttls, on_closed};
+const struct smtp_client_ops conn_client_ops = {on_ready, on_result, on_starttls, on_closed};
 
 /* ---- Reading, writing, waiting ---- */
 
@@ -151,7 +123,7 @@ static void arm(struct smtp_conn *c)
 	c->timer_at = at;
 }
 
-static void watch(struct smtp_conn *c, bool write)
+void conn_watch(struct smtp_conn *c, bool write)
 {
 	if (c->state == CONN_CLOSED)
 		return;
@@ -170,7 +142,7 @@ static bool take_input(struct smtp_conn *c)
 		if (n == WIRE_AGAIN)
 			return c->wire.wants_write;
 		if (n < 0) {
-			fail(c, SMTP_IDLE, c->wire.why);
+			conn_fail(c, SMTP_IDLE, c->wire.why);
 			return false;
 		}
 		smtp_client_input(c->client, in, (size_t)n, clock_mono());
@@ -196,46 +168,12 @@ static bool give_output(struct smtp_conn *c)
 			snprintf(c->why, sizeof c->why, "%s", c->wire.why);
 			take_input(c);
 			if (c->state == CONN_UP)
-				fail(c, SMTP_IDLE, c->why);
+				conn_fail(c, SMTP_IDLE, c->why);
 			return false;
 		}
 		smtp_client_written(c->client, (size_t)r, clock_mono());
 	}
 	return false;
-}
-
-static void handshake(struct smtp_conn *c)
-{
-	if (c->ssl == NULL) {
-		struct err e;
-		c->began = clock_mono();
-		c->ssl = c->ep->tls != NULL ? tls_client_ssl(c->ep->tls, c->ep->host, &e) : NULL;
-		if (c->ssl == NULL || !wire_secure(&c->wire, c->ssl)) {
-			fail(c, SMTP_TLS, "TLS could not be started: out of memory");
-			return;
-		}
-	}
-	int r = wire_handshake(&c->wire);
-	if (r == WIRE_AGAIN) {
-		watch(c, c->wire.wants_write);
-	} else if (r < 0) {
-		snprintf(c->why, sizeof c->why, "TLS: %s", c->wire.why);
-		fail(c, SMTP_TLS, c->why);
-	} else {
-		bool implicit = c->state == CONN_IMPLICIT_TLS;
-		char note[200];
-		c->facts.tls = SSL_get_version(c->ssl);
-		c->facts.tls_ms = clock_mono() - c->began;
-		snprintf(note, sizeof note, "%s, %s%s", SSL_get_version(c->ssl), SSL_get_cipher_name(c->ssl),
-			SSL_session_reused(c->ssl) ? ", resumed" : "");
-		smtp_client_note(c->client, str_from(note), clock_mono());
-		log_debug("smtp: %s with %s", note, c->ep->host);
-		c->state = CONN_UP;
-		if (implicit)
-			smtp_client_start(c->client, clock_mono());
-		else
-			smtp_client_tls_done(c->client, clock_mono());
-	}
 }
 
 /* Everything that can be done now; callbacks run in here and nowhere else. */
@@ -244,13 +182,13 @@ static void run(struct smtp_conn *c, bool readable)
 	c->busy = true;
 	bool blocked = readable && take_input(c);
 	if (c->state == CONN_IMPLICIT_TLS || c->state == CONN_STARTTLS)
-		handshake(c);
+		conn_handshake(c);
 	if (c->state == CONN_UP) {
 		blocked |= give_output(c);
-		watch(c, blocked);
+		conn_watch(c, blocked);
 	}
 	if (c->aborted && c->state != CONN_CLOSED)
-		fail(c, SMTP_CONNECT, "given up here");
+		conn_fail(c, SMTP_CONNECT, "given up here");
 	arm(c);
 	c->busy = false;
 }
@@ -265,7 +203,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 			explain_connect(c, "timeout: no connection");
 			next_address(c);
 		} else if (c->state == CONN_IMPLICIT_TLS) {
-			fail(c, SMTP_TLS, "timeout: TLS was not set up in time");
+			conn_fail(c, SMTP_TLS, "timeout: TLS was not set up in time");
 		} else {
 			smtp_client_timeout(c->client, now);
 		}
@@ -282,7 +220,7 @@ static void on_kick(struct ev_loop *loop, ev_prepare *w, int revents)
 		return;
 	}
 	if (c->state == CONN_CONNECTING && c->addr >= c->ep->naddrs)
-		fail(c, SMTP_CONNECT, c->why);
+		conn_fail(c, SMTP_CONNECT, c->why);
 	else if (c->state == CONN_UP)
 		smtp_client_timeout(
 			c->client, clock_mono()); /* what the client refuses by itself is due at once */
@@ -335,9 +273,9 @@ static void on_connected(struct smtp_conn *c)
 		smtp_client_trust_clear(c->client);
 	ev_io_stop(c->loop, &c->writable);
 	ev_io_start(c->loop, &c->readable);
-	if (c->o->tls == SMTP_TLS_IMPLICIT) {
+	if (c->o.tls == SMTP_TLS_IMPLICIT) {
 		const struct smtp_timeouts *t =
-			c->o->timeouts != NULL ? c->o->timeouts : &smtp_timeouts_default;
+			c->o.timeouts != NULL ? c->o.timeouts : &smtp_timeouts_default;
 		c->deadline = clock_mono() + t->tls;
 		c->state = CONN_IMPLICIT_TLS;
 	} else {
@@ -405,11 +343,17 @@ static int connect_some(struct smtp_conn *c)
 	return err;
 }
 
-static void next_address(struct smtp_conn *c)
+void conn_again(struct smtp_conn *c)
 {
 	disconnect(c);
-	c->addr++;
+	c->state = CONN_CONNECTING;
 	connect_some(c);
+}
+
+static void next_address(struct smtp_conn *c)
+{
+	c->addr++;
+	conn_again(c);
 }
 
 /* ---- For the owner ---- */
@@ -419,8 +363,11 @@ struct smtp_conn *smtp_conn_open(struct ev_loop *loop, const struct smtp_endpoin
 {
 	assert(o->tls == SMTP_TLS_NONE || ep->tls != NULL);
 	struct smtp_conn *c = calloc(1, sizeof *c);
-	if (c != NULL)
-		c->client = smtp_client_new(o, &client_ops, c);
+	if (c != NULL) {
+		c->o = *o;
+		conn_tls_mode(&c->o, ep);
+		c->client = smtp_client_new(&c->o, &conn_client_ops, c);
+	}
 	if (c == NULL || c->client == NULL) {
 		free(c);
 		err_set(e, ERR_INTERNAL, "connection", "out of memory");
@@ -428,7 +375,6 @@ struct smtp_conn *smtp_conn_open(struct ev_loop *loop, const struct smtp_endpoin
 	}
 	c->loop = loop;
 	c->ep = ep;
-	c->o = o;
 	c->ops = ops;
 	c->ctx = ctx;
 	c->wire.fd = -1;

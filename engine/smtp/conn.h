@@ -14,6 +14,7 @@
 struct ev_loop;
 struct smtp_conn;
 struct tls_client; /* engine/tls.h: context and session cache of one route; shared by threads */
+struct tls_policy;
 
 struct smtp_endpoint {
 	const char *host;                     /* for SNI, certificate check and messages */
@@ -21,6 +22,10 @@ struct smtp_endpoint {
 	size_t naddrs;
 	ms_t connect_timeout;   /* for each address */
 	struct tls_client *tls; /* NULL with SMTP_TLS_NONE */
+	/* What is demanded of this host; NULL: the standard of `tls`. Under SMTP_TLS_OPPORTUNISTIC a policy
+	 * from TLS_ENCRYPT on makes TLS a must; under a milder one a handshake that fails is followed by
+	 * another connection in the clear. */
+	const struct tls_policy *policy;
 };
 
 struct smtp_conn_ops {

@@ -1,6 +1,8 @@
 /* From the greeting to the login: EHLO or HELO, and STARTTLS (RFC 5321 4.1.1.1, RFC 3207). */
 #include "engine/smtp/client_private.h"
 
+#include <stdio.h>
+
 static void ehlo_line(void *ctx, struct str line)
 {
 	smtp_caps_line(ctx, line);
@@ -60,8 +62,10 @@ static enum step after_hello(struct smtp_client *c)
 		return STEP_STARTTLS;
 	if (c->o->tls == SMTP_TLS_OPPORTUNISTIC)
 		return after_tls(c);
-	smtp_refused(
-		c, SMTP_STARTTLS, NULL, "the server does not offer STARTTLS, and this route demands TLS");
+	char why[160];
+	snprintf(why, sizeof why, "the server does not offer STARTTLS, and %s demands TLS",
+		c->o->tls_by != NULL ? c->o->tls_by : "this route");
+	smtp_refused(c, SMTP_STARTTLS, NULL, why);
 	return STEP_NONE;
 }
 

@@ -357,7 +357,7 @@ static void finish(void)
 static void use_tls(const char *file, bool verify, SSL_CTX *server_side)
 {
 	struct err e;
-	client.ep.tls = tls_client_new(file, verify, &e);
+	client.ep.tls = tls_client_new(file, verify ? TLS_VERIFY : TLS_MAY, &e);
 	assert_non_null(client.ep.tls);
 	server.tls = server_side;
 }
@@ -520,6 +520,120 @@ static void tls__not_verified__goes_on(void **state)
 	prepare(SMTP_TLS_OPPORTUNISTIC, starttls_script);
 	use_tls(NULL, false, server_context(&other_authority, "DNS:other.example", -7200, -3600));
 	run(1, DELIVERED);
+	finish();
+}
+
+/* ---- Policies ---- */
+
+static void spki_digest(SSL_CTX *ctx, unsigned char out[32])
+{
+	unsigned char *der = NULL;
+	int n = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(SSL_CTX_get0_certificate(ctx)), &der);
+	SHA256(der, (size_t)n, out);
+	OPENSSL_free(der);
+}
+
+static void under_policy(
+	const struct tls_policy *p, SSL_CTX *ctx, const char *const *script, const char *want)
+{
+	prepare(SMTP_TLS_OPPORTUNISTIC, script);
+	use_tls(ca_file, false, ctx);
+	client.ep.policy = p;
+	run(1, want);
+}
+
+static void dane__record_decides__not_name_nor_time_nor_authority(void **state)
+{
+	(void)state;
+	unsigned char digest[32];
+	const struct tlsa good = {3, 1, 1, digest, 32};
+	const struct tls_policy p = {.need = TLS_DANE, .tlsa = &good, .ntlsa = 1};
+	SSL_CTX *ctx = server_context(&other_authority, "DNS:other.example", -7200, -3600);
+	spki_digest(ctx, digest);
+	under_policy(&p, ctx, starttls_script, DELIVERED);
+	finish();
+	/* A good certificate that no record names. */
+	digest[0] ^= 1;
+	under_policy(&p, good_context(), fails_in_tls, "closed:tls");
+	assert_non_null(strstr(client.why, "no TLSA record"));
+	finish();
+}
+
+static void dane__authority_is_named__the_name_counts(void **state)
+{
+	(void)state;
+	unsigned char digest[32], *der = NULL;
+	const struct tlsa ta = {2, 0, 1, digest, 32};
+	const struct tls_policy p = {.need = TLS_DANE, .tlsa = &ta, .ntlsa = 1, .base = "mx.example"};
+	int n = i2d_X509(other_authority.cert, &der);
+	SHA256(der, (size_t)n, digest);
+	OPENSSL_free(der);
+	for (int i = 0; i < 2; i++) {
+		SSL_CTX *ctx = server_context(
+			&other_authority, i == 0 ? "DNS:mx.example" : "DNS:x.example", -60, 60);
+		X509_up_ref(other_authority.cert);
+		SSL_CTX_add_extra_chain_cert(ctx, other_authority.cert);
+		under_policy(
+			&p, ctx, i == 0 ? starttls_script : fails_in_tls, i == 0 ? DELIVERED : "closed:tls");
+		finish();
+	}
+}
+
+static void policy__tls_is_a_must__never_in_clear(void **state)
+{
+	(void)state;
+	static const char *const not_offered[] = {HELLO, "S 250 x", "C QUIT", NULL};
+	for (enum tls_need need = TLS_ENCRYPT; need <= TLS_DANE; need++) {
+		const struct tls_policy p = {.need = need};
+		under_policy(&p, NULL, not_offered, "closed:starttls");
+		assert_non_null(strstr(client.why, "the domain's policy"));
+		finish();
+	}
+	const struct tls_policy verify = {.need = TLS_VERIFY}, encrypt = {.need = TLS_ENCRYPT};
+	under_policy(&verify, server_context(&other_authority, "DNS:localhost", -60, 60), fails_in_tls,
+		"closed:tls");
+	finish();
+	under_policy(&verify, good_context(), starttls_script, DELIVERED);
+	finish();
+	under_policy(
+		&encrypt, server_context(&other_authority, "DNS:x", -60, 60), starttls_script, DELIVERED);
+	finish();
+}
+
+static void policy__session_of_a_milder_one__is_not_resumed(void **state)
+{
+	(void)state;
+	const struct tls_policy verify = {.need = TLS_VERIFY};
+	prepare(SMTP_TLS_OPPORTUNISTIC, starttls_script);
+	server.scripts[1] = fails_in_tls;
+	server.nscripts = 2;
+	use_tls(ca_file, false, server_context(&other_authority, "DNS:localhost", -60, 60));
+	run(1, DELIVERED);
+	client.ep.policy = &verify;
+	connect_client();
+	run_loop();
+	assert_string_equal(client.log, "closed:tls");
+	finish();
+	assert_false(server.resumed[1]);
+}
+
+/* RFC 7435: in the clear where nobody demands TLS and it does not work; the next connection does not try it
+ * again. */
+static void opportunistic__handshake_fails__goes_on_in_clear(void **state)
+{
+	(void)state;
+	static const char *const cannot[] = {
+		HELLO, "S 250-x", "S 250 STARTTLS", "C STARTTLS", "S 220 go", NULL};
+	static const char *const clear[] = {
+		HELLO, "S 250-x", "S 250-STARTTLS", "S 250 PIPELINING", ONE_MESSAGE, NULL};
+	prepare(SMTP_TLS_OPPORTUNISTIC, cannot);
+	server.scripts[1] = server.scripts[2] = clear;
+	server.nscripts = 3;
+	use_tls(NULL, false, NULL);
+	run(1, DELIVERED);
+	connect_client();
+	run_loop();
+	assert_string_equal(client.log, DELIVERED);
 	finish();
 }
 
@@ -884,6 +998,11 @@ int main(void)
 		cmocka_unit_test(tls__unknown_authority__is_refused_in_words),
 		cmocka_unit_test(tls__old_version__is_refused_in_words),
 		cmocka_unit_test(tls__not_verified__goes_on),
+		cmocka_unit_test(dane__record_decides__not_name_nor_time_nor_authority),
+		cmocka_unit_test(dane__authority_is_named__the_name_counts),
+		cmocka_unit_test(policy__tls_is_a_must__never_in_clear),
+		cmocka_unit_test(policy__session_of_a_milder_one__is_not_resumed),
+		cmocka_unit_test(opportunistic__handshake_fails__goes_on_in_clear),
 		cmocka_unit_test(implicit_tls__to_a_plain_text_port__is_explained),
 		cmocka_unit_test(starttls__refused_by_the_server__closes),
 		cmocka_unit_test(starttls__server_closes_in_the_handshake__is_an_end_in_tls),

@@ -1,0 +1,44 @@
+/* What the files of a connection share: the socket and its events (conn.c), and TLS (conn_tls.c). */
+#ifndef ENGINE_SMTP_CONN_PRIVATE_H
+#define ENGINE_SMTP_CONN_PRIVATE_H
+
+#include "engine/smtp/conn.h"
+#include "engine/smtp/wire.h"
+
+#include <ev.h>
+#include <openssl/ssl.h>
+
+enum conn_state { CONN_CONNECTING, CONN_IMPLICIT_TLS, CONN_STARTTLS, CONN_UP, CONN_CLOSED };
+
+struct smtp_conn {
+	struct ev_loop *loop;
+	const struct smtp_endpoint *ep;
+	struct smtp_options o; /* as given, but for what the peer's TLS policy makes of `tls` */
+	const struct smtp_conn_ops *ops;
+	void *ctx;
+	struct smtp_client *client;
+	enum conn_state state;
+	bool aborted, busy;
+	size_t addr;   /* the one in use */
+	ms_t deadline; /* of connecting and implicit TLS; afterwards the client's counts */
+	ms_t timer_at;
+	struct wire wire;
+	SSL *ssl;
+	ev_io readable, writable;
+	ev_timer timer;
+	ev_prepare kick; /* never started, only fed: "look again once this callback has returned" */
+	char why[300];
+	struct smtp_conn_facts facts;
+	ms_t began; /* with that address, or with its TLS */
+};
+
+/* ---- conn.c ---- */
+extern const struct smtp_client_ops conn_client_ops;
+void conn_fail(struct smtp_conn *c, enum smtp_stage stage, const char *why);
+void conn_watch(struct smtp_conn *c, bool write); /* for writing too? */
+void conn_again(struct smtp_conn *c);             /* anew to the same address */
+/* ---- conn_tls.c ---- */
+void conn_tls_mode(struct smtp_options *o, const struct smtp_endpoint *ep);
+void conn_handshake(struct smtp_conn *c);
+
+#endif
