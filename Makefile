@@ -36,7 +36,7 @@ endif
 VERSION := 0.1.0
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@echo "  $(1)")
-PKGS    := openssl sqlite3 libidn2 jansson uchardet zlib libcurl
+PKGS    := openssl sqlite3 libidn2 jansson uchardet zlib libcurl gmime-3.0
 OWN     := -std=c17 -D_GNU_SOURCE -DPOSTRIDER_VERSION='"$(VERSION)"' -I. -pthread -MMD -MP \
 	   -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wwrite-strings -Wundef $(WERROR) \
 	   -fstack-protector-strong -fPIE $(SANFLAGS)
@@ -153,8 +153,11 @@ fuzz: deps-lint
 	@sh tests/fuzz/run.sh $(S) $(if $(T),$(T),$(notdir $(FUZZ)))
 # SUITE: a JSON file in golden-liquid's format.
 SUITE ?= ../shared/data/golden_liquid.json
-conformance: all
+# BOUNCES: a folder with returned mail, as tests/bounces.py describes it.
+BOUNCES ?= ../shared/data/bounces
+conformance: all tools
 	@$(PYTHON) tests/conformance.py $B/postrider $(SUITE)
+	@$(PYTHON) tests/bounces.py $B/tools/read_bounces $(BOUNCES)
 bench: deps
 	-@$(MAKE) --no-print-directory deps-bench
 	@$(MAKE) --no-print-directory -j$$(nproc) all tools $B/bench/driver/templates
@@ -167,7 +170,7 @@ demo: deps
 
 DEPS := gcc make pkg-config libc6-dev libev-dev libcsv-dev libinih-dev libidn2-dev libunistring-dev libuchardet-dev \
 	libmd4c-dev libmd4c-html0-dev libjansson-dev zlib1g-dev libssl-dev libsqlite3-dev \
-	libunbound-dev libcurl4-openssl-dev
+	libunbound-dev libcurl4-openssl-dev libgmime-3.0-dev
 # Tests only: unit tests, the auditors, referees for mail, certificates, other people's programs to measure beside.
 DEPS += libcmocka-dev python3 python3-dkim python3-nacl libgmime-3.0-0 libmime-tools-perl sqlite3 openssl curl tzdata
 # Only for make bench, which goes without those that it does not find.

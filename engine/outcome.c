@@ -1,6 +1,7 @@
 #include "engine/outcome.h"
 
 #include "engine/rulefile.h"
+#include "engine/smtp/client.h"
 #include "engine/textset.h"
 #include "src/base/file.h"
 
@@ -179,13 +180,27 @@ void rules_free(struct rules **r)
 
 struct question {
 	uint64_t providers;
-	unsigned stage;
+	unsigned stages;
 	bool enhanced;
 	int16_t e[3];
 	struct str text; /* in `copy` */
 	char copy[TEXT_MAX];
 	struct textset_hits hits;
 };
+
+/* "rcpt", "returned", "returned/rcpt". */
+static unsigned stages_of(struct str stage)
+{
+	unsigned stages = 0;
+	while (stage.n != 0) {
+		size_t n = str_find(stage, '/');
+		int number = rule_stage(str_n(stage.p, n));
+		assert(number >= 0);
+		stages |= 1u << number;
+		stage = n < stage.n ? str_n(stage.p + n + 1, stage.n - n - 1) : str_n(NULL, 0);
+	}
+	return stages;
+}
 
 static uint64_t provider_mask(const struct rules *r, struct str name)
 {
@@ -281,9 +296,8 @@ static void ask(const struct rules *r, struct str provider, struct str stage, st
 		q->providers |= provider_mask(r, str_n(provider.p + slash + 1, provider.n - slash - 1));
 	if (!str_is(first, "direct"))
 		q->providers |= provider_mask(r, STR("relay"));
-	int number = rule_stage(stage);
-	assert(number >= 0);
-	q->stage = 1u << number;
+	q->stages = stages_of(stage);
+	assert(q->stages != 0);
 	q->enhanced = rule_enhanced_parse(enhanced, q->e);
 	q->text = str_n(
 		q->copy, without_addresses(str_n(text.p, text.n < TEXT_MAX ? text.n : TEXT_MAX), q->copy));
@@ -299,7 +313,7 @@ void rules_decide(const struct rules *r, struct str provider, struct str stage, 
 	for (uint32_t i = r->first[slot]; i < r->first[slot + 1]; i++) {
 		size_t n = r->by_code[i];
 		const struct rule *rule = &r->list.v[n];
-		if ((rule->stages & q.stage) == 0)
+		if ((rule->stages & q.stages) == 0)
 			continue;
 		if (r->masks[n] != UINT64_MAX && (r->masks[n] & q.providers) == 0)
 			continue;

@@ -161,12 +161,12 @@ int rule_stage(struct str word)
 	for (int i = 0; i < SMTP_NSTAGES; i++)
 		if (str_is(word, smtp_stage_names[i]))
 			return i;
-	return -1;
+	return str_is(word, "returned") ? RULE_RETURNED : -1;
 }
 
 static int parse_stages(struct parser *p, const struct token *t, struct rule *r)
 {
-	r->stages = is_any(t) ? (1u << SMTP_NSTAGES) - 1 : 0;
+	r->stages = is_any(t) ? (2u << RULE_RETURNED) - 1 : 0;
 	struct str rest = is_any(t) ? str_n(NULL, 0) : t->s, part;
 	while (next_part(&rest, '|', &part)) {
 		int i = rule_stage(part);
@@ -379,10 +379,11 @@ static int parse_option(struct parser *p, const struct token *t, size_t n, struc
 	return bad(p, "unknown or repeated option (delay=, pause=, remedy=\"…\")", t->s);
 }
 
-/* May this rule mark an address as bad? Only a 5xx to RCPT or to the message's end is about the recipient. */
+/* May this rule mark an address as bad? Only a 5xx to RCPT or to the message's end is about the recipient,
+ * and a final failure that comes back. */
 static bool may_suppress(const struct rule *r)
 {
-	if (r->stages & ~(1u << SMTP_RCPT | 1u << SMTP_END) || r->ncodes == 0)
+	if (r->stages & ~(1u << SMTP_RCPT | 1u << SMTP_END | 1u << RULE_RETURNED) || r->ncodes == 0)
 		return false;
 	for (size_t i = 0; i < r->ncodes; i++)
 		if (r->codes[i].low < 500)
@@ -395,7 +396,8 @@ static int check_rule(struct parser *p, const struct rule *r)
 	const struct verdict *v = &r->verdict;
 	bool final = v->action == ACTION_FAIL || v->action == ACTION_SUPPRESS;
 	if (v->action == ACTION_SUPPRESS && !may_suppress(r))
-		return bad(p, "suppress needs stage rcpt or end, codes 5xx, class hard and scope address",
+		return bad(p,
+			"suppress needs stage rcpt, end or returned, codes 5xx, class hard and scope address",
 			str_n(NULL, 0));
 	if (final && (v->scope == SCOPE_ROUTE || v->scope == SCOPE_ACCOUNT || v->class == CLASS_CONFIG))
 		return bad(p,

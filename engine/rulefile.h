@@ -7,6 +7,7 @@
 #define ENGINE_RULEFILE_H
 
 #include "engine/outcome.h"
+#include "engine/smtp/client.h"
 #include "src/base/arena.h"
 
 struct rule_code { /* a range; 0..0: no reply */
@@ -28,7 +29,7 @@ struct rule_text {          /* all pieces must occur, in this order */
 struct rule {
 	struct str *providers; /* n == 0 of each list: any */
 	size_t nproviders;
-	unsigned stages; /* 1 << enum smtp_stage */
+	unsigned stages; /* 1 << enum smtp_stage or RULE_RETURNED */
 	struct rule_code *codes;
 	size_t ncodes;
 	struct rule_enhanced *enhanced;
@@ -51,6 +52,7 @@ int rulefile_parse(struct str file, const char *name, bool builtin, struct arena
 	struct err *e);
 bool rule_enhanced_parse(struct str s, int16_t out[3]); /* "5.1.1"; false: not one */
 
-int rule_stage(struct str word); /* enum smtp_stage, or -1 */
+#define RULE_RETURNED SMTP_NSTAGES /* the stage `returned`: in a returned message */
+int rule_stage(struct str word);   /* enum smtp_stage, RULE_RETURNED, or -1 */
 
 #endif

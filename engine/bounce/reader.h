@@ -62,8 +62,8 @@ enum report_action {
 };
 
 struct failure {
-	struct str address;  /* as found, without brackets and "rfc822;"; n == 0: the report names nobody */
-	struct str original; /* what it was addressed to first, where the report says so */
+	struct str address; /* that was written to, as far as the report says; n == 0: it names nobody */
+	struct str final;   /* where it was forwarded or expanded to, if that is another */
 	enum report_action action;
 	int code;              /* the SMTP reply, 200 to 599; 0: none stated */
 	struct str enhanced;   /* "5.1.1": of the reply if it has one, else of the report; n == 0: none */

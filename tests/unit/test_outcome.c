@@ -163,10 +163,9 @@ static bool decides(const struct rule *r, size_t p, int stage, int code, size_t 
 	snprintf(direct, sizeof direct, "direct/%s", provider);
 	const char *enh = probe_enhanced(r, en, code, enhanced);
 	probe_text(r, t, text);
-	return decide(shipped, provider, smtp_stage_names[stage], code, enh, text).rule_line ==
-		       r->verdict.rule_line ||
-	       decide(shipped, direct, smtp_stage_names[stage], code, enh, text).rule_line ==
-		       r->verdict.rule_line;
+	const char *name = stage == RULE_RETURNED ? "returned/end" : smtp_stage_names[stage];
+	return decide(shipped, provider, name, code, enh, text).rule_line == r->verdict.rule_line ||
+	       decide(shipped, direct, name, code, enh, text).rule_line == r->verdict.rule_line;
 }
 
 static size_t at_least_one(size_t n)
@@ -177,7 +176,7 @@ static size_t at_least_one(size_t n)
 /* Does any reply made of the rule's own words reach it? */
 static bool reachable(const struct rule *r)
 {
-	for (int stage = 0; stage < SMTP_NSTAGES; stage++) {
+	for (int stage = 0; stage <= RULE_RETURNED; stage++) {
 		if ((r->stages >> stage & 1) == 0)
 			continue;
 		for (int code = 0; code < 600; code++) {
