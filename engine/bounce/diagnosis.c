@@ -2,7 +2,7 @@
  * and what the rules make of it. */
 #include "engine/bounce/reader_private.h"
 #include "engine/smtp/client.h"
-#include "lists/address.h"
+#include "lists/provider.h"
 
 static bool digit(char c)
 {
@@ -242,58 +242,47 @@ void failure_merge(struct reading *q, struct failure *f, const struct diagnosis 
 
 /* ---- whose words they are ---- */
 
-/* clang-format off */
-static const struct {
-	const char *suffix, *provider;
-} operators[] = {
-	{"google.com", "google"}, {"googlemail.com", "google"}, {"olc.protection.outlook.com", "microsoft"},
-	{"hotmail.com", "microsoft"}, {"protection.outlook.com", "m365"}, {"outlook.com", "m365"},
-	{"yahoodns.net", "yahoo"}, {"yahoo.com", "yahoo"}, {"aol.com", "yahoo"}, {"icloud.com", "apple"},
-	{"me.com", "apple"}, {"docomo.ne.jp", "docomo"}, {"au.com", "au"}, {"ezweb.ne.jp", "au"}, {"kddi.com", "au"},
-	{"softbank.ne.jp", "softbank"}, {"yahoo.co.jp", "yahoo-jp"}, {"yahoo.ne.jp", "yahoo-jp"}, {"gmx.net", "gmx"},
-	{"web.de", "gmx"}, {"qq.com", "qq"}, {"163.com", "163"}, {"netease.com", "163"}, {"orange.fr", "orange"},
-	{"wanadoo.fr", "orange"}, {"auone-net.jp", "au"}, {"kundenserver.de", "gmx"}, {"messagelabs.com", "messagelabs"}, {"vtext.com", "verizon"},
-};
-/* clang-format on */
-
-static bool has_suffix(struct str host, const char *suffix)
+/* A host as a report names it: "mx.example.org (192.0.2.1, the server for …)". */
+static const char *operator_of_host(struct reading *q, struct str host)
 {
-	size_t n = strlen(suffix);
-	return host.n >= n && strncasecmp(host.p + host.n - n, suffix, n) == 0 &&
-	       (host.n == n || host.p[host.n - n - 1] == '.');
+	size_t n = 0;
+	while (n < host.n && in_host(host.p[n]))
+		n++;
+	while (n > 0 && host.p[n - 1] == '.')
+		n--;
+	if (n == 0)
+		return "";
+	struct str lower = lower_copy(q->a, str_n(host.p, n));
+	const char *z = lower.p != NULL ? arena_str(q->a, lower).p : NULL;
+	return z != NULL ? provider_of_mx(&z, 1) : "";
 }
 
-static struct str operator_of(struct str host)
-{
-	for (size_t i = 0; i < sizeof operators / sizeof operators[0]; i++)
-		if (has_suffix(host, operators[i].suffix))
-			return str_from(operators[i].provider);
-	return str_n(NULL, 0);
-}
-
-static struct str domain_of(struct str address)
+static const char *operator_of_address(struct reading *q, struct str address)
 {
 	size_t at = address.n;
 	while (at > 0 && address.p[at - 1] != '@')
 		at--;
-	return at > 0 ? str_n(address.p + at, address.n - at) : str_n(NULL, 0);
+	return at > 0 ? provider_of_domain(lower_copy(q->a, str_n(address.p + at, address.n - at))) : "";
 }
 
+static bool says(struct str text, const char *what)
+{
+	return find_nocase(text, what) < text.n;
+}
+
+/* The host that answered, else the operator of the address, else who reports. */
 static struct str provider_of(struct reading *q, const struct failure *f)
 {
-	struct str name = operator_of(f->host);
-	struct str domain = domain_of(f->address);
-	if (name.n == 0)
-		name = operator_of(domain);
-	if (name.n == 0 && domain.n != 0)
-		name = str_from(address_provider(lower_copy(q->a, domain)));
-	if (name.n == 0)
-		name = operator_of(q->out->reporting_host);
-	if (name.n == 0 && find_nocase(f->diagnostic, "- gsmtp") < f->diagnostic.n)
-		name = STR("google");
-	if (name.n == 0 && find_nocase(f->diagnostic, ".prod.outlook.com") < f->diagnostic.n)
-		name = STR("m365");
-	return arena_printf(q->a, "direct/%.*s", STR_ARG(name));
+	const char *name = operator_of_host(q, f->host);
+	if (*name == '\0')
+		name = operator_of_address(q, f->final.n != 0 ? f->final : f->address);
+	if (*name == '\0')
+		name = operator_of_host(q, q->out->reporting_host);
+	if (*name == '\0' && says(f->diagnostic, "- gsmtp"))
+		name = "google";
+	if (*name == '\0' && says(f->diagnostic, ".prod.outlook.com"))
+		name = "m365";
+	return arena_printf(q->a, "direct/%s", name);
 }
 
 /* The code to ask the rules with, where the report states none. */

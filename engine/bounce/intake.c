@@ -173,7 +173,7 @@ static const struct failure *choose(struct job *j, struct str key, bool *partial
 		some_through |= went_through(f);
 		if (!has_failed(f))
 			continue;
-		if (same_address(j->in, f->address, key) || same_address(j->in, f->original, key))
+		if (same_address(j->in, f->address, key) || same_address(j->in, f->final, key))
 			return f;
 		if (worst == NULL || (worst->verdict.class == CLASS_HARD && f->verdict.class != CLASS_HARD))
 			worst = f;
@@ -320,8 +320,7 @@ static int vouched(struct job *j, enum returned_effect effect)
 		struct attribution who;
 		if (effect == RETURNED_FAILED && !has_failed(f))
 			continue;
-		if (attribute_vouched(&c, f->original.n != 0 ? f->original : f->address, j->f->relay_id,
-			    j->at - INTAKE_LATE, &who, j->e) != 0)
+		if (attribute_vouched(&c, f->address, j->f->relay_id, j->at - INTAKE_LATE, &who, j->e) != 0)
 			return -1;
 		int rc = effect == RETURNED_FAILED ? failure_event(j, &who, f)
 						   : person_event(j, &who, effect, f);
