@@ -76,6 +76,7 @@ void consequence_decide(const struct config *c, const struct rules *r, const str
 	*row = (struct outcome_row){.delivery = f->claim->delivery,
 		.at = f->now,
 		.provider = f->claim->provider,
+		.domain = f->claim->domain,
 		.address = f->claim->address};
 	*v = (struct verdict){0};
 	row->reply = str_from(res->why);

@@ -35,6 +35,7 @@ void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_ba
 	r->relay_id = arena_str(a, row->relay_id);
 	r->dialogue = arena_str(a, row->dialogue);
 	r->provider = arena_str(a, row->provider);
+	r->domain = arena_str(a, row->domain);
 	r->address = arena_str(a, row->address);
 	r->source = arena_str(a, row->source);
 	r->tls = arena_str(a, row->tls);

@@ -121,7 +121,7 @@ static int ledger_turn(struct ledger *l, struct outcome_batch **done, struct pau
 	bool claims = !draining && anything_wanted(l, now);
 	if ((*done != NULL || claims) && ledger_transact(l, done, claims, now, e) != 0)
 		return -1;
-	if (ledger_brakes(l, now, e) != 0)
+	if (ledger_holds_tell(l, now, e) != 0 || ledger_brakes(l, now, e) != 0)
 		return -1;
 	if (!draining) {
 		for (size_t i = 0; i < l->nwatches; i++)
@@ -207,7 +207,7 @@ int ledger_start(struct ledger **out, const struct ledger_options *o, struct err
 	 * good, wait. */
 	struct store_config sc = *o->store;
 	sc.busy = BUSY;
-	if (store_open(&l->store, STORE_WRITE, &sc, e) != 0)
+	if (store_open(&l->store, STORE_WRITE, &sc, e) != 0 || ledger_holds_load(l, e) != 0)
 		goto bad;
 	if (pthread_create(&l->thread, NULL, ledger_main, l) != 0) {
 		err_sys(e, ERR_INTERNAL, "ledger", "thread");
@@ -216,6 +216,7 @@ int ledger_start(struct ledger **out, const struct ledger_options *o, struct err
 	*out = l;
 	return 0;
 bad:
+	ledger_holds_free(l);
 	store_close(&l->store);
 	free(l);
 	return -1;
@@ -261,6 +262,7 @@ int ledger_stop(struct ledger **lp, struct err *e)
 	for (size_t i = 0; i < l->nwatches; i++)
 		watch_free(l->watches[i]);
 	free(l->watches);
+	ledger_holds_free(l);
 	store_close(&l->store);
 	pthread_cond_destroy(&l->cond);
 	pthread_cond_destroy(&l->turned);

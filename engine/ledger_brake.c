@@ -109,6 +109,10 @@ int ledger_keep_brakes(struct ledger *l, ms_t now, struct err *e)
 			store_ledger_rollback(l->store);
 			return -1;
 		}
+	if (ledger_holds_second(l, true, e) != 0) {
+		store_ledger_rollback(l->store);
+		return -1;
+	}
 	return store_ledger_commit(l->store, e);
 }
 

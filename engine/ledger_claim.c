@@ -27,6 +27,7 @@ static void after_record(struct ledger *l, struct outcome_batch *done)
 				continue;
 			w->in_flight--;
 			watch_brake_count(w, r);
+			ledger_holds_count(l, r);
 			if (r->kind != OUTCOME_FINAL && r->due != 0 &&
 				(w->next_due == 0 || r->due < w->next_due))
 				w->next_due = r->due;

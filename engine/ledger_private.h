@@ -52,6 +52,7 @@ struct ledger {
 	ms_t renewed;
 	unsigned turn; /* which campaign is asked first */
 	unsigned second;
+	struct ledger_holds *holds;
 	bool starved; /* the last claims were wanted, and the limits let none through */
 };
 
@@ -85,6 +86,14 @@ int ledger_brakes(struct ledger *l, ms_t now, struct err *e);
 /* Nothing of it can be claimed and nothing is under way: where that is for the pause of a provider, it
  * pauses. */
 int watch_only_paused(struct ledger *l, struct watch *w, bool *paused, struct err *e);
+
+/* ---- ledger_hold.c ---- */
+int ledger_holds_load(struct ledger *l, struct err *e);
+void ledger_holds_free(struct ledger *l);
+void ledger_holds_count(struct ledger *l, const struct outcome_row *r);
+int ledger_holds_tell(struct ledger *l, ms_t now, struct err *e); /* outside of a transaction */
+/* Within a transaction: keeps what was counted, now and then; at once the last time. */
+int ledger_holds_second(struct ledger *l, bool last, struct err *e);
 
 /* ---- ledger_claim.c ---- */
 bool watch_eligible(const struct watch *w, size_t route, ms_t now);

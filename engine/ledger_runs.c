@@ -392,7 +392,7 @@ int ledger_every_second(struct ledger *l, ms_t now, struct err *e)
 	l->second++;
 	for (size_t r = 0; r < l->o.nroutes; r++)
 		atomic_store(&l->o.routes[r].bind, BIND_NONE);
-	if (store_ledger_trim(l->store, e) != 0) {
+	if (ledger_holds_second(l, false, e) != 0 || store_ledger_trim(l->store, e) != 0) {
 		store_ledger_rollback(l->store);
 		return -1;
 	}

@@ -16,6 +16,7 @@
 			.help = "hard-bounce, soft-bounces, complaint, unsubscribe, manual, import"},        \
 		{.name = "campaign", .value = "NAME", .help = "those that this campaign brought"},           \
 		{.name = "provider", .value = "NAME", .help = "addresses of google, docomo …"},              \
+		{.name = "held", .help = "held ones, also those whose hold ran out"},                        \
 	{                                                                                                    \
 		.name = "since", .value = "TIME", .help = "those made since (a time, or a span as 7d)"       \
 	}
@@ -37,6 +38,7 @@ static int selection(struct cli *c, struct store *s, struct suppression_query *q
 			return -1;
 		q->campaign = campaign.id;
 	}
+	q->held = cli_given(c, "held");
 	if (cli_given(c, "provider"))
 		q->provider = str_from(cli_value(c, "provider"));
 	return cli_value_since(c, "since", clock_now(), &q->since, e);
@@ -62,8 +64,10 @@ static int row(void *ctx, const struct suppression *sup)
 		return json_line(people_suppression_json(sup)) != 0 ? output_error(w->e) : 0;
 	table_str(w->table, sup->key);
 	table_str(w->table, sup->list == 0 ? STR("all mail") : sup->list_name);
-	table_printf(
-		w->table, "%s%s", suppress_reason_names[sup->reason], sup->held_until != 0 ? " (held)" : "");
+	table_printf(w->table, "%s%s", suppress_reason_names[sup->reason],
+		sup->held_until == 0            ? ""
+		: sup->held_until > clock_now() ? " (held)"
+						: " (was held)");
 	table_str(w->table, str_from(text_time(w->zone, sup->created, at)));
 	table_str(w->table, sup->campaign_name);
 	table_str(w->table, sup->evidence);
@@ -241,9 +245,11 @@ static int remove_query(
 		e->code = e->code == ERR_DATA ? ERR_USAGE : e->code;
 		return -1;
 	}
-	if (q->list < 0 && q->reason < 0 && q->campaign == 0 && q->provider.n == 0 && q->since == 0)
-		return cli_usage(
-			c, e, "say which: an address, or --list, --reason, --campaign, --provider, --since");
+	if (q->list < 0 && q->reason < 0 && q->campaign == 0 && q->provider.n == 0 && q->since == 0 &&
+		!q->held)
+		return cli_usage(c, e,
+			"say which: an address, or --list, --reason, --campaign, --provider, --since, "
+			"--held");
 	/* In bulk nobody is mailed again who asked not to be. */
 	if (q->reason == SUPPRESS_UNSUBSCRIBE || q->reason == SUPPRESS_COMPLAINT ||
 		q->reason == SUPPRESS_FORGOTTEN)
@@ -301,6 +307,18 @@ static int why_row(void *ctx, const struct suppression *sup)
 	return rc != 0 ? output_error(w->e) : 0;
 }
 
+/* Refused once, while its receiver called many unknown; it may be mailed again. */
+static int why_not(void *ctx, const struct suppression *sup)
+{
+	struct walk *w = ctx;
+	char when[TEXT_NUMBER];
+	w->n++;
+	int rc = out_printf(w->c, "%s is not suppressed any more: it was held until %s", out_safe(sup->key),
+		text_time(w->zone, sup->held_until, when));
+	rc |= out_printf(w->c, " (%s), and the next refusal is believed\n", out_safe(sup->evidence));
+	return rc != 0 ? output_error(w->e) : 0;
+}
+
 static int why_run(struct cli *c, struct err *e)
 {
 	struct walk w = {.c = c, .e = e, .zone = cli_zone(c, e)};
@@ -319,6 +337,10 @@ static int why_run(struct cli *c, struct err *e)
 			domain = str_n(key.p + i - 1, key.n - i + 1);
 	if (rc == 0)
 		rc = store_suppressions_of(s, key, domain, list, why_row, &w, e);
+	if (rc == 0 && w.n == 0 && !c->json) {
+		const struct suppression_query q = {.key = key, .list = -1, .reason = -1, .held = true};
+		rc = store_suppressions(s, &q, why_not, &w, e);
+	}
 	if (rc == 0 && w.n == 0 && !c->json)
 		rc = out_printf(c, "%s is not suppressed\n", out_safe(key)) != 0 ? output_error(e) : 0;
 	arena_release(&a);

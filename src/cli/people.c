@@ -64,6 +64,12 @@ void people_suppression_text(struct buf *out, const struct suppression *sup, con
 		buf_printf(out, ", held until %s", text_time(z, sup->held_until, when));
 	if (sup->evidence.n > 0)
 		buf_printf(out, ": %s", out_safe(sup->evidence));
+	if (sup->held_until != 0)
+		buf_puts(out,
+			"\n  held, as its receiver called an unusual share unknown: then it is mailed again, "
+			"and suppressed "
+			"for good if it is refused once more; `postrider suppressions add` confirms it now, "
+			"`postrider suppressions remove` releases it");
 }
 
 int people_reason(const char *option, const char *word, struct err *e)

@@ -114,7 +114,16 @@ struct stmt_slot {
 	sqlite3_stmt *st;
 };
 
-enum lent { LENT_LIST, LENT_CONTACT, LENT_CAMPAIGN, LENT_DELIVERY, LENT_FAILURE, LENT_ATTR, LENT_RETURNED, LENT_N };
+enum lent {
+	LENT_LIST,
+	LENT_CONTACT,
+	LENT_CAMPAIGN,
+	LENT_DELIVERY,
+	LENT_FAILURE,
+	LENT_ATTR,
+	LENT_RETURNED,
+	LENT_N
+};
 
 struct last_sent {
 	int64_t contact;
@@ -256,6 +265,15 @@ int park(struct store *s, int64_t delivery, int64_t provider, int slot, struct e
 int unpark_slice(
 	struct store *s, int64_t campaign, ms_t at, struct err *e); /* 1 while there is more, 0, -1 */
 int lift_pauses(struct store *s, int64_t campaign, bool all, struct err *e); /* not all: a person's own */
+
+/* ---- sqlite_hold.c ---- */
+
+#define HELD_FOR        DAY
+#define HELD_REMEMBERED (30 * DAY)      /* after a hold ran out, so that a second refusal is known as such */
+ms_t store_time(const struct store *s); /* of the ledger's transaction, or the clock's */
+/* Until when a refusal for good of that address is held; 0: it is not. */
+int hold_until(struct store *s, struct str key, ms_t at, ms_t *until, struct err *e);
+int holds_trim(struct store *s, ms_t now, struct err *e);
 
 /* ---- sqlite_lists.c ---- */
 

@@ -248,7 +248,8 @@ static int next_suppressed(struct check *c, struct suppressed *sup)
 		"SELECT s.hash, s.list, s.created, coalesce(k.id, 0) FROM suppression s LEFT JOIN address a "
 		"ON a.hash = s.hash "
 		"LEFT JOIN contact k ON k.id = a.contact AND coalesce(k.key, k.address) = s.key "
-		"WHERE (s.hash, s.list) > (?, ?) AND s.born = 0 ORDER BY s.hash, s.list LIMIT 1",
+		"WHERE (s.hash, s.list) > (?, ?) AND s.born = 0 AND s.held_until = 0 ORDER BY s.hash, s.list "
+		"LIMIT 1",
 		"ii", sup->hash, sup->list);
 	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
 	if (rc == 1) {

@@ -324,9 +324,12 @@ static int suppress_row(struct store *s, struct import *im, const struct import_
 	int64_t hash = (int64_t)hash64(r->key), had;
 	im->suppressions = true;
 	int rc = db_int(s, e, &had,
-		"SELECT reason FROM suppression WHERE hash = ? AND list = ? AND key = ? AND born <> ?",
+		"SELECT reason * 2 + (held_until <> 0) FROM suppression WHERE hash = ? AND list = ? AND key "
+		"= ? AND born <> ?",
 		"iisi", hash, sup.list, sup.key, im->id);
-	if (rc == 1 && suppression_rank(sup.reason) > suppression_rank((enum suppress_reason)had))
+	bool held = had % 2 != 0;
+	if (rc == 1 &&
+		(held || suppression_rank(sup.reason) > suppression_rank((enum suppress_reason)(had / 2))))
 		return db_run(s, e,
 			"INSERT OR REPLACE INTO import_suppression(hash, list, key, reason, evidence, "
 			"created) VALUES(?, ?, ?, ?, ?, ?)",

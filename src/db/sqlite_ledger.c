@@ -240,6 +240,8 @@ int store_ledger_set_state(struct store *s, int64_t campaign, enum campaign_stat
 int store_ledger_trim(struct store *s, struct err *e)
 {
 	enum { DIALOGUES = 100000, SLICE = 2000 };
+	if (holds_trim(s, s->now, e) < 0)
+		return -1;
 	return db_run(s, e,
 		"DELETE FROM dialogue WHERE id <= (SELECT max(id) FROM dialogue) - ? AND id <= (SELECT "
 		"min(id) FROM "

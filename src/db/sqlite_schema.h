@@ -142,13 +142,17 @@ static const char *const schema_steps[SCHEMA_VERSION] = {
 	" PRIMARY KEY(domain, campaign)) WITHOUT ROWID;"
 	/* What came back. Its id is that of its row in failure (n 0 there); contact 0: nobody's. */
 	"ALTER TABLE delivery ADD COLUMN returned INTEGER;"
-	"CREATE TABLE returned(id INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL, delivery INTEGER NOT NULL, contact "
+	"CREATE TABLE returned(id INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL, delivery INTEGER NOT NULL, "
+	"contact "
 	"INTEGER NOT NULL,"
-	" effect INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL, source INTEGER NOT NULL, trust "
+	" effect INTEGER NOT NULL, at INTEGER NOT NULL, kind INTEGER NOT NULL, source INTEGER NOT NULL, "
+	"trust "
 	"INTEGER NOT NULL,"
-	" class INTEGER NOT NULL, scope INTEGER NOT NULL, reason INTEGER NOT NULL, code INTEGER NOT NULL, enhanced "
+	" class INTEGER NOT NULL, scope INTEGER NOT NULL, reason INTEGER NOT NULL, code INTEGER NOT NULL, "
+	"enhanced "
 	"TEXT NOT NULL,"
-	" diagnostic TEXT NOT NULL, host TEXT NOT NULL, address TEXT NOT NULL, rule TEXT NOT NULL, list INTEGER NOT "
+	" diagnostic TEXT NOT NULL, host TEXT NOT NULL, address TEXT NOT NULL, rule TEXT NOT NULL, list "
+	"INTEGER NOT "
 	"NULL,"
 	" held_until INTEGER NOT NULL);"
 	"CREATE UNIQUE INDEX returned_fingerprint ON returned(fingerprint);"
@@ -157,8 +161,10 @@ static const char *const schema_steps[SCHEMA_VERSION] = {
 	/* Came back before the outcome of the attempt was recorded. */
 	"CREATE TABLE early(delivery INTEGER PRIMARY KEY, returned INTEGER NOT NULL);"
 	/* Failures counted for a person, each kind once for a campaign. */
-	"CREATE TABLE trouble(contact INTEGER PRIMARY KEY, hard INTEGER NOT NULL, hard_campaign INTEGER NOT NULL,"
-	" soft INTEGER NOT NULL, soft_campaign INTEGER NOT NULL, soft_first INTEGER NOT NULL, soft_last INTEGER NOT "
+	"CREATE TABLE trouble(contact INTEGER PRIMARY KEY, hard INTEGER NOT NULL, hard_campaign INTEGER NOT "
+	"NULL,"
+	" soft INTEGER NOT NULL, soft_campaign INTEGER NOT NULL, soft_first INTEGER NOT NULL, soft_last "
+	"INTEGER NOT "
 	"NULL,"
 	" soft_reason INTEGER NOT NULL, complaints INTEGER NOT NULL);"
 	/* How far retention has gone: 1 its words are erased, 2 its deliveries. */
@@ -172,7 +178,11 @@ static const char *const schema_steps[SCHEMA_VERSION] = {
 	"KEY(campaign, name))"
 	" WITHOUT ROWID;"
 	"CREATE TABLE provider_pause(campaign INTEGER NOT NULL, provider INTEGER NOT NULL, why TEXT NOT NULL,"
-	" text TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(campaign, provider)) WITHOUT ROWID;",
+	" text TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY(campaign, provider)) WITHOUT ROWID;"
+	/* Receivers whose word is not believed at once, and what was suppressed on it. */
+	"CREATE TABLE holding(name TEXT PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT "
+	"ROWID;"
+	"CREATE INDEX suppression_held ON suppression(held_until) WHERE held_until <> 0;",
 };
 
 #endif

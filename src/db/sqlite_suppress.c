@@ -30,15 +30,17 @@ int suppression_rank(enum suppress_reason r)
 static int suppressed_by(struct store *s, uint64_t hash, struct str key, int64_t list, struct err *e)
 {
 	int found = MAILABLE, rc;
-	sqlite3_stmt *st =
-		db_query(s, e, "SELECT key, list, reason FROM suppression WHERE hash = ? AND" VISIBLE("born"),
-			"i", (int64_t)hash);
+	sqlite3_stmt *st = db_query(s, e,
+		"SELECT key, list, reason, held_until FROM suppression WHERE hash = ? AND" VISIBLE("born"),
+		"i", (int64_t)hash);
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(s, st, e)) == 1) {
 		int64_t scope = col_int(st, 1);
 		if ((scope != 0 && scope != list) || !str_eq(col_str(st, 0), key))
 			continue;
+		if (col_int(st, 3) != 0 && col_int(st, 3) <= store_time(s))
+			continue; /* held, and the hold ran out */
 		bool left = col_int(st, 2) == SUPPRESS_UNSUBSCRIBE;
 		if (found == MAILABLE || left)
 			found = left ? UNMAILABLE_UNSUBSCRIBED : UNMAILABLE_SUPPRESSED;
@@ -71,6 +73,25 @@ static int write_suppression(struct store *s, const struct suppression *sup, int
 		sup->campaign, sup->evidence, sup->created, sup->held_until, born);
 }
 
+/* What the address's second word does to a held one, or a person's. Returns as suppression_put(). */
+static int confirm(
+	struct store *s, const struct suppression *sup, ms_t held_until, bool stronger, struct err *e)
+{
+	struct suppression firm = *sup;
+	/* Said once more within the same burst: that is still its first word. */
+	if (sup->held_until != 0 && sup->created < held_until)
+		return 0;
+	firm.held_until = 0;
+	if (stronger)
+		return write_suppression(s, &firm, 0, e) < 0 ? -1 : 1;
+	return db_run(s, e,
+		       "UPDATE suppression SET held_until = 0, created = ? WHERE hash = ? AND list = ? AND "
+		       "key = ?",
+		       "iiis", sup->created, (int64_t)hash64(sup->key), sup->list, sup->key) < 0
+		       ? -1
+		       : 1;
+}
+
 int suppression_put(struct store *s, const struct suppression *sup, int64_t born, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e,
@@ -84,12 +105,14 @@ int suppression_put(struct store *s, const struct suppression *sup, int64_t born
 		return write_suppression(s, sup, born, e) < 0 ? -1 : 1;
 	int had = suppression_rank((enum suppress_reason)col_int(st, 0)),
 	    rank = suppression_rank(sup->reason);
-	bool held = col_int(st, 1) != 0, hidden = col_int(st, 3) != 0 && col_int(st, 2) == col_int(st, 3);
+	ms_t held_until = col_int(st, 1);
+	bool hidden = col_int(st, 3) != 0 && col_int(st, 2) == col_int(st, 3);
 	db_done(st);
-	/* One that only a running import has said is not there yet for anybody else; a held one becomes firm.
-	 */
-	if (hidden ? (born == 0 || rank > had)
-		   : (rank > had || (rank == had && held && sup->held_until == 0)))
+	if (!hidden && held_until != 0)
+		return confirm(s, sup, held_until, rank >= had, e);
+	/* One that only a running import has said is not there yet for anybody else. What is firm does not
+	 * begin to run out. */
+	if (hidden ? (born == 0 || rank > had) : (rank > had && sup->held_until == 0))
 		return write_suppression(s, sup, born, e) < 0 ? -1 : 1;
 	return 0;
 }
@@ -211,9 +234,10 @@ static int read_of(struct store *s, struct str key, int64_t list, struct page *p
 {
 	int rc;
 	sqlite3_stmt *st = db_query(s, e,
-		SUPPRESSION_COLUMNS
-		"WHERE s.hash = ?1 AND s.key = ?2 AND (?3 = 0 OR s.list IN (0, ?3)) AND" VISIBLE("s.born"),
-		"isi", (int64_t)hash64(key), key, list);
+		SUPPRESSION_COLUMNS "WHERE s.hash = ?1 AND s.key = ?2 AND (?3 = 0 OR s.list IN (0, ?3)) AND "
+				    "(s.held_until = 0 OR s.held_until "
+				    "> ?4) AND" VISIBLE("s.born"),
+		"isii", (int64_t)hash64(key), key, list, store_time(s));
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(s, st, e)) == 1)
@@ -258,17 +282,19 @@ int store_suppressions_of(struct store *s, struct str key, struct str domain, in
 	"n ON n.id ="                                                                                        \
 	" d.provider WHERE d.name = substr(s.key, instr(s.key, '@') + 1) AND n.text = ?10)) AND (?11 = '' "  \
 	"OR s.key = ?11)"                                                                                    \
-	" AND s.hash <= ?12 AND" VISIBLE("s.born") "ORDER BY s.hash, s.list, s.key LIMIT ?13"
+	" AND s.hash <= ?12 AND ((?14 <> 0 AND s.held_until <> 0) OR (?14 = 0 AND (s.held_until = 0 OR "     \
+	"s.held_until > ?15))) AND" VISIBLE("s.born") "ORDER BY s.hash, s.list, s.key LIMIT ?13"
 
 static int read_selected(struct store *s, const struct suppression_query *q, struct place *after,
 	struct page *p, int max, struct err *e)
 {
 	int rc;
 	static_assert(SUPPRESS_COMPLAINT == 2 && SUPPRESS_UNSUBSCRIBE == 3, "numbers in the query");
-	sqlite3_stmt *st = db_query(s, e, SUPPRESSION_COLUMNS SELECTED, "iisiiiiiissii", after->hash,
+	sqlite3_stmt *st = db_query(s, e, SUPPRESSION_COLUMNS SELECTED, "iisiiiiiissiiii", after->hash,
 		after->list, after->key, q->list, (int64_t)q->reason, q->campaign, q->since, q->until,
 		(int64_t)q->spare_personal, q->provider, q->key,
-		q->key.n != 0 ? (int64_t)hash64(q->key) : INT64_MAX, (int64_t)max);
+		q->key.n != 0 ? (int64_t)hash64(q->key) : INT64_MAX, (int64_t)max, (int64_t)q->held,
+		store_time(s));
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(s, st, e)) == 1) {

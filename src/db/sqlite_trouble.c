@@ -83,6 +83,8 @@ static int suppress_person(struct store *s, int64_t contact, enum suppress_reaso
 	/* Nobody who was forgotten is written down again. */
 	if (c.address.n == 0)
 		return 0;
+	if (why == SUPPRESS_HARD_BOUNCE && held_until == 0 && hold_until(s, c.key, at, &held_until, e) < 0)
+		return -1;
 	struct suppression sup = {.key = c.key,
 		.reason = why,
 		.campaign = campaign,

@@ -197,7 +197,8 @@ struct suppression {
 	struct str campaign_name;
 	struct str evidence; /* what the server said, who asked … */
 	ms_t created;
-	ms_t held_until; /* 0: firm. Held ones count as suppressed; see DESIGN "SMTP" */
+	/* 0: firm. Held ones count as suppressed until then; see "Held suppressions". */
+	ms_t held_until;
 };
 
 /* An existing one of the same scope stays if it is stronger (complaint and unsubscribe over bounces over
@@ -210,6 +211,23 @@ int store_suppress_many(
  * "@domain". */
 int store_suppressions_of(struct store *s, struct str key, struct str domain, int64_t list,
 	int (*row)(void *ctx, const struct suppression *sup), void *ctx, struct err *e);
+/* Held suppressions. A receiver that calls an unusual share unknown may be wrong: what its word suppresses is
+ * held, that is, it runs out a day later. It becomes firm if the address is refused for good once more after
+ * that, or if a person confirms it (any firm suppression of the same scope). One that ran out suppresses
+ * nobody, but is remembered for 30 days. */
+struct holding {
+	struct str name;   /* a provider, or "@domain" */
+	ms_t since, until; /* what is suppressed in between on its word is held */
+};
+/* From now on, and for what was suppressed since `since`; *held: so many. In slices; not within a
+ * transaction. */
+int store_hold(struct store *s, struct str name, ms_t since, ms_t until, int64_t *held, struct err *e);
+int store_hold_goes_on(struct store *s, struct str name, ms_t until, struct err *e);
+int store_hold_over(struct store *s, struct str name, struct err *e);
+int store_holdings(
+	struct store *s, ms_t now, int (*row)(void *ctx, const struct holding *h), void *ctx, struct err *e);
+int64_t store_held(struct store *s, ms_t now, struct err *e); /* suppressions held now; -1 */
+
 struct suppression_query {
 	struct str key;      /* n == 0: any */
 	int64_t list;        /* -1: any scope */
@@ -218,6 +236,7 @@ struct suppression_query {
 	struct str provider; /* n == 0: any */
 	ms_t since, until;   /* 0: open */
 	bool spare_personal; /* leave out unsubscribe, complaint, forgotten */
+	bool held;           /* only held ones, also those that ran out */
 };
 int store_suppressions(struct store *s, const struct suppression_query *q,
 	int (*row)(void *ctx, const struct suppression *sup), void *ctx, struct err *e);
@@ -604,7 +623,8 @@ struct outcome_row {
 	struct str dialogue; /* what was said in an attempt that failed (engine/smtp/dialogue.h); n == 0: not
 				kept */
 	/* For brakes and the delivery log; the store does not keep them. */
-	struct str provider;    /* the recipient's */
+	struct str provider;    /* the recipient's; n == 0: unknown */
+	struct str domain;      /* the recipient's, A-labels */
 	struct str address;     /* n == 0: no log is written */
 	struct str source;      /* our address that it left from; n == 0: not known */
 	struct str tls;         /* "TLSv1.3"; n == 0: in clear */

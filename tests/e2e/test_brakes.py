@@ -134,3 +134,26 @@ def test_dialogue(w):
 	db = sqlite3.connect(w.path("postrider.db"))
 	assert db.execute("SELECT count(*) FROM dialogue WHERE text LIKE '%bad@x%'").fetchone() == (0,)
 	stop(w, child)
+
+
+def test_held(w):
+	"""A receiver that suddenly calls a third of its people unknown is not believed at once."""
+	people = [f"{'bad' if i % 3 == 0 else 'r'}{i}@docomo.ne.jp" for i in range(400)] + [f"bad{i}@gmail.com" for i in range(5)]
+	w.write("profile", "bad*@docomo.ne.jp unknown\nbad*@gmail.com unknown\n")
+	child, port = start(w, "--profile", "profile")
+	w.configure(port, connections=2)
+	w.write("news.csv", "email\n" + "\n".join(people) + "\n")
+	w.run("import", "news", "news.csv")
+	send(w)
+	rows = [json.loads(line) for line in w.run("--json", "suppressions", "list", "--provider", "docomo").out.splitlines()]
+	assert len(rows) == 134 and all(r["held_until"] for r in rows), rows[:3]
+	firm = [json.loads(line) for line in w.run("--json", "suppressions", "list", "--provider", "google").out.splitlines()]
+	assert len(firm) == 5 and not any(r["held_until"] for r in firm), firm
+	assert "suppressions add" in w.run("suppressions", "why", "bad0@docomo.ne.jp").out
+	w.run("suppressions", "add", "bad0@docomo.ne.jp")
+	assert w.run("--json", "suppressions", "why", "bad0@docomo.ne.jp").json["held_until"] is None
+	out = w.run("suppressions", "remove", "--held", "--provider", "docomo", "--note", "their directory was down").out
+	assert "133 removed" in out, out
+	left = w.run("suppressions", "list").out
+	assert "bad0@docomo.ne.jp" in left and "bad3@docomo.ne.jp" not in left and "bad0@gmail.com" in left
+	stop(w, child)
