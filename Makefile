@@ -47,7 +47,10 @@ else ifeq ($(findstring clang,$(CC)),)
 OWN     += -Wno-maybe-uninitialized
 endif
 OWN     += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
-LIBS    := $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmd4c-html -lmd4c -lev -lcsv -linih -lunbound -lunistring -lresolv -lm
+comma   := ,
+# libev also has libevent's names; where libunbound is built on libevent it must find the real ones, so they come first.
+EVENT   := $(shell ldd "$$($(CC) -print-file-name=libunbound.so)" 2>/dev/null | awk '/libevent/ {print $$3; exit}')
+LIBS    := $(if $(EVENT),-Wl$(comma)--push-state$(comma)--no-as-needed $(EVENT) -Wl$(comma)--pop-state) $(shell pkg-config --libs $(PKGS) 2>/dev/null) -lmd4c-html -lmd4c -lev -lcsv -linih -lunbound -lunistring -lresolv -lm
 OWNLD   := -pie -Wl,-z,relro,-z,now -pthread $(SANFLAGS)
 
 LIBDIRS := src/base src/config src/db lists templates engine engine/smtp engine/bounce engine/dkim engine/dns engine/shape src/serve

@@ -3,6 +3,7 @@
 #include "engine/schedule.h"
 
 #include <ctype.h>
+#include <stdio.h>
 
 static bool id_char(char c)
 {
@@ -45,13 +46,20 @@ struct str consequence_relay_id(struct str reply)
 	return first.n >= 6 && digit ? first : str_n(NULL, 0);
 }
 
-static void retry_or_expire(const struct config *c, const struct attempt_facts *f, enum outcome_kind kind,
-	ms_t least, struct outcome_row *row)
+/* What is common to all that an attempt can be about. */
+struct attempt {
+	const struct config *c;
+	const struct claim *claim;
+	ms_t paused, now;
+};
+
+static void retry_or_expire(
+	const struct attempt *a, enum outcome_kind kind, ms_t least, struct outcome_row *row)
 {
 	row->kind = kind;
 	row->state = kind == OUTCOME_REQUEUE ? DELIVERY_QUEUED : DELIVERY_DEFERRED;
-	row->due = schedule_retry(c, f->claim->attempt, f->claim->first_attempt, f->paused, f->now, least,
-		(uint64_t)f->claim->delivery);
+	row->due = schedule_retry(a->c, a->claim->attempt, a->claim->first_attempt, a->paused, a->now, least,
+		(uint64_t)a->claim->delivery);
 	if (row->due == 0) {
 		row->kind = OUTCOME_FINAL;
 		row->state = DELIVERY_EXPIRED;
@@ -69,15 +77,74 @@ static void in_doubt(const struct config *c, const struct attempt_facts *f, stru
 			(uint64_t)f->claim->delivery);
 }
 
+enum { DIRECT_NAME = 64 };
+
+/* The operator of the recipient's own host, as the rules want it named. */
+static struct str direct_provider(const struct claim *claim, char out[DIRECT_NAME])
+{
+	int n = snprintf(out, DIRECT_NAME, "direct/%.*s", STR_ARG(claim->provider));
+	return str_n(out, claim->provider.n == 0 ? strlen("direct")
+			  : n < DIRECT_NAME      ? (size_t)n
+						 : DIRECT_NAME - 1);
+}
+
+static struct outcome_row row_of(const struct claim *claim, ms_t now)
+{
+	return (struct outcome_row){.delivery = claim->delivery,
+		.at = now,
+		.provider = claim->provider,
+		.domain = claim->domain,
+		.address = claim->address};
+}
+
+static void follow(const struct attempt *a, const struct verdict *v, struct outcome_row *row)
+{
+	row->class = v->class;
+	row->scope = v->scope;
+	row->reason = v->reason;
+	row->action = verdict_action_names[v->action];
+	switch (v->action) {
+	case ACTION_FAIL:
+	case ACTION_SUPPRESS:
+		row->kind = OUTCOME_FINAL;
+		row->state = v->class == CLASS_BLOCK || v->class == CLASS_MESSAGE || v->class == CLASS_CONFIG
+				     ? DELIVERY_BLOCKED
+				     : DELIVERY_BOUNCED;
+		row->suppress = v->action == ACTION_SUPPRESS && v->class == CLASS_HARD;
+		break;
+	case ACTION_RECONNECT:
+		row->kind = OUTCOME_REQUEUE;
+		row->state = DELIVERY_QUEUED;
+		row->due = a->now;
+		/* A server that says so every time is not about the connection. */
+		if (a->claim->attempt >= 5)
+			retry_or_expire(a, OUTCOME_REQUEUE, v->delay, row);
+		break;
+	case ACTION_PAUSE:
+		/* It waits for the person who resumes, not for a time. */
+		row->kind = OUTCOME_REQUEUE;
+		row->state = DELIVERY_QUEUED;
+		row->due = a->now;
+		break;
+	case ACTION_REQUEUE:
+		retry_or_expire(a, OUTCOME_REQUEUE, v->delay, row);
+		break;
+	default: /* RETRY, SLOW, SUSPEND */
+		retry_or_expire(a,
+			v->scope == SCOPE_ROUTE || v->scope == SCOPE_ACCOUNT ? OUTCOME_REQUEUE
+									     : OUTCOME_DEFER,
+			v->delay, row);
+		break;
+	}
+}
+
 void consequence_decide(const struct config *c, const struct rules *r, const struct attempt_facts *f,
 	struct outcome_row *row, struct verdict *v)
 {
 	const struct smtp_result *res = f->result;
-	*row = (struct outcome_row){.delivery = f->claim->delivery,
-		.at = f->now,
-		.provider = f->claim->provider,
-		.domain = f->claim->domain,
-		.address = f->claim->address};
+	const struct attempt a = {c, f->claim, f->paused, f->now};
+	char who[DIRECT_NAME];
+	*row = row_of(f->claim, f->now);
 	*v = (struct verdict){0};
 	row->reply = str_from(res->why);
 	if (res->reply != NULL) {
@@ -95,43 +162,23 @@ void consequence_decide(const struct config *c, const struct rules *r, const str
 		in_doubt(c, f, row);
 		return;
 	}
-	rules_decide(r, f->claim->provider, str_from(smtp_stage_names[res->stage]), row->code,
-		str_from(row->enhanced), row->reply, v);
-	row->class = v->class;
-	row->scope = v->scope;
-	row->reason = v->reason;
-	row->action = verdict_action_names[v->action];
-	switch (v->action) {
-	case ACTION_FAIL:
-	case ACTION_SUPPRESS:
-		row->kind = OUTCOME_FINAL;
-		row->state = v->class == CLASS_BLOCK || v->class == CLASS_MESSAGE || v->class == CLASS_CONFIG
-				     ? DELIVERY_BLOCKED
-				     : DELIVERY_BOUNCED;
-		row->suppress = v->action == ACTION_SUPPRESS && v->class == CLASS_HARD;
-		break;
-	case ACTION_RECONNECT:
-		row->kind = OUTCOME_REQUEUE;
-		row->state = DELIVERY_QUEUED;
-		row->due = f->now;
-		/* A server that says so every time is not about the connection. */
-		if (f->claim->attempt >= 5)
-			retry_or_expire(c, f, OUTCOME_REQUEUE, v->delay, row);
-		break;
-	case ACTION_PAUSE:
-		/* It waits for the person who resumes, not for a time. */
-		row->kind = OUTCOME_REQUEUE;
-		row->state = DELIVERY_QUEUED;
-		row->due = f->now;
-		break;
-	case ACTION_REQUEUE:
-		retry_or_expire(c, f, OUTCOME_REQUEUE, v->delay, row);
-		break;
-	default: /* RETRY, SLOW, SUSPEND */
-		retry_or_expire(c, f,
-			v->scope == SCOPE_ROUTE || v->scope == SCOPE_ACCOUNT ? OUTCOME_REQUEUE
-									     : OUTCOME_DEFER,
-			v->delay, row);
-		break;
-	}
+	rules_decide(r, f->direct ? direct_provider(f->claim, who) : f->claim->provider,
+		str_from(smtp_stage_names[res->stage]), row->code, str_from(row->enhanced), row->reply, v);
+	follow(&a, v, row);
+}
+
+void consequence_unsited(const struct config *c, const struct rules *r, const struct unsited_facts *f,
+	struct outcome_row *row, struct verdict *v)
+{
+	const struct attempt a = {c, f->claim, f->paused, f->now};
+	char who[DIRECT_NAME];
+	*row = row_of(f->claim, f->now);
+	row->code = f->code;
+	row->reply = f->text;
+	snprintf(row->enhanced, sizeof row->enhanced, "%.*s", STR_ARG(f->enhanced));
+	rules_decide(r, direct_provider(f->claim, who), str_from(smtp_stage_names[f->stage]), f->code,
+		f->enhanced, f->text, v);
+	follow(&a, v, row);
+	if (f->reason != NULL && v->builtin)
+		row->reason = str_from(f->reason);
 }

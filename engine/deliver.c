@@ -7,12 +7,17 @@
 #include <ev.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static const ms_t FAILING = 5 * SECOND; /* a server gets that long to answer, however short the patience */
 static const ms_t GRACE = 10 * SECOND;  /* for what is on the wire when we are told to stop */
 static const ms_t RESOLVE_EVERY = 5 * MINUTE;
-enum { MAX_WORKERS = 64 };
+enum {
+	MAX_WORKERS = 64,
+	OTHER_FILES = 200, /* of the store, the loops, DNS and relays */
+	MOST_FILES = 100000,
+};
 
 struct crew { /* what works while we hold the lease */
 	struct route *routes;
@@ -21,6 +26,7 @@ struct crew { /* what works while we hold the lease */
 	size_t nworkers;
 	struct ledger *ledger;
 	struct dkim_keys *dkim;
+	struct limits_book *limits;
 	pthread_t checkpointer, resolver;
 	bool has_checkpointer, resolving;
 	_Atomic bool stop, resolved;
@@ -69,6 +75,8 @@ static void *resolve_main(void *arg)
 	struct crew *c = arg;
 	for (size_t i = 0; i < c->nroutes; i++) {
 		struct err e = {0};
+		if (c->routes[i].cfg->kind == ROUTE_DIRECT)
+			continue;
 		ms_t age = clock_mono() - atomic_load(&c->routes[i].resolved_at);
 		bool none = atomic_load(&c->routes[i].addrs) == NULL;
 		if ((none || age > RESOLVE_EVERY) && route_resolve(&c->routes[i], &e) != 0)
@@ -76,7 +84,8 @@ static void *resolve_main(void *arg)
 	}
 	for (size_t i = 0; i < c->nworkers; i++) {
 		for (size_t r = 0; r < c->nroutes; r++)
-			hatch_tell(worker_hatch(c->workers[i], r));
+			if (c->routes[r].cfg->kind == ROUTE_RELAY)
+				hatch_tell(worker_hatch(c->workers[i], r));
 		worker_wake(c->workers[i]);
 	}
 	atomic_store(&c->resolved, true);
@@ -93,6 +102,8 @@ static void keep_resolved(struct deliver *d)
 		c->resolving = false;
 	}
 	for (size_t i = 0; i < c->nroutes; i++) {
+		if (c->routes[i].cfg->kind == ROUTE_DIRECT)
+			continue;
 		ms_t age = clock_mono() - atomic_load(&c->routes[i].resolved_at);
 		due = due ||
 		      (atomic_load(&c->routes[i].addrs) == NULL ? age > 2 * SECOND : age > RESOLVE_EVERY);
@@ -128,6 +139,7 @@ static void crew_end(struct deliver *d, struct err *e)
 		route_release(&c->routes[i]);
 	free(c->routes);
 	dkim_keys_free(&c->dkim);
+	limits_free(&c->limits);
 	*c = (struct crew){0};
 	d->holding = false;
 }
@@ -144,6 +156,19 @@ static size_t worker_count(const struct config *c)
 	return n < 1 ? 1 : n > MAX_WORKERS ? MAX_WORKERS : (size_t)n;
 }
 
+/* As many as the system lets us have: on direct routes every receiver needs one, also the slow and the dead.
+ * Returns how many are for connections. */
+static int all_descriptors(void)
+{
+	struct rlimit r;
+	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return OTHER_FILES;
+	r.rlim_cur = r.rlim_max < MOST_FILES ? r.rlim_max : MOST_FILES;
+	if (setrlimit(RLIMIT_NOFILE, &r) != 0 && getrlimit(RLIMIT_NOFILE, &r) != 0)
+		return OTHER_FILES;
+	return r.rlim_cur > 2 * OTHER_FILES ? (int)r.rlim_cur - OTHER_FILES : OTHER_FILES;
+}
+
 static int crew_start(struct deliver *d, struct err *e)
 {
 	struct crew *c = &d->crew;
@@ -157,6 +182,9 @@ static int crew_start(struct deliver *d, struct err *e)
 	}
 	if (dkim_keys_load(cfg, &c->dkim, e) != 0)
 		return -1;
+	if (limits_load(&c->limits, cfg, e) != 0)
+		return -1;
+	int descriptors = all_descriptors();
 	size_t n = worker_count(cfg);
 	for (size_t i = 0; i < n; i++) {
 		struct worker_options wo = {
@@ -168,6 +196,7 @@ static int crew_start(struct deliver *d, struct err *e)
 			.nroutes = c->nroutes,
 			.index = i,
 			.nworkers = n,
+			.descriptors = descriptors,
 		};
 		if (worker_start(&c->workers[i], &wo, e) != 0)
 			return -1;
@@ -181,6 +210,8 @@ static int crew_start(struct deliver *d, struct err *e)
 			(long long)doubtful);
 	struct ledger_options lo = {
 		.config = cfg,
+		.rules = d->o->rules,
+		.limits = c->limits,
 		.store = d->o->store,
 		.routes = c->routes,
 		.nroutes = c->nroutes,

@@ -9,6 +9,7 @@ enum {
 	LETTER_CHUNK = 32 << 10, /* first chunk of a message's arena: an ordinary newsletter fits */
 	LETTER_MAX = 128 << 20,
 	BYTES_MAX = 32 << 20, /* of messages under way in a lane */
+	ALL_BYTES_MAX = 256 << 20,
 };
 
 static const ms_t SHORTAGE = 5 * SECOND;
@@ -50,6 +51,27 @@ void lane_give_back(struct lane *l, const struct item *i, ms_t due)
 		.delivery = i->claim->delivery, .kind = OUTCOME_RETURN, .at = clock_now(), .due = due};
 	atomic_fetch_sub(&l->route->in_hand, 1);
 	lane_outcome(l, &row, i->batch);
+}
+
+void lane_list(struct lane *l)
+{
+	if (l->back != NULL)
+		return;
+	l->next = l->w->lanes;
+	l->back = &l->w->lanes;
+	if (l->next != NULL)
+		l->next->back = &l->next;
+	*l->back = l;
+}
+
+void lane_unlist(struct lane *l)
+{
+	if (l->back == NULL)
+		return;
+	*l->back = l->next;
+	if (l->next != NULL)
+		l->next->back = l->back;
+	l->back = NULL;
 }
 
 bool lane_push(struct lane *l, struct item it, bool front)
@@ -114,13 +136,6 @@ static void job_free(struct worker *w, struct job *j)
 }
 
 /* ---- Sending ---- */
-
-static int64_t mono_us(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
 
 static void skip(struct lane *l, const struct item *it, struct str reason, struct str text)
 {
@@ -199,11 +214,17 @@ static void link_send(struct link *k, const struct item *it)
 	};
 	j->given = clock_mono();
 	l->bytes += letter_size(&j->letter);
+	w->bytes += letter_size(&j->letter);
 	k->sent++;
 	k->under_way++;
+	unsigned long most = (unsigned long)l->route->cfg->messages_per_connection;
+	if (l->dest != NULL) {
+		j->given_us = mono_us();
+		shaper_start(&l->dest->group->shaper, j->given_us);
+		most = shaper_messages(&l->dest->group->shaper, j->given_us);
+	}
 	smtp_conn_send(k->conn, &j->message);
-	int most = l->route->cfg->messages_per_connection;
-	if (most > 0 && k->sent >= (unsigned long)most) {
+	if (most > 0 && k->sent >= most) {
 		k->leaving = true;
 		smtp_conn_quit(k->conn);
 	}
@@ -213,11 +234,12 @@ static void link_send(struct link *k, const struct item *it)
 void job_done(struct lane *l, struct job *j)
 {
 	l->bytes -= letter_size(&j->letter);
+	l->w->bytes -= letter_size(&j->letter);
 	job_free(l->w, j);
 }
 
 /* The one with the least under way: a server works at the messages of one connection one after the other. */
-static struct link *ready_link(struct lane *l)
+struct link *lane_idle(struct lane *l)
 {
 	struct link *best = NULL;
 	bool alone = atomic_load_explicit(&l->route->careful_until, memory_order_relaxed) > clock_mono();
@@ -250,6 +272,13 @@ void lane_wait(struct lane *l, double seconds)
 static bool lane_may_start(struct lane *l, struct run *run)
 {
 	int64_t now = mono_us();
+	int64_t shaped = l->dest != NULL ? shaper_may_send(&l->dest->group->shaper, now) : 0;
+	if (shaped == SHAPER_LATER)
+		l->dest->group->held = true;
+	else if (shaped > 0)
+		lane_wait(l, (double)shaped / 1e6);
+	if (shaped > 0)
+		return false;
 	ms_t closed = atomic_load_explicit(&l->route->closed_until, memory_order_relaxed);
 	if (closed * 1000 > now) {
 		lane_wait(l, (double)(closed * 1000 - now) / 1e6);
@@ -273,7 +302,9 @@ static void lane_ask(struct lane *l)
 {
 	struct route *r = l->route;
 	int room = r->cfg->ahead * l->established - l->outstanding;
-	if (atomic_load(&l->w->draining) || clock_mono() < route_usable_at(r))
+	if (room > 0 && l->dest != NULL)
+		room = direct_room(l, room);
+	if (atomic_load(&l->w->draining) || (l->dest == NULL && clock_mono() < route_usable_at(r)))
 		room = 0;
 	ledger_want(l->w->ledger, &l->hatch, room > 0 ? room : 0);
 }
@@ -290,9 +321,9 @@ void lane_pump(struct lane *l)
 		}
 		/* With large attachments fewer messages are under way at a time, whatever the connections
 		 * could take. */
-		if (l->bytes > BYTES_MAX)
+		if (l->bytes > BYTES_MAX || l->w->bytes > ALL_BYTES_MAX)
 			break;
-		struct link *k = ready_link(l);
+		struct link *k = lane_idle(l);
 		if (k == NULL) {
 			if (l->nlinks >= l->share)
 				atomic_store_explicit(
@@ -304,6 +335,9 @@ void lane_pump(struct lane *l)
 		struct item next = lane_pop(l);
 		link_send(k, &next);
 	}
-	relay_connect(l);
+	if (l->dest == NULL)
+		relay_connect(l);
 	lane_ask(l);
+	if (l->dest != NULL)
+		direct_pumped(l);
 }

@@ -182,6 +182,7 @@ int launch_campaign(struct launch *l, const struct launch_options *o, int64_t *i
 		.route = str_from(o->route),
 		.rate = o->rate,
 		.canary = o->canary,
+		.spread = l->route != NULL && l->route->kind == ROUTE_DIRECT,
 		.start_at = o->start_at,
 		.until = o->until,
 		.now = o->now,
@@ -197,7 +198,7 @@ static bool serves(const struct config_route *r, struct str domain)
 	return false;
 }
 
-static const struct config_route *find_route(
+const struct config_route *launch_route(
 	const struct config *cfg, const char *name, struct str from_domain, struct err *e)
 {
 	if (cfg->nroutes == 0) {
@@ -223,18 +224,5 @@ static const struct config_route *find_route(
 	err_set(e, ERR_CONFIG, "route", "no route serves mail from %.*s", STR_ARG(from_domain));
 	err_remedy(e, "name it in `for` of a [route], or choose one with --route");
 	err_at(e, cfg->path, 0);
-	return NULL;
-}
-
-const struct config_route *launch_route(
-	const struct config *cfg, const char *name, struct str from_domain, struct err *e)
-{
-	const struct config_route *r = find_route(cfg, name, from_domain, e);
-	if (r == NULL || r->kind == ROUTE_RELAY)
-		return r;
-	err_set(e, ERR_CONFIG, "route", "[route %s] is direct, and this version sends by relays only",
-		r->name);
-	err_remedy(e, "write the host of a mail server that takes your mail");
-	err_at(e, r->at.file, r->at.line);
 	return NULL;
 }

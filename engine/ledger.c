@@ -27,7 +27,9 @@ void ledger_want(struct ledger *l, struct hatch *h, int n)
 	/* While an answer is on its way the worker does not yet know what it has. */
 	while (old != HATCH_ANSWERING)
 		if (atomic_compare_exchange_weak(&h->want, &old, n)) {
-			if (old == 0 && n > 0)
+			if (old == 0 && n > 0 && h->crowd != NULL)
+				ledger_hungry(l, h);
+			else if (old == 0 && n > 0)
 				ledger_wake(l);
 			return;
 		}
@@ -67,6 +69,21 @@ void ledger_pause(struct ledger *l, size_t route, int64_t campaign, struct str w
 	pthread_mutex_unlock(&l->lock);
 }
 
+void ledger_unreached(struct ledger *l, struct hatch *h, const struct unreached *u)
+{
+	struct unreached_request *r = calloc(1, sizeof *r);
+	if (r == NULL)
+		return;
+	r->hatch = h;
+	r->u = *u;
+	pthread_mutex_lock(&l->lock);
+	r->next = l->unreached;
+	l->unreached = r;
+	l->posted = true;
+	pthread_cond_signal(&l->cond);
+	pthread_mutex_unlock(&l->lock);
+}
+
 bool ledger_failed(struct ledger *l, struct err *e)
 {
 	if (!atomic_load(&l->failed))
@@ -95,8 +112,12 @@ static bool anything_wanted(struct ledger *l, ms_t now)
 {
 	if (schedule_quiet(l->o.config, now) != 0)
 		return false;
+	if (spread_wanted(l, now))
+		return true;
 	for (size_t r = 0; r < l->o.nroutes; r++) {
 		bool can = false;
+		if (l->o.routes[r].cfg->kind == ROUTE_DIRECT)
+			continue;
 		for (size_t i = 0; i < l->nwatches && !can; i++)
 			can = watch_eligible(l->watches[i], r, now);
 		for (size_t k = 0; can && k < l->o.nworkers; k++)
@@ -104,6 +125,19 @@ static bool anything_wanted(struct ledger *l, ms_t now)
 				return true;
 	}
 	return false;
+}
+
+static void take_unreached(struct ledger *l)
+{
+	pthread_mutex_lock(&l->lock);
+	struct unreached_request *r = l->unreached;
+	l->unreached = NULL;
+	pthread_mutex_unlock(&l->lock);
+	for (struct unreached_request *next; r != NULL; r = next) {
+		next = r->next;
+		window_unreached(l, r->hatch->crowd, &r->u);
+		free(r);
+	}
 }
 
 static int ledger_turn(struct ledger *l, struct outcome_batch **done, struct pause_request *pauses,
@@ -118,6 +152,7 @@ static int ledger_turn(struct ledger *l, struct outcome_batch **done, struct pau
 		if (ledger_reload(l, e) != 0)
 			return -1;
 	}
+	take_unreached(l);
 	bool claims = !draining && anything_wanted(l, now);
 	if ((*done != NULL || claims) && ledger_transact(l, done, claims, now, e) != 0)
 		return -1;
@@ -189,6 +224,46 @@ static void *ledger_main(void *arg)
 	}
 }
 
+static void on_answered(void *ctx)
+{
+	struct ledger *l = ctx;
+	atomic_store(&l->window.answered, true);
+	ledger_wake(l);
+}
+
+static int open_books(struct ledger *l, struct err *e)
+{
+	l->books = calloc(l->o.nroutes + 1, sizeof(struct sites *));
+	if (l->books == NULL)
+		return err_set(e, ERR_INTERNAL, "ledger", "out of memory");
+	for (size_t i = 0; i < l->o.nroutes; i++) {
+		const struct route *r = &l->o.routes[i];
+		if (r->cfg->kind != ROUTE_DIRECT)
+			continue;
+		const char *own[] = {r->helo};
+		struct sites_options so = {
+			.resolvers = r->cfg->resolvers,
+			.nresolvers = r->cfg->nresolvers,
+			.trust_anchor = r->cfg->trust_anchor,
+			.ca_file = r->cfg->ca_file,
+			.plain = r->cfg->tls == ROUTE_TLS_NONE,
+			.least = r->cfg->tls == ROUTE_TLS_STARTTLS ? TLS_ENCRYPT : TLS_MAY,
+			.private_addresses = r->cfg->private_addresses,
+			.port = r->cfg->port,
+			.own = own,
+			.nown = 1,
+			.max = 2 * WINDOW,
+			.store = l->o.store,
+			.provider_of = limits_provider,
+			.answered = on_answered,
+			.ctx = l,
+		};
+		if (sites_new(&l->books[i], &so, e) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 int ledger_start(struct ledger **out, const struct ledger_options *o, struct err *e)
 {
 	struct ledger *l = calloc(1, sizeof *l);
@@ -207,7 +282,9 @@ int ledger_start(struct ledger **out, const struct ledger_options *o, struct err
 	 * good, wait. */
 	struct store_config sc = *o->store;
 	sc.busy = BUSY;
-	if (store_open(&l->store, STORE_WRITE, &sc, e) != 0 || ledger_holds_load(l, e) != 0)
+	window_init(&l->window);
+	if (store_open(&l->store, STORE_WRITE, &sc, e) != 0 || ledger_holds_load(l, e) != 0 ||
+		open_books(l, e) != 0)
 		goto bad;
 	if (pthread_create(&l->thread, NULL, ledger_main, l) != 0) {
 		err_sys(e, ERR_INTERNAL, "ledger", "thread");
@@ -217,6 +294,7 @@ int ledger_start(struct ledger **out, const struct ledger_options *o, struct err
 	return 0;
 bad:
 	ledger_holds_free(l);
+	window_release(l);
 	store_close(&l->store);
 	free(l);
 	return -1;
@@ -259,10 +337,15 @@ int ledger_stop(struct ledger **lp, struct err *e)
 	} else {
 		rc = store_lease_release(l->store, l->o.epoch, e);
 	}
+	window_release(l);
 	for (size_t i = 0; i < l->nwatches; i++)
 		watch_free(l->watches[i]);
 	free(l->watches);
 	ledger_holds_free(l);
+	for (struct unreached_request *r = l->unreached, *next; r != NULL; r = next) {
+		next = r->next;
+		free(r);
+	}
 	store_close(&l->store);
 	pthread_cond_destroy(&l->cond);
 	pthread_cond_destroy(&l->turned);

@@ -4,7 +4,10 @@
 
 #include <stdlib.h>
 
-enum { CLAIM_SLICE = 1000 }; /* claims of one transaction for one campaign */
+enum {
+	CLAIM_SLICE = 1000, /* claims of one transaction for one campaign */
+	CHUNK = 64 << 10,   /* of the arena of so many */
+};
 
 static const ms_t RATE_AHEAD_US = 250 * 1000; /* claims are made so long before the rate lets them go */
 
@@ -31,7 +34,14 @@ static void after_record(struct ledger *l, struct outcome_batch *done)
 			if (r->kind != OUTCOME_FINAL && r->due != 0 &&
 				(w->next_due == 0 || r->due < w->next_due))
 				w->next_due = r->due;
-			w->look = true;
+			if (!w->spread)
+				w->look = true;
+			else if (r->kind == OUTCOME_RETURN)
+				watch_stir(w);
+		}
+		if (b->worker == NULL) {
+			outcome_batch_free(b);
+			continue;
 		}
 		for (size_t i = 0, n; i < b->n; i += n) {
 			for (n = 1; i + n < b->n && b->from[i + n] == b->from[i];)
@@ -43,13 +53,7 @@ static void after_record(struct ledger *l, struct outcome_batch *done)
 	}
 }
 
-struct handover { /* claims made in this transaction, given out after its commit */
-	struct claim_batch *batch;
-	struct hatch *hatch;
-};
-
-/* How many more the route's even rate and its windows let out now. */
-static int64_t route_room(struct ledger *l, size_t route, ms_t now)
+int64_t ledger_route_room(struct ledger *l, size_t route, ms_t now)
 {
 	struct route *r = &l->o.routes[route];
 	const struct rate_spec *s = &r->cfg->rate;
@@ -80,12 +84,26 @@ static int64_t route_room(struct ledger *l, size_t route, ms_t now)
 	return room;
 }
 
-static struct claim_batch *batch_new(struct watch *w)
+struct claim_batch *ledger_batch(
+	struct handovers *h, struct watch *w, struct hatch *hatch, size_t chunk, struct err *e)
 {
+	if (h->n == h->cap) {
+		size_t more = h->cap == 0 ? 32 : h->cap * 2;
+		struct handover *v = realloc(h->v, more * sizeof *v);
+		if (v == NULL) {
+			err_set(e, ERR_INTERNAL, "ledger", "out of memory");
+			return NULL;
+		}
+		h->v = v;
+		h->cap = more;
+	}
 	struct claim_batch *b = calloc(1, sizeof *b);
-	if (b == NULL)
+	if (b == NULL) {
+		err_set(e, ERR_INTERNAL, "ledger", "out of memory");
 		return NULL;
-	arena_init(&b->arena, 64 << 10, 256 << 20);
+	}
+	h->v[h->n++] = (struct handover){b, hatch};
+	arena_init(&b->arena, chunk, 256 << 20);
 	b->claims.arena = &b->arena;
 	b->run = w->run;
 	atomic_fetch_add(&w->run->refs, 1);
@@ -123,13 +141,26 @@ static int claim(struct ledger *l, struct watch *w, int max, ms_t now, struct cl
 
 bool watch_eligible(const struct watch *w, size_t route, ms_t now)
 {
-	return watch_delivering(w) && w->run != NULL && w->route == route &&
+	return !w->spread && watch_delivering(w) && w->run != NULL && w->route == route &&
 	       (w->look || (w->next_due != 0 && w->next_due <= now));
 }
 
+int watch_room(const struct watch *w, int max)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	int64_t us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+	int64_t room = limiter_room(&w->run->rate, us, us + RATE_AHEAD_US);
+	if (room != INT64_MAX)
+		room -= w->in_flight + w->drawn;
+	if (room < max)
+		max = room < 0 ? 0 : (int)room;
+	return max > CLAIM_SLICE ? CLAIM_SLICE : max;
+}
+
 /* Fills the wish of one hatch from its route's campaigns by turns. */
-static int claim_for(struct ledger *l, struct hatch *hatch, int want, ms_t now, struct handover **out,
-	size_t *n, size_t *cap, struct err *e)
+static int claim_for(
+	struct ledger *l, struct hatch *hatch, int want, ms_t now, struct handovers *h, struct err *e)
 {
 	size_t route = hatch->route, sharing = 0;
 	for (size_t i = 0; i < l->nwatches; i++)
@@ -140,43 +171,30 @@ static int claim_for(struct ledger *l, struct hatch *hatch, int want, ms_t now, 
 			continue;
 		int max = (want + (int)sharing - 1) / (int)sharing;
 		sharing--;
-		struct timespec t;
-		clock_gettime(CLOCK_MONOTONIC, &t);
-		int64_t us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-		int64_t room = limiter_room(&w->run->rate, us, us + RATE_AHEAD_US);
-		if (room != INT64_MAX)
-			room -= w->in_flight;
-		if (room < max)
-			max = room < 0 ? 0 : (int)room;
-		if (max > CLAIM_SLICE)
-			max = CLAIM_SLICE;
+		max = watch_room(w, max);
 		if (max == 0)
 			continue;
-		if (*n == *cap) {
-			size_t more = *cap == 0 ? 32 : *cap * 2;
-			struct handover *v = realloc(*out, more * sizeof *v);
-			if (v == NULL)
-				return err_set(e, ERR_INTERNAL, "ledger", "out of memory");
-			*out = v;
-			*cap = more;
-		}
-		struct claim_batch *b = batch_new(w);
+		struct claim_batch *b = ledger_batch(h, w, hatch, CHUNK, e);
 		if (b == NULL)
-			return err_set(e, ERR_INTERNAL, "ledger", "out of memory");
-		(*out)[(*n)++] = (struct handover){b, hatch};
+			return -1;
 		int got = claim(l, w, max, now, b, e);
 		if (got < 0)
 			return -1;
+		w->drawn += got;
 		want -= got;
 	}
 	return want;
 }
 
-static int claim_all(struct ledger *l, ms_t now, struct handover **out, size_t *n, size_t *cap, struct err *e)
+static int claim_all(struct ledger *l, ms_t now, struct handovers *h, struct err *e)
 {
 	l->turn++;
+	for (size_t i = 0; i < l->nwatches; i++)
+		l->watches[i]->drawn = 0;
 	for (size_t route = 0; route < l->o.nroutes; route++) {
 		int64_t room = -1;
+		if (l->o.routes[route].cfg->kind == ROUTE_DIRECT)
+			continue;
 		for (size_t k = 0; k < l->o.nworkers; k++) {
 			struct hatch *hatch =
 				worker_hatch(l->o.workers[(k + l->turn) % l->o.nworkers], route);
@@ -184,13 +202,13 @@ static int claim_all(struct ledger *l, ms_t now, struct handover **out, size_t *
 			if (want <= 0)
 				continue;
 			if (room < 0)
-				room = route_room(l, route, now);
+				room = ledger_route_room(l, route, now);
 			int most = room < want ? (room < 0 ? 0 : (int)room) : want;
 			if (most <= 0)
 				break;
 			if (!atomic_compare_exchange_strong(&hatch->want, &want, HATCH_ANSWERING))
 				continue;
-			int left = claim_for(l, hatch, most, now, out, n, cap, e);
+			int left = claim_for(l, hatch, most, now, h, e);
 			if (left < 0 || left == most)
 				atomic_store(&hatch->want, want);
 			if (left < 0)
@@ -199,7 +217,7 @@ static int claim_all(struct ledger *l, ms_t now, struct handover **out, size_t *
 				room -= most - left;
 		}
 	}
-	return 0;
+	return spread_claim(l, now, h, e);
 }
 
 /* Everything for one hatch is handed over at once: the worker then asks for more. */
@@ -234,23 +252,27 @@ static void hand_over(struct ledger *l, struct handover *h, size_t n, bool commi
 
 int ledger_transact(struct ledger *l, struct outcome_batch **done, bool claims, ms_t now, struct err *e)
 {
-	struct handover *h = NULL;
-	size_t n = 0, cap = 0;
+	struct handovers h = {0};
 	int rc = store_ledger_begin(l->store, l->o.epoch, now, e);
 	if (rc == 0) {
-		rc = record(l, *done, e);
+		if (claims)
+			rc = window_fill(l, now, e);
 		if (rc == 0 && claims)
-			rc = claim_all(l, now, &h, &n, &cap, e);
+			rc = spread_fail(l, done, now, e);
+		if (rc == 0)
+			rc = record(l, *done, e);
+		if (rc == 0 && claims)
+			rc = claim_all(l, now, &h, e);
 		if (rc == 0)
 			rc = store_ledger_commit(l->store, e);
 		else
 			store_ledger_rollback(l->store);
 	}
 	l->starved = claims;
-	for (size_t i = 0; i < n; i++)
-		l->starved = l->starved && h[i].batch->claims.n == 0;
-	hand_over(l, h, n, rc == 0);
-	free(h);
+	for (size_t i = 0; i < h.n; i++)
+		l->starved = l->starved && h.v[i].batch->claims.n == 0;
+	hand_over(l, h.v, h.n, rc == 0);
+	free(h.v);
 	if (rc == 0) {
 		after_record(l, *done);
 		*done = NULL;

@@ -1,5 +1,6 @@
-/* What the files of the ledger share: its campaigns (ledger_runs.c), its transactions (ledger_claim.c), its
- * thread and what others call (ledger.c). All of it belongs to the ledger thread but for what is marked. */
+/* What the files of the ledger share: its campaigns (ledger_runs.c), its transactions (ledger_claim.c), what
+ * it knows of the domains that wait (ledger_window.c) and claims for them (ledger_spread.c), its thread and
+ * what others call (ledger.c). All of it belongs to the ledger thread but for what is marked. */
 #ifndef ENGINE_LEDGER_PRIVATE_H
 #define ENGINE_LEDGER_PRIVATE_H
 
@@ -16,9 +17,15 @@ struct watch {           /* a campaign as the ledger sees it */
 	bool doubt_final;
 	char *audience;
 	int64_t in_flight; /* claimed by us, without a recorded outcome */
+	int64_t drawn;     /* claimed in this transaction */
 	ms_t next_due;     /* 0: none waits */
 	bool look;         /* something may be claimable */
 	bool seen;         /* by the last reload */
+	bool spread;       /* goes out by destination; `next_due` is when deferred ones join what waits, and
+			      `look`: domains that are not in the window may have something */
+	bool again;        /* something changed behind the place where the walk is */
+	int64_t walked;    /* the domain behind which the walk goes on */
+	size_t errands;
 	int64_t fresh;
 	unsigned long counted[8];  /* accepted, each second: the rate shown */
 	ms_t armed;                /* since when its brake counts */
@@ -32,8 +39,78 @@ struct pause_request {
 	char why[24], text[500];
 };
 
+/* ---- Mail that goes out by destination ----
+ *
+ * The window holds a bounded number of errands: domains that have mail of one campaign to claim. An errand is
+ * looked up, then belongs to the crowd of its site, from which the site's hatch draws; or it has failed, and
+ * what waits is recorded as tried. It leaves when nothing of it is left to claim. */
+
+struct ring { /* a list in which anything can be taken out of the middle */
+	struct ring *next, *prev;
+};
+static inline bool ring_empty(const struct ring *r)
+{
+	return r->next == r;
+}
+
+enum { WINDOW = 8192 }; /* errands */
+
+struct errand {
+	struct ring in; /* first: of the window's looking or failed ones, or of a crowd */
+	struct errand *chain;
+	struct watch *watch;
+	int64_t domain;
+	int waiting;         /* deliveries, about */
+	bool many;           /* more than the store counted */
+	struct crowd *crowd; /* NULL: not looked up yet, or that failed */
+	bool failed;
+	struct unreached why; /* with failed, and no crowd */
+	const char *reason;   /* the book's; NULL: the rules' */
+	char provider[32];    /* of the domain, as the store has it */
+	char name[];
+};
+
+struct crowd { /* what waits for one site */
+	struct crowd *chain;
+	uint64_t hash;
+	struct ring errands; /* those that have not failed; `waiting` counts their deliveries */
+	size_t n;            /* with those that have */
+	int waiting;
+	struct hatch *hatch;
+	struct site *site;     /* a reference */
+	struct unreached down; /* until then what waits has failed */
+	char key[];            /* route, group and site */
+};
+
+struct window {
+	size_t n, nlooking;
+	struct ring looking, failed;
+	struct errand *errands[WINDOW];
+	struct crowd *crowds[WINDOW];
+	_Atomic bool answered; /* by a book */
+	bool stale;            /* some of the looking ones were never asked for */
+	ms_t asked_at;
+};
+
+struct unreached_request {
+	struct unreached_request *next;
+	struct hatch *hatch;
+	struct unreached u;
+};
+
+struct handover { /* claims made in this transaction, given out after its commit */
+	struct claim_batch *batch;
+	struct hatch *hatch;
+};
+struct handovers {
+	struct handover *v;
+	size_t n, cap;
+};
+
 struct ledger {
 	struct ledger_options o;
+	struct sites **books; /* of each direct route; NULL: of relays */
+	struct window window;
 	pthread_t thread;
 	struct store *store;
 	pthread_mutex_t lock;
@@ -43,6 +120,8 @@ struct ledger {
 	pthread_cond_t turned;
 	struct outcome_batch *done, **done_end;
 	struct pause_request *pauses;
+	struct unreached_request *unreached; /* under lock */
+	struct hatch *hungry;                /* under lock */
 	_Atomic bool failed;
 	struct err err; /* written before failed is set */
 	/* the thread's own: */
@@ -99,5 +178,37 @@ int ledger_holds_second(struct ledger *l, bool last, struct err *e);
 bool watch_eligible(const struct watch *w, size_t route, ms_t now);
 /* One synced transaction: records what is done (*done becomes NULL), claims what the workers want. */
 int ledger_transact(struct ledger *l, struct outcome_batch **done, bool claims, ms_t now, struct err *e);
+/* How many more the route's even rate and its windows let out now. */
+int64_t ledger_route_room(struct ledger *l, size_t route, ms_t now);
+/* How many claims the campaign's own rate allows now, at most `max`. */
+int watch_room(const struct watch *w, int max);
+/* A new batch for the hatch, given out with the others. NULL: out of memory. */
+struct claim_batch *ledger_batch(
+	struct handovers *h, struct watch *w, struct hatch *hatch, size_t chunk, struct err *e);
+
+/* ---- ledger_window.c ---- */
+void window_init(struct window *w);
+void window_release(struct ledger *l);
+/* Within a transaction: takes in domains that wait, and asks where their mail goes. */
+int window_fill(struct ledger *l, ms_t now, struct err *e);
+bool window_wants(const struct ledger *l, const struct watch *w, ms_t now); /* window_fill() is due */
+void window_forget(struct ledger *l, struct watch *w);                      /* all its errands */
+void errand_free(struct ledger *l, struct errand *r);
+void errand_waiting(struct errand *r, int n); /* so many wait now */
+void ring_append(struct ring *to, struct ring *r);
+void ring_remove(struct ring *r);
+/* Something may be claimable that was not. */
+void watch_stir(struct watch *w);
+/* The site could not be reached. */
+void window_unreached(struct ledger *l, struct crowd *c, const struct unreached *u);
+void window_every_second(struct ledger *l); /* sites whose time is over, crowds that nobody needs */
+
+/* ---- ledger_spread.c ---- */
+/* Within a transaction: what waits behind failed errands is claimed and recorded as tried; the rows go to the
+ * end of *done. */
+int spread_fail(struct ledger *l, struct outcome_batch **done, ms_t now, struct err *e);
+int spread_claim(struct ledger *l, ms_t now, struct handovers *h, struct err *e);
+bool spread_wanted(struct ledger *l, ms_t now);        /* either of them has something to do */
+void ledger_hungry(struct ledger *l, struct hatch *h); /* from any thread */
 
 #endif

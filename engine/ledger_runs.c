@@ -116,8 +116,9 @@ static int take_campaign(void *ctx, const struct campaign_row *c)
 		l->watches[l->nwatches++] = w;
 	}
 	w->seen = true;
-	w->look = true;
+	watch_stir(w);
 	w->state = c->state;
+	w->spread = c->spread;
 	w->route = find_route(l, c->route);
 	w->start_at = c->start_at;
 	w->until = c->until;
@@ -138,6 +139,12 @@ bool watch_delivering(const struct watch *w)
 	return w->state == CAMPAIGN_RUNNING || w->state == CAMPAIGN_WAITING;
 }
 
+/* Of what goes out by destination the store says it while the due ones join what waits: at once, that is. */
+static ms_t next_due(struct ledger *l, const struct watch *w, struct err *e)
+{
+	return w->spread ? 1 : store_ledger_next_due(l->store, w->id, e);
+}
+
 int ledger_reload(struct ledger *l, struct err *e)
 {
 	for (size_t i = 0; i < l->nwatches; i++)
@@ -153,6 +160,7 @@ int ledger_reload(struct ledger *l, struct err *e)
 		}
 		if (w->run != NULL)
 			atomic_store(&w->run->halted, true);
+		window_forget(l, w);
 		if (w->in_flight > 0) { /* its last outcomes still come */
 			w->state = CAMPAIGN_CANCELLED;
 			i++;
@@ -163,8 +171,10 @@ int ledger_reload(struct ledger *l, struct err *e)
 	}
 	for (size_t i = 0; i < l->nwatches; i++) {
 		struct watch *w = l->watches[i];
-		if (!watch_delivering(w))
+		if (!watch_delivering(w)) {
+			window_forget(l, w);
 			continue;
+		}
 		if (w->route == l->o.nroutes) {
 			if (watch_pause(l, w, "route", "its route is not in the configuration", e) != 0)
 				return -1;
@@ -174,7 +184,7 @@ int ledger_reload(struct ledger *l, struct err *e)
 		struct campaign_counts n;
 		struct err why = {0};
 		if (store_campaign_counts(l->store, w->id, true, &n, e) != 0 ||
-			(w->next_due = store_ledger_next_due(l->store, w->id, e)) < 0)
+			(w->next_due = next_due(l, w, e)) < 0)
 			return -1;
 		w->fresh = n.fresh;
 		if (watch_brake_load(l, w, e) != 0)
@@ -255,15 +265,16 @@ static int settle(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 	if (w->canary > 0 && c.fresh > 0)
 		return set_state(l, w, CAMPAIGN_PAUSED, "canary",
 			"the first ones have been sent to; look at the report, then resume", now, e);
-	if (c.fresh > 0) {
+	if (c.fresh > 0 && !w->spread) {
 		w->look = true;
 		return 0;
 	}
 	int64_t waiting = c.state[DELIVERY_QUEUED] + c.state[DELIVERY_DEFERRED] + c.resend_due;
 	if (waiting > 0) {
-		w->next_due = store_ledger_next_due(l->store, w->id, e);
 		bool paused = false;
-		if (w->next_due < 0 || (w->next_due == 0 && watch_only_paused(l, w, &paused, e) != 0))
+		if (!w->spread && (w->next_due = store_ledger_next_due(l->store, w->id, e)) < 0)
+			return -1;
+		if (w->next_due == 0 && watch_only_paused(l, w, &paused, e) != 0)
 			return -1;
 		return paused || w->state == CAMPAIGN_WAITING
 			       ? 0
@@ -310,7 +321,8 @@ int watch_turn(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 		set_state(l, w, CAMPAIGN_RUNNING, "", "", now, e) != 0)
 		return -1;
 	bool due = w->next_due != 0 && w->next_due <= now;
-	bool quiet = w->in_flight == 0 && !due && (w->fresh <= 0 || !w->look);
+	bool quiet = w->in_flight == 0 && !due &&
+		     (w->spread ? w->errands == 0 && !w->look : w->fresh <= 0 || !w->look);
 	/* A waiting one is over when its last retry has been answered. */
 	if (quiet && (w->state == CAMPAIGN_RUNNING || w->next_due == 0))
 		return settle(l, w, now, e);
@@ -340,6 +352,8 @@ void ledger_publish_work(struct ledger *l, ms_t now)
 	bool quiet = schedule_quiet(l->o.config, now) != 0;
 	for (size_t r = 0; r < l->o.nroutes; r++) {
 		int64_t work = 0;
+		if (l->o.routes[r].cfg->kind == ROUTE_DIRECT)
+			continue;
 		for (size_t i = 0; i < l->nwatches && !quiet; i++)
 			if (watch_eligible(l->watches[i], r, now))
 				work += l->watches[i]->fresh > 0 ? l->watches[i]->fresh : 1;
@@ -377,6 +391,10 @@ static int publish_live(struct ledger *l, struct watch *w, ms_t now, struct err 
 
 int ledger_every_second(struct ledger *l, ms_t now, struct err *e)
 {
+	window_every_second(l);
+	for (size_t r = 0; r < l->o.nroutes; r++)
+		if (l->books[r] != NULL && sites_save(l->books[r], l->store, e) != 0)
+			return -1;
 	if (store_lease_renew(l->store, l->o.epoch, now, e) != 0 ||
 		store_ledger_begin(l->store, l->o.epoch, now, e) != 0)
 		return -1;

@@ -24,6 +24,8 @@ void link_verdict(struct lane *l, const struct verdict *v, int64_t campaign, str
 		break;
 	case ACTION_SLOW:
 	case ACTION_SUSPEND:
+		if (l->dest != NULL)
+			break; /* its group's shaper was told */
 		/* Over a relay a receiver's wish concerns only this message; what the relay says of itself
 		 * closes the route. */
 		if (v->scope == SCOPE_ROUTE || v->scope == SCOPE_ACCOUNT) {
@@ -60,6 +62,9 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 	(void)c;
 	k->under_way--;
 	k->doubts += r->doubt;
+	if (l->dest != NULL && (!r->tried || r->reply == NULL))
+		shaper_answer(&l->dest->group->shaper, mono_us(), j->given_us,
+			r->tried ? SHAPER_LOST : SHAPER_UNTRIED, NULL, str_from(r->why));
 	if (!r->tried) {
 		struct item it = {j->batch, j->claim, clock_mono()};
 		atomic_fetch_add(&l->route->in_hand, 1);
@@ -69,13 +74,13 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 		return;
 	}
 	struct run *run = j->batch->run;
-	struct attempt_facts f = {
-		j->claim, r, atomic_load_explicit(&run->paused_ms, memory_order_relaxed), clock_now()};
+	struct attempt_facts f = {j->claim, r, atomic_load_explicit(&run->paused_ms, memory_order_relaxed),
+		clock_now(), l->dest != NULL};
 	struct outcome_row row;
 	struct verdict v;
 	consequence_decide(l->w->o.config, l->w->o.rules, &f, &row, &v);
 	describe_attempt(k, j, r->accepted, &row);
-	row.site = str_from(l->route->cfg->host);
+	row.site = str_from(k->ep.host);
 	atomic_fetch_add_explicit(&run->answered, 1, memory_order_relaxed);
 	if (r->accepted)
 		atomic_fetch_add_explicit(&run->accepted, 1, memory_order_relaxed);
@@ -85,6 +90,11 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 	} else if (!r->doubt) {
 		route_trouble(l->route, "%s at %s", r->why != NULL ? r->why : "no answer",
 			smtp_stage_names[r->stage]);
+	}
+	if (l->dest != NULL && r->reply != NULL) {
+		shaper_answer(&l->dest->group->shaper, mono_us(), j->given_us,
+			r->accepted ? SHAPER_ACCEPTED : SHAPER_ANSWERED, r->accepted ? NULL : &v, row.reply);
+		group_touch(l->dest->group);
 	}
 	link_verdict(l, &v, run->id, row.reply);
 	lane_outcome(l, &row, j->batch);
@@ -104,13 +114,30 @@ static void on_ready(void *ctx, struct smtp_conn *c)
 		bool first = atomic_exchange(&l->route->ever_connected, clock_now()) == 0;
 		if (first)
 			ledger_wake(l->w->ledger);
+		if (l->dest != NULL)
+			call_established(k);
 	}
 	(void)c;
 	k->ready = !k->leaving;
 	k->idle_since = clock_mono();
 	/* Next message at once: it then goes out with what the connection is about to write. */
-	if (l->count > 0)
+	if (l->count > 0 || l->dest != NULL)
 		lane_pump(l);
+}
+
+static void relay_closed(struct link *k, bool clean, const struct smtp_result *r)
+{
+	struct lane *l = k->lane;
+	if (r->out_of_step && !atomic_exchange(&l->route->out_of_step, true))
+		log_warn("route %s: %s: its replies do not match our commands; from now on one message at a "
+			 "time",
+			l->route->cfg->name, r->why);
+	if (k->doubts > 1)
+		atomic_store(&l->route->careful_until, clock_mono() + CAREFUL);
+	/* Also who greets us and then hangs up before anything was answered: else we would call again at
+	 * once, for ever. */
+	if (!l->w->cut && !k->leaving && (!k->established || (!clean && k->answered == 0)))
+		relay_failed(l, r);
 }
 
 static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct smtp_result *r)
@@ -122,36 +149,62 @@ static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct s
 		l->established--;
 		atomic_fetch_sub(&l->route->connections, 1);
 	}
-	if (r->out_of_step && !atomic_exchange(&l->route->out_of_step, true))
-		log_warn("route %s: %s: its replies do not match our commands; from now on one message at a "
-			 "time",
-			l->route->cfg->name, r->why);
-	if (k->doubts > 1)
-		atomic_store(&l->route->careful_until, clock_mono() + CAREFUL);
-	/* Also who greets us and then hangs up before anything was answered: else we would call again at
-	 * once, for ever. */
-	if (!l->w->cut && !k->leaving && (!k->established || (!clean && k->answered == 0)))
-		relay_failed(l, r);
+	if (l->dest == NULL)
+		relay_closed(k, clean, r);
+	else if (call_closed(k, clean, r))
+		return;
 	*k->back = k->next;
 	if (k->next != NULL)
 		k->next->back = k->back;
 	l->nlinks--;
+	if (l->dest != NULL)
+		call_over(k);
 	free(k);
-	if (l->established == 0 && clock_mono() + BLINK < route_usable_at(l->route))
+	if (l->dest == NULL && l->established == 0 && clock_mono() + BLINK < route_usable_at(l->route))
 		lane_give_back_all(l, clock_now());
 	lane_pump(l);
 }
 
-int link_open(struct lane *l)
+struct link *link_new(struct lane *l)
+{
+	struct link *k = calloc(1, sizeof *k);
+	if (k != NULL) {
+		k->lane = l;
+		k->idle_since = clock_mono();
+	}
+	return k;
+}
+
+int link_dial(struct link *k, const struct smtp_options *o)
 {
 	static const struct smtp_conn_ops ops = {.ready = on_ready, .result = on_result, .closed = on_closed};
-	struct route_addrs *a = atomic_load(&l->route->addrs);
-	struct link *k = calloc(1, sizeof *k);
 	struct err e = {0};
+	k->conn = smtp_conn_open(k->lane->w->loop, &k->ep, o, &ops, k, &e);
+	if (k->conn != NULL)
+		return 0;
+	log_err(LOG_LEVEL_WARN, &e);
+	route_trouble(k->lane->route, "%s", e.why);
+	return -1;
+}
+
+void link_add(struct link *k)
+{
+	struct lane *l = k->lane;
+	k->next = l->links;
+	k->back = &l->links;
+	if (k->next != NULL)
+		k->next->back = &k->next;
+	l->links = k;
+	l->nlinks++;
+}
+
+int link_open(struct lane *l)
+{
+	struct route_addrs *a = atomic_load(&l->route->addrs);
+	struct link *k = link_new(l);
 	ms_t timeout = l->route->cfg->timeout;
 	if (k == NULL)
 		return -1;
-	k->lane = l;
 	k->ep = (struct smtp_endpoint){
 		.host = l->route->cfg->host,
 		.addrs = a->v,
@@ -159,21 +212,11 @@ int link_open(struct lane *l)
 		.connect_timeout = timeout > 0 && timeout < 30 * SECOND ? timeout : 30 * SECOND,
 		.tls = l->route->tls,
 	};
-	k->idle_since = clock_mono();
-	k->conn = smtp_conn_open(l->w->loop, &k->ep,
-		atomic_load(&l->route->out_of_step) ? &l->route->lockstep : &l->route->smtp, &ops, k, &e);
-	if (k->conn == NULL) {
-		log_err(LOG_LEVEL_WARN, &e);
-		route_trouble(l->route, "%s", e.why);
+	if (link_dial(k, atomic_load(&l->route->out_of_step) ? &l->route->lockstep : &l->route->smtp) != 0) {
 		route_rest(l->route, clock_mono(), SECOND);
 		free(k);
 		return -1;
 	}
-	k->next = l->links;
-	k->back = &l->links;
-	if (k->next != NULL)
-		k->next->back = &k->next;
-	l->links = k;
-	l->nlinks++;
+	link_add(k);
 	return 0;
 }

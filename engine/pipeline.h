@@ -9,9 +9,11 @@
 #ifndef ENGINE_PIPELINE_H
 #define ENGINE_PIPELINE_H
 
+#include "engine/dns/site.h"
 #include "engine/outcome.h"
 #include "engine/personal.h"
 #include "engine/route.h"
+#include "engine/shape/limits.h"
 
 #include <stdatomic.h>
 
@@ -43,16 +45,24 @@ struct claim_batch {
 void claim_batch_done(struct claim_batch *b); /* one claim of it is over */
 void run_unref(struct run *r);
 
-/* Where the ledger hands claims to a worker: one for each route in each worker. */
+/* Where the ledger hands claims to a worker: a relay has one in each worker, a site of a direct route one in
+ * the worker that owns the site's group. */
 struct hatch {
 	struct worker *worker;
-	size_t index; /* of the worker */
 	size_t route;
+	struct crowd *crowd; /* the ledger's own: what waits for that site; NULL at a relay's */
+	_Atomic int work;    /* of a site: about how many deliveries wait for it */
+	_Atomic bool quiet;  /* the worker has nothing of it in hand and no connection */
+	/* Under the ledger's lock: */
+	struct hatch *next_hungry; /* of those at sites that want more */
+	bool hungry;
 	_Atomic int want;  /* how many more the worker can take; HATCH_ANSWERING: they were claimed, and the
 			      worker has not taken them over yet */
 	_Atomic int acked; /* outcomes that were synced since the worker last looked */
 	/* Under the worker's lock: */
 	struct claim_batch *given;
+	struct site *site;       /* with its latest addresses; a reference */
+	bool closed;             /* the worker may free it */
 	struct hatch *next_told; /* of those that have something new for the worker */
 	bool told;
 };
@@ -61,7 +71,7 @@ enum { HATCH_ANSWERING = -1 };
 #define OUTCOME_BATCH 128
 struct outcome_batch {
 	struct outcome_batch *next;
-	struct worker *worker; /* to be told when they are synced */
+	struct worker *worker; /* to be told when they are synced; NULL: the ledger's own */
 	struct arena arena;    /* of the strings in rows */
 	size_t n;
 	struct outcome_row rows[OUTCOME_BATCH];
@@ -74,6 +84,8 @@ void outcome_batch_free(struct outcome_batch *b);
 
 struct ledger_options {
 	const struct config *config;
+	const struct rules *rules;
+	const struct limits_book *limits; /* of direct routes */
 	const struct store_config *store;
 	struct route *routes;
 	size_t nroutes;
@@ -99,6 +111,14 @@ void ledger_want(struct ledger *l, struct hatch *h, int n);
 /* The worker has taken over what it was given and may ask anew. */
 void ledger_answered(struct hatch *h);
 void ledger_outcomes(struct ledger *l, struct outcome_batch *b);
+/* None of the site's hosts could be used: what waits for it is recorded as tried, until that time. */
+struct unreached {
+	enum smtp_stage stage;
+	int code; /* 0: no reply */
+	char enhanced[12], text[300], host[256];
+	ms_t until; /* monotonic */
+};
+void ledger_unreached(struct ledger *l, struct hatch *h, const struct unreached *u);
 void ledger_wake(struct ledger *l);
 /* The route's campaigns (or only `campaign`, if not 0) pause for that reason. */
 void ledger_pause(struct ledger *l, size_t route, int64_t campaign, struct str why, const char *text);
@@ -113,11 +133,24 @@ struct worker_options {
 	struct route *routes;
 	size_t nroutes;
 	size_t index, nworkers;
+	int descriptors; /* of all workers together, for connections of direct routes */
 };
 
 int worker_start(struct worker **w, const struct worker_options *o, struct err *e);
 int worker_attach(struct worker *w, struct ledger *l, struct err *e); /* starts its thread */
-struct hatch *worker_hatch(struct worker *w, size_t route);
+struct hatch *worker_hatch(struct worker *w, size_t route);           /* of a relay */
+struct hatch_options {                                                /* of a site */
+	size_t route;
+	const char *group; /* who shares the limits; its name in limits or the site's */
+	bool shared;       /* with other sites */
+	const struct limits *limits;
+	struct site *site; /* the hatch takes a reference of its own */
+};
+/* From the ledger's thread; NULL: out of memory. Closed with hatch_close() once it is quiet and nothing is
+ * under way. */
+struct hatch *hatch_open(struct worker *w, const struct hatch_options *o);
+void hatch_close(struct hatch *h);
+void hatch_site(struct hatch *h, struct site *s); /* the same site, looked up anew */
 /* The worker takes the chain of batches over. After these worker_wake() makes it look. */
 void hatch_give(struct hatch *h, struct claim_batch *b);
 void hatch_ack(struct hatch *h, int n);

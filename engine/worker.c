@@ -1,5 +1,6 @@
 #include "engine/worker_private.h"
 
+#include "src/base/hash.h"
 #include "src/base/log.h"
 
 #include <stdlib.h>
@@ -69,6 +70,11 @@ static void take_claims(struct lane *l, struct claim_batch *b)
 	}
 }
 
+static struct lane *lane_of(struct hatch *h)
+{
+	return (struct lane *)((char *)h - offsetof(struct lane, hatch));
+}
+
 /* Looks through the hatches that have something new. */
 static void take_told(struct worker *w)
 {
@@ -76,16 +82,23 @@ static void take_told(struct worker *w)
 		pthread_mutex_lock(&w->lock);
 		struct hatch *h = w->told;
 		struct claim_batch *b = NULL;
+		struct site *site = NULL;
+		bool closed = false;
 		if (h != NULL) {
 			w->told = h->next_told;
 			h->told = false;
 			b = h->given;
 			h->given = NULL;
+			site = h->site;
+			h->site = NULL;
+			closed = h->closed;
 		}
 		pthread_mutex_unlock(&w->lock);
 		if (h == NULL)
 			return;
-		struct lane *l = (struct lane *)((char *)h - offsetof(struct lane, hatch));
+		struct lane *l = lane_of(h);
+		if (l->dest != NULL && !direct_told(l, site, closed))
+			continue;
 		l->outstanding -= atomic_exchange(&h->acked, 0);
 		if (b != NULL) {
 			ledger_answered(h);
@@ -101,7 +114,8 @@ static void maybe_finish(struct worker *w)
 		return;
 	take_told(w);
 	bool busy = false;
-	for (struct lane *l = w->lanes; l != NULL; l = l->next) {
+	for (struct lane *l = w->lanes, *next; l != NULL; l = next) {
+		next = l->next;
 		lane_pump(l); /* gives back what it has */
 		for (struct link *k = l->links; k != NULL; k = k->next) {
 			if (k->leaving)
@@ -134,6 +148,7 @@ static void on_wake(struct ev_loop *loop, ev_async *a, int revents)
 static void on_flush(struct ev_loop *loop, ev_prepare *p, int revents)
 {
 	(void)loop, (void)revents;
+	group_turn(p->data);
 	worker_flush(p->data);
 }
 
@@ -155,6 +170,8 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 			struct item it = lane_pop(l);
 			lane_give_back(l, &it, clock_now());
 		}
+		if (l->dest != NULL)
+			continue;
 		bool work = atomic_load(&l->route->work) > 0 || l->count > 0;
 		for (struct link *k = l->links; k != NULL; k = k->next) {
 			if (work || !k->ready || k->under_way > 0 || now - k->idle_since < IDLE)
@@ -165,6 +182,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 		}
 		lane_pump(l);
 	}
+	direct_tick(w, now);
 	maybe_finish(w);
 }
 
@@ -176,13 +194,25 @@ static void *worker_main(void *arg)
 	return NULL;
 }
 
+static void relay_free(struct lane *l)
+{
+	free(l->items);
+	free(l);
+}
+
 static void worker_release(struct worker *w)
 {
+	/* The ledger has closed the hatches of all sites. */
+	for (struct hatch *h = w->told, *next; h != NULL; h = next) {
+		next = h->next_told;
+		if (lane_of(h)->dest != NULL)
+			direct_free(lane_of(h));
+	}
 	for (struct lane *l = w->lanes, *next; l != NULL; l = next) {
 		next = l->next;
-		free(l->items);
-		free(l);
+		relay_free(l);
 	}
+	groups_free(w);
 	if (w->done != NULL)
 		outcome_batch_free(w->done);
 	for (struct job *j = w->free_jobs, *next; j != NULL; j = next) {
@@ -197,7 +227,15 @@ static void worker_release(struct worker *w)
 	pthread_mutex_destroy(&w->lock);
 	buf_release(&w->dialogue);
 	free(w->by_route);
+	free(w->usage);
 	free(w);
+}
+
+/* This worker's part of what all have together. */
+static int share_of(const struct worker *w, int total)
+{
+	int n = (int)w->o.nworkers;
+	return total / n + ((int)w->o.index < total % n);
 }
 
 static struct lane *relay_lane(struct worker *w, size_t route)
@@ -205,15 +243,13 @@ static struct lane *relay_lane(struct worker *w, size_t route)
 	struct lane *l = calloc(1, sizeof *l);
 	if (l == NULL)
 		return NULL;
-	int total = w->o.routes[route].cfg->connections, n = (int)w->o.nworkers;
-	l->hatch = (struct hatch){.worker = w, .index = w->o.index, .route = route};
+	l->hatch = (struct hatch){.worker = w, .route = route};
 	l->w = w;
 	l->route = &w->o.routes[route];
-	l->share = total / n + ((int)w->o.index < total % n);
+	l->share = share_of(w, l->route->cfg->connections);
 	ev_timer_init(&l->timer, on_timer, 0., 0.);
 	l->timer.data = l;
-	l->next = w->lanes;
-	w->lanes = l;
+	lane_list(l);
 	return l;
 }
 
@@ -229,9 +265,18 @@ int worker_start(struct worker **out, const struct worker_options *o, struct err
 	w->signer = token_signer_new(o->keys);
 	w->dkim = dkim_signer_new(o->dkim);
 	w->by_route = calloc(o->nroutes + 1, sizeof(struct lane *));
-	bool ok = w->loop != NULL && w->signer != NULL && w->dkim != NULL && w->by_route != NULL;
+	w->usage = calloc(o->nroutes + 1, sizeof *w->usage);
+	w->starved_end = &w->starved;
+	w->most_descriptors = share_of(w, o->descriptors);
+	random_bytes(&w->lot, sizeof w->lot);
+	w->lot |= 1;
+	bool ok = w->loop != NULL && w->signer != NULL && w->dkim != NULL && w->by_route != NULL &&
+		  w->usage != NULL;
 	for (size_t i = 0; ok && i < o->nroutes; i++)
-		ok = (w->by_route[i] = relay_lane(w, i)) != NULL;
+		if (o->routes[i].cfg->kind == ROUTE_DIRECT)
+			w->usage[i].share = share_of(w, o->routes[i].cfg->connections);
+		else
+			ok = (w->by_route[i] = relay_lane(w, i)) != NULL;
 	if (!ok) {
 		worker_release(w);
 		return err_set(e, ERR_INTERNAL, "worker", "out of memory or file descriptors");
@@ -275,6 +320,24 @@ void hatch_give(struct hatch *h, struct claim_batch *b)
 {
 	pthread_mutex_lock(&h->worker->lock);
 	h->given = b; /* the ledger waits for ledger_answered() before it gives again */
+	tell(h);
+	pthread_mutex_unlock(&h->worker->lock);
+}
+
+void hatch_close(struct hatch *h)
+{
+	pthread_mutex_lock(&h->worker->lock);
+	h->closed = true;
+	tell(h);
+	pthread_mutex_unlock(&h->worker->lock);
+	worker_wake(h->worker);
+}
+
+void hatch_site(struct hatch *h, struct site *s)
+{
+	pthread_mutex_lock(&h->worker->lock);
+	site_unref(&h->site);
+	h->site = site_ref(s);
 	tell(h);
 	pthread_mutex_unlock(&h->worker->lock);
 }

@@ -1,10 +1,12 @@
 /* What the files of a worker share: its thread (worker.c), its lanes (lane.c: what it sends to one place,
- * with the claims in hand; relay.c: a route as this worker serves it) and its links (link.c: connections).
- * Everything belongs to the worker's thread but for what is marked. */
+ * with the claims in hand) and its links (link.c: connections). A place is a relay (relay.c), or a site of a
+ * direct route (direct.c; call.c: its hosts; group.c: the limits that sites share). Everything belongs to the
+ * worker's thread but for what is marked. */
 #ifndef ENGINE_WORKER_PRIVATE_H
 #define ENGINE_WORKER_PRIVATE_H
 
 #include "engine/pipeline.h"
+#include "engine/shape/shaper.h"
 
 #include <ev.h>
 
@@ -15,7 +17,8 @@ struct job { /* a message given to a connection */
 	struct arena arena;
 	struct letter letter;
 	struct smtp_message message;
-	ms_t given; /* to the connection: monotonic */
+	ms_t given;       /* to the connection: monotonic */
+	int64_t given_us; /* the same for the shaper */
 };
 
 struct item {
@@ -34,14 +37,68 @@ struct link { /* a connection */
 	int doubts;    /* results that said so */
 	unsigned long sent, answered;
 	ms_t idle_since;
+	struct call *call; /* on a direct route: whom it calls */
+};
+
+struct call {                       /* one attempt at the hosts of a site, in order */
+	struct call *newer, *older; /* of the worker's that are still trying */
+	struct link *link;
+	struct site *site;
+	unsigned char order[SITE_HOSTS];
+	size_t nth; /* in `order` */
+	struct sockaddr_storage addrs[8];
+	struct smtp_options options;
+	bool trying, cut;
+	bool slow;  /* the server has let us wait for long */
+	ms_t since; /* of the whole attempt; then of the last progress */
+	uint64_t lot;
+};
+
+struct dest { /* a site of a direct route */
+	struct site *site;
+	struct group *group;
+	struct lane *next_open, **back_open; /* of the group's lanes with connections */
+	struct lane *next_queued;            /* of those that want one more */
+	bool queued, starved;
+	int trying;
+	int failures;         /* attempts at all hosts, in a row */
+	ms_t closed_until;    /* monotonic: no attempt before that */
+	bool out_of_step;     /* its replies do not match our commands: one message at a time */
+	ms_t bad[SITE_HOSTS]; /* monotonic: until then the host is tried last. By its place in `site` */
+	/* Of the hatch_options: */
+	char *group_name;
+	bool shared;
+	struct limits limits;
+};
+
+struct group { /* sites that share limits, over one route */
+	struct group *chain;
+	struct worker *w;
+	size_t route;
+	bool shared;
+	struct shaper shaper;
+	struct lane *open;
+	struct lane *queue, **queue_end;
+	int lanes;
+	bool touched, held; /* held: a message waits for an event */
+	struct group *next_touched;
+	ms_t left_at; /* when its last lane went */
+	ev_timer timer;
+	char name[];
+};
+
+struct usage {     /* connections of a direct route in this worker */
+	int share; /* of those that work */
+	int trying, working, slow;
 };
 
 struct lane {
-	struct hatch hatch; /* shared with the ledger */
-	struct lane *next;
+	struct hatch hatch;        /* shared with the ledger */
+	struct lane *next, **back; /* of those the worker looks at; back NULL: it is not one of them */
 	struct worker *w;
 	struct route *route;
-	int share; /* of the route's connections */
+	struct dest *dest; /* NULL: a relay */
+	int share;         /* of the route's connections */
 	struct link *links;
 	int nlinks, established;
 	struct item *items; /* a ring */
@@ -50,6 +107,8 @@ struct lane {
 	int outstanding; /* claims handed over without a synced outcome */
 	ev_timer timer;
 };
+
+enum { GROUP_SLOTS = 4096 };
 
 struct worker {
 	pthread_t thread;
@@ -62,7 +121,16 @@ struct worker {
 	struct token_signer *signer;
 	struct dkim_signer *dkim;
 	struct lane *lanes;
-	struct lane **by_route;     /* of relays */
+	struct lane **by_route; /* of relays */
+	struct usage *usage;    /* by route, of direct ones */
+	struct group *groups[GROUP_SLOTS];
+	struct group *touched;
+	struct call *oldest, *newest; /* that are still trying */
+	struct lane *starved, **starved_end;
+	int descriptors, most_descriptors; /* of direct routes */
+	uint64_t lot;
+	ms_t swept;
+	size_t bytes;
 	struct outcome_batch *done; /* not yet given to the ledger */
 	struct job *free_jobs;
 	struct buf dialogue; /* of the attempt whose result is at hand */
@@ -84,6 +152,15 @@ void lane_give_back(struct lane *l, const struct item *i, ms_t due);
 void lane_give_back_all(struct lane *l, ms_t due);
 void job_done(struct lane *l, struct job *j);   /* the connection gave it back */
 void lane_wait(struct lane *l, double seconds); /* is pumped again then, if not before */
+void lane_list(struct lane *l);                 /* the worker looks at it from now on */
+void lane_unlist(struct lane *l);
+struct link *lane_idle(struct lane *l); /* a connection that could take a message; NULL */
+static inline int64_t mono_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
 
 /* ---- relay.c ---- */
 /* As many connections as there is work for. */
@@ -91,11 +168,44 @@ void relay_connect(struct lane *l);
 /* A connection ended before it was of any use. */
 void relay_failed(struct lane *l, const struct smtp_result *r);
 
+/* ---- direct.c ---- */
+/* The ledger opened, changed or closed the hatch. Returns false when the lane is gone. */
+bool direct_told(struct lane *l, struct site *site, bool closed);
+/* After everything that may have changed what it needs; notes when nothing is left to do. */
+void direct_pumped(struct lane *l);
+bool direct_needs(const struct lane *l);   /* one more connection */
+int direct_room(struct lane *l, int room); /* how many it may claim ahead */
+void direct_free(struct lane *l);
+void direct_tick(struct worker *w, ms_t now);
+
+/* ---- call.c ---- */
+/* One more connection to the site: tries its hosts in order. */
+void call_open(struct lane *l);
+void call_established(struct link *k);
+/* The connection is gone; true: the next host is tried in its place. */
+bool call_closed(struct link *k, bool clean, const struct smtp_result *r);
+void call_over(struct link *k); /* the link left its lane */
+
+/* ---- group.c ---- */
+struct group *group_of(struct worker *w, const struct dest *d, size_t route);
+void group_leave(struct group *g);
+void group_touch(struct group *g); /* something happened to it: is looked at before the loop sleeps */
+void group_turn(struct worker *w);
+void group_queue(struct lane *l); /* it wants one more connection */
+void group_unqueue(struct lane *l);
+void group_starve(struct lane *l); /* it could have it, but the worker has no room for more */
+void group_feed(struct worker *w); /* some room may be there again */
+void group_every_second(struct worker *w, ms_t now);
+void groups_free(struct worker *w);
+
 /* ---- worker.c ---- */
 void worker_flush(struct worker *w); /* hands the outcomes to the ledger */
 
 /* ---- link.c ---- */
-int link_open(struct lane *l);
+int link_open(struct lane *l); /* of a relay */
+struct link *link_new(struct lane *l);
+int link_dial(struct link *k, const struct smtp_options *o); /* as `ep` says. -1: out of descriptors … */
+void link_add(struct link *k);                               /* to its lane's */
 /* What a verdict asks of the campaign and the route. */
 void link_verdict(struct lane *l, const struct verdict *v, int64_t campaign, struct str text);
 

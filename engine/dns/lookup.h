@@ -89,7 +89,7 @@ struct lookup {
 	size_t npolicy_addrs;
 	char sts_id[STS_ID];
 	struct sts_policy *policy; /* that counts; NULL: none */
-	char trouble[200];         /* of a host that is left out */
+	char trouble[240];         /* of a host that is left out */
 	bool trouble_bogus;
 
 	/* When it is done: */

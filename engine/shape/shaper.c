@@ -305,7 +305,8 @@ void shaper_connect_failed(
 {
 	advance(s, now);
 	s->trying--;
-	not_connected(s, now, how, v, text);
+	if (how != SHAPER_ABANDONED)
+		not_connected(s, now, how, v, text);
 }
 
 void shaper_closed(struct shaper *s, int64_t now, unsigned messages, bool early)

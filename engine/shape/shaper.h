@@ -48,7 +48,8 @@ enum shaper_fault {     /* why no connection came about */
 	SHAPER_TIMEOUT,
 	SHAPER_RESET, /* or closed before the greeting was complete */
 	SHAPER_TLS,
-	SHAPER_GREETING, /* a 4xx or 5xx before the first message: greeting, EHLO, STARTTLS, AUTH */
+	SHAPER_GREETING,  /* a 4xx or 5xx before the first message: greeting, EHLO, STARTTLS, AUTH */
+	SHAPER_ABANDONED, /* for a reason that says nothing of the group: one of its many sites is dead … */
 };
 
 enum shaper_answer {

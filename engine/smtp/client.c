@@ -9,8 +9,8 @@
 
 #define OUT_MAX 65536
 
-const char *const smtp_stage_names[SMTP_NSTAGES] = {"connect", "greeting", "ehlo", "starttls", "tls", "auth",
-	"mail", "rcpt", "data", "end", "idle", "quit"};
+const char *const smtp_stage_names[SMTP_NSTAGES] = {"dns", "connect", "greeting", "ehlo", "starttls", "tls",
+	"auth", "mail", "rcpt", "data", "end", "idle", "quit"};
 
 const struct smtp_timeouts smtp_timeouts_default = {
 	.greeting = 5 * MINUTE,

@@ -29,6 +29,7 @@
 struct smtp_client;
 
 enum smtp_stage { /* what the last reply (or silence) answered */
+	SMTP_DNS, /* the receiver's hosts: of direct routes, before any connection */
 	SMTP_CONNECT,
 	SMTP_GREETING,
 	SMTP_EHLO,

@@ -1,8 +1,26 @@
-"""A name server on loopback that answers TXT questions from a dictionary, over UDP (truncated where it must be) and TCP."""
+"""A name server on loopback that answers from a dictionary, over UDP (truncated where it must be) and TCP."""
+import ipaddress
 import socket
 import socketserver
 import struct
 import threading
+
+KINDS = {1: "A", 15: "MX", 16: "TXT", 28: "AAAA", 5: "CNAME"}
+
+
+def encode(name):
+	return b"".join(bytes([len(part)]) + part.encode() for part in name.split(".") if part) + b"\0"
+
+
+def rdata(kind, value):
+	if kind == "MX":
+		return struct.pack("!H", value[0]) + encode(value[1])
+	if kind == "CNAME":
+		return encode(value)
+	if kind in ("A", "AAAA"):
+		return ipaddress.ip_address(value).packed
+	pieces = [value[i:i + 255].encode() for i in range(0, len(value), 255)]
+	return b"".join(bytes([len(p)]) + p for p in pieces)
 
 
 def answer(question, records):
@@ -10,19 +28,26 @@ def answer(question, records):
 	while question[at]:
 		name.append(question[at + 1:at + 1 + question[at]].decode())
 		at += question[at] + 1
-	kind = struct.unpack("!H", question[at + 1:at + 3])[0]
+	kind = KINDS.get(struct.unpack("!H", question[at + 1:at + 3])[0], "?")
 	known = records.get(".".join(name).lower())
-	found = known if known and kind == 16 else []
-	out = question[:2] + struct.pack("!HHHHH", 0x8580 | (0 if known is not None else 3), 1, len(found), 0, 0) + question[12:at + 5]
-	for text in found:
-		pieces = [text[i:i + 255].encode() for i in range(0, len(text), 255)]
-		rdata = b"".join(bytes([len(p)]) + p for p in pieces)
-		out += struct.pack("!HHHIH", 0xc00c, 16, 1, 60, len(rdata)) + rdata
+	if known == "silence":
+		return None
+	failed = known == "fail"
+	if isinstance(known, list):
+		known = {"TXT": known}
+	found = [] if failed or known is None else known.get(kind, [])
+	state = 2 if failed else 3 if known is None else 0
+	out = question[:2] + struct.pack("!HHHHH", 0x8580 | state, 1, len(found), 0, 0) + question[12:at + 5]
+	number = next((n for n, k in KINDS.items() if k == kind), 0)
+	for value in found:
+		data = rdata(kind, value)
+		out += struct.pack("!HHHIH", 0xc00c, number, 1, 60, len(data)) + data
 	return out
 
 
 class Nameserver:
-	"""records: {name: [text, …]}; an empty list is a name without TXT records."""
+	"""records: {name: {kind: [value, …]}}, or [text, …] for TXT; {} is a name without records, "fail" SERVFAIL and "silence" no
+	answer. Anything with get() does."""
 
 	def __init__(self, records):
 		self.records, outer = records, self
@@ -31,6 +56,8 @@ class Nameserver:
 			def handle(self):
 				data, sock = self.request
 				out = answer(data, outer.records)
+				if out is None:
+					return
 				if len(out) > 512:
 					out = out[:2] + struct.pack("!H", struct.unpack("!H", out[2:4])[0] | 0x200) + out[4:6] + bytes(6) + out[12:data.index(b"\0", 12) + 5]
 				sock.sendto(out, self.client_address)
@@ -41,11 +68,13 @@ class Nameserver:
 				head = self.request.recv(2, socket.MSG_WAITALL)
 				if len(head) == 2:
 					out = answer(self.request.recv(struct.unpack("!H", head)[0], socket.MSG_WAITALL), outer.records)
-					self.request.sendall(struct.pack("!H", len(out)) + out)
+					if out is not None:
+						self.request.sendall(struct.pack("!H", len(out)) + out)
 
 		self.tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tcp)
 		self.port = self.tcp.server_address[1]
-		self.udp = socketserver.ThreadingUDPServer(("127.0.0.1", self.port), Udp)
+		self.udp = socketserver.UDPServer(("127.0.0.1", self.port), Udp)
+		self.udp.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
 
 	def __enter__(self):
 		for server in self.tcp, self.udp:

@@ -1,0 +1,175 @@
+#include "engine/worker_private.h"
+
+#include "src/base/log.h"
+
+#include <stdlib.h>
+
+static const ms_t SLOW = 3 * SECOND;           /* who lets us wait longer takes nobody's place */
+static const ms_t PATIENCE_SHORT = 5 * SECOND; /* for an answer, while others have no room to try */
+static const ms_t IDLE_SHORT = 200;            /* for idle ones, while others have none */
+
+/* ---- Lanes that come and go ---- */
+
+static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
+{
+	(void)loop, (void)revents;
+	lane_pump(t->data);
+}
+
+struct hatch *hatch_open(struct worker *w, const struct hatch_options *o)
+{
+	struct lane *l = calloc(1, sizeof *l);
+	struct dest *d = calloc(1, sizeof *d);
+	char *name = strdup(o->group);
+	if (l == NULL || d == NULL || name == NULL) {
+		free(l);
+		free(d);
+		free(name);
+		return NULL;
+	}
+	d->group_name = name;
+	d->shared = o->shared;
+	d->limits = *o->limits;
+	l->hatch = (struct hatch){.worker = w, .route = o->route, .site = site_ref(o->site)};
+	l->w = w;
+	l->route = &w->o.routes[o->route];
+	l->dest = d;
+	ev_timer_init(&l->timer, on_timer, 0., 0.);
+	l->timer.data = l;
+	return &l->hatch;
+}
+
+void direct_free(struct lane *l)
+{
+	struct dest *d = l->dest;
+	if (d->group != NULL) {
+		group_unqueue(l);
+		group_leave(d->group);
+	}
+	ev_timer_stop(l->w->loop, &l->timer);
+	lane_unlist(l);
+	site_unref(&l->hatch.site);
+	site_unref(&d->site);
+	free(d->group_name);
+	free(d);
+	free(l->items);
+	free(l);
+}
+
+bool direct_told(struct lane *l, struct site *site, bool closed)
+{
+	struct dest *d = l->dest;
+	if (site != NULL) {
+		site_unref(&d->site);
+		d->site = site;
+		memset(d->bad, 0, sizeof d->bad);
+	}
+	if (closed) {
+		direct_free(l);
+		return false;
+	}
+	if (d->group == NULL && (d->group = group_of(l->w, d, l->hatch.route)) == NULL) {
+		log_error("out of memory: mail for %s waits", d->site->name);
+		return false;
+	}
+	atomic_store(&l->hatch.quiet, false);
+	lane_list(l);
+	return true;
+}
+
+void direct_pumped(struct lane *l)
+{
+	struct dest *d = l->dest;
+	if (direct_needs(l)) {
+		ms_t now = clock_mono();
+		if (now < d->closed_until)
+			lane_wait(l, (double)(d->closed_until - now) / 1e3);
+		else
+			group_queue(l);
+		return;
+	}
+	if (l->nlinks > 0 || l->count > 0 || l->outstanding > 0 || d->queued || d->starved ||
+		atomic_load(&l->hatch.work) > 0)
+		return;
+	ev_timer_stop(l->w->loop, &l->timer);
+	lane_unlist(l);
+	atomic_store(&l->hatch.quiet, true);
+}
+
+bool direct_needs(const struct lane *l)
+{
+	const struct dest *d = l->dest;
+	int work = atomic_load(&l->hatch.work) + (int)l->count;
+	if (work <= 0 || atomic_load(&l->w->draining))
+		return false;
+	if (l->established == 0)
+		return d->trying == 0;
+	/* As long as there is one for two messages, another connection is not worth its making. */
+	if (work <= 2 * l->nlinks || d->trying >= l->established)
+		return false;
+	for (const struct link *k = l->links; k != NULL; k = k->next)
+		if (k->ready)
+			return false;
+	return true;
+}
+
+int direct_room(struct lane *l, int room)
+{
+	int64_t now = mono_us(), start = shaper_room(&l->dest->group->shaper, now, now + SECOND * 250);
+	if (start < INT64_MAX)
+		start -= (int64_t)l->count;
+	return start < room ? (start < 0 ? 0 : (int)start) : room;
+}
+
+/* ---- Room for others ---- */
+
+static void cut_calls(struct worker *w, ms_t now)
+{
+	int waiting = 0;
+	for (struct lane *l = w->starved; l != NULL; l = l->dest->next_queued)
+		waiting++;
+	for (struct call *c = w->oldest; c != NULL && waiting > 0; c = c->newer, waiting--) {
+		if (now - c->since < PATIENCE_SHORT)
+			break;
+		c->cut = true;
+		smtp_conn_abort(c->link->conn);
+	}
+}
+
+static void look_at_link(struct lane *l, struct link *k, ms_t now)
+{
+	struct usage *u = &l->w->usage[l->hatch.route];
+	bool slow = k->established && !k->ready && now - k->idle_since > SLOW;
+	u->slow += slow - k->call->slow;
+	k->call->slow = slow;
+	if (!k->ready || k->leaving)
+		return;
+	bool work = atomic_load(&l->hatch.work) > 0 || l->count > 0;
+	ms_t idle = l->w->starved != NULL ? IDLE_SHORT : l->dest->limits.idle;
+	bool many = l->established > shaper_connections(&l->dest->group->shaper, mono_us());
+	if ((work && !many) || (!many && now - k->idle_since < idle))
+		return;
+	k->leaving = true;
+	k->ready = false;
+	smtp_conn_quit(k->conn);
+}
+
+void direct_tick(struct worker *w, ms_t now)
+{
+	for (struct lane *l = w->lanes, *next; l != NULL; l = next) {
+		next = l->next;
+		if (l->dest == NULL)
+			continue;
+		for (struct link *k = l->links; k != NULL; k = k->next)
+			look_at_link(l, k, now);
+		lane_pump(l); /* it may leave the list */
+	}
+	if (w->starved != NULL) {
+		cut_calls(w, now);
+		group_feed(w);
+	}
+	if (now - w->swept >= SECOND) {
+		w->swept = now;
+		group_every_second(w, now);
+	}
+}

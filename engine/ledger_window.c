@@ -1,0 +1,441 @@
+#include "engine/ledger_private.h"
+
+#include "src/base/hash.h"
+#include "src/base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+	WALK = 512,      /* domains looked at between two commits */
+	COUNT_CAP = 256, /* the store counts so far what waits for one */
+	FLOOR = 64,      /* errands that every campaign may have, however many there are */
+};
+
+static const ms_t ASK_AGAIN = 20; /* between two looks at what the books have answered */
+
+/* ---- Rings ---- */
+
+static void ring_init(struct ring *r)
+{
+	r->next = r->prev = r;
+}
+
+void ring_remove(struct ring *r)
+{
+	r->next->prev = r->prev;
+	r->prev->next = r->next;
+	ring_init(r);
+}
+
+void ring_append(struct ring *to, struct ring *r)
+{
+	r->prev = to->prev;
+	r->next = to;
+	to->prev->next = r;
+	to->prev = r;
+}
+
+void window_init(struct window *w)
+{
+	ring_init(&w->looking);
+	ring_init(&w->failed);
+}
+
+/* ---- Errands ---- */
+
+static struct errand **errand_slot(struct window *w, const struct watch *watch, int64_t domain)
+{
+	uint64_t h = ((uint64_t)domain * 0x9e3779b97f4a7c15ULL) ^ (uint64_t)watch->id * 0xff51afd7ed558ccdULL;
+	struct errand **at = &w->errands[(h >> 32) % WINDOW];
+	while (*at != NULL && ((*at)->watch != watch || (*at)->domain != domain))
+		at = &(*at)->chain;
+	return at;
+}
+
+static void crowd_waits(struct crowd *c, int more)
+{
+	c->waiting += more;
+	int old = atomic_exchange(&c->hatch->work, c->waiting);
+	if (old == 0 && c->waiting > 0) {
+		hatch_tell(c->hatch);
+		worker_wake(c->hatch->worker);
+	}
+}
+
+void errand_waiting(struct errand *r, int n)
+{
+	int old = r->waiting;
+	r->waiting = n;
+	if (r->crowd != NULL && !r->failed)
+		crowd_waits(r->crowd, n - old);
+}
+
+static void leave_crowd(struct errand *r)
+{
+	struct crowd *c = r->crowd;
+	ring_remove(&r->in);
+	if (c == NULL)
+		return;
+	r->crowd = NULL;
+	c->n--;
+	if (!r->failed)
+		crowd_waits(c, -r->waiting);
+}
+
+void watch_stir(struct watch *w)
+{
+	if (w->look)
+		w->again = true;
+	w->look = true;
+}
+
+void errand_free(struct ledger *l, struct errand *r)
+{
+	struct window *w = &l->window;
+	if (r->crowd == NULL && !r->failed)
+		w->nlooking--;
+	leave_crowd(r);
+	*errand_slot(w, r->watch, r->domain) = r->chain;
+	r->watch->errands--;
+	w->n--;
+	free(r);
+}
+
+static void forget_of(struct ledger *l, struct ring *list, const struct watch *w)
+{
+	for (struct ring *r = list->next, *next; r != list; r = next) {
+		next = r->next;
+		if (((struct errand *)r)->watch == w)
+			errand_free(l, (struct errand *)r);
+	}
+}
+
+void window_forget(struct ledger *l, struct watch *w)
+{
+	if (w->errands == 0)
+		return;
+	forget_of(l, &l->window.looking, w);
+	forget_of(l, &l->window.failed, w);
+	for (size_t i = 0; i < WINDOW; i++)
+		for (struct crowd *c = l->window.crowds[i]; c != NULL; c = c->chain)
+			forget_of(l, &c->errands, w);
+}
+
+static void look_up_again(struct window *w, struct errand *r)
+{
+	leave_crowd(r);
+	r->failed = false;
+	r->reason = NULL;
+	ring_append(&w->looking, &r->in);
+	w->nlooking++;
+	w->stale = true;
+}
+
+struct walk {
+	struct ledger *l;
+	struct watch *watch;
+	int64_t last;
+	int room;
+};
+
+static int take_domain(void *ctx, const struct waiting_domain *d)
+{
+	struct walk *k = ctx;
+	struct window *w = &k->l->window;
+	if (k->room == 0)
+		return 1;
+	k->last = d->domain;
+	struct errand **slot = errand_slot(w, k->watch, d->domain), *r = *slot;
+	if (r != NULL) {
+		r->many = d->fresh + d->due >= COUNT_CAP;
+		errand_waiting(r, d->fresh + d->due);
+		return 0;
+	}
+	r = calloc(1, sizeof *r + d->name.n + 1);
+	if (r == NULL)
+		return 1;
+	k->room--;
+	r->watch = k->watch;
+	r->domain = d->domain;
+	r->waiting = d->fresh + d->due;
+	r->many = r->waiting >= COUNT_CAP;
+	memcpy(r->name, d->name.p, d->name.n);
+	snprintf(r->provider, sizeof r->provider, "%.*s", STR_ARG(d->provider));
+	ring_init(&r->in);
+	*slot = r;
+	k->watch->errands++;
+	w->n++;
+	ring_append(&w->looking, &r->in);
+	w->nlooking++;
+	w->stale = true;
+	return 0;
+}
+
+/* How many errands the campaign may still bring. */
+static int window_room(const struct ledger *l, const struct watch *w)
+{
+	size_t sharing = 0;
+	for (size_t i = 0; i < l->nwatches; i++)
+		sharing += l->watches[i]->spread && watch_delivering(l->watches[i]);
+	size_t most = sharing > 0 ? WINDOW / sharing : WINDOW;
+	if (most < FLOOR)
+		most = FLOOR;
+	if (w->errands >= most || l->window.n >= WINDOW)
+		return 0;
+	size_t room = most - w->errands, all = WINDOW - l->window.n;
+	return (int)(room < all ? room : all);
+}
+
+static bool claims(const struct watch *w)
+{
+	return w->spread && watch_delivering(w) && w->run != NULL;
+}
+
+bool window_wants(const struct ledger *l, const struct watch *w, ms_t now)
+{
+	return claims(w) && ((w->next_due != 0 && w->next_due <= now) || (w->look && window_room(l, w) > 0));
+}
+
+static int walk(struct ledger *l, struct watch *w, struct err *e)
+{
+	struct walk k = {.l = l, .watch = w, .last = w->walked, .room = window_room(l, w)};
+	int n = store_ledger_waiting(l->store, w->id, w->walked, WALK, COUNT_CAP, take_domain, &k, e);
+	if (n < 0)
+		return -1;
+	w->walked = k.last;
+	/* Where the room ended the walk, it goes on when there is some. */
+	if (n < WALK && k.room > 0) {
+		w->walked = 0;
+		w->look = w->again;
+		w->again = false;
+	}
+	return 0;
+}
+
+/* ---- Sites ---- */
+
+static size_t mx_names(const struct site *s, const char *out[SITE_HOSTS])
+{
+	for (size_t i = 0; i < s->nhosts; i++)
+		out[i] = s->hosts[i].name;
+	return s->nhosts;
+}
+
+static void crowd_free(struct crowd *c)
+{
+	site_unref(&c->site);
+	free(c);
+}
+
+static struct crowd *crowd_new(
+	struct ledger *l, const struct hatch_options *o, const char *key, uint64_t hash)
+{
+	size_t n = strlen(key);
+	struct crowd *c = calloc(1, sizeof *c + n + 1);
+	if (c == NULL)
+		return NULL;
+	memcpy(c->key, key, n);
+	c->hash = hash;
+	ring_init(&c->errands);
+	/* All sites that share limits belong to one worker, which then needs no lock to keep to them. */
+	uint64_t owner = hash64(str_from(o->group)) + o->route;
+	c->hatch = hatch_open(l->o.workers[owner % l->o.nworkers], o);
+	if (c->hatch == NULL) {
+		free(c);
+		return NULL;
+	}
+	c->hatch->crowd = c;
+	c->site = site_ref(o->site);
+	struct crowd **slot = &l->window.crowds[hash % WINDOW];
+	c->chain = *slot;
+	*slot = c;
+	return c;
+}
+
+static struct crowd *crowd_of(struct ledger *l, size_t route, struct str domain, struct site *s)
+{
+	const char *mx[SITE_HOSTS];
+	struct limits_found found;
+	char key[600];
+	limits_find(l->o.limits, domain, s->provider, mx, mx_names(s, mx), &found);
+	const char *group = found.group != NULL ? found.group : s->name;
+	/* A site's name is bounded; were it not, two would share their connections, nothing worse. */
+	snprintf(key, sizeof key, "%zu %s %s", route, found.group != NULL ? found.group : "", s->name);
+	uint64_t hash = hash64(str_from(key));
+	for (struct crowd *c = l->window.crowds[hash % WINDOW]; c != NULL; c = c->chain)
+		if (c->hash == hash && strcmp(c->key, key) == 0) {
+			if (s->expires > c->site->expires) {
+				site_unref(&c->site);
+				c->site = site_ref(s);
+				hatch_site(c->hatch, s);
+			}
+			return c;
+		}
+	struct hatch_options o = {.route = route,
+		.group = group,
+		.shared = found.group != NULL,
+		.limits = &found.limits,
+		.site = s};
+	return crowd_new(l, &o, key, hash);
+}
+
+static void join(struct ledger *l, struct errand *r, struct crowd *c)
+{
+	r->crowd = c;
+	c->n++;
+	if (clock_mono() < c->down.until) {
+		r->failed = true;
+		ring_append(&l->window.failed, &r->in);
+		return;
+	}
+	ring_append(&c->errands, &r->in);
+	crowd_waits(c, r->waiting);
+	if (atomic_load(&c->hatch->want) > 0)
+		ledger_hungry(l, c->hatch);
+}
+
+static void errand_failed(struct window *w, struct errand *r, const struct site_failure *f)
+{
+	r->failed = true;
+	r->reason = f->reason;
+	r->why = (struct unreached){.stage = SMTP_DNS, .code = f->code};
+	snprintf(r->why.enhanced, sizeof r->why.enhanced, "%s", f->enhanced);
+	snprintf(r->why.text, sizeof r->why.text, "%s", f->text);
+	ring_append(&w->failed, &r->in);
+}
+
+/* Asks the book of the errand's route. 1: no answer yet. */
+static int look_up(struct ledger *l, struct errand *r, ms_t mono, struct err *e)
+{
+	struct window *w = &l->window;
+	struct str domain = str_from(r->name);
+	struct site *site = NULL;
+	struct site_failure f;
+	size_t route = r->watch->route;
+	enum site_state state = sites_lookup(l->books[route], domain, mono, &site, &f);
+	if (state == SITE_PENDING)
+		return 1;
+	ring_remove(&r->in);
+	w->nlooking--;
+	if (state != SITE_KNOWN) {
+		errand_failed(w, r, &f);
+		return 0;
+	}
+	if (site->provider[0] != '\0' && strcmp(site->provider, r->provider) != 0 &&
+		store_ledger_set_provider(l->store, r->domain, str_from(site->provider), e) != 0) {
+		site_unref(&site);
+		return -1;
+	}
+	struct crowd *c = crowd_of(l, route, domain, site);
+	site_unref(&site);
+	if (c == NULL)
+		return err_set(e, ERR_INTERNAL, "ledger", "out of memory");
+	join(l, r, c);
+	return 0;
+}
+
+static int look_up_all(struct ledger *l, struct err *e)
+{
+	struct window *w = &l->window;
+	ms_t mono = clock_mono();
+	if (!w->stale && mono < w->asked_at + ASK_AGAIN)
+		return 0;
+	if (!atomic_exchange(&w->answered, false) && !w->stale)
+		return 0;
+	w->stale = false;
+	w->asked_at = mono;
+	for (struct ring *r = w->looking.next, *next; r != &w->looking; r = next) {
+		next = r->next;
+		if (look_up(l, (struct errand *)r, mono, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int window_fill(struct ledger *l, ms_t now, struct err *e)
+{
+	for (size_t i = 0; i < l->nwatches; i++) {
+		struct watch *w = l->watches[(i + l->turn) % l->nwatches];
+		if (!claims(w))
+			continue;
+		if (w->next_due != 0 && w->next_due <= now) {
+			if (store_ledger_ripen(l->store, w->id, now, &w->next_due, e) != 0)
+				return -1;
+			watch_stir(w);
+		}
+		if (w->look && window_room(l, w) > 0 && walk(l, w, e) != 0)
+			return -1;
+	}
+	return look_up_all(l, e);
+}
+
+/* ---- What becomes of crowds ---- */
+
+void window_unreached(struct ledger *l, struct crowd *c, const struct unreached *u)
+{
+	c->down = *u;
+	while (!ring_empty(&c->errands)) {
+		struct errand *r = (struct errand *)c->errands.next;
+		ring_remove(&r->in);
+		r->failed = true;
+		ring_append(&l->window.failed, &r->in);
+	}
+	crowd_waits(c, -c->waiting);
+}
+
+static bool crowd_over(struct ledger *l, struct crowd *c)
+{
+	if (c->n > 0 || !atomic_load(&c->hatch->quiet))
+		return false;
+	pthread_mutex_lock(&l->lock);
+	bool hungry = c->hatch->hungry;
+	for (const struct unreached_request *u = l->unreached; u != NULL && !hungry; u = u->next)
+		hungry = u->hatch == c->hatch;
+	pthread_mutex_unlock(&l->lock);
+	return !hungry && c->down.until < clock_mono();
+}
+
+void window_every_second(struct ledger *l)
+{
+	struct window *w = &l->window;
+	ms_t mono = clock_mono();
+	for (size_t i = 0; i < WINDOW; i++)
+		for (struct crowd **at = &w->crowds[i], *c; (c = *at) != NULL;) {
+			if (crowd_over(l, c)) {
+				*at = c->chain;
+				hatch_close(c->hatch);
+				crowd_free(c);
+				continue;
+			}
+			while (c->site->expires < mono && !ring_empty(&c->errands))
+				look_up_again(w, (struct errand *)c->errands.next);
+			at = &c->chain;
+		}
+	/* What failed and is still there when the time of the failure is over tries its luck anew. */
+	for (struct ring *r = w->failed.next, *next; r != &w->failed; r = next) {
+		next = r->next;
+		struct errand *f = (struct errand *)r;
+		if (f->crowd != NULL && f->crowd->down.until < mono)
+			look_up_again(w, f);
+	}
+}
+
+void window_release(struct ledger *l)
+{
+	struct window *w = &l->window;
+	for (size_t i = 0; i < WINDOW; i++) {
+		for (struct errand *r = w->errands[i], *next; r != NULL; r = next) {
+			next = r->chain;
+			free(r);
+		}
+		for (struct crowd *c = w->crowds[i], *next; c != NULL; c = next) {
+			next = c->chain;
+			hatch_close(c->hatch);
+			crowd_free(c);
+		}
+	}
+	for (size_t i = 0; i < l->o.nroutes && l->books != NULL; i++)
+		sites_free(&l->books[i]);
+	free((void *)l->books);
+}
