@@ -275,7 +275,7 @@ static struct str provider_of(struct reading *q, const struct failure *f)
 {
 	const char *name = operator_of_host(q, f->host);
 	if (*name == '\0')
-		name = operator_of_address(q, f->final.n != 0 ? f->final : f->address);
+		name = operator_of_address(q, f->other.n != 0 ? f->other : f->address);
 	if (*name == '\0')
 		name = operator_of_host(q, q->out->reporting_host);
 	if (*name == '\0' && says(f->diagnostic, "- gsmtp"))

@@ -173,7 +173,7 @@ static const struct failure *choose(struct job *j, struct str key, bool *partial
 		some_through |= went_through(f);
 		if (!has_failed(f))
 			continue;
-		if (same_address(j->in, f->address, key) || same_address(j->in, f->final, key))
+		if (same_address(j->in, f->address, key) || same_address(j->in, f->other, key))
 			return f;
 		if (worst == NULL || (worst->verdict.class == CLASS_HARD && f->verdict.class != CLASS_HARD))
 			worst = f;

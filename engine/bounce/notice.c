@@ -98,6 +98,11 @@ static const char *answered_by_header(struct reading *q)
 	return NULL;
 }
 
+bool is_auto_answer(struct reading *q)
+{
+	return answered_by_header(q) != NULL || (q->subject & SAYS_AWAY) != 0;
+}
+
 /* An answer names what it answers, or calls itself one. */
 static bool is_answer(struct reading *q)
 {

@@ -23,6 +23,7 @@ enum phrase_sign {
 	SAYS_NOTICE = 1 << 12,    /* a list program's notice, a quota warning: about mail, but no bounce */
 	SAYS_DELIVERED = 1 << 13, /* a success notice */
 	SAYS_GIVEN_UP = 1 << 14,  /* final, whatever else it says */
+	SAYS_MACHINE = 1 << 15,   /* the opening words of a mail system\'s report */
 };
 
 struct phrase {

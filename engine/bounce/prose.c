@@ -478,7 +478,9 @@ static void explain_frame(
 	}
 	struct diagnosis around;
 	if (text.n == 0) {
-		text = paragraph(q, line, f[i].leading ? f[i].to : 0, end);
+		text = paragraph(q, line, f[i].to, end);
+		if (text.n == 0 && !f[i].leading)
+			text = paragraph(q, line, 0, end);
 		if (text.n == 0 && line > 0) {
 			int up = line - 1;
 			while (up > 0 && (p->line[up].s.n == 0 || p->line[up - 1].s.n != 0))
@@ -488,6 +490,8 @@ static void explain_frame(
 		diagnose(q, text, d);
 	}
 	diagnose(q, region_text(q, line, end), &around);
+	if (str_is(around.command, "data")) /* what made it answer there may stand below */
+		diagnose(q, region_text(q, line, end + 3), &around);
 	if (d->command.n == 0)
 		d->command = around.command;
 	if (d->host.n == 0)
@@ -522,6 +526,54 @@ static void add_frame(struct reading *q, const struct frame *f, int n, int i, in
 	failure_merge(q, to, &d);
 }
 
+/* "(generated from a@b)" below or behind an address: the same recipient. */
+static bool add_source(struct reading *q, const struct frame *f, int i)
+{
+	struct str s = q->prose.line[f[i].line].s, before = str_n(s.p, f[i].from);
+	bool source = find_nocase(before, "generated from") < before.n ||
+		      find_nocase(before, "expanded from") < before.n;
+	if (!source || i == 0 || f[i].line - f[i - 1].line > 1)
+		return false;
+	struct failure *to = failure_of(q, f[i - 1].address);
+	if (to != NULL && to->other.n == 0)
+		to->other = f[i].address;
+	return to != NULL;
+}
+
+static struct str bare_word(struct str s)
+{
+	s = trim_begin(s);
+	for (size_t i = 0; i < s.n; i++)
+		if (is_blank(s.p[i]) || strchr("@:;,<>()[]/", s.p[i]) != NULL ||
+			(unsigned char)s.p[i] >= 0x80)
+			return str_n(NULL, 0);
+	return s.n > 1 && s.n < 65 ? s : str_n(NULL, 0);
+}
+
+/* Some systems name their own users without the domain: a word alone below a sentence with a colon. */
+static void add_bare_name(struct reading *q)
+{
+	const struct prose *p = &q->prose;
+	struct str from = q->out->from;
+	size_t at = str_find(from, '@');
+	for (int i = 0; i + 1 < p->n && at < from.n; i++) {
+		struct str s = p->line[i].s;
+		if (s.n == 0 || s.p[s.n - 1] != ':' || points_for_place(p, i) < 2)
+			continue;
+		int k = i + 1;
+		while (k + 1 < p->n && p->line[k].s.n == 0)
+			k++;
+		struct str word = bare_word(p->line[k].s);
+		if (word.n == 0)
+			continue;
+		struct frame f = {.line = k, .to = p->line[k].s.n, .leading = true};
+		f.address = arena_printf(
+			q->a, "%.*s%.*s", STR_ARG(word), STR_ARG(str_n(from.p + at, from.n - at)));
+		add_frame(q, &f, 1, 0, ENOUGH);
+		return;
+	}
+}
+
 int prose_read(struct reading *q)
 {
 	struct frame *f = arena_alloc(q->a, FRAMES * sizeof *f);
@@ -537,11 +589,14 @@ int prose_read(struct reading *q)
 		if (f[i].points < least || (part != 0 && own != part && failure_of(q, f[i].address) == NULL))
 			continue;
 		part = part == 0 ? own : part;
-		add_frame(q, f, n, i, least);
+		if (!add_source(q, f, i))
+			add_frame(q, f, n, i, least);
 	}
-	for (int i = 0; i < n && q->daemon && q->out->nfailures == before; i++)
+	for (int i = 0; i < n && q->out->nfailures == before; i++)
 		if (f[i].points == best && best >= AT_LEAST)
 			add_frame(q, f, n, i, best);
+	if (q->out->nfailures == before && q->signed_by_daemon)
+		add_bare_name(q);
 	return (int)(q->out->nfailures - before);
 }
 
@@ -558,7 +613,7 @@ void prose_explain(struct reading *q)
 		bool found = false;
 		for (int i = 0; i < n; i++)
 			if (same_address(f[i].address, to->address) ||
-				same_address(f[i].address, to->final)) {
+				same_address(f[i].address, to->other)) {
 				struct diagnosis more;
 				explain_frame(q, f, n, i, ENOUGH, &more);
 				if (!found || (d.code == 0 && more.code != 0))

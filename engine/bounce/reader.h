@@ -63,7 +63,7 @@ enum report_action {
 
 struct failure {
 	struct str address; /* that was written to, as far as the report says; n == 0: it names nobody */
-	struct str final;   /* where it was forwarded or expanded to, if that is another */
+	struct str other;   /* that the report gives for the same person: forwarded or expanded to or from */
 	enum report_action action;
 	int code;              /* the SMTP reply, 200 to 599; 0: none stated */
 	struct str enhanced;   /* "5.1.1": of the reply if it has one, else of the report; n == 0: none */

@@ -97,6 +97,12 @@ int prose_read(struct reading *q);
 /* Adds what the prose knows about recipients that are known already. */
 void prose_explain(struct reading *q);
 
+/* Failures, delays, deliveries; false: none. */
+bool bounce_read(struct reading *q);
+/* The report inside one that names nobody itself; n == 0: there is none. */
+struct str wrapped_report(struct reading *q);
+bool is_auto_answer(struct reading *q); /* by its header or subject */
+
 bool feedback_read(struct reading *q); /* a complaint or one of its kin: kind is set */
 bool notice_read(struct reading *q);   /* an automatic answer, a challenge, a receipt, a report */
 bool report_read(struct reading *q);   /* DMARC, TLS, receipts: those that have a type of their own */

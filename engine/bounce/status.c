@@ -141,7 +141,9 @@ static void group_end(struct reading *q, struct group *g, int part, const char *
 	f->action = done.action != REPORT_UNSTATED ? done.action : f->action;
 	struct str final = recipient_of(done.final);
 	if (final.n != 0 && !same_address(final, who))
-		f->final = final;
+		f->other = final;
+	else if (recipient_of(done.actual).n != 0 && !same_address(recipient_of(done.actual), who))
+		f->other = recipient_of(done.actual);
 	f->who = f->why = (struct evidence){source, part, mail_line(q->mail, done.final.p)};
 	if (done.diagnostic.p != NULL)
 		f->why.line = mail_line(q->mail, done.diagnostic.p);

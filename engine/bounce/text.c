@@ -66,7 +66,7 @@ static struct str to_utf8(struct arena *a, struct str s, struct str name)
 	if (has_escape(s) && (!known || c.kind != CHARSET_JIS) &&
 		charset_by_name("ISO-2022-JP", &c, NULL) == 0)
 		return convert(a, s, &c);
-	if (utf8_valid(s) && !is_utf7(name))
+	if (!has_escape(s) && utf8_valid(s) && !is_utf7(name))
 		return s;
 	if (!known || c.kind == CHARSET_UTF8)
 		charset_guess(str_n(s.p, s.n < 4096 ? s.n : 4096), s.n > 4096, &c);
