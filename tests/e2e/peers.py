@@ -16,10 +16,10 @@ import time
 TOP = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 PEERS = os.path.join(TOP, "build", "peers")
 ROOT = os.path.join(PEERS, "root")
-SERVERS = ["postfix", "exim4-daemon-light", "exim4-base", "opensmtpd", "dovecot-core", "rspamd"]
+SERVERS = ["postfix", "exim4-daemon-light", "exim4-base", "opensmtpd", "dovecot-core", "rspamd", "nsd", "unbound", "ldnsutils"]
 # Accounts of the servers, in the root's own passwd: real ones are not needed for files that only they use.
 USERS = {"root": 0, "mail": 8, "nobody": 65534, "postfix": 52525, "Debian-exim": 52526, "opensmtpd": 52527,
-	"opensmtpq": 52528, "dovecot": 52529, "dovenull": 52530, "vmail": 52531, "_rspamd": 52532}
+	"opensmtpq": 52528, "dovecot": 52529, "dovenull": 52530, "vmail": 52531, "_rspamd": 52532, "nsd": 52533, "unbound": 52534}
 GROUPS = {"root": 0, "postdrop": 52540, "opensmtpq": 52528, "adm": 4, "tty": 5, "nogroup": 65534}
 
 
@@ -122,13 +122,15 @@ class Peer:
 	"""Daemons that share one /srv. Subclasses write the configuration and name the commands."""
 	name = "peer"
 	fixed = {}  # folders that a server wants at a fixed place: {place in the root: folder below /srv}
+	address = "127.0.0.1"  # where it is reached
+	enter = []  # what goes before the command line: nsenter, for a host in another network namespace
 
 	def __init__(self, folder, sink_port, **options):
 		need()
-		self.srv = os.path.join(folder, self.name)
+		self.srv = os.path.join(folder, options.get("folder", self.name))
 		os.makedirs(self.srv)
 		os.chmod(self.srv, 0o755)
-		self.sink_port, self.options, self.port, self.processes = sink_port, options, free_port(), []
+		self.sink_port, self.options, self.port, self.processes = sink_port, options, options.get("port") or free_port(), []
 
 	def write(self, path, text, mode=0o644):
 		full = os.path.join(self.srv, path)
@@ -146,7 +148,7 @@ class Peer:
 		binds = "".join(f'mount --bind "$S/{own}" "$R{place}" && ' for place, own in self.fixed.items())
 		script = 'R=$1; S=$2; shift 2; mount --rbind /dev "$R/dev" && mount --bind "$S" "$R/srv" && ' \
 			f'mount -t proc proc "$R/proc" && mount -t tmpfs tmpfs "$R/run" && {binds} exec chroot "$R" "$@"'
-		return ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--",
+		return [*self.enter, "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--",
 			"sh", "-c", script, "sh", ROOT, self.srv, *argv]
 
 	def spawn(self, *argv):
@@ -162,7 +164,7 @@ class Peer:
 
 	def ready(self):
 		"""Raises OSError, or is false, while it does not answer yet."""
-		with socket.create_connection(("127.0.0.1", self.port), 1) as s:
+		with socket.create_connection((self.address, self.port), 1) as s:
 			s.settimeout(5)
 			return s.recv(3) == b"220"
 
@@ -221,7 +223,7 @@ class Postfix(Peer):
 				"permit_sasl_authenticated,reject"})
 		main.update(self.options.get("main", {}))
 		self.write("etc/main.cf", "".join(f"{k} = {v}\n" for k, v in main.items()))
-		services = [f"127.0.0.1:{self.port} inet n - n - 100 smtpd", "pickup unix n - n 60 1 pickup",
+		services = [f"{self.options.get('listen', '127.0.0.1:')}{self.port} inet n - n - 100 smtpd", "pickup unix n - n 60 1 pickup",
 			"cleanup unix n - n - 0 cleanup", "qmgr unix n - n 300 1 qmgr", "tlsmgr unix - - n 1000? 1 tlsmgr",
 			"rewrite unix - - n - - trivial-rewrite", "bounce unix - - n - 0 bounce", "defer unix - - n - 0 bounce",
 			"trace unix - - n - 0 bounce", "verify unix - - n - 1 verify", "flush unix n - n 1000? 0 flush",

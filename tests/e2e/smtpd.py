@@ -57,6 +57,8 @@ class Sink:
 	extensions = ["PIPELINING", "SIZE 52428800", "8BITMIME", "ENHANCEDSTATUSCODES"]
 	domain = "sink.example"
 
+	address = "127.0.0.1"
+
 	def __init__(self, tls=None, users=None, implicit=False, port=0):
 		"""tls: (certificate, key) files. users: {name: password}, then AUTH is offered and demanded."""
 		self.users, self.implicit, self.port = users, implicit, port
@@ -243,7 +245,7 @@ class Sink:
 		async def main():
 			self.loop, self.stop = asyncio.get_running_loop(), asyncio.Event()
 			self.loop.set_exception_handler(lambda loop, context: None)
-			server = await asyncio.start_server(self.serve_session, "127.0.0.1", self.port, limit=1 << 20, backlog=500,
+			server = await asyncio.start_server(self.serve_session, self.address, self.port, limit=1 << 20, backlog=500,
 				ssl=self.context if self.implicit else None)
 			self.port = server.sockets[0].getsockname()[1]
 			ready.set()
