@@ -165,6 +165,7 @@ static void settle(struct reading *q)
 			failure_decide(q, f);
 		q->r->failures[n++] = *f;
 	}
+	out->nthrough = out->nfailures - n;
 	out->nfailures = n;
 }
 

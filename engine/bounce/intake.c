@@ -152,11 +152,6 @@ static bool same_address(struct intake *in, struct str found, struct str key)
 	       str_eq(a.key, key);
 }
 
-static bool went_through(const struct failure *f)
-{
-	return f->action == REPORT_DELIVERED || f->action == REPORT_RELAYED || f->action == REPORT_EXPANDED;
-}
-
 static bool has_failed(const struct failure *f)
 {
 	return f->action == REPORT_FAILED || f->action == REPORT_UNSTATED;
@@ -166,20 +161,21 @@ static bool has_failed(const struct failure *f)
  * it failed, they are none of it. */
 static const struct failure *choose(struct job *j, struct str key, bool *partial)
 {
-	const struct failure *worst = NULL;
-	bool some_through = false;
+	const struct failure *mildest = NULL, *theirs = NULL;
 	for (size_t i = 0; i < j->f->nfailures; i++) {
 		const struct failure *f = &j->f->failures[i];
-		some_through |= went_through(f);
 		if (!has_failed(f))
 			continue;
-		if (same_address(j->in, f->address, key) || same_address(j->in, f->other, key))
-			return f;
-		if (worst == NULL || (worst->verdict.class == CLASS_HARD && f->verdict.class != CLASS_HARD))
-			worst = f;
+		bool handed_on = f->other.n != 0 && j->f->nthrough != 0;
+		if (theirs == NULL && !handed_on &&
+			(same_address(j->in, f->address, key) || same_address(j->in, f->other, key)))
+			theirs = f;
+		if (mildest == NULL ||
+			(mildest->verdict.class == CLASS_HARD && f->verdict.class != CLASS_HARD))
+			mildest = f;
 	}
-	*partial = some_through;
-	return worst;
+	*partial = theirs == NULL && j->f->nthrough != 0;
+	return theirs != NULL ? theirs : mildest;
 }
 
 /* ---- Acting ---- */
@@ -208,6 +204,11 @@ static int64_t stop_scope(const struct config *cfg, const struct attribution *wh
 	if (cfg->unsubscribe.scope_all)
 		return 0;
 	return who->list != 0 || who->trust == TRUST_UNSUBSCRIBE ? who->list : RETURNED_ITS_LIST;
+}
+
+static struct str rule_name(struct arena *a, const struct verdict *v)
+{
+	return arena_printf(a, "%s:%d", v->builtin ? "rules.conf" : "own rules", v->rule_line);
 }
 
 static struct returned_new describe(struct job *j, struct intake_event *ev, unsigned char print[SHA256_LEN])
@@ -244,8 +245,7 @@ static struct returned_new describe(struct job *j, struct intake_event *ev, unsi
 		r.class = f->verdict.class;
 		r.scope = f->verdict.scope;
 		r.reason = f->verdict.reason;
-		r.rule = arena_printf(&in->arena, "%s:%d", f->verdict.builtin ? "rules.conf" : "own rules",
-			f->verdict.rule_line);
+		r.rule = rule_name(&in->arena, &f->verdict);
 	}
 	return r;
 }
@@ -254,14 +254,9 @@ static int act(struct job *j, struct intake_event *ev)
 {
 	struct intake *in = j->in;
 	unsigned char print[SHA256_LEN];
-	struct delivery_row d;
 	if (in->o.dry_run)
 		return 0;
 	struct returned_new r = describe(j, ev, print);
-	if (in->o.hold != NULL && r.effect == RETURNED_FAILED && r.class == CLASS_HARD &&
-		DELIVERY_NUMBER(r.delivery) != 0 &&
-		store_delivery_get(in->o.store, r.delivery, true, &d, NULL) == 0)
-		r.held_until = in->o.hold(in->o.hold_ctx, &d, j->at);
 	return store_returned(in->o.store, &r, &ev->done, j->e);
 }
 
@@ -389,4 +384,33 @@ int intake_message(struct intake *in, struct str message, const struct envelope 
 	if (reader_read(in->reader, message, env, &f) != 0)
 		return err_set(e, ERR_INTERNAL, "returned mail", "out of memory");
 	return intake_findings(in, &f, message, source, at, out, e);
+}
+
+/* ---- Read again ---- */
+
+int intake_again(struct intake *in, const struct returned_row *was, struct str message,
+	struct returned_change *now, struct err *e)
+{
+	struct findings f;
+	struct attribution who = {.delivery = was->delivery, .contact = was->contact};
+	struct intake_event ev = {.who = who};
+	struct job j = {.in = in, .f = &f, .e = e};
+	struct str key;
+	ms_t first;
+	*now = (struct returned_change){.id = was->id, .reason = STR(""), .rule = STR("")};
+	if (!str_is(was->kind, mail_kind_names[MAIL_BOUNCE]))
+		return 0;
+	arena_reset(&in->arena);
+	if (reader_read(in->reader, message, NULL, &f) != 0)
+		return err_set(e, ERR_INTERNAL, "returned mail", "out of memory");
+	if (who_is_it(&j, &ev, &key, &first) != 0)
+		return -1;
+	const struct failure *x = f.kind == MAIL_BOUNCE ? choose(&j, key, &ev.partial) : NULL;
+	if (x != NULL) {
+		now->class = x->verdict.class;
+		now->scope = x->verdict.scope;
+		now->reason = x->verdict.reason;
+		now->rule = rule_name(&in->arena, &x->verdict);
+	}
+	return now->class != was->class || now->scope != was->scope || !str_eq(now->reason, was->reason);
 }

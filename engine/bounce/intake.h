@@ -30,9 +30,6 @@ struct intake_options { /* all borrowed for the intake's life */
 	const struct rules *rules;
 	struct store *store; /* open for writing, or for reading with dry_run; used by no other thread */
 	bool dry_run;        /* reads and attributes, changes nothing */
-	/* Until when a suppression of that recipient is held (DESIGN "SMTP"); 0: firm. NULL: all are firm. */
-	ms_t (*hold)(void *ctx, const struct delivery_row *d, ms_t now);
-	void *hold_ctx;
 };
 
 struct intake_source {
@@ -71,6 +68,10 @@ int intake_message(struct intake *in, struct str message, const struct envelope 
  * each event, so it names nobody else. The findings are borrowed for the call. */
 int intake_findings(struct intake *in, const struct findings *f, struct str evidence,
 	const struct intake_source *source, ms_t at, struct intake_result *out, struct err *e);
+/* What a kept message is read as today. 1: otherwise than `was` says, and *now is filled (lent till the next
+ * call; class none: it is no failure at all); 0: the same, or nothing in it to compare. */
+int intake_again(struct intake *in, const struct returned_row *was, struct str message,
+	struct returned_change *now, struct err *e);
 /* Does mail to that address concern us: has it a valid token? For deciding at RCPT; asks no store. */
 enum token_address intake_address(struct intake *in, struct str address);
 

@@ -101,6 +101,8 @@ struct findings {
 	struct evidence because;  /* of the kind */
 	struct failure *failures; /* bounce, delayed, delivered; complaint, optout: the people concerned */
 	size_t nfailures;
+	size_t nthrough; /* of a bounce or delay: recipients that were delivered, relayed or expanded, who
+			    are not among the failures */
 	struct candidate *candidates; /* the more trusted ones first */
 	size_t ncandidates;
 	struct feedback feedback;

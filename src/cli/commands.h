@@ -22,11 +22,14 @@
 	X(cmd_campaigns)                                                                                     \
 	X(cmd_status)                                                                                        \
 	X(cmd_report)                                                                                        \
+	X(cmd_receive)                                                                                       \
 	X(cmd_bounces)                                                                                       \
 	X(cmd_trace)                                                                                         \
 	X(cmd_serve)                                                                                         \
 	X(cmd_dkim)                                                                                          \
 	X(cmd_history)                                                                                       \
+	X(cmd_reclassify)                                                                                    \
+	X(cmd_prune)                                                                                         \
 	X(cmd_sandbox)                                                                                       \
 	X(cmd_help)                                                                                          \
 	X(cmd_version)

@@ -20,6 +20,7 @@ struct cli_private {
 	struct config *config;
 	struct store *store;
 	enum store_mode mode;
+	struct suppress_rule suppress; /* as configured, for the store */
 	struct token_keys *keys;
 	char actor[300];
 };

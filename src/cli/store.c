@@ -18,7 +18,10 @@ int cli_store_config(struct cli *c, struct store_config *out, struct err *e)
 	const struct config *cfg = cli_config(c, e);
 	if (cfg == NULL)
 		return -1;
+	c->own->suppress = (struct suppress_rule){
+		cfg->suppress.hard, cfg->suppress.soft, cfg->suppress.soft_days, cfg->suppress.complaint};
 	*out = (struct store_config){.path = cfg->database,
+		.suppress = &c->own->suppress,
 		.actor = cli_actor(c),
 		.provider_of = provider_of_domain,
 		.migrating = migrating};

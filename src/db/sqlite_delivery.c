@@ -14,7 +14,8 @@ enum { PAGE = 1000, WINDOW = 20000 };
 	"d.attempts"                                                                                         \
 	" LEFT JOIN name rn ON rn.id = a.reason LEFT JOIN name sn ON sn.id = a.site LEFT JOIN name tn ON "   \
 	"tn.id = a.route"                                                                                    \
-	" LEFT JOIN name kn ON kn.id = d.skip LEFT JOIN returned r ON r.id = d.returned LEFT JOIN name qn "  \
+	" LEFT JOIN name kn ON kn.id = d.skip LEFT JOIN returned r ON r.id = d.returned AND d.state "        \
+	"<> " ROW_SENT " LEFT JOIN name qn "                                                                 \
 	"ON "                                                                                                \
 	"qn.id = r.reason "
 #define DELIVERY_COLUMNS                                                                                     \
@@ -237,7 +238,7 @@ static int read_refusal(struct store *s, int64_t id, struct arena *a, struct fai
 static int read_back(struct store *s, int64_t id, struct arena *a, struct failure_row *out, struct err *e)
 {
 	struct returned_row *r = &out->back;
-	int rc = returned_read(s, id, a, r, e);
+	int rc = returned_row_read(s, id, a, r, e);
 	if (rc <= 0)
 		return rc;
 	out->returned = true;

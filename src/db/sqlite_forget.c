@@ -85,7 +85,7 @@ static int names_them(struct store *s, int64_t id, struct str address, struct st
 	struct returned_row r;
 	struct buf message = BUF_INIT(RETURNED_KEEP + 1);
 	arena_init(&a, 2048, 1u << 20);
-	int rc = returned_read(s, id, &a, &r, e);
+	int rc = returned_row_read(s, id, &a, &r, e);
 	if (rc == 1 && store_returned_message(s, id, &message, e) < 0)
 		rc = -1;
 	if (rc == 1) {

@@ -105,7 +105,7 @@ static int hold_against(
 	const struct trouble_new n = {
 		r->contact, DELIVERY_CAMPAIGN(r->delivery), o->at, o->reason, reply_cut(o->reply)};
 	if (o->suppress)
-		return trouble_hard(s, &n, 0, &added, e);
+		return trouble_hard(s, &n, &added, e);
 	bool given_up = o->kind == OUTCOME_FINAL && o->class == CLASS_SOFT &&
 			(o->scope == SCOPE_ADDRESS || o->scope == SCOPE_SITE);
 	return given_up ? trouble_soft(s, &n, &count, &added, e) : 0;

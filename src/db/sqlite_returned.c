@@ -59,7 +59,7 @@ static int move_reason(
 	return delta_add(s, DELTA_REASON, t->campaign, t->provider, r->class, reason, 0, 1, r->diagnostic, e);
 }
 
-static enum delivery_state failed_state(enum reply_class class)
+enum delivery_state returned_state(enum reply_class class)
 {
 	return class == CLASS_HARD || class == CLASS_SOFT ? DELIVERY_BOUNCED : DELIVERY_BLOCKED;
 }
@@ -72,7 +72,7 @@ static int lower(
 	int64_t reason;
 	if (t->state != DELIVERY_SENT && t->state != DELIVERY_DOUBT)
 		return 0;
-	enum delivery_state to = failed_state(r->class);
+	enum delivery_state to = returned_state(r->class);
 	int from = t->cancelled && t->state == DELIVERY_DOUBT ? (int)DELIVERY_DOUBT
 							      : tally_of(t->state, t->attempts, t->due != 0);
 	if (name_id(s, r->reason, &reason, e) < 0 ||
@@ -114,7 +114,7 @@ static int failed(struct store *s, const struct target *t, const struct returned
 	if (!done->lowered && t->state != DELIVERY_BOUNCED && t->state != DELIVERY_BLOCKED)
 		return 0;
 	if (r->class == CLASS_HARD && r->scope == SCOPE_ADDRESS)
-		return trouble_hard(s, &n, r->held_until, &done->suppressed, e);
+		return trouble_hard(s, &n, &done->suppressed, e);
 	if (r->class == CLASS_SOFT && (r->scope == SCOPE_ADDRESS || r->scope == SCOPE_SITE))
 		return trouble_soft(s, &n, &done->soft, &done->suppressed, e);
 	return 0;
@@ -127,7 +127,7 @@ static int failed_person(struct store *s, const struct target *t, const struct r
 	const struct trouble_new n = {t->contact, 0, r->at, r->reason, r->diagnostic};
 	if (r->class != CLASS_HARD || r->scope != SCOPE_ADDRESS)
 		return 0;
-	return trouble_hard(s, &n, r->held_until, &done->suppressed, e);
+	return trouble_hard(s, &n, &done->suppressed, e);
 }
 
 /* Has this person said so of this delivery before? 1, 0, -1 */
@@ -229,12 +229,11 @@ static int insert_row(
 	return db_run(s, e,
 		"INSERT INTO returned(id, fingerprint, delivery, contact, effect, at, kind, source, trust, "
 		"class, "
-		"scope, reason, code, enhanced, diagnostic, host, address, rule, list, held_until) VALUES(?, "
-		"?, ?, ?, "
-		"?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-		"ibiiiiiiiiiiizssssii", id, r->fingerprint, t->id, t->contact, (int64_t)r->effect, r->at,
-		kind, source, trust, (int64_t)r->class, (int64_t)r->scope, reason, (int64_t)r->code,
-		r->enhanced, r->diagnostic, r->host, r->address, r->rule, r->list, r->held_until);
+		"scope, reason, code, enhanced, diagnostic, host, address, rule, list) VALUES(?, "
+		"?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+		"ibiiiiiiiiiiizssssi", id, r->fingerprint, t->id, t->contact, (int64_t)r->effect, r->at, kind,
+		source, trust, (int64_t)r->class, (int64_t)r->scope, reason, (int64_t)r->code, r->enhanced,
+		r->diagnostic, r->host, r->address, r->rule, r->list);
 }
 
 static int find_target(struct store *s, const struct returned_new *r, struct target *t, struct err *e)
@@ -315,8 +314,7 @@ int returned_early(struct store *s, int64_t delivery, struct err *e)
 	struct target t;
 	struct returned_done done = {0};
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT r.id, r.effect, r.at, r.class, r.scope, coalesce(n.text, ''), r.diagnostic, "
-		"r.held_until FROM "
+		"SELECT r.id, r.effect, r.at, r.class, r.scope, coalesce(n.text, ''), r.diagnostic FROM "
 		"early e JOIN returned r ON r.id = e.returned LEFT JOIN name n ON n.id = r.reason WHERE "
 		"e.delivery = ?",
 		"i", delivery);
@@ -332,8 +330,7 @@ int returned_early(struct store *s, int64_t delivery, struct err *e)
 		.class = (enum reply_class)col_int(st, 3),
 		.scope = (enum reply_scope)col_int(st, 4),
 		.reason = arena_str(a, col_str(st, 5)),
-		.diagnostic = arena_str(a, col_str(st, 6)),
-		.held_until = col_int(st, 7)};
+		.diagnostic = arena_str(a, col_str(st, 6))};
 	db_done(st);
 	if (a->failed)
 		return db_nomem(e);

@@ -13,7 +13,7 @@ struct trouble_new {
 	struct str reason, evidence;
 };
 /* *added: an address was suppressed that was not before. */
-int trouble_hard(struct store *s, const struct trouble_new *n, ms_t held_until, bool *added, struct err *e);
+int trouble_hard(struct store *s, const struct trouble_new *n, bool *added, struct err *e);
 int trouble_soft(struct store *s, const struct trouble_new *n, int *count, bool *added, struct err *e);
 int trouble_complaint(struct store *s, const struct trouble_new *n, bool *added, struct err *e);
 /* It was no soft failure, as it turned out. */
@@ -24,6 +24,8 @@ int trouble_stayed(struct store *s, int64_t contact, int64_t above, int64_t belo
 
 /* ---- sqlite_returned.c ---- */
 
+/* What a delivery becomes that failed after all. */
+enum delivery_state returned_state(enum reply_class class);
 /* What came back before the outcome of that delivery was recorded takes effect now. */
 int returned_early(struct store *s, int64_t delivery, struct err *e);
 /* Does anything wait for that? 1, 0, -1 */
@@ -32,7 +34,7 @@ int returned_any_early(struct store *s, struct err *e);
 /* ---- sqlite_returned_read.c ---- */
 
 /* 1 found, 0 not, -1 */
-int returned_read(struct store *s, int64_t id, struct arena *a, struct returned_row *r, struct err *e);
+int returned_row_read(struct store *s, int64_t id, struct arena *a, struct returned_row *r, struct err *e);
 
 /* ---- sqlite_outcome.c ---- */
 

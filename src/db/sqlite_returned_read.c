@@ -38,7 +38,7 @@ static void read_row(sqlite3_stmt *st, struct arena *a, struct returned_row *r)
 	};
 }
 
-int returned_read(struct store *s, int64_t id, struct arena *a, struct returned_row *r, struct err *e)
+int returned_row_read(struct store *s, int64_t id, struct arena *a, struct returned_row *r, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e, RETURNED_COLUMNS "WHERE r.id = ?", "i", id);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
@@ -66,7 +66,7 @@ int store_returned_of(struct store *s, int64_t delivery, int (*row)(void *ctx, c
 			"iii", contact, delivery, id);
 		arena_reset(&a);
 		if (rc == 1)
-			rc = returned_read(s, id, &a, &r, e);
+			rc = returned_row_read(s, id, &a, &r, e);
 		if (rc == 1 && (rc = row(ctx, &r)) == 0)
 			rc = 1;
 		else if (rc == 1)
@@ -106,7 +106,7 @@ int store_returned_walk(struct store *s, int64_t after, ms_t since,
 	while ((rc = db_int(s, e, &after, "SELECT id FROM evidence WHERE id > ? ORDER BY id LIMIT 1", "i",
 			after)) == 1) {
 		arena_reset(&a);
-		rc = returned_read(s, after, &a, &r, e);
+		rc = returned_row_read(s, after, &a, &r, e);
 		if (rc == 1 && r.at >= since)
 			rc = row(ctx, &r);
 		else if (rc == 1)
@@ -131,16 +131,16 @@ static int recount(
 	if (rc <= 0)
 		return rc;
 	domain = col_int(st, 0);
-	state = col_int(st, 1);
+	state = (int64_t)state_from_row(col_int(st, 1));
 	db_done(st);
 	domain_forget(s, domain);
 	const struct domain_info *d = domain_info(s, domain, e);
-	enum delivery_state to =
-		c->class == CLASS_HARD || c->class == CLASS_SOFT ? DELIVERY_BOUNCED : DELIVERY_BLOCKED;
+	/* No failure at all: then it is where it was sent to. */
+	enum delivery_state to = c->class == CLASS_NONE ? DELIVERY_SENT : returned_state(c->class);
 	if (d == NULL || tally_provider(s, d, campaign, &provider, e) < 0 ||
 		name_id(s, was->reason, &old, e) < 0 || name_id(s, c->reason, &reason, e) < 0 ||
-		db_run(s, e, "UPDATE delivery SET state = ? WHERE id = ?", "ii", (int64_t)to, was->delivery) <
-			0 ||
+		db_run(s, e, "UPDATE delivery SET state = ? WHERE id = ?", "ii", (int64_t)state_to_row(to),
+			was->delivery) < 0 ||
 		tally_move(s, campaign, provider, (int)state, (int)to, e) < 0)
 		return -1;
 	if (was->class != CLASS_NONE &&
@@ -181,7 +181,7 @@ static int change(
 	int64_t reason;
 	int soft;
 	arena_reset(a);
-	int rc = returned_read(s, c->id, a, &was, e);
+	int rc = returned_row_read(s, c->id, a, &was, e);
 	if (rc == 0)
 		return err_set(e, ERR_NOINPUT, "returned message", "there is none with the number %lld",
 			(long long)c->id);
@@ -202,7 +202,7 @@ static int change(
 		trouble_soft_undo(s, n.contact, n.campaign, e) < 0)
 		return -1;
 	if (c->class == CLASS_HARD && was.class != CLASS_HARD && c->scope == SCOPE_ADDRESS)
-		return trouble_hard(s, &n, 0, suppressed, e);
+		return trouble_hard(s, &n, suppressed, e);
 	if (c->class == CLASS_SOFT && was.class != CLASS_SOFT &&
 		(c->scope == SCOPE_ADDRESS || c->scope == SCOPE_SITE))
 		return trouble_soft(s, &n, &soft, suppressed, e);

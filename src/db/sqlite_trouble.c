@@ -74,16 +74,17 @@ int trouble_stayed(struct store *s, int64_t contact, int64_t above, int64_t belo
 }
 
 static int suppress_person(struct store *s, int64_t contact, enum suppress_reason why, int64_t campaign,
-	struct str evidence, ms_t held_until, ms_t at, bool *added, struct err *e)
+	struct str evidence, ms_t at, bool *added, struct err *e)
 {
 	struct contact_row c;
+	ms_t held_until = 0;
 	*added = false;
 	if (store_contact_by_id(s, contact, &c, e) < 0)
 		return -1;
 	/* Nobody who was forgotten is written down again. */
 	if (c.address.n == 0)
 		return 0;
-	if (why == SUPPRESS_HARD_BOUNCE && held_until == 0 && hold_until(s, c.key, at, &held_until, e) < 0)
+	if (why == SUPPRESS_HARD_BOUNCE && hold_until(s, c.key, at, &held_until, e) < 0)
 		return -1;
 	struct suppression sup = {.key = c.key,
 		.reason = why,
@@ -96,7 +97,7 @@ static int suppress_person(struct store *s, int64_t contact, enum suppress_reaso
 	return rc < 0 ? -1 : 0;
 }
 
-int trouble_hard(struct store *s, const struct trouble_new *n, ms_t held_until, bool *added, struct err *e)
+int trouble_hard(struct store *s, const struct trouble_new *n, bool *added, struct err *e)
 {
 	struct trouble t;
 	*added = false;
@@ -116,7 +117,7 @@ int trouble_hard(struct store *s, const struct trouble_new *n, ms_t held_until, 
 			return 0;
 	}
 	return suppress_person(
-		s, n->contact, SUPPRESS_HARD_BOUNCE, n->campaign, n->evidence, held_until, n->at, added, e);
+		s, n->contact, SUPPRESS_HARD_BOUNCE, n->campaign, n->evidence, n->at, added, e);
 }
 
 int trouble_soft(struct store *s, const struct trouble_new *n, int *count, bool *added, struct err *e)
@@ -150,7 +151,7 @@ int trouble_soft(struct store *s, const struct trouble_new *n, int *count, bool 
 	if (rule->soft == 0 || t.soft < rule->soft || t.last - t.first < rule->soft_days * DAY)
 		return 0;
 	return suppress_person(
-		s, n->contact, SUPPRESS_SOFT_BOUNCES, n->campaign, n->evidence, 0, n->at, added, e);
+		s, n->contact, SUPPRESS_SOFT_BOUNCES, n->campaign, n->evidence, n->at, added, e);
 }
 
 int trouble_soft_undo(struct store *s, int64_t contact, int64_t campaign, struct err *e)
@@ -173,8 +174,7 @@ int trouble_complaint(struct store *s, const struct trouble_new *n, bool *added,
 		return -1;
 	if (s->suppress.complaint == 0 || t.complaints < s->suppress.complaint)
 		return 0;
-	return suppress_person(
-		s, n->contact, SUPPRESS_COMPLAINT, n->campaign, n->evidence, 0, n->at, added, e);
+	return suppress_person(s, n->contact, SUPPRESS_COMPLAINT, n->campaign, n->evidence, n->at, added, e);
 }
 
 /* ---- Who is in trouble ---- */

@@ -705,7 +705,6 @@ struct returned_new {
 	struct str
 		address; /* whom the report names, where it is somebody else than the delivery's recipient */
 	struct str rule; /* that decided: "rules.conf:120" */
-	ms_t held_until; /* of a suppression that follows from a hard one; 0: firm */
 	struct str
 		message; /* the whole message; kept compressed, at most RETURNED_KEEP bytes; n == 0: none */
 };

@@ -395,6 +395,17 @@ static void change__class_counts_and_suppression_follow(void **state)
 	OK(w.f, store_report_reasons(w.f->s, id, one_reason, &b, &w.f->e));
 	assert_string_equal(buf_cstr(&b), "hard/user-unknown/docomo/1 ");
 	buf_release(&b);
+	/* No failure at all, and one again after all. */
+	c.class = CLASS_NONE;
+	c.reason = STR("");
+	OK(w.f, store_returned_change(w.f->s, &c, &lifted, &added, &w.f->e));
+	assert_true(lifted);
+	assert_int_equal(in_state(&w, id, DELIVERY_SENT), 8);
+	fixture_check(w.f);
+	c.class = CLASS_SOFT;
+	c.reason = STR("mailbox-full");
+	OK(w.f, store_returned_change(w.f->s, &c, NULL, NULL, &w.f->e));
+	assert_int_equal(in_state(&w, id, DELIVERY_BOUNCED), 1);
 	end(&w);
 }
 

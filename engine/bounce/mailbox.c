@@ -1,0 +1,197 @@
+#include "engine/bounce/mailbox.h"
+
+#include "src/base/buf.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+struct splitter {
+	struct buf text; /* of the message at hand */
+	const char *name;
+	bool many;
+	long n; /* of the message, from 1 */
+	ms_t file_at, at;
+	mailbox_row *row;
+	void *ctx;
+	struct err *e;
+};
+
+/* "From sender Mon Nov 22 09:00:00 2026", in UTC as far as anybody knows; 0: it says no time. */
+static ms_t postmark_time(struct str line)
+{
+	char text[64];
+	struct tm tm = {0};
+	if (line.n < 24)
+		return 0;
+	snprintf(text, sizeof text, "%.*s", 24, line.p + line.n - 24);
+	const char *end = strptime(text, "%a %b %d %H:%M:%S %Y", &tm);
+	return end != NULL && *end == '\0' ? (ms_t)timegm(&tm) * SECOND : 0;
+}
+
+static int hand_over(struct splitter *s)
+{
+	char name[4200];
+	if (s->text.len == 0)
+		return 0;
+	s->n++;
+	if (s->many)
+		snprintf(name, sizeof name, "%s#%ld", s->name, s->n);
+	else
+		snprintf(name, sizeof name, "%s", s->name);
+	ms_t now = clock_now(), at = s->at != 0 ? s->at : s->file_at;
+	const struct mailbox_message m = {name, buf_get(&s->text), at < now ? at : now};
+	int rc = s->row(s->ctx, &m);
+	buf_clear(&s->text);
+	return rc;
+}
+
+/* What passes the ceiling is left out: a message is read from its beginning. */
+static int keep_line(struct splitter *s, struct str line)
+{
+	size_t room = MAILBOX_MESSAGE - s->text.len;
+	buf_str(&s->text, line.n < room ? line : str_n(line.p, room));
+	return s->text.failed ? err_set(s->e, ERR_INTERNAL, "returned mail", "out of memory") : 0;
+}
+
+static bool is_postmark(struct str line)
+{
+	return str_starts(line, STR("From "));
+}
+
+static struct str unmark(struct str line)
+{
+	size_t marks = 0;
+	while (marks < line.n && line.p[marks] == '>')
+		marks++;
+	if (marks == 0 || !is_postmark(str_n(line.p + marks, line.n - marks)))
+		return line;
+	return str_n(line.p + 1, line.n - 1);
+}
+
+/* A line, or as much of one as fits; n == 0: the end. */
+static struct str read_piece(FILE *f, char *p, size_t max)
+{
+	size_t n = 0;
+	int c;
+	while (n < max && (c = getc_unlocked(f)) != EOF) {
+		p[n++] = (char)c;
+		if (c == '\n')
+			break;
+	}
+	return str_n(p, n);
+}
+
+static int read_lines(struct splitter *s, FILE *f)
+{
+	char p[8192];
+	struct str line;
+	int rc = 0;
+	bool first = true, empty = true, whole = true; /* of the line before */
+	while (rc == 0 && (line = read_piece(f, p, sizeof p)).n != 0) {
+		bool mark = empty && whole && is_postmark(line) && (first || s->many);
+		if (first)
+			s->many = s->many && mark;
+		if (mark && !first)
+			rc = hand_over(s);
+		if (mark)
+			s->at = postmark_time(str_trim(line));
+		else if (rc == 0)
+			rc = keep_line(s, s->many && whole ? unmark(line) : line);
+		whole = line.p[line.n - 1] == '\n';
+		empty = whole && str_trim(line).n == 0;
+		first = false;
+	}
+	if (rc == 0 && ferror(f))
+		return err_sys(s->e, ERR_IO, "read", s->name);
+	return rc != 0 ? rc : hand_over(s);
+}
+
+int mailbox_stream(FILE *f, const char *name, bool many, ms_t at, mailbox_row *row, void *ctx, struct err *e)
+{
+	struct splitter s = {.name = name,
+		.many = many,
+		.file_at = at != 0 ? at : clock_now(),
+		.row = row,
+		.ctx = ctx,
+		.e = e};
+	buf_init(&s.text, MAILBOX_MESSAGE + 1);
+	int rc = read_lines(&s, f);
+	buf_release(&s.text);
+	return rc;
+}
+
+static int walk_file(const char *path, bool many, mailbox_row *row, void *ctx, struct err *e)
+{
+	struct stat st;
+	FILE *f = fopen(path, "re");
+	if (f == NULL)
+		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", path);
+	if (fstat(fileno(f), &st) != 0)
+		st.st_mtime = 0;
+	int rc = mailbox_stream(f, path, many, (ms_t)st.st_mtime * SECOND, row, ctx, e);
+	fclose(f);
+	return rc;
+}
+
+/* ---- Folders ---- */
+
+static int visible(const struct dirent *d)
+{
+	return d->d_name[0] != '.';
+}
+
+/* A name in `cur` has its flags behind ":2,"; S: it was seen. */
+static int move_to_cur(const char *dir, const char *name, struct err *e)
+{
+	char from[4200], to[4200];
+	snprintf(from, sizeof from, "%s/new/%s", dir, name);
+	snprintf(to, sizeof to, "%s/cur/%.*s:2,S", dir, (int)str_find(str_from(name), ':'), name);
+	return rename(from, to) == 0 || errno == ENOENT ? 0 : err_sys(e, ERR_IO, "move to cur", from);
+}
+
+static bool is_folder(const char *dir, const char *name)
+{
+	char path[4200];
+	struct stat st;
+	snprintf(path, sizeof path, "%.3900s/%.255s", dir, name);
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* In the order of their names: in a Maildir that is the order of arrival. */
+static int walk_folder(
+	const char *dir, const char *below, bool move, mailbox_row *row, void *ctx, struct err *e)
+{
+	char folder[4200], path[4600];
+	struct dirent **names;
+	snprintf(folder, sizeof folder, "%s%s%s", dir, *below != '\0' ? "/" : "", below);
+	int n = scandir(folder, &names, visible, alphasort), rc = 0;
+	if (n < 0)
+		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", folder);
+	for (int i = 0; i < n; i++) {
+		if (rc == 0 && !is_folder(folder, names[i]->d_name)) {
+			snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name);
+			rc = walk_file(path, false, row, ctx, e);
+			if (rc == 0 && move)
+				rc = move_to_cur(dir, names[i]->d_name, e);
+		}
+		free(names[i]);
+	}
+	free(names);
+	return rc;
+}
+
+int mailbox_walk(const char *path, bool keep, mailbox_row *row, void *ctx, struct err *e)
+{
+	struct stat st;
+	if (stat(path, &st) != 0)
+		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", path);
+	if (!S_ISDIR(st.st_mode))
+		return walk_file(path, true, row, ctx, e);
+	if (is_folder(path, "new") && is_folder(path, "cur"))
+		return walk_folder(path, "new", !keep, row, ctx, e);
+	return walk_folder(path, "", false, row, ctx, e);
+}

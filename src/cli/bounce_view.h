@@ -1,0 +1,24 @@
+/* What came of a returned message, for people and for scripts: `receive` and the other ways in. */
+#ifndef CLI_BOUNCE_VIEW_H
+#define CLI_BOUNCE_VIEW_H
+
+#include "engine/bounce/intake.h"
+
+#include <jansson.h>
+
+struct cli;
+
+struct bounce_view {
+	struct cli *c;
+	struct store *store;
+	const struct zone *zone;
+	bool explain, dry_run;
+};
+
+/* One line (more with `explain`), or one JSON document. */
+int bounce_view_result(
+	const struct bounce_view *v, const char *file, const struct intake_result *r, struct err *e);
+/* The finding that a message is read as, with where it was found and the rule: for `--explain`. */
+int bounce_view_findings(const struct bounce_view *v, const struct findings *f, struct err *e);
+
+#endif

@@ -1,0 +1,175 @@
+/* receive: returned messages from standard input, files, mbox files and Maildirs. */
+#include "engine/bounce/intake.h"
+#include "engine/bounce/mailbox.h"
+#include "src/base/log.h"
+#include "src/cli/bounce_view.h"
+#include "src/cli/cli.h"
+#include "src/cli/output.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct receiving {
+	struct cli *c;
+	struct intake *in;
+	struct envelope env;
+	bool with_env; /* standard input alone has one, but for --recipient */
+	struct intake_source source;
+	struct bounce_view view;
+	long messages, kinds[MAIL_NKINDS];
+	struct err *e;
+};
+
+static int one(void *ctx, const struct mailbox_message *m)
+{
+	struct receiving *r = ctx;
+	struct intake_result res;
+	if (intake_message(r->in, m->text, r->with_env ? &r->env : NULL, &r->source, m->at, &res, r->e) != 0)
+		return -1;
+	r->messages++;
+	r->kinds[res.found.kind]++;
+	return bounce_view_result(&r->view, m->file, &res, r->e);
+}
+
+/* ---- Whom a mail server handed it over for ---- */
+
+static struct str env_str(const char *name)
+{
+	return str_from(getenv(name));
+}
+
+/* Exim's pipe, qmail's and Postfix' local: parts of the address. */
+static struct str put_together(struct buf *b)
+{
+	struct str local = env_str("LOCAL_PART"), domain = env_str("DOMAIN");
+	if (local.n == 0)
+		local = env_str("LOCAL");
+	if (local.n == 0)
+		return str_n(NULL, 0);
+	buf_str(b, env_str("LOCAL_PART_PREFIX"));
+	buf_str(b, local);
+	buf_str(b, env_str("LOCAL_PART_SUFFIX"));
+	buf_printf(b, "@%.*s", STR_ARG(domain));
+	return buf_get(b);
+}
+
+/* As the server says; where it says several, the one that is ours. */
+static void read_envelope(struct receiving *r, struct buf *b)
+{
+	const char *given = cli_value(r->c, "recipient");
+	const struct str said[] = {env_str("ORIGINAL_RECIPIENT"), env_str("RECIPIENT"), put_together(b)};
+	r->env = (struct envelope){.sender = env_str("SENDER"), .sender_known = getenv("SENDER") != NULL};
+	for (size_t i = 0; i < sizeof said / sizeof *said && given == NULL; i++)
+		if (said[i].n != 0 &&
+			(r->env.recipient.n == 0 || intake_address(r->in, said[i]) != TOKEN_ADDRESS_NONE))
+			r->env.recipient = said[i];
+	if (given != NULL)
+		r->env.recipient = str_from(given);
+}
+
+static int from_stdin(struct receiving *r)
+{
+	struct buf b = BUF_INIT(1024);
+	read_envelope(r, &b);
+	r->with_env = true;
+	int rc = mailbox_stream(stdin, "-", r->env.recipient.n == 0, clock_now(), one, r, r->e);
+	buf_release(&b);
+	return rc;
+}
+
+static int from_path(struct receiving *r, const char *path)
+{
+	const char *given = cli_value(r->c, "recipient");
+	if (strcmp(path, "-") == 0)
+		return from_stdin(r);
+	r->with_env = given != NULL;
+	r->env = (struct envelope){.recipient = str_from(given)};
+	return mailbox_walk(path, cli_given(r->c, "dry-run"), one, r, r->e);
+}
+
+/* ---- The command ---- */
+
+static int summary(struct receiving *r)
+{
+	if (r->c->json || r->messages < 2)
+		return 0;
+	out_printf(r->c, "%ld messages:", r->messages);
+	const char *before = " ";
+	for (int i = 0; i < MAIL_NKINDS; i++)
+		if (r->kinds[i] != 0) {
+			out_printf(r->c, "%s%ld %s", before, r->kinds[i], mail_kind_names[i]);
+			before = ", ";
+		}
+	return out_printf(r->c, "\n") != 0 ? output_error(r->e) : 0;
+}
+
+static int receive(struct receiving *r)
+{
+	int rc = r->c->nargs == 0 ? from_stdin(r) : 0;
+	for (size_t i = 0; i < r->c->nargs && rc == 0; i++)
+		rc = from_path(r, r->c->args[i]);
+	return rc == 0 ? summary(r) : rc;
+}
+
+static int open_all(struct receiving *r, struct rules **rules)
+{
+	struct cli *c = r->c;
+	bool dry = cli_given(c, "dry-run");
+	const struct config *cfg = cli_config(c, r->e);
+	const struct token_keys *keys = cfg != NULL ? cli_keys(c, r->e) : NULL;
+	struct store *s = keys != NULL ? cli_store(c, dry ? STORE_READ : STORE_WRITE, r->e) : NULL;
+	if (s == NULL || (*rules = rules_load(cfg->rules_file, r->e)) == NULL)
+		return -1;
+	const struct intake_options o = {
+		.config = cfg, .keys = keys, .rules = *rules, .store = s, .dry_run = dry};
+	r->view = (struct bounce_view){
+		.c = c, .store = s, .zone = cfg->zone, .explain = cli_given(c, "explain"), .dry_run = dry};
+	return intake_new(&r->in, &o, r->e);
+}
+
+static int run(struct cli *c, struct err *e)
+{
+	struct receiving r = {
+		.c = c, .source = {.name = "receive", .vouched = cli_given(c, "vouched")}, .e = e};
+	struct rules *rules = NULL;
+	bool pipe = c->nargs == 0 && !c->in_terminal && !cli_given(c, "dry-run");
+	int rc = open_all(&r, &rules);
+	if (rc == 0)
+		rc = receive(&r);
+	intake_free(&r.in);
+	rules_free(&rules);
+	/* Whatever is wrong here, the mail server shall keep the message until it is mended. */
+	if (rc < 0 && pipe && e->code != ERR_USAGE)
+		e->code = ERR_AGAIN;
+	return rc;
+}
+
+static const struct option options[] = {
+	{.name = "dry-run", .help = "say what is read in them, and change nothing"},
+	{.name = "explain", .help = "show what was found where, and which rule decided"},
+	{.name = "recipient", .value = "ADDRESS", .help = "to which address they were sent (the envelope's)"},
+	{.name = "vouched", .help = "you answer for them: addresses and relay ids count without a token"},
+	{0},
+};
+
+const struct command cmd_receive = {
+	.name = "receive",
+	.args = "[FILE|DIR…]",
+	.max_args = -1,
+	.group = GROUP_RESULT,
+	.summary = "process returned messages: from a mail server's pipe, files, mbox or Maildir",
+	.help = "Without FILE one message is read from standard input, as a mail server hands it\n"
+		"over; it exits 75 when the server must keep it and try again. The recipient is\n"
+		"taken from --recipient, else from what the server puts into the environment\n"
+		"($ORIGINAL_RECIPIENT, $RECIPIENT, $LOCAL_PART …), else from the message.\n"
+		"\n"
+		"  Postfix, main.cf and master.cf:\n"
+		"    transport_maps = inline:{ bounces.example=postrider: }\n"
+		"    postrider unix - n n - 4 pipe user=postrider null_sender=\n"
+		"      argv=/usr/bin/postrider receive --recipient ${recipient}\n"
+		"  .forward, or an alias:  |\"/usr/bin/postrider receive\"\n"
+		"\n"
+		"Of a Maildir the new messages are processed and moved to cur.\n",
+	.options = options,
+	.run = run,
+};
