@@ -94,6 +94,7 @@ static struct outcome_row row_of(const struct claim *claim, ms_t now)
 		.at = now,
 		.provider = claim->provider,
 		.domain = claim->domain,
+		.attempt = claim->attempt,
 		.address = claim->address};
 }
 

@@ -1,6 +1,6 @@
 #include "engine/deliver.h"
 
-#include "engine/pipeline.h"
+#include "engine/delivery_log.h"
 #include "engine/schedule.h"
 #include "src/base/log.h"
 
@@ -27,6 +27,7 @@ struct crew { /* what works while we hold the lease */
 	struct ledger *ledger;
 	struct dkim_keys *dkim;
 	struct limits_book *limits;
+	struct delivery_log *log;
 	pthread_t checkpointer, resolver;
 	bool has_checkpointer, resolving;
 	_Atomic bool stop, resolved;
@@ -130,6 +131,7 @@ static void crew_end(struct deliver *d, struct err *e)
 		d->failed = true;
 	for (size_t i = 0; i < c->nworkers; i++)
 		worker_stop(&c->workers[i]);
+	delivery_log_close(&c->log);
 	atomic_store(&c->stop, true);
 	if (c->has_checkpointer)
 		pthread_join(c->checkpointer, NULL);
@@ -184,6 +186,9 @@ static int crew_start(struct deliver *d, struct err *e)
 		return -1;
 	if (limits_load(&c->limits, cfg, e) != 0)
 		return -1;
+	if (cfg->log.deliveries != NULL &&
+		delivery_log_open(&c->log, cfg->log.deliveries, cfg->log.size, e) != 0)
+		return -1;
 	int descriptors = all_descriptors();
 	size_t n = worker_count(cfg);
 	for (size_t i = 0; i < n; i++) {
@@ -218,6 +223,7 @@ static int crew_start(struct deliver *d, struct err *e)
 		.workers = c->workers,
 		.nworkers = c->nworkers,
 		.epoch = c->epoch,
+		.log = c->log,
 		.woken = crew_woken,
 		.ctx = d,
 	};
@@ -381,6 +387,8 @@ static void on_signal(struct ev_loop *loop, ev_signal *s, int revents)
 	(void)loop, (void)revents;
 	if (s->signum == SIGHUP && d->o->hangup != NULL) {
 		d->o->hangup(d->o->ctx);
+		if (d->crew.log != NULL)
+			delivery_log_reopen(d->crew.log);
 		return;
 	}
 	finish(d, d->holding ? DELIVER_INTERRUPTED : DELIVER_HELD);

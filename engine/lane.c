@@ -37,9 +37,12 @@ void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_ba
 	r->dialogue = arena_str(a, row->dialogue);
 	r->provider = arena_str(a, row->provider);
 	r->domain = arena_str(a, row->domain);
-	r->address = arena_str(a, row->address);
-	r->source = arena_str(a, row->source);
-	r->tls = arena_str(a, row->tls);
+	if (w->o.config->log.deliveries != NULL) {
+		r->address = arena_str(a, row->address);
+		r->source = arena_str(a, row->source);
+		r->peer = arena_str(a, row->peer);
+		r->tls = arena_str(a, row->tls);
+	}
 	claim_batch_done(b);
 	if (w->done->n == OUTCOME_BATCH)
 		worker_flush(w);

@@ -1,5 +1,6 @@
 #include "engine/ledger_private.h"
 
+#include "engine/delivery_log.h"
 #include "engine/schedule.h"
 
 #include <stdlib.h>
@@ -17,6 +18,23 @@ static int record(struct ledger *l, struct outcome_batch *done, struct err *e)
 		if (store_ledger_record(l->store, b->rows, b->n, e) != 0)
 			return -1;
 	return 0;
+}
+
+/* It is over: written to the log, if there is one. */
+static void let_go(struct ledger *l, struct outcome_batch *b)
+{
+	if (l->o.log == NULL) {
+		outcome_batch_free(b);
+		return;
+	}
+	for (size_t i = 0; i < b->n; i++) {
+		struct outcome_row *r = &b->rows[i];
+		struct watch *w = ledger_find(l, DELIVERY_CAMPAIGN(r->delivery));
+		bool same = i > 0 && DELIVERY_CAMPAIGN(r[-1].delivery) == DELIVERY_CAMPAIGN(r->delivery);
+		if (same || (w != NULL && w->run != NULL))
+			r->campaign = same ? r[-1].campaign : arena_str(&b->arena, str_from(w->run->name));
+	}
+	delivery_log_give(l->o.log, b);
 }
 
 static void after_record(struct ledger *l, struct outcome_batch *done)
@@ -40,7 +58,7 @@ static void after_record(struct ledger *l, struct outcome_batch *done)
 				watch_stir(w);
 		}
 		if (b->worker == NULL) {
-			outcome_batch_free(b);
+			let_go(l, b);
 			continue;
 		}
 		for (size_t i = 0, n; i < b->n; i += n) {
@@ -49,7 +67,7 @@ static void after_record(struct ledger *l, struct outcome_batch *done)
 			hatch_ack(b->from[i], (int)n);
 		}
 		worker_wake(b->worker);
-		outcome_batch_free(b);
+		let_go(l, b);
 	}
 }
 

@@ -44,6 +44,7 @@ static void describe_attempt(struct link *k, const struct job *j, bool accepted,
 	struct worker *w = k->lane->w;
 	const struct smtp_conn_facts *f = smtp_conn_facts(k->conn);
 	row->tls = str_from(f->tls);
+	row->peer = str_from(f->address);
 	row->connect_ms = (int)f->connect_ms;
 	row->tls_ms = (int)f->tls_ms;
 	row->send_ms = (int)(clock_mono() - j->given);

@@ -82,6 +82,7 @@ void outcome_batch_free(struct outcome_batch *b);
 
 /* ---- The ledger's side ---- */
 
+struct delivery_log;
 struct ledger_options {
 	const struct config *config;
 	const struct rules *rules;
@@ -92,6 +93,7 @@ struct ledger_options {
 	struct worker **workers;
 	size_t nworkers;
 	int64_t epoch;
+	struct delivery_log *log; /* NULL: none */
 	void (*woken)(void *ctx); /* from the ledger thread: something changed that the main thread may want
 				     to see */
 	void *ctx;

@@ -72,7 +72,7 @@ struct config_route {
 	bool private_addresses;
 	const char **resolvers; /* "192.0.2.1@53", or "root" alone; none: the system's */
 	size_t nresolvers;
-	const char *trust_anchor; /* file; NULL: the root's keys */
+	const char *trust_anchor;     /* file; NULL: the root's keys */
 	bool require_tls;             /* RFC 8689 */
 	enum route_chunking chunking; /* after config_load never DEFAULT: YES for relays */
 	int ahead;                    /* after config_load never 0: the global one */
@@ -166,6 +166,7 @@ struct config {
 	} brake; /* shares: 0.05 is 5 % */
 	struct {
 		const char *file;
+		const char *deliveries; /* a line for each attempt; NULL: none */
 		bool json;
 		int64_t size;
 	} log;

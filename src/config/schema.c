@@ -195,6 +195,7 @@ static const struct field brake_fields[] = {
 
 static const struct field log_fields[] = {
 	{"file", read_path, C(log.file), NULL, 0, 0},
+	{"deliveries", read_path, C(log.deliveries), NULL, 0, 0},
 	{"format", read_switch, C(log.json), format_words, 0, 0},
 	{"size", read_size, C(log.size), NULL, 0, 0},
 	{0},

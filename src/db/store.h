@@ -626,6 +626,9 @@ struct outcome_row {
 	struct str provider;    /* the recipient's; n == 0: unknown */
 	struct str domain;      /* the recipient's, A-labels */
 	struct str address;     /* n == 0: no log is written */
+	struct str campaign;    /* its name; set by the ledger */
+	struct str peer;        /* "192.0.2.1 port 25" */
+	int attempt;            /* its number, from 1 */
 	struct str source;      /* our address that it left from; n == 0: not known */
 	struct str tls;         /* "TLSv1.3"; n == 0: in clear */
 	const char *action;     /* what the rules asked for; NULL: nothing */
