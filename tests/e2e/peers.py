@@ -127,7 +127,7 @@ class Peer:
 
 	def __init__(self, folder, sink_port, **options):
 		need()
-		self.srv = os.path.join(folder, options.get("folder", self.name))
+		self.srv = os.path.join(folder, options.get("own", self.name))
 		os.makedirs(self.srv)
 		os.chmod(self.srv, 0o755)
 		self.sink_port, self.options, self.port, self.processes = sink_port, options, options.get("port") or free_port(), []

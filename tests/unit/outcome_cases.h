@@ -123,6 +123,9 @@ static const struct reply_case cases[] = {
 	/* relaying */
 	{"relay", "rcpt", 554, "5.7.1", "<a@b.example>: Relay access denied", C, PAUSE, "relay-denied"},
 	{"relay", "rcpt", 550, "", "relay not permitted", C, PAUSE, "relay-denied"},
+	{"direct", "tls", 0, "", "TLS: no TLSA record of mx.example fits its certificate (DANE)", S, RETRY, "tls-certificate"},
+	{"direct/au", "starttls", 0, "", "the server does not offer STARTTLS, and the domain's policy (MTA-STS) demands TLS", S,
+		RETRY, "tls-missing"},
 	{"direct", "rcpt", 550, "5.7.1", "Unable to relay", C, SLOW, "relay-denied"},
 	{"direct/au", "rcpt", 554, "5.7.1", "<a..b@au.example>: Relay access denied", H, SUPPRESS,
 		"address-form"},
