@@ -519,8 +519,8 @@ static void add_frame(struct reading *q, const struct frame *f, int n, int i, in
 	struct diagnosis d;
 	explain_frame(q, f, n, i, least, &d);
 	if (!known)
-		to->who = to->why = (struct evidence){
-			"text", q->prose.line[f[i].line].part, mail_line(q->mail, f[i].address.p)};
+		to->who = to->why = (struct evidence){"text", q->prose.line[f[i].line].part,
+			mail_line(q->mail, q->prose.line[f[i].line].part, f[i].address)};
 	if (known && to->code == 0 && d.code != 0)
 		to->diagnostic = str_n(NULL, 0); /* the reply says more than the paragraph did */
 	failure_merge(q, to, &d);
