@@ -130,11 +130,16 @@ static void hard__lowers_suppresses_and_counts_once(void **state)
 	assert_int_equal(b.len, r.message.n);
 	assert_memory_equal(b.p, r.message.p, r.message.n);
 	buf_release(&b);
-	/* A second one of it, with other words: kept, and nothing counts twice. */
+	/* A second one of it, with other words: kept, and nothing counts twice, nor is it harder than the
+	 * first. */
 	r = bounce(&w, first, CLASS_SOFT, NOW + 2 * MINUTE);
 	done = returns(&w, &r);
 	assert_false(done.duplicate || done.lowered);
-	assert_int_equal(in_state(&w, id, DELIVERY_BOUNCED), 1);
+	r = bounce(&w, DELIVERY_ID(id, 2), CLASS_SOFT, NOW + 2 * MINUTE);
+	assert_true(returns(&w, &r).lowered);
+	r = bounce(&w, DELIVERY_ID(id, 2), CLASS_HARD, NOW + 2 * MINUTE);
+	assert_false(returns(&w, &r).suppressed);
+	assert_int_equal(in_state(&w, id, DELIVERY_BOUNCED), 2);
 	end(&w);
 }
 
