@@ -71,7 +71,7 @@ static bool announces(const struct prose *p, int i)
 	if ((p->line[i].signs & SAYS_RETURNED) == 0 || s.n > 120)
 		return false;
 	char last = s.p[s.n - 1];
-	if (s.p[0] == '-' && s.n > 2 && s.p[1] == '-')
+	if ((s.p[0] == '-' && s.n > 2 && s.p[1] == '-') || (begins_nocase(s, "original message") && s.n < 40))
 		return true;
 	bool heading = is_rule(s.p[0]) || is_rule(last) || last == ':' || find_nocase(s, "follow") < s.n ||
 		       find_nocase(s, "copy of") < s.n || find_nocase(s, "below") < s.n || s.n < 30;
