@@ -42,6 +42,8 @@ void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_ba
 		r->source = arena_str(a, row->source);
 		r->peer = arena_str(a, row->peer);
 		r->tls = arena_str(a, row->tls);
+	} else {
+		r->address = r->source = r->peer = r->tls = str_n(NULL, 0);
 	}
 	claim_batch_done(b);
 	if (w->done->n == OUTCOME_BATCH)

@@ -126,7 +126,7 @@ static const struct reply_case cases[] = {
 	{"direct", "tls", 0, "", "TLS: no TLSA record of mx.example fits its certificate (DANE)", S, RETRY, "tls-certificate"},
 	{"direct/au", "starttls", 0, "", "the server does not offer STARTTLS, and the domain's policy (MTA-STS) demands TLS", S,
 		RETRY, "tls-missing"},
-	{"direct", "rcpt", 550, "5.7.1", "Unable to relay", C, SLOW, "relay-denied"},
+	{"direct", "rcpt", 550, "5.7.1", "Unable to relay", S, FAIL, "relay-denied"},
 	{"direct/au", "rcpt", 554, "5.7.1", "<a..b@au.example>: Relay access denied", H, SUPPRESS,
 		"address-form"},
 	{"google", "rcpt", 550, "5.7.1", "Unable to relay", C, PAUSE, "relay-denied"},
