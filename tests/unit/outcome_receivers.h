@@ -47,7 +47,7 @@ static const struct reply_case receivers[] = {
 	{"direct", "mail", 550, "5.7.27", "sender address has null MX", C, SUSPEND, "sender-refused"},
 	{"direct", "rcpt", 451, "4.7.25", "reverse DNS validation failed", C, SLOW, "reverse-dns"},
 	{"direct", "rcpt", 550, "", "no such user here", H, SUPPRESS, "user-unknown"},
-	{"direct", "data", 550, "", "no such user here", M, FAIL, "message-refused"},
+	{"direct", "data", 550, "", "no such user here", H, FAIL, "user-unknown"},
 	{"direct", "rcpt", 450, "", "no such user here, for now", S, RETRY, "mailbox-busy"},
 	{"direct", "rcpt", 554, "5.7.1", "Service unavailable; client host blocked using zen.spamhaus.org", B, FAIL, "blocklist"},
 	{"direct", "mail", 554, "", "192.0.2.1 is listed at bl.example", B, SUSPEND, "blocklist"},
