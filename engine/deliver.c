@@ -15,8 +15,9 @@ static const ms_t GRACE = 10 * SECOND;  /* for what is on the wire when we are t
 static const ms_t RESOLVE_EVERY = 5 * MINUTE;
 enum {
 	MAX_WORKERS = 64,
-	OTHER_FILES = 200, /* of the store, the loops, DNS and relays */
+	OTHER_FILES = 2500, /* of the store, the loops, DNS and relays */
 	MOST_FILES = 100000,
+	FEW_FILES = 256,
 };
 
 struct crew { /* what works while we hold the lease */
@@ -164,11 +165,11 @@ static int all_descriptors(void)
 {
 	struct rlimit r;
 	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
-		return OTHER_FILES;
+		return FEW_FILES;
 	r.rlim_cur = r.rlim_max < MOST_FILES ? r.rlim_max : MOST_FILES;
 	if (setrlimit(RLIMIT_NOFILE, &r) != 0 && getrlimit(RLIMIT_NOFILE, &r) != 0)
-		return OTHER_FILES;
-	return r.rlim_cur > 2 * OTHER_FILES ? (int)r.rlim_cur - OTHER_FILES : OTHER_FILES;
+		return FEW_FILES;
+	return (int)(r.rlim_cur > 2 * OTHER_FILES ? r.rlim_cur - OTHER_FILES : r.rlim_cur / 2);
 }
 
 static int crew_start(struct deliver *d, struct err *e)

@@ -330,7 +330,7 @@ void lane_pump(struct lane *l)
 			break;
 		struct link *k = lane_idle(l);
 		if (k == NULL) {
-			if (l->nlinks >= l->share)
+			if (l->dest == NULL && l->nlinks >= l->share)
 				atomic_store_explicit(
 					&l->route->bind, BIND_CONNECTIONS, memory_order_relaxed);
 			break;

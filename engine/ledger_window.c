@@ -386,7 +386,8 @@ void window_unreached(struct ledger *l, struct crowd *c, const struct unreached 
 
 static bool crowd_over(struct ledger *l, struct crowd *c)
 {
-	if (c->n > 0 || !atomic_load(&c->hatch->quiet))
+	/* In this order: what is on its way to the worker makes it busy before it has answered. */
+	if (c->n > 0 || atomic_load(&c->hatch->want) != 0 || !atomic_load(&c->hatch->quiet))
 		return false;
 	pthread_mutex_lock(&l->lock);
 	bool hungry = c->hatch->hungry;

@@ -145,8 +145,8 @@ static double weight_of(const struct config_route *r)
 	return r->weight < 0 ? 1 : r->weight;
 }
 
-size_t route_choice(
-	const struct route_plan *p, struct str provider, const bool *usable, struct route_pick out[ROUTES_MAX])
+size_t route_choice(const struct route_plan *p, struct str provider, const bool *usable,
+	struct route_pick out[ROUTES_MAX])
 {
 	const struct config *c = p->config;
 	bool special = false, alone = p->n == 1;

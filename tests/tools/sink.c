@@ -1,7 +1,8 @@
 /* sink: takes mail as fast as it comes and says so, to measure senders and to check their exactness. Not a
  * mail server.
  *
- *   sink [--port N] [--port-file FILE] [--threads N] [--log FILE] [--chunking] [--no-pipelining] [--tls]
+ *   sink [--address A] [--port N] [--port-file FILE] [--threads N] [--log FILE] [--chunking]
+ * [--no-pipelining] [--tls]
  * [--ca-out FILE]
  *        [--delay MS] [--messages N] [--seed N] [--reject P] [--defer P] [--drop-end P]
  *
@@ -78,6 +79,7 @@ struct thread {
 };
 
 static struct {
+	in_addr_t address;
 	int port, threads, log;
 	const char *port_file, *log_file, *ca_out;
 	bool chunking, no_pipelining, tls;
@@ -608,7 +610,7 @@ static struct thread *thread_start(uint64_t number)
 {
 	struct sockaddr_in a = {.sin_family = AF_INET,
 		.sin_port = htons((uint16_t)opt.port),
-		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		.sin_addr.s_addr = opt.address != 0 ? opt.address : htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof a;
 	int one = 1;
 	struct thread *t = calloc(1, sizeof *t);
@@ -632,8 +634,8 @@ static struct thread *thread_start(uint64_t number)
 
 static void read_options(int argc, char **argv)
 {
-	static const struct option longs[] = {{"port", 1, 0, 'p'}, {"port-file", 1, 0, 'f'},
-		{"threads", 1, 0, 't'}, {"log", 1, 0, 'l'}, {"chunking", 0, 0, 'c'},
+	static const struct option longs[] = {{"port", 1, 0, 'p'}, {"address", 1, 0, 'a'},
+		{"port-file", 1, 0, 'f'}, {"threads", 1, 0, 't'}, {"log", 1, 0, 'l'}, {"chunking", 0, 0, 'c'},
 		{"no-pipelining", 0, 0, 'n'}, {"tls", 0, 0, 'T'}, {"ca-out", 1, 0, 'C'}, {"delay", 1, 0, 'd'},
 		{"messages", 1, 0, 'm'}, {"seed", 1, 0, 's'}, {"reject", 1, 0, 'r'}, {"defer", 1, 0, 'e'},
 		{"drop-end", 1, 0, 'x'}, {0}};
@@ -641,6 +643,9 @@ static void read_options(int argc, char **argv)
 		switch (o) {
 		case 'p':
 			opt.port = atoi(optarg);
+			break;
+		case 'a':
+			opt.address = inet_addr(optarg);
 			break;
 		case 'f':
 			opt.port_file = optarg;
