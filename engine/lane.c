@@ -319,7 +319,9 @@ void lane_pump(struct lane *l)
 	bool draining = atomic_load(&l->w->draining);
 	while (l->count > 0) {
 		struct item *it = &l->items[l->head];
-		if (draining || atomic_load_explicit(&it->batch->run->halted, memory_order_relaxed)) {
+		const struct run *run = it->batch->run;
+		if (draining || atomic_load_explicit(&run->halted, memory_order_relaxed) ||
+			atomic_load_explicit(&run->out[l->hatch.route], memory_order_relaxed)) {
 			struct item gone = lane_pop(l);
 			lane_give_back(l, &gone, clock_now());
 			continue;

@@ -13,6 +13,7 @@ void run_unref(struct run *r)
 	if (atomic_fetch_sub(&r->refs, 1) != 1)
 		return;
 	personal_free(&r->personal);
+	free((void *)r->out);
 	free(r->name);
 	free(r);
 }

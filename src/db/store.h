@@ -641,6 +641,9 @@ int store_ledger_record(struct store *s, const struct outcome_row *rows, size_t 
 
 /* Deliveries sent over `route` since a time, to the minute, rounded so that a window is never passed. */
 int64_t store_ledger_usage(struct store *s, struct str route, ms_t since, struct err *e);
+/* The same minute by minute, oldest first: `minute` is its beginning. */
+int store_usage_minutes(struct store *s, struct str route, ms_t since,
+	int (*row)(void *ctx, ms_t minute, int64_t n), void *ctx, struct err *e);
 /* When the earliest delivery of that campaign (0: any running) becomes due; 0: none waits for a time. Of a
  * spread campaign: one whose time has come but which was not claimed yet counts as well. */
 ms_t store_ledger_next_due(struct store *s, int64_t campaign, struct err *e);

@@ -97,8 +97,8 @@ static const struct reply_case receivers[] = {
 	{"direct/google", "rcpt", 550, "5.2.1", "receiving mail at a rate that prevents additional messages", S, RETRY, "receiving-too-fast"},
 	{"direct/google", "rcpt", 452, "4.2.2", "The recipient's inbox is out of storage space", S, RETRY, "mailbox-full"},
 	{"direct/google", "rcpt", 552, "5.2.2", "The recipient's inbox is out of storage space and inactive (OverQuotaPerm)", S, FAIL, "mailbox-full"},
-	{"relay/workspace-relay", "rcpt", 450, "4.2.1", "Peak SMTP relay limit exceeded", C, PAUSE, "quota-exceeded"},
-	{"relay/workspace", "mail", 550, "5.4.5", "Daily user sending limit exceeded", C, PAUSE, "quota-exceeded"},
+	{"relay/workspace-relay", "rcpt", 450, "4.2.1", "Peak SMTP relay limit exceeded", C, SUSPEND, "quota-exceeded"},
+	{"relay/workspace", "mail", 550, "5.4.5", "Daily user sending limit exceeded", C, SUSPEND, "quota-exceeded"},
 	{"direct/google", "end", 550, "5.7.1", "this message is likely unsolicited mail", M, FAIL, "content-spam"},
 	{"direct/google", "end", 550, "5.7.1", "Messages with multiple addresses in From: header are not accepted", M, FAIL, "message-format"},
 	{"direct/google", "end", 550, "5.7.1", "Messages missing a valid address in the From: header", M, FAIL, "message-format"},
@@ -156,9 +156,9 @@ static const struct reply_case receivers[] = {
 	{"direct/m365", "mail", 550, "5.7.510", "Access denied, recipient domain doesn't accept email over IPv6", B, SUSPEND, "ipv6-refused"},
 	{"direct/m365", "starttls", 450, "4.7.321", "starttls-not-supported", S, RETRY, "tls-failed"},
 	{"direct/m365", "mail", 550, "5.7.325", "certificate-host-mismatch", S, RETRY, "tls-failed"},
-	{"relay/m365", "end", 554, "5.2.0", "Submission quota exceeded", C, PAUSE, "quota-exceeded"},
-	{"relay/m365", "end", 554, "5.2.2", "the sender's Sent Items folder is full", C, PAUSE, "quota-exceeded"},
-	{"relay/m365", "end", 554, "5.1.90", "Your message can't be sent because you've reached your daily limit for message recipients", C, PAUSE, "quota-exceeded"},
+	{"relay/m365", "end", 554, "5.2.0", "Submission quota exceeded", C, SUSPEND, "quota-exceeded"},
+	{"relay/m365", "end", 554, "5.2.2", "the sender's Sent Items folder is full", C, SUSPEND, "quota-exceeded"},
+	{"relay/m365", "end", 554, "5.1.90", "Your message can't be sent because you've reached your daily limit for message recipients", C, SUSPEND, "quota-exceeded"},
 
 	/* ---- Yahoo ---- */
 	{"direct/yahoo", "greeting", 421, "4.7.0", "[TSS04] Messages temporarily deferred due to unexpected volume or user complaints", B, SLOW, "rate-limited"},
@@ -235,7 +235,7 @@ static const struct reply_case receivers[] = {
 
 	/* ---- relays ---- */
 	{"relay/ses", "mail", 454, "", "Throttling failure: Maximum sending rate exceeded", C, SLOW, "rate-exceeded"},
-	{"relay/ses", "mail", 454, "", "Throttling failure: Daily message quota exceeded", C, PAUSE, "quota-exceeded"},
+	{"relay/ses", "mail", 454, "", "Throttling failure: Daily message quota exceeded", C, SUSPEND, "quota-exceeded"},
 	{"relay", "mail", 553, "5.7.1", "Sender address rejected: not owned by user a", C, PAUSE, "sender-refused"},
 	{"relay", "end", 550, "", "The from address does not match a verified Sender Identity", C, PAUSE, "sender-refused"},
 	{"relay", "auth", 421, "", "too many authentication failures", C, SLOW, "login-rate"},
