@@ -105,7 +105,7 @@ class Names(peers.Peer):
 		zones = "".join(f'zone:\n name: "{z}"\n zonefile: "/srv/zones/{z}"\n' for z in self.options["zones"])
 		self.write("etc/nsd.conf", f'server:\n ip-address: 127.0.0.1@{self.port}\n username: nsd\n chroot: ""\n'
 			' zonesdir: "/srv/zones"\n database: ""\n pidfile: ""\n xfrdfile: "/srv/zones/xfrd"\n zonelistfile: "/srv/zones/list"\n'
-			' xfrdir: "/tmp"\n server-count: 1\nremote-control:\n control-enable: no\n' + zones)
+			' xfrdir: "/tmp"\n server-count: 1\n rrl-ratelimit: 0\nremote-control:\n control-enable: no\n' + zones)
 
 	def tool(self, *argv):
 		"""A command of the peers' root in the zones' folder."""
