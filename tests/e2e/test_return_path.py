@@ -136,3 +136,7 @@ def test_mailbox_files(w):
 	os.rename(w.path("away.db"), w.path("postrider.db"))
 	w.run("prune")
 	w.run("reclassify")
+	w.write("typo.csv", "email\na@gmial.com\n")
+	w.run("import", "more", "typo.csv")
+	found = [json.loads(line) for line in w.run("--json", "hygiene", "--at-least", "1").out.splitlines()]
+	assert {(f["what"], f.get("address") or f.get("meant")) for f in found} == {("typo", "gmail.com")}
