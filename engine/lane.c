@@ -42,8 +42,6 @@ void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_ba
 		r->source = arena_str(a, row->source);
 		r->peer = arena_str(a, row->peer);
 		r->tls = arena_str(a, row->tls);
-	} else {
-		r->address = r->source = r->peer = r->tls = str_n(NULL, 0);
 	}
 	claim_batch_done(b);
 	if (w->done->n == OUTCOME_BATCH)
@@ -249,7 +247,8 @@ struct link *lane_idle(struct lane *l)
 	struct link *best = NULL;
 	bool alone = atomic_load_explicit(&l->route->careful_until, memory_order_relaxed) > clock_mono();
 	for (struct link *k = l->links; k != NULL; k = k->next) {
-		if (!k->ready)
+		/* What a reply said can have changed it. */
+		if (!k->ready || !smtp_conn_ready(k->conn))
 			continue;
 		if (k->under_way == 0)
 			return k;
@@ -319,9 +318,7 @@ void lane_pump(struct lane *l)
 	bool draining = atomic_load(&l->w->draining);
 	while (l->count > 0) {
 		struct item *it = &l->items[l->head];
-		const struct run *run = it->batch->run;
-		if (draining || atomic_load_explicit(&run->halted, memory_order_relaxed) ||
-			atomic_load_explicit(&run->out[l->hatch.route], memory_order_relaxed)) {
+		if (draining || atomic_load_explicit(&it->batch->run->halted, memory_order_relaxed)) {
 			struct item gone = lane_pop(l);
 			lane_give_back(l, &gone, clock_now());
 			continue;
@@ -332,7 +329,7 @@ void lane_pump(struct lane *l)
 			break;
 		struct link *k = lane_idle(l);
 		if (k == NULL) {
-			if (l->dest == NULL && l->nlinks >= l->share)
+			if (l->nlinks >= l->share)
 				atomic_store_explicit(
 					&l->route->bind, BIND_CONNECTIONS, memory_order_relaxed);
 			break;

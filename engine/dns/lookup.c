@@ -112,11 +112,9 @@ void lookup_step(struct lookup *l)
 		ready = ready || l->hosts[i].state == HOST_READY;
 		asked = asked || l->hosts[i].state == HOST_ASKED;
 	}
-	bool enough = ready && l->now >= l->patience;
-	if (asked && !late && !enough)
+	if (asked && !late && !(ready && l->now >= l->patience))
 		return;
-	/* A policy that is there is waited for; name servers that say nothing of one are not. */
-	if (!l->sts_known && !late && !(enough && l->sts_record.open))
+	if (!l->sts_known && !late)
 		return;
 	lookup_conclude(l);
 	if (!l->done)

@@ -11,6 +11,10 @@
 
 #include "src/base/log.h"
 
+/* Exim hangs up after ten commands that brought it no mail, and counts an RSET behind each refused recipient
+ * among them; what is under way then would be in doubt. */
+#define REFUSALS_MAX 3
+
 static void hold(struct smtp_client *c, const struct smtp_reply *r)
 {
 	struct str text = r->text;
@@ -81,5 +85,7 @@ enum step smtp_on_bdat(struct smtp_client *c, const struct smtp_reply *r)
 		c->proved = false;
 	}
 	smtp_slot_over(c);
+	if (++c->refusals == REFUSALS_MAX)
+		c->quitting = true;
 	return STEP_NONE;
 }

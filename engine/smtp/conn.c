@@ -305,6 +305,16 @@ static void on_io(struct ev_loop *loop, ev_io *w, int revents)
 	run(c, (revents & EV_READ) != 0 || c->ssl != NULL);
 }
 
+/* BBR takes the pauses of a dialogue for a slow path and spreads each message over time: with one message a
+ * round trip that is lost time (18 ms of 118 at 100 ms). It cannot be taken back once connected. */
+static void do_not_pace(int fd)
+{
+	char name[16] = "";
+	socklen_t n = sizeof name - 1;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &n) == 0 && strcmp(name, "bbr") == 0)
+		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", strlen("cubic"));
+}
+
 /* 0: under way; an errno otherwise. */
 static int try_address(struct smtp_conn *c)
 {
@@ -314,6 +324,7 @@ static int try_address(struct smtp_conn *c)
 		return errno;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+	do_not_pace(fd);
 	if (connect(fd, (const struct sockaddr *)a, address_length(a)) < 0 && errno != EINPROGRESS) {
 		int err = errno;
 		close(fd);

@@ -132,8 +132,14 @@ void smtp_put_rcpt(struct smtp_client *c)
 
 static bool ends_in_a_line(const struct smtp_message *m)
 {
-	struct str last = m->tail.n != 0 ? m->tail : m->body.n != 0 ? m->body : m->header;
-	return last.n == 0 || str_ends(last, STR("\r\n"));
+	const struct str parts[] = {m->tail, m->body, m->header};
+	const char want[] = {'\n', '\r'};
+	size_t k = 0;
+	for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+		for (size_t at = parts[i].n; at > 0 && k < sizeof want;)
+			if (parts[i].p[--at] != want[k++])
+				return false;
+	return true;
 }
 
 void smtp_put_data(struct smtp_client *c)

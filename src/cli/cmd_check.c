@@ -174,10 +174,12 @@ static int message(struct cli *c, struct err *e)
 	if (rc == 0)
 		rc = launch_audience(&l, &spec, e);
 	if (rc == 0 && cli_value(c, "route") != NULL) {
-		rc = launch_plan(&l, cli_value(c, "route"), e);
+		l.route = launch_route(
+			cfg, cli_value(c, "route"), message_from_domain(personal_message(l.personal)), e);
+		rc = l.route != NULL ? 0 : -1;
 	} else if (rc == 0) {
 		/* That there is none is a finding. */
-		launch_plan(&l, NULL, NULL);
+		l.route = launch_route(cfg, NULL, message_from_domain(personal_message(l.personal)), NULL);
 	}
 	if (rc == 0)
 		rc = check_everybody(c, &l, keys, e);

@@ -234,7 +234,6 @@ static int set_defaults(struct loaded *l, const char *path, struct err *e)
 	struct config *c = &l->c;
 	arena_init(&l->arena, 16 << 10, MEMORY_MAX);
 	c->doubt = DOUBT_RESEND;
-	c->ahead = 8;
 	c->retry_expire = 3 * DAY;
 	c->unsubscribe.scope_all = true;
 	c->suppress.hard = 1;

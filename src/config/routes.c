@@ -128,7 +128,7 @@ static int finish_route(struct config_route *r, struct err *e)
 		return -1;
 	infer_tls(r);
 	if (r->connections == 0)
-		r->connections = r->kind == ROUTE_DIRECT ? 2000 : 20;
+		r->connections = 20;
 	if (r->messages_per_connection == 0)
 		r->messages_per_connection = 500;
 	if (r->chunking == ROUTE_CHUNKING_DEFAULT)
@@ -184,14 +184,22 @@ static bool same_address(const char *a, const char *b)
 	return inet_pton(AF_INET, a, x) == 1 && inet_pton(AF_INET, b, y) == 1 && memcmp(x, y, 4) == 0;
 }
 
+#define AHEAD       8
+#define AHEAD_ALONE 16
+
 int config_finish_routes(struct config *c, struct err *e)
 {
 	for (size_t i = 0; i < c->nroutes; i++) {
 		if (finish_route(&c->routes[i], e) != 0)
 			return -1;
+		/* Servers that answer once for two round trips (Nagle) would leave a single connection half
+		 * idle. */
+		int ahead = c->routes[i].connections == 1 ? AHEAD_ALONE : AHEAD;
 		if (c->routes[i].ahead == 0)
-			c->routes[i].ahead = c->ahead;
+			c->routes[i].ahead = c->ahead != 0 ? c->ahead : ahead;
 	}
+	if (c->ahead == 0)
+		c->ahead = AHEAD;
 	for (size_t i = 0; i < c->nsources; i++) {
 		if (source_route(c, &c->sources[i], e) != 0 || source_warm_up(c, &c->sources[i], e) != 0)
 			return -1;

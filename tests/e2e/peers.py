@@ -13,6 +13,8 @@ import socket
 import subprocess
 import time
 
+from distance import Here
+
 TOP = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 PEERS = os.path.join(TOP, "build", "peers")
 ROOT = os.path.join(PEERS, "root")
@@ -118,17 +120,8 @@ def own(path, user, mode=None, group=None):
 		os.chmod(path, mode)
 
 
-def program_of_host(path):
-	"""The command line that runs a program of this host from within a peer's root (option host=True)."""
-	library = "/srv/host/usr/lib/" + os.uname().machine + "-linux-gnu"
-	loader = glob.glob("/lib64/ld-linux*.so*") + glob.glob("/lib/ld-linux*.so*")
-	return f"/srv/host{os.path.realpath(loader[0])} --library-path {library}:/srv/host/lib/{os.uname().machine}-linux-gnu " \
-		f"/srv/host{path}"
-
-
 class Peer:
-	"""Daemons that share one /srv. Subclasses write the configuration and name the commands. Option host: this host's
-	files are seen below /srv/host, for what a server hands mail over to."""
+	"""Daemons that share one /srv. Subclasses write the configuration and name the commands."""
 	name = "peer"
 	fixed = {}  # folders that a server wants at a fixed place: {place in the root: folder below /srv}
 	address = "127.0.0.1"  # where it is reached
@@ -136,7 +129,10 @@ class Peer:
 
 	def __init__(self, folder, sink_port, **options):
 		need()
-		self.srv = os.path.join(folder, options.get("own", self.name))
+		self.way = options.pop("way", Here)  # to the server: distance.FarAway
+		if self.way is not Here:
+			self.address = self.way.host
+		self.srv = os.path.join(folder, options.get("folder", self.name))
 		os.makedirs(self.srv)
 		os.chmod(self.srv, 0o755)
 		self.sink_port, self.options, self.port, self.processes = sink_port, options, options.get("port") or free_port(), []
@@ -155,10 +151,6 @@ class Peer:
 	def command(self, *argv):
 		"""The command line that runs argv in the peers' root."""
 		binds = "".join(f'mount --bind "$S/{own}" "$R{place}" && ' for place, own in self.fixed.items())
-		if self.options.get("host"):
-			os.makedirs(os.path.join(self.srv, "host"), exist_ok=True)
-			os.makedirs(os.path.join(ROOT, "usr/share/zoneinfo"), exist_ok=True)
-			binds += 'mount --rbind / "$R/srv/host" && mount --bind /usr/share/zoneinfo "$R/usr/share/zoneinfo" && '
 		script = 'R=$1; S=$2; shift 2; mount --rbind /dev "$R/dev" && mount --bind "$S" "$R/srv" && ' \
 			f'mount -t proc proc "$R/proc" && mount -t tmpfs tmpfs "$R/run" && {binds} exec chroot "$R" "$@"'
 		return [*self.enter, "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--",
@@ -166,7 +158,7 @@ class Peer:
 
 	def spawn(self, *argv):
 		log = open(os.path.join(self.srv, os.path.basename(argv[0]) + ".out"), "ab")
-		self.processes.append(subprocess.Popen(self.command(*argv), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+		self.processes.append(subprocess.Popen([*self.way.prefix, *self.command(*argv)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
 			start_new_session=True, env={"PATH": "/usr/sbin:/usr/bin", "LC_ALL": "C.UTF-8"}))
 
 	def configure(self):
@@ -177,7 +169,7 @@ class Peer:
 
 	def ready(self):
 		"""Raises OSError, or is false, while it does not answer yet."""
-		with socket.create_connection((self.address, self.port), 1) as s:
+		with socket.create_connection((self.address, self.port), 5) as s:
 			s.settimeout(5)
 			return s.recv(3) == b"220"
 
@@ -214,14 +206,14 @@ class Peer:
 
 class Postfix(Peer):
 	"""Relays everything to the sink. Options: tls = (cert, key) files: STARTTLS; users = {name: password}: Dovecot's
-	SASL, demanded and only over TLS; main = {parameter: value}; services = [lines of master.cf]."""
+	SASL, demanded and only over TLS; main = {parameter: value}."""
 	name = "postfix"
 
 	def configure(self):
 		main = {"compatibility_level": "3.6", "queue_directory": "/srv/queue", "data_directory": "/srv/data",
 			"command_directory": "/usr/sbin", "daemon_directory": "/usr/lib/postfix/sbin", "mail_owner": "postfix",
-			"setgid_group": "postdrop", "myhostname": "relay.example", "mydestination": "", "inet_interfaces": "127.0.0.1",
-			"inet_protocols": "ipv4", "relayhost": f"[127.0.0.1]:{self.sink_port}", "mynetworks": "127.0.0.0/8",
+			"setgid_group": "postdrop", "myhostname": "relay.example", "mydestination": "", "inet_interfaces": self.address,
+			"inet_protocols": "ipv4", "relayhost": f"[127.0.0.1]:{self.sink_port}", "mynetworks": "127.0.0.0/8, 198.18.0.0/15",
 			"alias_maps": "", "local_recipient_maps": "", "maillog_file": "/srv/log/mail.log",
 			"maillog_file_prefixes": "/srv", "in_flow_delay": "0", "smtpd_error_sleep_time": "0", "smtp_tls_security_level": "none",
 			"smtp_host_lookup": "native", "smtpd_client_connection_rate_limit": "0"}
@@ -236,14 +228,14 @@ class Postfix(Peer):
 				"permit_sasl_authenticated,reject"})
 		main.update(self.options.get("main", {}))
 		self.write("etc/main.cf", "".join(f"{k} = {v}\n" for k, v in main.items()))
-		services = [f"{self.options.get('listen', '127.0.0.1:')}{self.port} inet n - n - 100 smtpd", "pickup unix n - n 60 1 pickup",
+		services = [f"{self.options.get('listen', self.address + ':')}{self.port} inet n - n - 100 smtpd", "pickup unix n - n 60 1 pickup",
 			"cleanup unix n - n - 0 cleanup", "qmgr unix n - n 300 1 qmgr", "tlsmgr unix - - n 1000? 1 tlsmgr",
 			"rewrite unix - - n - - trivial-rewrite", "bounce unix - - n - 0 bounce", "defer unix - - n - 0 bounce",
 			"trace unix - - n - 0 bounce", "verify unix - - n - 1 verify", "flush unix n - n 1000? 0 flush",
 			"proxymap unix - - n - - proxymap", "smtp unix - - n - - smtp", "relay unix - - n - - smtp",
 			"error unix - - n - - error", "retry unix - - n - - error", "discard unix - - n - - discard",
 			"anvil unix - - n - 1 anvil", "scache unix - - n - 1 scache", "postlog unix-dgram n - n - 1 postlogd"]
-		self.write("etc/master.cf", "\n".join(services + self.options.get("services", [])) + "\n")
+		self.write("etc/master.cf", "\n".join(services) + "\n")
 		for folder in ("queue", "log"):
 			self.folder(folder, "root")
 		self.folder("data", "postfix", 0o700)
@@ -272,7 +264,7 @@ class Postfix(Peer):
 
 
 class Exim(Peer):
-	"""Accepts for everyone and hands on to the sink."""
+	"""Accepts for everyone and hands on to the sink. Options: tls as above; deny = a condition of recipients that are refused."""
 	name = "exim"
 
 	def configure(self):
@@ -281,6 +273,7 @@ class Exim(Peer):
 			for name, path in zip(("cert", "key"), self.options["tls"]):
 				self.write(f"etc/{name}.pem", open(path).read())
 			tls = "tls_advertise_hosts = *\ntls_certificate = /srv/etc/cert.pem\ntls_privatekey = /srv/etc/key.pem\n"
+		deny = f"deny {self.options['deny']}\n  " if self.options.get("deny") else ""
 		self.write("etc/exim.conf", f"""primary_hostname = relay.example
 daemon_smtp_ports = {self.port}
 local_interfaces = 127.0.0.1
@@ -298,11 +291,13 @@ queue_run_max = 10
 split_spool_directory
 {tls or "tls_advertise_hosts ="}
 chunking_advertise_hosts = *
-acl_smtp_rcpt = all
+acl_smtp_rcpt = rcpt
 acl_smtp_data = all
 begin acl
 all:
   accept
+rcpt:
+  {deny}accept
 begin routers
 sink:
   driver = manualroute

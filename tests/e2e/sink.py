@@ -5,16 +5,19 @@ import signal
 import subprocess
 import time
 
+from distance import Here
 from harness import BUILD
 
 
 class FastSink:
-	def __init__(self, folder, *options):
+	def __init__(self, folder, *options, way=Here):
 		self.folder, self.options, self.report = folder, options, None
+		self.way, self.address = way, way.host
 
 	def __enter__(self):
 		port_file = os.path.join(self.folder, "sink.port")
-		self.child = subprocess.Popen([os.path.join(BUILD, "tools", "sink"), "--port-file", port_file, *self.options],
+		self.child = subprocess.Popen([*self.way.prefix, os.path.join(BUILD, "tools", "sink"), "--address", self.address, "--port-file", port_file,
+			*self.options],
 			stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
 		end = time.monotonic() + 10
 		while not (os.path.exists(port_file) and open(port_file).read().strip()):
@@ -36,9 +39,9 @@ class FastSink:
 
 
 class RecordingSink(FastSink):
-	def __init__(self, folder, *options):
+	def __init__(self, folder, *options, way=Here):
 		self.log = os.path.join(folder, "sink.log")
-		super().__init__(folder, "--log", self.log, *options)
+		super().__init__(folder, "--log", self.log, *options, way=way)
 		self.at, self.part, self.took = 0, b"", {}
 
 	def read(self):

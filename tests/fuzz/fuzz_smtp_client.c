@@ -1,19 +1,19 @@
-/* Any bytes as a server and as the order of events. The first byte chooses the options; then each byte below
- * 32 is an event (give, write, time, loss …), and what stands between such bytes is what the server says (a
- * newline ends a line). */
+/* Any bytes as a server and as the order of events. The first two bytes choose the options; then each byte
+ * below 32 is an event (give, write, time, loss …), and what stands between such bytes is what the server
+ * says (a newline ends a line). */
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "engine/smtp/client.h"
 
-#define MESSAGES 6
+#define MESSAGES 9
 
 struct world {
 	struct smtp_client *c;
 	struct smtp_message messages[MESSAGES];
 	char text[MESSAGES][32];
 	int given, results;
-	bool closed, tls_wanted;
+	bool closed, tls_wanted, chunking;
 	ms_t now;
 	uint64_t written, queued;
 	struct buf stream;
@@ -33,7 +33,9 @@ static void give(struct world *w)
 	w->messages[i] = (struct smtp_message){.from = STR("from@us.example"),
 		.rcpt = STR("to@them.example"),
 		.header = str_n(w->text[i], 14),
-		.body = str_n(w->text[i] + 14, 11),
+		.body = str_n(w->text[i] + 14, 5),
+		.tail = str_n(w->text[i] + 19, 6),
+		.envid = i % 2 == 0 ? STR("id+=1") : STR(""),
 		.utf8 = i == 4};
 	smtp_client_send(w->c, &w->messages[i], w->now);
 }
@@ -46,11 +48,25 @@ static void on_ready(void *ctx)
 		give(w);
 }
 
+static bool chunked(const struct world *w)
+{
+	const struct smtp_caps *caps = smtp_client_caps(w->c);
+	return w->chunking && caps->pipelining && caps->chunking;
+}
+
 static bool end_written(const struct world *w, int id)
 {
 	char tail[] = "Message 0\r\n.\r\n";
+	size_t n = chunked(w) ? sizeof "Message 0\r\n" - 1 : sizeof tail - 1;
 	tail[8] = (char)('0' + id);
-	return w->stream.len != 0 && memmem(w->stream.p, w->stream.len, tail, sizeof tail - 1) != NULL;
+	return w->stream.len != 0 && memmem(w->stream.p, w->stream.len, tail, n) != NULL;
+}
+
+static size_t give_token(void *ctx, char *out, size_t max)
+{
+	(void)ctx;
+	memset(out, 'x', max / 16);
+	return max / 16;
 }
 
 static void on_result(void *ctx, struct smtp_message *m, const struct smtp_result *r)
@@ -59,7 +75,11 @@ static void on_result(void *ctx, struct smtp_message *m, const struct smtp_resul
 	int id = (int)(m - w->messages);
 	must(!w->closed && id == w->results && id < w->given);
 	w->results++;
-	must(r->doubt == (end_written(w, id) && r->reply == NULL));
+	/* 421 answers what stands behind it, and who does not know BDAT took nothing. */
+	if (chunked(w))
+		must(!r->doubt || (end_written(w, id) && r->reply == NULL));
+	else
+		must(r->doubt == (end_written(w, id) && r->reply == NULL));
 	must(!r->accepted || (end_written(w, id) && r->reply != NULL && r->reply->code / 100 == 2));
 	must(r->why != NULL);
 	memset(w->text[id], '?', sizeof w->text[id]);
@@ -83,8 +103,8 @@ static const struct smtp_client_ops ops = {on_ready, on_result, on_starttls, on_
 
 static void write_some(struct world *w, size_t limit)
 {
-	struct iovec v[4];
-	int n = smtp_client_output(w->c, v, 4);
+	struct iovec v[32];
+	int n = smtp_client_output(w->c, v, 32);
 	size_t total = 0;
 	for (int i = 0; i < n && total < limit; i++) {
 		size_t k = v[i].iov_len < limit - total ? v[i].iov_len : limit - total;
@@ -150,14 +170,18 @@ static void let_it_end(struct world *w)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	if (size == 0)
+	if (size < 2)
 		return 0;
-	struct world w = {.now = 1000};
+	struct world w = {.now = 1000, .chunking = data[0] & 1 && data[1] & 7};
 	const struct smtp_options o = {
 		.helo = "us.example",
 		.pipeline = data[0] & 1,
 		.tls = (enum smtp_tls)(data[0] >> 1 & 3),
-		.auth = (enum smtp_auth)((data[0] >> 3 & 3) % 3),
+		.auth = data[1] & 8 ? (enum smtp_auth)(SMTP_AUTH_XOAUTH2 + (data[1] >> 4 & 1))
+				    : (enum smtp_auth)((data[0] >> 3 & 3) % 3),
+		.chunking = data[1] & 7,
+		.require_tls = data[1] >> 5 & 1,
+		.token = data[1] & 64 ? give_token : NULL,
 		.user = data[0] & 32 ? "user" : NULL,
 		.password = data[0] & 64 ? "password" : NULL,
 	};
@@ -166,7 +190,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] & 128)
 		smtp_client_trust_clear(w.c);
 	smtp_client_start(w.c, w.now);
-	for (size_t i = 1; i < size && !w.closed;) {
+	for (size_t i = 2; i < size && !w.closed;) {
 		size_t n = 0;
 		while (i + n < size && !is_event(data[i + n]))
 			n++;

@@ -79,8 +79,8 @@ struct thread {
 };
 
 static struct {
-	in_addr_t address;
 	int port, threads, log;
+	in_addr_t address;
 	const char *port_file, *log_file, *ca_out;
 	bool chunking, no_pipelining, tls;
 	ms_t delay;
@@ -88,7 +88,7 @@ static struct {
 	uint64_t seed;
 	double reject, defer, drop_end;
 	SSL_CTX *ctx;
-} opt = {.threads = 1, .log = -1};
+} opt = {.threads = 1, .log = -1, .address = 0x0100007f /* 127.0.0.1, as it stands on the wire */};
 
 static void die(const char *what)
 {
@@ -334,7 +334,11 @@ static size_t chunk_take(struct conn *c, const char *p, size_t n)
 	keep_header(c, p, take);
 	c->size += take;
 	c->left -= take;
-	if (c->left == 0 && c->last) {
+	if (c->left == 0 && c->nrcpts == 0) { /* RFC 3030 4.2: it had to be read all the same */
+		c->state = COMMAND;
+		envelope_reset(c);
+		SAY(c, "554 5.5.1 No valid recipients");
+	} else if (c->left == 0 && c->last) {
 		message_done(c);
 	} else if (c->left == 0) {
 		c->state = COMMAND;
@@ -400,11 +404,6 @@ static void cmd_bdat(struct conn *c, struct str line)
 	char *end;
 	c->left = strtoull(line.p + 5, &end, 10);
 	c->last = strncasecmp(end, " LAST", 5) == 0;
-	if (c->nrcpts == 0) { /* nobody was accepted: swallow it */
-		SAY(c, "421 4.5.1 BDAT without recipients");
-		c->closing = true;
-		return;
-	}
 	c->state = CHUNK;
 	if (c->left == 0)
 		chunk_take(c, line.p, 0);
@@ -608,9 +607,8 @@ static void *thread_run(void *arg)
 
 static struct thread *thread_start(uint64_t number)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET,
-		.sin_port = htons((uint16_t)opt.port),
-		.sin_addr.s_addr = opt.address != 0 ? opt.address : htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons((uint16_t)opt.port), .sin_addr.s_addr = opt.address};
 	socklen_t len = sizeof a;
 	int one = 1;
 	struct thread *t = calloc(1, sizeof *t);
@@ -634,18 +632,18 @@ static struct thread *thread_start(uint64_t number)
 
 static void read_options(int argc, char **argv)
 {
-	static const struct option longs[] = {{"port", 1, 0, 'p'}, {"address", 1, 0, 'a'},
+	static const struct option longs[] = {{"address", 1, 0, 'a'}, {"port", 1, 0, 'p'},
 		{"port-file", 1, 0, 'f'}, {"threads", 1, 0, 't'}, {"log", 1, 0, 'l'}, {"chunking", 0, 0, 'c'},
 		{"no-pipelining", 0, 0, 'n'}, {"tls", 0, 0, 'T'}, {"ca-out", 1, 0, 'C'}, {"delay", 1, 0, 'd'},
 		{"messages", 1, 0, 'm'}, {"seed", 1, 0, 's'}, {"reject", 1, 0, 'r'}, {"defer", 1, 0, 'e'},
 		{"drop-end", 1, 0, 'x'}, {0}};
 	for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
 		switch (o) {
-		case 'p':
-			opt.port = atoi(optarg);
-			break;
 		case 'a':
 			opt.address = inet_addr(optarg);
+			break;
+		case 'p':
+			opt.port = atoi(optarg);
 			break;
 		case 'f':
 			opt.port_file = optarg;

@@ -13,9 +13,9 @@
 
 #include "engine/smtp/client.h"
 
-#define MESSAGES 6
+#define MESSAGES 10 /* their numbers have one digit */
 
-enum server_state { COMMANDS, BODY, HUNG_UP };
+enum server_state { COMMANDS, BODY, CHUNK, HUNG_UP };
 
 struct told { /* what the server answered, by message; 0: nothing (or not yet whole at the client) */
 	int mail, rcpt, data, end;
@@ -36,6 +36,7 @@ struct world {
 	struct buf replies; /* all that the server said */
 	size_t delivered;   /* how much of it the client has */
 	enum server_state state;
+	size_t chunk_left;
 	bool transaction, rcpt_ok, quit_seen;
 	int sender; /* the message whose MAIL came last */
 	struct told told[MESSAGES];
@@ -83,6 +84,8 @@ static void say(struct world *w, int code, const char *text)
 	if (chance(w, 10))
 		buf_printf(&w->replies, "%d-%s%s", code, text, chance(w, 20) ? "\n" : "\r\n");
 	buf_printf(&w->replies, "%d %s%s", code, text, chance(w, 10) ? "\n" : "\r\n");
+	if (code == 421 && !w->wild)
+		w->state = HUNG_UP; /* it reads no more: RFC 5321 3.8 */
 }
 
 static int pick(struct world *w, int good, uint32_t percent)
@@ -104,6 +107,10 @@ static void hear_ehlo(struct world *w)
 	w->no_pipelining = chance(w, 30);
 	if (!w->no_pipelining)
 		buf_puts(&w->replies, "250-PIPELINING\r\n");
+	if (chance(w, 60))
+		buf_puts(&w->replies, "250-CHUNKING\r\n");
+	if (chance(w, 20))
+		buf_puts(&w->replies, "250-DSN\r\n");
 	if (chance(w, 20))
 		buf_puts(&w->replies, "250-SIZE 100\r\n"); /* some messages are larger */
 	if (chance(w, 10))
@@ -152,6 +159,28 @@ static void hear_end(struct world *w)
 	w->told[w->sender].end_at = w->replies.len;
 }
 
+/* RFC 3030: all of it is read whatever the answer. One without a recipient may even be taken: it goes
+ * nowhere.
+ */
+static void hear_chunk(struct world *w, const char *p, size_t n)
+{
+	if (!w->wild && w->rcpt_ok) {
+		char want[32];
+		snprintf(want, sizeof want, "Message %d\r\n", w->sender);
+		check(w, str_ends(str_n(p, n), str_from(want)));
+	}
+	int code = w->rcpt_ok ? pick(w, 250, 80) : chance(w, 20) ? 250 : pick(w, 554, 50);
+	w->state = COMMANDS;
+	w->transaction = w->transaction && code != 250 && chance(w, 50);
+	if (w->rcpt_ok) {
+		w->told[w->sender].data = 354;
+		w->told[w->sender].end = code;
+	}
+	w->rcpt_ok = false;
+	say(w, code, "chunk");
+	w->told[w->sender].end_at = w->replies.len;
+}
+
 static int id_in(struct world *w, struct str line, const char *before)
 {
 	const char *p = memmem(line.p, line.n, before, strlen(before));
@@ -176,6 +205,8 @@ static void hear_command(struct world *w, struct str line)
 		hear_rcpt(w, id_in(w, line, "<r"));
 	else if (str_starts(line, STR("DATA")))
 		hear_data(w);
+	else if (str_starts(line, STR("BDAT")))
+		w->chunk_left = strtoul(line.p + 5, NULL, 10), w->state = CHUNK;
 	else if (str_starts(line, STR("RSET")))
 		say(w, 250, "reset"), w->transaction = false;
 	else if (str_starts(line, STR("QUIT")))
@@ -184,10 +215,17 @@ static void hear_command(struct world *w, struct str line)
 		check(w, w->wild); /* an orderly server is only told commands */
 }
 
-/* Reads one line of what the client wrote, and answers it. */
+/* Reads one line of what the client wrote, or a chunk, and answers it. */
 static bool server_turn(struct world *w)
 {
 	struct str rest = str_n(w->stream.p + w->server_read, w->stream.len - w->server_read);
+	if (w->state == CHUNK) {
+		if (rest.n < w->chunk_left)
+			return false;
+		w->server_read += w->chunk_left;
+		hear_chunk(w, rest.p, w->chunk_left);
+		return true;
+	}
 	size_t n = rest.n != 0 ? str_find(rest, '\n') : 0;
 	if (rest.n == 0 || n == rest.n || w->state == HUNG_UP)
 		return false;
@@ -215,10 +253,16 @@ static void on_ready(void *ctx)
 		give(w);
 }
 
+static bool chunked(const struct world *w)
+{
+	const struct smtp_caps *caps = smtp_client_caps(w->c);
+	return w->o.chunking > 0 && w->o.pipeline && caps->pipelining && caps->chunking;
+}
+
 static bool end_written(const struct world *w, int id)
 {
 	char tail[64];
-	snprintf(tail, sizeof tail, "Message %d\r\n.\r\n", id);
+	snprintf(tail, sizeof tail, "Message %d\r\n%s", id, chunked(w) ? "" : ".\r\n");
 	return w->stream.len != 0 && memmem(w->stream.p, w->stream.len, tail, strlen(tail)) != NULL;
 }
 
@@ -242,6 +286,16 @@ static void compare(struct world *w, int id, const struct smtp_result *r)
 		check(w, t->end == 0 || t->end_at > w->delivered);
 }
 
+/* The client has heard that nothing behind is read, or that BDAT is not known. */
+static bool heard_no_more(const struct world *w)
+{
+	static const char *const codes[] = {"421 ", "500 ", "502 ", "503 "};
+	for (size_t i = 0; i < 4; i++)
+		if (memmem(w->replies.p, w->delivered, codes[i], 4) != NULL)
+			return true;
+	return false;
+}
+
 static void on_result(void *ctx, struct smtp_message *m, const struct smtp_result *r)
 {
 	struct world *w = ctx;
@@ -250,7 +304,8 @@ static void on_result(void *ctx, struct smtp_message *m, const struct smtp_resul
 	check(w, id == w->results && id < w->given); /* each once, in order */
 	w->results++;
 	bool end = end_written(w, id);
-	check(w, r->doubt == (end && r->reply == NULL));
+	check(w, !r->doubt || (end && r->reply == NULL));
+	check(w, r->doubt || !end || r->reply != NULL || (chunked(w) && heard_no_more(w)));
 	check(w, !r->accepted ||
 			 (end && r->reply != NULL && r->reply->code / 100 == 2 && r->stage == SMTP_END));
 	check(w, r->tried || (r->reply == NULL && !r->accepted && !(r->doubt && r->stage != SMTP_END)));
@@ -380,7 +435,9 @@ static void write_message(struct world *w, int id)
 		(struct smtp_message){.from = str_from(w->text[id][0]), .rcpt = str_from(w->text[id][1])};
 	size_t header = (size_t)((const char *)memmem(all.p, all.n, "\r\n\r\n", 4) - all.p) + 4;
 	w->messages[id].header = str_n(all.p, header);
-	w->messages[id].body = str_n(all.p + header, all.n - header);
+	size_t body = rnd(w, (uint32_t)(all.n - header + 1));
+	w->messages[id].body = str_n(all.p + header, body);
+	w->messages[id].tail = str_n(all.p + header + body, all.n - header - body);
 }
 
 static void dialogue(uint64_t seed, bool wild)
@@ -396,7 +453,11 @@ static void dialogue(uint64_t seed, bool wild)
 	for (int i = 0; i < w->total; i++)
 		write_message(w, i);
 	w->o = (struct smtp_options){
-		.helo = "us.example", .pipeline = chance(w, 75), .tls = (enum smtp_tls)rnd(w, 3)};
+		.helo = "us.example",
+		.pipeline = chance(w, 75),
+		.chunking = chance(w, 70) ? 1 + (int)rnd(w, 6) : 0,
+		.tls = (enum smtp_tls)rnd(w, 3),
+	};
 	w->c = smtp_client_new(&w->o, &ops, w);
 	smtp_client_start(w->c, w->now);
 	say(w, pick(w, 220, 98), "hello");

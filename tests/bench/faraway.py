@@ -1,0 +1,125 @@
+"""Delivery over a path with 100 ms round trip (tests/tools/distance.c), to Postfix and to the sink, beside other clients."""
+import json
+import os
+import shutil
+import smtplib
+import subprocess
+import threading
+import time
+
+import distance
+import harness
+import peers
+from sink import FastSink
+
+RTT = 100
+SIZE = 11000  # about what our message comes to
+MAIL = """const nodemailer = require("nodemailer");
+const [host, port, connections, messages, size] = process.argv.slice(2);
+const out = nodemailer.createTransport({host, port: +port, pool: true, maxConnections: +connections, maxMessages: 500,
+	ignoreTLS: true});
+const line = "x".repeat(76) + "\\n";
+const text = line.repeat(+size / 78);
+const begin = process.hrtime.bigint();
+Promise.all(Array.from({length: +messages}, (_, i) => out.sendMail({from: "news@books.example",
+	to: `r${i}@x.example`, subject: `${i}`, text}))).then(() => {
+	console.log(Number(process.hrtime.bigint() - begin) / 1e9);
+	out.close();
+}, e => { console.error(e); process.exit(1); });
+"""
+
+
+def postrider(letter, folder, server, connections, chunking, messages):
+	"""Messages a second, and their size."""
+	with harness.World(folder) as w:
+		w.configure(server.port, host=server.address, tls="none", connections=connections, chunking=chunking,
+			messages_per_connection=10000)
+		w.audience(messages)
+		w.write("june.html", letter)
+		w.run("-q", "send", "june.html", "--list", "news", "--name", "june", "--yes", timeout=600)
+		status = w.status("june")
+		assert status["counts"]["sent"] == messages, status
+		return messages / status["seconds"]
+
+
+def smtp_source(postfix, connections, messages, size):
+	argv = distance.over_there(postfix.processes[0], postfix.command("/usr/sbin/smtp-source", "-d", "-s", str(connections), "-m", str(messages), "-l", str(size),
+		"-f", "a@books.example", "-t", "b@x.example", f"{postfix.address}:{postfix.port}"))
+	start = time.monotonic()
+	subprocess.run(argv, check=True, timeout=600)
+	return messages / (time.monotonic() - start)
+
+
+def python_smtplib(server, connections, messages, size):
+	text = "From: news@books.example\nSubject: x\n\n" + ("x" * 76 + "\n") * (size // 78)
+	left, lock, times = [messages], threading.Lock(), []
+
+	def work():
+		with smtplib.SMTP(server.address, server.port, timeout=60) as s:
+			s.ehlo()
+			times.append(time.monotonic())
+			while True:
+				with lock:
+					if left[0] == 0:
+						break
+					left[0] -= 1
+				s.sendmail("news@books.example", ["b@x.example"], text)
+			times.append(time.monotonic())
+
+	threads = [threading.Thread(target=work) for _ in range(connections)]
+	for t in threads:
+		t.start()
+	for t in threads:
+		t.join()
+	return messages / (max(times) - min(times))
+
+
+def nodemailer(folder, server, connections, messages, size):
+	home = os.path.join(harness.BUILD, "bench", "node")
+	if not os.path.isdir(os.path.join(home, "node_modules", "nodemailer")):
+		if not shutil.which("npm"):
+			return None
+		os.makedirs(home, exist_ok=True)
+		if subprocess.run(["npm", "install", "--silent", "--prefix", home, "nodemailer"], capture_output=True).returncode != 0:
+			return None
+	with open(os.path.join(home, "mail.js"), "w") as f:
+		f.write(MAIL)
+	out = subprocess.run(["node", "mail.js", server.address, str(server.port), str(connections), str(messages), str(size)], cwd=home,
+		check=True, capture_output=True, text=True, timeout=600).stdout
+	return messages / float(out)
+
+
+def bench(letter, fresh, scale):
+	if not distance.permitted():
+		return "## Over a long way\n\nNot measured: TUN devices and namespaces need root here.\n"
+	try:
+		peers.need()
+	except peers.Unavailable as e:
+		return f"## Over a long way\n\nNot measured: {e}\n"
+	rows, notes, size = [], [], SIZE
+	count = lambda n: max(20, int(n * scale))
+
+	def add(name, rate, wanted=None, reference=None):
+		if rate is None:
+			notes.append(f"NOT MEASURED: {name}: npm cannot fetch it here.")
+			return
+		rows.append([name, f"{rate:,.1f}", "" if wanted is None else f"≥ {wanted}" + ("" if rate >= wanted else " **missed**"),
+			"" if reference is None else f"{rate / reference:.2f}"])
+
+	# What is delivered goes nowhere, for all alike.
+	options = {"main": {"relayhost": "", "default_transport": "discard:", "smtpd_client_connection_count_limit": "0"}}
+	with peers.Postfix(fresh("distance"), 0, way=distance.FarAway(RTT), **options) as postfix:
+		here = max(smtp_source(postfix, 100, count(6000), size) for _ in range(2))
+		rows.append(["smtp-source -d -s 100, without the way (what that Postfix takes)", f"{here:,.1f}", "", "1.00"])
+		for connections, chunking, messages, wanted in ((1, "no", 150, 9), (1, "yes", 600, 40), (20, "no", 3000, 180),
+				(20, "yes", 6000, max(180, round(0.75 * here)))):
+			rate = postrider(letter, fresh("distance-send"), postfix, connections, chunking, count(messages))
+			add(f"postrider, Postfix, {connections} connections, " + ("CHUNKING" if chunking == "yes" else "PIPELINING only"), rate, wanted, here)
+		for connections, messages in ((1, 40), (20, 600)):
+			add(f"nodemailer, Postfix, {connections} connections", nodemailer(fresh("distance-node"), postfix, connections, count(messages), size), None, here)
+			add(f"Python smtplib, Postfix, {connections} connections", python_smtplib(postfix, connections, count(messages), size), None, here)
+	with FastSink(fresh("distance"), "--chunking", way=distance.FarAway(RTT)) as sink:
+		add("postrider, our sink, 20 connections, CHUNKING", postrider(letter, fresh("distance-send"), sink, 20, "yes", count(10000)), 700)
+	lines = [f"## Over a way of {RTT} ms round trip", "", "| client | messages/s | wanted | of smtp-source |", "|---|---|---|---|"]
+	lines += ["| " + " | ".join(r) + " |" for r in rows]
+	return "\n".join([*lines, "", f"Messages of {size / 1000:.1f} KB; from first to last message.", *notes, ""])
