@@ -110,7 +110,7 @@ static int read_one(struct reading *q, struct str message)
 	candidates_read(q);
 	prose_split(q);
 	returned_read(q);
-	if (report_read(q) || feedback_read(q))
+	if (report_read(q) || feedback_read(q) || ses_mail(q))
 		return 0;
 	if (bounce_read(q))
 		return 0;
