@@ -322,7 +322,7 @@ int check_run(struct launch *l, const struct check_options *o, struct check *out
 	r.shared.o = o;
 	r.shared.now = clock_now();
 	r.shared.nslots = message_nslots(personal_message(l->personal));
-	r.shared.size_limit = check_size_limit(l->route, &r.shared.size_known);
+	r.shared.size_limit = check_size_limit(&l->plan, &r.shared.size_known);
 	int rc = start(&r, e);
 	if (rc == 0)
 		rc = store_audience_walk(l->store, &l->audience, false, one_contact, &r, e) < 0 ? -1 : 0;

@@ -103,7 +103,8 @@ struct check_values { /* for each of the message's names: how many have a value 
 	int64_t checked;
 };
 int check_names(struct check_table *t, const struct launch *l, const struct check_values *v, struct err *e);
-/* The route's limit for one message, in bytes; *known false: a guess that most servers keep to. */
-int64_t check_size_limit(const struct config_route *r, bool *known);
+/* The least limit of the routes for one message, in bytes; *known false: a guess that most servers keep to.
+ */
+int64_t check_size_limit(const struct route_plan *p, bool *known);
 
 #endif

@@ -21,8 +21,9 @@ static void from_config(struct check_table *t, const struct launch *l)
 		check_addf(t, "return-path-missing", LINT_WARN, STR("[return-path]"), NULL, false,
 			"set `domain` in [return-path]",
 			"returned mail goes to the From address, and cannot be counted");
-	if (l->route == NULL && launch_route(l->config, NULL,
-					message_from_domain(personal_message(l->personal)), &why) == NULL)
+	struct route_plan plan;
+	if (l->route == NULL && route_plan_for(&plan, l->config,
+					message_from_domain(personal_message(l->personal)), &why) != 0)
 		check_addf(t, "route-missing", LINT_FAIL, STR("[route]"), NULL, false, why.remedy, "%s",
 			why.why);
 }
@@ -55,7 +56,9 @@ static void from_sender(struct check_table *t, const struct launch *l)
 {
 	const struct config *c = l->config;
 	const struct str where = STR("From"), domain = message_from_domain(personal_message(l->personal));
-	bool direct = l->route != NULL && l->route->kind == ROUTE_DIRECT;
+	bool direct = false;
+	for (size_t i = 0; i < l->plan.n; i++)
+		direct = direct || c->routes[l->plan.route[i]].kind == ROUTE_DIRECT;
 	if (domain.n == 0) {
 		check_addf(t, "from-varies", LINT_WARN, where, NULL, false,
 			"write the address in From without values",
@@ -91,10 +94,16 @@ void check_setup(struct check_table *t, const struct launch *l)
 }
 
 /* Where no limit is known, what most receivers take. */
-int64_t check_size_limit(const struct config_route *r, bool *known)
+int64_t check_size_limit(const struct route_plan *p, bool *known)
 {
-	*known = r != NULL && r->size > 0;
-	return *known ? r->size : 10 * MB;
+	int64_t least = 0;
+	for (size_t i = 0; i < p->n; i++) {
+		int64_t size = p->config->routes[p->route[i]].size;
+		if (size > 0 && (least == 0 || size < least))
+			least = size;
+	}
+	*known = least > 0;
+	return *known ? least : 10 * MB;
 }
 
 /* ---- Names ---- */

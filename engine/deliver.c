@@ -15,8 +15,9 @@ static const ms_t GRACE = 10 * SECOND;  /* for what is on the wire when we are t
 static const ms_t RESOLVE_EVERY = 5 * MINUTE;
 enum {
 	MAX_WORKERS = 64,
-	OTHER_FILES = 200, /* of the store, the loops, DNS and relays */
+	OTHER_FILES = 2500, /* of the store, the loops, DNS and relays */
 	MOST_FILES = 100000,
+	FEW_FILES = 256,
 };
 
 struct crew { /* what works while we hold the lease */
@@ -164,11 +165,11 @@ static int all_descriptors(void)
 {
 	struct rlimit r;
 	if (getrlimit(RLIMIT_NOFILE, &r) != 0)
-		return OTHER_FILES;
+		return FEW_FILES;
 	r.rlim_cur = r.rlim_max < MOST_FILES ? r.rlim_max : MOST_FILES;
 	if (setrlimit(RLIMIT_NOFILE, &r) != 0 && getrlimit(RLIMIT_NOFILE, &r) != 0)
-		return OTHER_FILES;
-	return r.rlim_cur > 2 * OTHER_FILES ? (int)r.rlim_cur - OTHER_FILES : OTHER_FILES;
+		return FEW_FILES;
+	return (int)(r.rlim_cur > 2 * OTHER_FILES ? r.rlim_cur - OTHER_FILES : r.rlim_cur / 2);
 }
 
 static int crew_start(struct deliver *d, struct err *e)
@@ -287,18 +288,23 @@ static void broken(struct deliver *d, const struct err *e)
  * 0: one answers, or none was called yet. */
 static ms_t in_vain_for(const struct deliver *d, ms_t now, bool *reached)
 {
-	ms_t good = d->calling_since, bad = 0;
-	bool lost = false;
+	ms_t vain = 0;
+	bool answered = false;
 	*reached = false;
 	for (size_t i = 0; i < d->crew.nroutes; i++) {
 		const struct route *r = &d->crew.routes[i];
-		ms_t g = atomic_load(&r->good_at), b = atomic_load(&r->bad_at);
-		good = g > good ? g : good;
-		bad = b > bad ? b : bad;
-		lost = lost || (atomic_load(&r->addrs) == NULL && atomic_load(&r->resolved_at) != 0);
+		ms_t good = atomic_load(&r->good_at), bad = atomic_load(&r->bad_at);
+		bool lost = r->cfg->kind == ROUTE_RELAY && atomic_load(&r->addrs) == NULL &&
+			    atomic_load(&r->resolved_at) != 0;
 		*reached = *reached || atomic_load(&r->ever_connected) != 0;
+		if (good < d->calling_since)
+			good = d->calling_since;
+		if (lost || bad > good)
+			vain = vain == 0 || now - good < vain ? now - good : vain;
+		else
+			answered = answered || good > d->calling_since || atomic_load(&r->connections) > 0;
 	}
-	return lost || bad > good ? now - good : 0;
+	return answered ? 0 : vain;
 }
 
 static void judge(struct deliver *d, const struct campaign_row *c, ms_t next_attempt)

@@ -11,9 +11,9 @@ enum {
 	BUCKET = HOLD_WINDOW / BUCKETS,
 	SETS = 512, /* of WAYS groups each: 4,096 in all */
 	WAYS = 8,
-	USUAL_LEAST = 1000,   /* answers, before a usual share is known */
-	USUAL_MOST = 100000,  /* then the past counts half */
-	UNUSUAL_LEAST = 20,   /* unknown ones, whatever the share */
+	USUAL_LEAST = 1000,  /* answers, before a usual share is known */
+	USUAL_MOST = 100000, /* then the past counts half */
+	UNUSUAL_LEAST = 20,  /* unknown ones, whatever the share */
 	FORMAT = 1,
 };
 
@@ -61,8 +61,10 @@ static struct group *place(struct holds *h, struct str name)
 		if (set[i].name != NULL && str_is(name, set[i].name))
 			return &set[i];
 		/* One in a burst goes last. */
-		if (oldest == NULL || set[i].name == NULL || (oldest->name != NULL && oldest->burst && !set[i].burst) ||
-			(oldest->name != NULL && oldest->burst == set[i].burst && set[i].asked < oldest->asked))
+		if (oldest == NULL || set[i].name == NULL ||
+			(oldest->name != NULL && oldest->burst && !set[i].burst) ||
+			(oldest->name != NULL && oldest->burst == set[i].burst &&
+				set[i].asked < oldest->asked))
 			oldest = &set[i];
 	}
 	char *copy = strndup(name.p, name.n);
@@ -180,8 +182,8 @@ int holds_save(struct holds *h, int (*save)(void *ctx, struct str group, struct 
 		g->dirty = false;
 		buf_clear(&text);
 		/* The window goes as one bucket: what it was made of is gone after its next 2,000. */
-		buf_printf(&text, "%d %d %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64, FORMAT, g->burst,
-			g->of, g->unknown, g->usual_of, g->usual_unknown, g->last_unknown);
+		buf_printf(&text, "%d %d %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64, FORMAT,
+			g->burst, g->of, g->unknown, g->usual_of, g->usual_unknown, g->last_unknown);
 		rc = save(ctx, str_from(g->name), buf_get(&text));
 	}
 	buf_release(&text);
@@ -196,10 +198,10 @@ bool holds_load(struct holds *h, struct str name, struct str text)
 	if (text.n >= sizeof z || name.n == 0)
 		return false;
 	snprintf(z, sizeof z, "%.*s", STR_ARG(text));
-	if (sscanf(z, "%d %d %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64, &format, &burst, &of, &unknown,
-		    &usual_of, &usual_unknown, &last) != 7 ||
-		format != FORMAT || of < 0 || of > HOLD_WINDOW || unknown < 0 || unknown > of || usual_of < 0 ||
-		usual_of > USUAL_MOST || usual_unknown < 0 || usual_unknown > usual_of)
+	if (sscanf(z, "%d %d %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64, &format, &burst, &of,
+		    &unknown, &usual_of, &usual_unknown, &last) != 7 ||
+		format != FORMAT || of < 0 || of > HOLD_WINDOW || unknown < 0 || unknown > of ||
+		usual_of < 0 || usual_of > USUAL_MOST || usual_unknown < 0 || usual_unknown > usual_of)
 		return false;
 	struct group *g = place(h, name);
 	if (g == NULL)

@@ -42,6 +42,8 @@ void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_ba
 		r->source = arena_str(a, row->source);
 		r->peer = arena_str(a, row->peer);
 		r->tls = arena_str(a, row->tls);
+	} else {
+		r->address = r->source = r->peer = r->tls = str_n(NULL, 0);
 	}
 	claim_batch_done(b);
 	if (w->done->n == OUTCOME_BATCH)
@@ -318,7 +320,9 @@ void lane_pump(struct lane *l)
 	bool draining = atomic_load(&l->w->draining);
 	while (l->count > 0) {
 		struct item *it = &l->items[l->head];
-		if (draining || atomic_load_explicit(&it->batch->run->halted, memory_order_relaxed)) {
+		const struct run *run = it->batch->run;
+		if (draining || atomic_load_explicit(&run->halted, memory_order_relaxed) ||
+			atomic_load_explicit(&run->out[l->hatch.route], memory_order_relaxed)) {
 			struct item gone = lane_pop(l);
 			lane_give_back(l, &gone, clock_now());
 			continue;
@@ -329,7 +333,7 @@ void lane_pump(struct lane *l)
 			break;
 		struct link *k = lane_idle(l);
 		if (k == NULL) {
-			if (l->nlinks >= l->share)
+			if (l->dest == NULL && l->nlinks >= l->share)
 				atomic_store_explicit(
 					&l->route->bind, BIND_CONNECTIONS, memory_order_relaxed);
 			break;

@@ -179,10 +179,10 @@ int launch_campaign(struct launch *l, const struct launch_options *o, int64_t *i
 		.message_path = str_from(l->path),
 		.content_hash = str_from(l->hash),
 		.audience = l->audience_text,
-		.route = str_from(o->route),
+		.route = route_plan_names(o->plan, &l->arena),
+		.spread = o->plan->by_destination,
 		.rate = o->rate,
 		.canary = o->canary,
-		.spread = l->route != NULL && l->route->kind == ROUTE_DIRECT,
 		.start_at = o->start_at,
 		.until = o->until,
 		.now = o->now,
@@ -190,39 +190,17 @@ int launch_campaign(struct launch *l, const struct launch_options *o, int64_t *i
 	return store_campaign_create(l->store, &c, parts, n, id, e);
 }
 
-static bool serves(const struct config_route *r, struct str domain)
+int launch_plan(struct launch *l, const char *names, struct err *e)
 {
-	for (size_t i = 0; i < r->nfor; i++)
-		if (str_is_nocase(domain, r->for_names[i]))
-			return true;
-	return false;
-}
-
-const struct config_route *launch_route(
-	const struct config *cfg, const char *name, struct str from_domain, struct err *e)
-{
-	if (cfg->nroutes == 0) {
-		err_set(e, ERR_CONFIG, "route", "the configuration has no route by which mail could leave");
-		err_remedy(e,
-			"add a [route main] section with the host, user and password of your mail provider");
-		err_at(e, cfg->path, 0);
-		return NULL;
-	}
-	for (size_t i = 0; name != NULL && i < cfg->nroutes; i++)
-		if (strcmp(cfg->routes[i].name, name) == 0)
-			return &cfg->routes[i];
-	if (name != NULL) {
-		err_set(e, ERR_NOINPUT, "route", "there is no route `%s` in the configuration", name);
-		return NULL;
-	}
-	for (size_t i = 0; i < cfg->nroutes; i++)
-		if (serves(&cfg->routes[i], from_domain))
-			return &cfg->routes[i];
-	for (size_t i = 0; i < cfg->nroutes; i++)
-		if (cfg->routes[i].nfor == 0)
-			return &cfg->routes[i];
-	err_set(e, ERR_CONFIG, "route", "no route serves mail from %.*s", STR_ARG(from_domain));
-	err_remedy(e, "name it in `for` of a [route], or choose one with --route");
-	err_at(e, cfg->path, 0);
-	return NULL;
+	struct str from = message_from_domain(personal_message(l->personal));
+	struct str missing = names != NULL ? route_plan_missing(l->config, str_from(names)) : str_n(NULL, 0);
+	if (missing.n > 0)
+		return err_set(e, ERR_NOINPUT, "route", "there is no route `%.*s` in the configuration",
+			STR_ARG(missing));
+	int rc = names != NULL ? route_plan_named(&l->plan, l->config, str_from(names), e)
+			       : route_plan_for(&l->plan, l->config, from, e);
+	if (rc != 0)
+		l->plan.n = 0;
+	l->route = rc == 0 ? &l->config->routes[l->plan.route[0]] : NULL;
+	return rc;
 }

@@ -3,6 +3,7 @@
 #define ENGINE_LAUNCH_H
 
 #include "engine/personal.h"
+#include "engine/route_choice.h"
 #include "lists/segment.h"
 
 #define LAUNCH_HASH 65 /* hex SHA-256 with its NUL */
@@ -13,7 +14,8 @@ struct launch { /* a message that was read, and who it is for */
 	struct personal *personal; /* its tokens change nothing */
 	struct dkim_keys *dkim_keys;
 	struct dkim_signer *dkim;
-	const struct config_route *route; /* how it would leave; NULL: not known */
+	struct route_plan plan;           /* how it would leave; n == 0: not known */
+	const struct config_route *route; /* the first of them, for previews; NULL: not known */
 	char *path;
 	char hash[LAUNCH_HASH]; /* of every part of the message */
 	struct arena arena;
@@ -43,7 +45,8 @@ int launch_repeats(struct launch *l, const char *name, ms_t since, int64_t *n, c
 	struct err *e);
 
 struct launch_options {
-	const char *name, *route;
+	const char *name;
+	const struct route_plan *plan;
 	double rate;
 	int64_t canary;
 	ms_t start_at, until, now;
@@ -54,9 +57,8 @@ int launch_campaign(struct launch *l, const struct launch_options *o, int64_t *i
  * NULL. */
 void claim_of_contact(struct claim *out, const struct contact_row *c, const struct list_row *list, ms_t now);
 
-/* The route for mail from that domain: by name, else the first that serves it, else the first that serves
- * all. NULL with ERR_NOINPUT or ERR_CONFIG. */
-const struct config_route *launch_route(
-	const struct config *cfg, const char *name, struct str from_domain, struct err *e);
+/* Fills plan and route: those named (--route; NULL: as the configuration says for the message's sender).
+ * ERR_NOINPUT, ERR_CONFIG. */
+int launch_plan(struct launch *l, const char *names, struct err *e);
 
 #endif

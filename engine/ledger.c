@@ -115,11 +115,12 @@ static bool anything_wanted(struct ledger *l, ms_t now)
 	if (spread_wanted(l, now))
 		return true;
 	for (size_t r = 0; r < l->o.nroutes; r++) {
-		bool can = false;
+		bool can = false, full = atomic_load(&l->o.routes[r].window_until) > now;
 		if (l->o.routes[r].cfg->kind == ROUTE_DIRECT)
 			continue;
-		for (size_t i = 0; i < l->nwatches && !can; i++)
-			can = watch_eligible(l->watches[i], r, now);
+		can = !full && relay_waiting(l, r) > 0;
+		for (size_t i = 0; i < l->nwatches && !can && !full; i++)
+			can = watch_eligible(l, l->watches[i], r, now);
 		for (size_t k = 0; can && k < l->o.nworkers; k++)
 			if (atomic_load(&worker_hatch(l->o.workers[k], r)->want) > 0)
 				return true;
@@ -144,6 +145,7 @@ static int ledger_turn(struct ledger *l, struct outcome_batch **done, struct pau
 	bool draining, struct err *e)
 {
 	ms_t now = clock_now();
+	ledger_look_at_routes(l, now);
 	if (pauses != NULL && ledger_pause_asked(l, pauses, e) != 0)
 		return -1;
 	int64_t version = store_data_version(l->store);
@@ -278,6 +280,13 @@ int ledger_start(struct ledger **out, const struct ledger_options *o, struct err
 	pthread_cond_init(&l->turned, &attr);
 	pthread_condattr_destroy(&attr);
 	pthread_mutex_init(&l->lock, NULL);
+	l->window.relays = calloc(o->nroutes + 1, sizeof(struct crowd *));
+	l->usable = calloc(o->nroutes + 1, sizeof *l->usable);
+	l->picking = calloc(o->nroutes + 1, sizeof *l->picking);
+	if (l->usable == NULL || l->picking == NULL || l->window.relays == NULL) {
+		err_set(e, ERR_INTERNAL, "ledger", "out of memory");
+		goto bad;
+	}
 	/* Somebody else may hold the database for long (a person in a shell, a copy): as long as the lease is
 	 * good, wait. */
 	struct store_config sc = *o->store;
@@ -296,6 +305,8 @@ bad:
 	ledger_holds_free(l);
 	window_release(l);
 	store_close(&l->store);
+	free(l->usable);
+	free(l->picking);
 	free(l);
 	return -1;
 }
@@ -350,6 +361,8 @@ int ledger_stop(struct ledger **lp, struct err *e)
 	pthread_cond_destroy(&l->cond);
 	pthread_cond_destroy(&l->turned);
 	pthread_mutex_destroy(&l->lock);
+	free(l->usable);
+	free(l->picking);
 	free(l);
 	*lp = NULL;
 	return rc;

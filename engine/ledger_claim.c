@@ -1,7 +1,7 @@
 #include "engine/ledger_private.h"
 
 #include "engine/delivery_log.h"
-#include "engine/schedule.h"
+#include "engine/quota.h"
 
 #include <stdlib.h>
 
@@ -49,6 +49,8 @@ static void after_record(struct ledger *l, struct outcome_batch *done)
 			w->in_flight--;
 			watch_brake_count(w, r);
 			ledger_holds_count(l, r);
+			if (b->from[i] != NULL)
+				watch_undealt(w, b->from[i]->route);
 			if (r->kind != OUTCOME_FINAL && r->due != 0 &&
 				(w->next_due == 0 || r->due < w->next_due))
 				w->next_due = r->due;
@@ -81,25 +83,17 @@ int64_t ledger_route_room(struct ledger *l, size_t route, ms_t now)
 	int64_t room = limiter_room(&r->rate, us, us + RATE_AHEAD_US);
 	if (room != INT64_MAX)
 		room -= atomic_load(&r->in_hand);
-	ms_t until = 0;
-	const struct {
-		int64_t most;
-		ms_t span;
-	} windows[] = {{s->per_hour, HOUR}, {s->per_day, DAY}};
-	for (size_t i = 0; i < 2; i++) {
-		if (windows[i].most == 0)
-			continue;
-		struct err e = {0};
-		int64_t used =
-			store_ledger_usage(l->store, str_from(r->cfg->name), now - windows[i].span, &e);
-		int64_t left = used < 0 ? 0 : windows[i].most - used;
-		if (left <= 0)
-			until = now + MINUTE - now % MINUTE;
-		if (left < room)
-			room = left;
-	}
-	atomic_store(&r->window_until, room <= 0 ? until : 0);
-	return room;
+	if (s->per_hour == 0 && s->per_day == 0)
+		return room;
+	/* Until the time that was found nothing comes free. */
+	if (atomic_load(&r->window_until) > now)
+		return 0;
+	struct quota q;
+	struct err e = {0};
+	if (quota_read(&q, l->store, r->cfg, now, &e) != 0)
+		return 0;
+	atomic_store(&r->window_until, q.until);
+	return q.room < room ? q.room : room;
 }
 
 struct claim_batch *ledger_batch(
@@ -130,9 +124,9 @@ struct claim_batch *ledger_batch(
 }
 
 /* Claims for one campaign: what is due first, but half the room stays for those never tried. */
-static int claim(struct ledger *l, struct watch *w, int max, ms_t now, struct claim_batch *b, struct err *e)
+static int claim(struct ledger *l, struct watch *w, struct str route, int max, ms_t now,
+	struct claim_batch *b, struct err *e)
 {
-	struct str route = str_from(l->o.routes[w->route].cfg->name);
 	int got = 0;
 	if (w->next_due != 0 && w->next_due <= now) {
 		int n = store_ledger_claim(l->store, w->id, CLAIM_DUE, route,
@@ -157,9 +151,9 @@ static int claim(struct ledger *l, struct watch *w, int max, ms_t now, struct cl
 	return got;
 }
 
-bool watch_eligible(const struct watch *w, size_t route, ms_t now)
+bool watch_eligible(const struct ledger *l, const struct watch *w, size_t route, ms_t now)
 {
-	return !w->spread && watch_delivering(w) && w->run != NULL && w->route == route &&
+	return !w->spread && watch_delivering(w) && w->run != NULL && watch_uses(w, route, l->usable) &&
 	       (w->look || (w->next_due != 0 && w->next_due <= now));
 }
 
@@ -180,14 +174,15 @@ int watch_room(const struct watch *w, int max)
 static int claim_for(
 	struct ledger *l, struct hatch *hatch, int want, ms_t now, struct handovers *h, struct err *e)
 {
-	size_t route = hatch->route, sharing = 0;
+	/* Campaigns that go out by destination have one turn together. */
+	size_t route = hatch->route, spread = relay_waiting(l, route) > 0, sharing = spread;
 	for (size_t i = 0; i < l->nwatches; i++)
-		sharing += watch_eligible(l->watches[i], route, now);
-	for (size_t i = 0; i < l->nwatches && want > 0 && sharing > 0; i++) {
+		sharing += watch_eligible(l, l->watches[i], route, now);
+	for (size_t i = 0; i < l->nwatches && want > 0 && sharing > spread; i++) {
 		struct watch *w = l->watches[(i + l->turn) % l->nwatches];
-		if (!watch_eligible(w, route, now))
+		if (!watch_eligible(l, w, route, now))
 			continue;
-		int max = (want + (int)sharing - 1) / (int)sharing;
+		int max = watch_share(l, w, route, (want + (int)sharing - 1) / (int)sharing);
 		sharing--;
 		max = watch_room(w, max);
 		if (max == 0)
@@ -195,13 +190,15 @@ static int claim_for(
 		struct claim_batch *b = ledger_batch(h, w, hatch, CHUNK, e);
 		if (b == NULL)
 			return -1;
-		int got = claim(l, w, max, now, b, e);
+		int got = claim(l, w, str_from(l->o.routes[route].cfg->name), max, now, b, e);
 		if (got < 0)
 			return -1;
 		w->drawn += got;
+		watch_dealt(w, route, got);
 		want -= got;
 	}
-	return want;
+	int got = want > 0 && spread > 0 ? spread_draw(l, hatch, want, now, h, e) : 0;
+	return got < 0 ? -1 : want - got;
 }
 
 static int claim_all(struct ledger *l, ms_t now, struct handovers *h, struct err *e)

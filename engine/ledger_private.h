@@ -5,12 +5,27 @@
 #define ENGINE_LEDGER_PRIVATE_H
 
 #include "engine/pipeline.h"
+#include "engine/route_choice.h"
+
+struct via {            /* a route of a campaign */
+	bool out;       /* it refused the login or the sender: the campaign goes on without it … */
+	ms_t out_until; /* … until then */
+	char text[240];
+	int64_t in_flight;
+	ms_t claimed_at; /* monotonic: the last claim */
+	/* Where shares are kept: */
+	bool counts;
+	double weight, dealt; /* dealt: claims since the routes that count last changed */
+};
 
 struct watch {           /* a campaign as the ledger sees it */
 	struct run *run; /* NULL while it is not (yet) running */
 	int64_t id;
 	enum campaign_state state;
-	size_t route;
+	struct route_plan plan; /* n == 0: none of its routes is configured */
+	struct via *via;        /* in the order of the plan */
+	ms_t running_since;     /* monotonic */
+	ms_t quota_seen, quota_end; /* when it was last looked at, when the windows will have let all out */
 	ms_t start_at, until;
 	double rate;
 	int64_t canary;
@@ -62,6 +77,8 @@ struct errand {
 	int64_t domain;
 	int waiting;         /* deliveries, about */
 	bool many;           /* more than the store counted */
+	size_t route; /* that its mail is for, once it was looked up */
+	bool asked;   /* the book of that route, which has not answered yet */
 	struct crowd *crowd; /* NULL: not looked up yet, or that failed */
 	bool failed;
 	struct unreached why; /* with failed, and no crowd */
@@ -70,7 +87,7 @@ struct errand {
 	char name[];
 };
 
-struct crowd { /* what waits for one site */
+struct crowd { /* what waits for one site, or for a relay: then there is neither hatch nor site */
 	struct crowd *chain;
 	uint64_t hash;
 	struct ring errands; /* those that have not failed; `waiting` counts their deliveries */
@@ -87,6 +104,7 @@ struct window {
 	struct ring looking, failed;
 	struct errand *errands[WINDOW];
 	struct crowd *crowds[WINDOW];
+	struct crowd **relays; /* of each route */
 	_Atomic bool answered; /* by a book */
 	bool stale;            /* some of the looking ones were never asked for */
 	ms_t asked_at;
@@ -132,6 +150,8 @@ struct ledger {
 	unsigned turn; /* which campaign is asked first */
 	unsigned second;
 	struct ledger_holds *holds;
+	bool *usable;  /* each route: mail can be given to it, as far as is known */
+	bool *picking; /* scratch, of the same size */
 	bool starved; /* the last claims were wanted, and the limits let none through */
 };
 
@@ -166,6 +186,27 @@ int ledger_brakes(struct ledger *l, ms_t now, struct err *e);
  * pauses. */
 int watch_only_paused(struct ledger *l, struct watch *w, bool *paused, struct err *e);
 
+/* ---- ledger_deal.c: the routes of campaigns ---- */
+void ledger_look_at_routes(struct ledger *l, ms_t now); /* how they are now */
+/* names: campaign_row.route. What is known of a route that stays, stays. */
+int watch_plan(struct ledger *l, struct watch *w, struct str names, struct err *e);
+/* May it have mail of this campaign? `up` as ledger.usable. */
+bool watch_uses(const struct watch *w, size_t route, const bool *up);
+/* How many of `max` claims the route may have, so that the weights are kept. */
+int watch_share(struct ledger *l, struct watch *w, size_t route, int max);
+void watch_dealt(struct watch *w, size_t route, int n); /* claimed */
+void watch_undealt(struct watch *w, size_t route);      /* one of them was recorded */
+/* The campaign goes on without that route for a while. False: it cannot, there is no other. */
+bool watch_leave_out(struct watch *w, size_t route, ms_t now, const char *why, const char *text);
+void watch_let_in(struct watch *w, ms_t now); /* those whose time is over; now == 0: all */
+/* The route for mail to that provider, of a campaign that goes out by destination. */
+size_t watch_pick(const struct ledger *l, const struct watch *w, struct str provider);
+bool watch_serves(const struct watch *w, size_t route, struct str provider);
+/* Every route of it is closed, or its quota used up, until that time; 0: not so. */
+ms_t watch_blocked_until(const struct ledger *l, const struct watch *w, ms_t now);
+void watch_limit_text(struct ledger *l, const struct watch *w, ms_t now, char *out, size_t n);
+int watch_connections(const struct ledger *l, const struct watch *w);
+
 /* ---- ledger_hold.c ---- */
 int ledger_holds_load(struct ledger *l, struct err *e);
 void ledger_holds_free(struct ledger *l);
@@ -175,7 +216,7 @@ int ledger_holds_tell(struct ledger *l, ms_t now, struct err *e); /* outside of 
 int ledger_holds_second(struct ledger *l, bool last, struct err *e);
 
 /* ---- ledger_claim.c ---- */
-bool watch_eligible(const struct watch *w, size_t route, ms_t now);
+bool watch_eligible(const struct ledger *l, const struct watch *w, size_t route, ms_t now);
 /* One synced transaction: records what is done (*done becomes NULL), claims what the workers want. */
 int ledger_transact(struct ledger *l, struct outcome_batch **done, bool claims, ms_t now, struct err *e);
 /* How many more the route's even rate and its windows let out now. */
@@ -191,10 +232,12 @@ void window_init(struct window *w);
 void window_release(struct ledger *l);
 /* Within a transaction: takes in domains that wait, and asks where their mail goes. */
 int window_fill(struct ledger *l, ms_t now, struct err *e);
+int relay_waiting(const struct ledger *l, size_t route); /* of all errands, about */
 bool window_wants(const struct ledger *l, const struct watch *w, ms_t now); /* window_fill() is due */
 void window_forget(struct ledger *l, struct watch *w);                      /* all its errands */
 void errand_free(struct ledger *l, struct errand *r);
 void errand_waiting(struct errand *r, int n); /* so many wait now */
+void errand_again(struct ledger *l, struct errand *r); /* is looked up anew */
 void ring_append(struct ring *to, struct ring *r);
 void ring_remove(struct ring *r);
 /* Something may be claimable that was not. */
@@ -207,6 +250,8 @@ void window_every_second(struct ledger *l); /* sites whose time is over, crowds 
 /* Within a transaction: what waits behind failed errands is claimed and recorded as tried; the rows go to the
  * end of *done. */
 int spread_fail(struct ledger *l, struct outcome_batch **done, ms_t now, struct err *e);
+/* What waits for a relay, at most `want`; for one of its hatches. Returns how many were claimed, -1. */
+int spread_draw(struct ledger *l, struct hatch *hatch, int want, ms_t now, struct handovers *h, struct err *e);
 int spread_claim(struct ledger *l, ms_t now, struct handovers *h, struct err *e);
 bool spread_wanted(struct ledger *l, ms_t now);        /* either of them has something to do */
 void ledger_hungry(struct ledger *l, struct hatch *h); /* from any thread */

@@ -1,5 +1,6 @@
 #include "engine/ledger_private.h"
 
+#include "engine/quota.h"
 #include "engine/schedule.h"
 #include "lists/segment.h"
 #include "src/base/log.h"
@@ -21,14 +22,6 @@ struct watch *ledger_find(struct ledger *l, int64_t id)
 	return NULL;
 }
 
-static size_t find_route(const struct ledger *l, struct str name)
-{
-	for (size_t i = 0; i < l->o.nroutes; i++)
-		if (name.n == 0 || str_is(name, l->o.routes[i].cfg->name))
-			return i;
-	return l->o.nroutes;
-}
-
 void watch_free(struct watch *w)
 {
 	if (w->run != NULL) {
@@ -36,6 +29,7 @@ void watch_free(struct watch *w)
 		run_unref(w->run);
 	}
 	watch_brake_free(w);
+	free(w->via);
 	free(w->audience);
 	free(w);
 }
@@ -49,15 +43,20 @@ static int watch_load(struct ledger *l, struct watch *w, const struct campaign_r
 	atomic_init(&r->refs, 1);
 	r->id = c->id;
 	r->name = strndup(c->name.p, c->name.n);
-	r->route = w->route;
+	r->out = calloc(l->o.nroutes + 1, sizeof *r->out);
 	limiter_set(&r->rate, c->rate);
 	atomic_store(&r->paused_ms, c->paused_ms);
-	if (r->name == NULL || personal_load(&r->personal, c, l->o.config, l->store, e) != 0) {
+	if (r->name == NULL || r->out == NULL ||
+		personal_load(&r->personal, c, l->o.config, l->store, e) != 0) {
+		if (r->name == NULL || r->out == NULL)
+			err_set(e, ERR_INTERNAL, "campaign", "out of memory");
+		free((void *)r->out);
 		free(r->name);
 		free(r);
 		return -1;
 	}
 	w->run = r;
+	w->running_since = clock_mono();
 	return 0;
 }
 
@@ -117,9 +116,12 @@ static int take_campaign(void *ctx, const struct campaign_row *c)
 	}
 	w->seen = true;
 	watch_stir(w);
+	/* Who resumes it has seen to what was wrong. */
+	if (w->state == CAMPAIGN_PAUSED && c->state != CAMPAIGN_PAUSED)
+		watch_let_in(w, 0);
 	w->state = c->state;
 	w->spread = c->spread;
-	w->route = find_route(l, c->route);
+	watch_plan(l, w, c->route, NULL);
 	w->start_at = c->start_at;
 	w->until = c->until;
 	w->canary = c->canary;
@@ -143,6 +145,20 @@ bool watch_delivering(const struct watch *w)
 static ms_t next_due(struct ledger *l, const struct watch *w, struct err *e)
 {
 	return w->spread ? 1 : store_ledger_next_due(l->store, w->id, e);
+}
+
+/* Its routes are gone from the configuration, or those that are left do not serve all. */
+static int pause_lost(struct ledger *l, struct watch *w, struct err *e)
+{
+	struct campaign_row c;
+	struct err why = {0};
+	char text[900];
+	if (store_campaign_by_id(l->store, w->id, &c, e) != 0)
+		return -1;
+	if (watch_plan(l, w, c.route, &why) == 0)
+		return 0;
+	snprintf(text, sizeof text, "%s; write it again, and resume", why.why);
+	return watch_pause(l, w, "route", text, e);
 }
 
 int ledger_reload(struct ledger *l, struct err *e)
@@ -175,12 +191,12 @@ int ledger_reload(struct ledger *l, struct err *e)
 			window_forget(l, w);
 			continue;
 		}
-		if (w->route == l->o.nroutes) {
-			if (watch_pause(l, w, "route", "its route is not in the configuration", e) != 0)
+		struct campaign_row c;
+		if (w->plan.n == 0) {
+			if (pause_lost(l, w, e) != 0)
 				return -1;
 			continue;
 		}
-		struct campaign_row c;
 		struct campaign_counts n;
 		struct err why = {0};
 		if (store_campaign_counts(l->store, w->id, true, &n, e) != 0 ||
@@ -306,6 +322,13 @@ const struct watch *ledger_preparing(const struct ledger *l)
 	return NULL;
 }
 
+/* Something of it could be claimed, were not all its routes closed or full until that time; 0: not so. */
+static ms_t blocked_until(const struct ledger *l, const struct watch *w, ms_t now)
+{
+	bool some = w->fresh > 0 || w->errands > 0 || (!w->spread && w->next_due != 0 && w->next_due <= now);
+	return some ? watch_blocked_until(l, w, now) : 0;
+}
+
 int watch_turn(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 {
 	if (w->until != 0 && now >= w->until &&
@@ -317,7 +340,9 @@ int watch_turn(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 		return ledger_preparing(l) == w ? prepare(l, w, now, e) : 0;
 	if (!watch_delivering(w) || w->run == NULL)
 		return 0;
-	if (w->state == CAMPAIGN_WAITING && w->next_due != 0 && w->next_due <= now &&
+	if (w->in_flight == 0 && blocked_until(l, w, now) != 0)
+		return w->state == CAMPAIGN_WAITING ? 0 : set_state(l, w, CAMPAIGN_WAITING, "", "", now, e);
+	if (w->state == CAMPAIGN_WAITING && ((w->next_due != 0 && w->next_due <= now) || w->fresh > 0) &&
 		set_state(l, w, CAMPAIGN_RUNNING, "", "", now, e) != 0)
 		return -1;
 	bool due = w->next_due != 0 && w->next_due <= now;
@@ -336,8 +361,11 @@ int ledger_pause_asked(struct ledger *l, struct pause_request *p, struct err *e)
 		next = p->next;
 		for (size_t i = 0; rc == 0 && i < l->nwatches; i++) {
 			struct watch *w = l->watches[i];
-			if (watch_delivering(w) && w->route == p->route &&
-				(p->campaign == 0 || p->campaign == w->id))
+			if (!watch_delivering(w) || !route_plan_has(&w->plan, p->route) ||
+				(p->campaign != 0 && p->campaign != w->id))
+				continue;
+			/* What concerns the campaign itself no other route mends. */
+			if (p->campaign != 0 || !watch_leave_out(w, p->route, clock_now(), p->why, p->text))
 				rc = watch_pause(l, w, p->why, p->text, e);
 		}
 		free(p);
@@ -355,8 +383,9 @@ void ledger_publish_work(struct ledger *l, ms_t now)
 		if (l->o.routes[r].cfg->kind == ROUTE_DIRECT)
 			continue;
 		for (size_t i = 0; i < l->nwatches && !quiet; i++)
-			if (watch_eligible(l->watches[i], r, now))
+			if (watch_eligible(l, l->watches[i], r, now))
 				work += l->watches[i]->fresh > 0 ? l->watches[i]->fresh : 1;
+		work += quiet ? 0 : relay_waiting(l, r);
 		int64_t old = atomic_exchange(&l->o.routes[r].work, work);
 		if (old == 0 && work > 0)
 			for (size_t k = 0; k < l->o.nworkers; k++) {
@@ -366,26 +395,55 @@ void ledger_publish_work(struct ledger *l, ms_t now)
 	}
 }
 
+/* When the windows of its routes will have let out all that was never tried: looked at once a minute. */
+static int quota_ends(struct ledger *l, struct watch *w, ms_t now, struct err *e)
+{
+	struct forecast f;
+	const struct forecast_ask ask = {.messages = w->fresh, .rate = w->rate, .start = now};
+	bool windows = false;
+	for (size_t i = 0; i < w->plan.n; i++) {
+		const struct rate_spec *r = &l->o.config->routes[w->plan.route[i]].rate;
+		windows = windows || r->per_hour > 0 || r->per_day > 0;
+	}
+	if (!windows || w->fresh <= 0) {
+		w->quota_end = 0;
+		return 0;
+	}
+	if (now - w->quota_seen < MINUTE)
+		return 0;
+	if (forecast(&f, &w->plan, l->store, &ask, e) != 0)
+		return -1;
+	w->quota_seen = now;
+	w->quota_end = f.nfull > 0 && f.end != INT64_MAX ? f.end : 0;
+	return 0;
+}
+
 static int publish_live(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 {
 	struct live live = {.at = now, .next_attempt = w->next_due};
-	struct route *r = &l->o.routes[w->route];
+	ms_t blocked = blocked_until(l, w, now);
+	if (blocked != 0)
+		live.next_attempt = blocked;
 	unsigned long total = atomic_load(&w->run->accepted);
 	unsigned span = l->second < 7 ? l->second : 7;
 	live.rate = span == 0 ? 0 : (double)(total - w->counted[(l->second - span) % 8]) / span;
 	w->counted[l->second % 8] = total;
-	live.connections = atomic_load(&r->connections);
+	live.connections = watch_connections(l, w);
 	ms_t quiet = schedule_quiet(l->o.config, now);
 	char when[CLOCK_TEXT];
 	if (quiet != 0)
 		snprintf(live.limit, sizeof live.limit, "quiet hours until %s",
 			clock_iso(l->o.config->zone, quiet, when));
-	else if (w->state == CAMPAIGN_RUNNING)
-		route_limit_text(r, l->o.config->zone, now, live.limit, sizeof live.limit);
+	else if (w->state == CAMPAIGN_RUNNING || blocked != 0)
+		watch_limit_text(l, w, now, live.limit, sizeof live.limit);
 	if (live.limit[0] == '\0' && w->rate > 0 && w->state == CAMPAIGN_RUNNING)
 		snprintf(live.limit, sizeof live.limit, "--rate %g/s", w->rate);
 	if (live.rate > 0 && w->fresh > 0)
 		live.eta = now + (ms_t)((double)w->fresh / live.rate * 1000);
+	if (quota_ends(l, w, now, e) != 0)
+		return -1;
+	if (w->quota_end > live.eta)
+		live.eta = w->quota_end;
 	return store_ledger_set_live(l->store, w->id, &live, e);
 }
 
@@ -400,8 +458,9 @@ int ledger_every_second(struct ledger *l, ms_t now, struct err *e)
 		return -1;
 	for (size_t i = 0; i < l->nwatches; i++) {
 		struct watch *w = l->watches[i];
-		if (w->run == NULL || w->route == l->o.nroutes)
+		if (w->run == NULL)
 			continue;
+		watch_let_in(w, now);
 		if (publish_live(l, w, now, e) != 0 || watch_brake_second(l, w, e) != 0) {
 			store_ledger_rollback(l->store);
 			return -1;

@@ -44,11 +44,15 @@ static bool claimable(const struct errand *r)
 /* Fewer came than were asked for: nothing is left in the store, or it was looked through only in part. */
 static void after_claim(struct ledger *l, struct errand *r, int asked, int got)
 {
+	bool choice = r->watch->plan.n > 1;
 	if (got > 0)
 		r->watch->fresh -= r->watch->fresh > got ? got : r->watch->fresh;
 	if (got == asked) {
 		if (!r->many)
 			errand_waiting(r, r->waiting > got ? r->waiting - got : 1);
+		/* The next of it may be another route's. */
+		if (choice && !r->failed)
+			errand_again(l, r);
 		return;
 	}
 	watch_stir(r->watch);
@@ -92,7 +96,7 @@ static void fail_claim(
 	row->domain = arena_str(&b->arena, row->domain);
 	row->address = arena_str(&b->arena, row->address);
 	row->site = arena_str(&b->arena, str_from(u->host));
-	row->route = str_from(l->o.routes[r->watch->route].cfg->name);
+	row->route = str_from(l->o.routes[r->route].cfg->name);
 	b->from[b->n++] = NULL;
 	atomic_fetch_add(&run->answered, 1);
 }
@@ -100,7 +104,7 @@ static void fail_claim(
 static int fail_errand(struct ledger *l, struct errand *r, struct claims *claims, struct outcome_batch **rows,
 	ms_t now, struct err *e)
 {
-	struct str route = str_from(l->o.routes[r->watch->route].cfg->name);
+	struct str route = str_from(l->o.routes[r->route].cfg->name);
 	claims->n = 0;
 	arena_reset(claims->arena);
 	int n = store_ledger_claim_domain(
@@ -162,13 +166,14 @@ static int draw(struct ledger *l, struct errand *r, struct hatch *hatch, int max
 	if (n < 0)
 		return -1;
 	w->drawn += n;
+	watch_dealt(w, hatch->route, n);
 	after_claim(l, r, max, n);
 	return n;
 }
 
 /* By turns from the domains and campaigns of the crowd. */
-static int draw_from_crowd(
-	struct ledger *l, struct crowd *c, int want, ms_t now, struct handovers *h, struct err *e)
+static int draw_from_crowd(struct ledger *l, struct crowd *c, struct hatch *hatch, int want, ms_t now,
+	struct handovers *h, struct err *e)
 {
 	int got = 0;
 	size_t sharing = 0;
@@ -183,12 +188,18 @@ static int draw_from_crowd(
 		ring_remove(&r->in);
 		ring_append(&c->errands, &r->in);
 		int share = (want - got + (int)sharing - 1) / (int)sharing,
-		    n = draw(l, r, c->hatch, share, now, h, e);
+		    n = draw(l, r, hatch, share, now, h, e);
 		if (n < 0)
 			return -1;
 		got += n;
 	}
 	return got;
+}
+
+int spread_draw(struct ledger *l, struct hatch *hatch, int want, ms_t now, struct handovers *h, struct err *e)
+{
+	struct crowd *c = l->window.relays[hatch->route];
+	return relay_waiting(l, hatch->route) > 0 ? draw_from_crowd(l, c, hatch, want, now, h, e) : 0;
 }
 
 static struct hatch *take_hungry(struct ledger *l)
@@ -232,7 +243,7 @@ static int serve(struct ledger *l, struct hatch *hatch, int most, ms_t now, stru
 	*stay = true;
 	if (most <= 0 || !atomic_compare_exchange_strong(&hatch->want, &want, HATCH_ANSWERING))
 		return 0;
-	int got = draw_from_crowd(l, c, want < most ? want : most, now, h, e);
+	int got = draw_from_crowd(l, c, hatch, want < most ? want : most, now, h, e);
 	if (got <= 0)
 		atomic_store(&hatch->want, want);
 	else

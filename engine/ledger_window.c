@@ -56,6 +56,8 @@ static struct errand **errand_slot(struct window *w, const struct watch *watch, 
 static void crowd_waits(struct crowd *c, int more)
 {
 	c->waiting += more;
+	if (c->hatch == NULL)
+		return; /* a relay's: ledger_publish_work() tells of it */
 	int old = atomic_exchange(&c->hatch->work, c->waiting);
 	if (old == 0 && c->waiting > 0) {
 		hatch_tell(c->hatch);
@@ -120,11 +122,16 @@ void window_forget(struct ledger *l, struct watch *w)
 	for (size_t i = 0; i < WINDOW; i++)
 		for (struct crowd *c = l->window.crowds[i]; c != NULL; c = c->chain)
 			forget_of(l, &c->errands, w);
+	for (size_t i = 0; i < l->o.nroutes; i++)
+		if (l->window.relays[i] != NULL)
+			forget_of(l, &l->window.relays[i]->errands, w);
 }
 
-static void look_up_again(struct window *w, struct errand *r)
+void errand_again(struct ledger *l, struct errand *r)
 {
+	struct window *w = &l->window;
 	leave_crowd(r);
+	r->asked = false;
 	r->failed = false;
 	r->reason = NULL;
 	ring_append(&w->looking, &r->in);
@@ -305,15 +312,52 @@ static void errand_failed(struct window *w, struct errand *r, const struct site_
 	ring_append(&w->failed, &r->in);
 }
 
-/* Asks the book of the errand's route. 1: no answer yet. */
+int relay_waiting(const struct ledger *l, size_t route)
+{
+	const struct crowd *c = l->window.relays[route];
+	return c != NULL && !ring_empty(&c->errands) ? c->waiting : 0;
+}
+
+static int join_relay(struct ledger *l, struct errand *r, struct err *e)
+{
+	struct crowd **c = &l->window.relays[r->route];
+	if (*c == NULL && (*c = calloc(1, sizeof **c + 1)) == NULL)
+		return err_set(e, ERR_INTERNAL, "ledger", "out of memory");
+	if ((*c)->errands.next == NULL)
+		ring_init(&(*c)->errands);
+	r->crowd = *c;
+	(*c)->n++;
+	ring_append(&(*c)->errands, &r->in);
+	crowd_waits(*c, r->waiting);
+	return 0;
+}
+
+/* Its MX hosts show another provider than its name did: another route may be the one for it. */
+static int provider_known(struct ledger *l, struct errand *r, struct site *s, struct err *e)
+{
+	if (s->provider[0] == '\0' || strcmp(s->provider, r->provider) == 0)
+		return 0;
+	snprintf(r->provider, sizeof r->provider, "%s", s->provider);
+	return store_ledger_set_provider(l->store, r->domain, str_from(s->provider), e);
+}
+
+/* Chooses the errand's route; of a direct one it asks the book. 1: no answer yet. */
 static int look_up(struct ledger *l, struct errand *r, ms_t mono, struct err *e)
 {
 	struct window *w = &l->window;
 	struct str domain = str_from(r->name);
 	struct site *site = NULL;
 	struct site_failure f;
-	size_t route = r->watch->route;
+	if (!r->asked || !route_plan_has(&r->watch->plan, r->route))
+		r->route = watch_pick(l, r->watch, str_from(r->provider));
+	size_t route = r->route;
+	if (l->books[route] == NULL) {
+		ring_remove(&r->in);
+		w->nlooking--;
+		return join_relay(l, r, e);
+	}
 	enum site_state state = sites_lookup(l->books[route], domain, mono, &site, &f);
+	r->asked = state == SITE_PENDING;
 	if (state == SITE_PENDING)
 		return 1;
 	ring_remove(&r->in);
@@ -322,10 +366,16 @@ static int look_up(struct ledger *l, struct errand *r, ms_t mono, struct err *e)
 		errand_failed(w, r, &f);
 		return 0;
 	}
-	if (site->provider[0] != '\0' && strcmp(site->provider, r->provider) != 0 &&
-		store_ledger_set_provider(l->store, r->domain, str_from(site->provider), e) != 0) {
+	if (provider_known(l, r, site, e) != 0) {
 		site_unref(&site);
 		return -1;
+	}
+	if (!watch_serves(r->watch, route, str_from(r->provider))) {
+		site_unref(&site);
+		ring_append(&w->looking, &r->in);
+		w->nlooking++;
+		w->stale = true;
+		return 0;
 	}
 	struct crowd *c = crowd_of(l, route, domain, site);
 	site_unref(&site);
@@ -386,7 +436,8 @@ void window_unreached(struct ledger *l, struct crowd *c, const struct unreached 
 
 static bool crowd_over(struct ledger *l, struct crowd *c)
 {
-	if (c->n > 0 || !atomic_load(&c->hatch->quiet))
+	/* In this order: what is on its way to the worker makes it busy before it has answered. */
+	if (c->n > 0 || atomic_load(&c->hatch->want) != 0 || !atomic_load(&c->hatch->quiet))
 		return false;
 	pthread_mutex_lock(&l->lock);
 	bool hungry = c->hatch->hungry;
@@ -409,7 +460,7 @@ void window_every_second(struct ledger *l)
 				continue;
 			}
 			while (c->site->expires < mono && !ring_empty(&c->errands))
-				look_up_again(w, (struct errand *)c->errands.next);
+				errand_again(l, (struct errand *)c->errands.next);
 			at = &c->chain;
 		}
 	/* What failed and is still there when the time of the failure is over tries its luck anew. */
@@ -417,8 +468,12 @@ void window_every_second(struct ledger *l)
 		next = r->next;
 		struct errand *f = (struct errand *)r;
 		if (f->crowd != NULL && f->crowd->down.until < mono)
-			look_up_again(w, f);
+			errand_again(l, f);
 	}
+	/* What waits for a relay that is down may go another way. */
+	for (size_t i = 0; i < l->o.nroutes; i++)
+		while (!l->usable[i] && relay_waiting(l, i) > 0)
+			errand_again(l, (struct errand *)w->relays[i]->errands.next);
 }
 
 void window_release(struct ledger *l)
@@ -435,6 +490,9 @@ void window_release(struct ledger *l)
 			crowd_free(c);
 		}
 	}
+	for (size_t i = 0; i < l->o.nroutes && w->relays != NULL; i++)
+		free(w->relays[i]);
+	free((void *)w->relays);
 	for (size_t i = 0; i < l->o.nroutes && l->books != NULL; i++)
 		sites_free(&l->books[i]);
 	free((void *)l->books);

@@ -400,6 +400,8 @@ int letter_sign(struct letter *l, struct dkim_signer *s, ms_t first_attempt, con
 	size_t at = from.n;
 	if (l->mail.skip.n != 0)
 		return 0;
+	if (route != NULL && route->envelope == ROUTE_ENVELOPE_FIXED)
+		l->from = str_from(route->envelope_from);
 	while (at > 0 && from.p[at - 1] != '@')
 		at--;
 	struct dkim_message m = {

@@ -41,9 +41,10 @@ int personal_compose(const struct personal *p, struct token_signer *t, const str
 int personal_compose_named(const struct personal *p, struct token_signer *t, const struct claim *c,
 	struct str (*value)(void *ctx, struct str name), void *ctx, bool want_parts, struct arena *a,
 	struct letter *out, struct err *e);
-/* Puts DKIM signatures in front of a composed letter, by the keys of its From's domain; where there are none,
- * or nothing is to be sent, it stays as it is. t= is the first attempt's time, so that a retry has the same
- * bytes. `route`: the way it leaves, whose relay may write fields anew; NULL: not known. */
+/* Makes a composed letter ready for `route` (NULL: not known): the envelope sender, where the route has a
+ * fixed one, and DKIM signatures in front, by the keys of its From's domain, without the fields that the
+ * relay writes anew. Where there are no keys, or nothing is to be sent, it stays as it is. t= is the first
+ * attempt's time, so that a retry has the same bytes. */
 int letter_sign(struct letter *l, struct dkim_signer *s, ms_t first_attempt, const struct config_route *route,
 	struct arena *a, struct err *e);
 

@@ -27,9 +27,9 @@ struct run {
 	int64_t id;
 	char *name;
 	struct personal *personal;
-	size_t route;              /* index into the routes */
 	struct limiter rate;       /* --rate */
 	_Atomic bool halted;       /* paused, cancelled …: give claims back unsent */
+	_Atomic bool *out;         /* of each route: the campaign goes on without it, give claims back */
 	_Atomic int64_t paused_ms; /* a message's age stands still while its campaign is paused */
 	/* By the next server; with any reply; templates that failed. */
 	_Atomic unsigned long accepted, answered, failed;

@@ -41,7 +41,9 @@ void relay_failed(struct lane *l, const struct smtp_result *r)
 	struct str text = r->reply != NULL ? r->reply->text : str_from(r->why);
 	rules_decide(l->w->o.rules, str_n(NULL, 0), str_from(smtp_stage_names[r->stage]), code,
 		str_from(r->reply != NULL ? r->reply->enhanced : ""), text, &v);
-	int failures = atomic_fetch_add(&route->failures, 1) + 1;
+	/* Those that fall together are one failure. */
+	bool anew = clock_mono() >= atomic_load(&route->connect_after) || atomic_load(&route->failures) == 0;
+	int failures = anew ? atomic_fetch_add(&route->failures, 1) + 1 : atomic_load(&route->failures);
 	atomic_store(&route->bad_at, clock_mono());
 	route_trouble(route, "%s: %s%s%.*s", route->cfg->host, smtp_stage_names[r->stage],
 		code != 0 ? " refused: " : ": ", (int)(text.n < 220 ? text.n : 220),

@@ -209,8 +209,14 @@ void route_limit_text(struct route *r, const struct zone *z, ms_t now, char *out
 	ms_t window = atomic_load(&r->window_until), closed = route_usable_at(r) - clock_mono();
 	out[0] = '\0';
 	if (window > now) {
-		snprintf(out, n, "route %s: its hourly or daily limit, until %s", name,
-			clock_iso(z, window, when));
+		const struct rate_spec *s = &r->cfg->rate;
+		char day[40] = "", hour[40] = "";
+		if (s->per_day > 0)
+			snprintf(day, sizeof day, "%lld a day", (long long)s->per_day);
+		if (s->per_hour > 0)
+			snprintf(hour, sizeof hour, "%lld an hour", (long long)s->per_hour);
+		snprintf(out, n, "route %s: %s%s%s, used up until %s", name, hour,
+			hour[0] != '\0' && day[0] != '\0' ? ", " : "", day, clock_iso(z, window, when));
 	} else if (closed > 0 || (atomic_load(&r->failures) > 0 && atomic_load(&r->connections) == 0)) {
 		pthread_mutex_lock(&r->lock);
 		snprintf(out, n, "route %s: %.120s", name, r->trouble[0] != '\0' ? r->trouble : "waiting");

@@ -1,6 +1,7 @@
 #include "engine/route_choice.h"
 
-#include "src/base/buf.h"
+#include "lists/provider.h"
+#include "src/base/nearest.h"
 
 /* A provider's name has no dot, a sender's domain has one. */
 static bool is_domain(const char *name)
@@ -24,9 +25,33 @@ static bool has(const struct config_route *r, struct str name)
 	return false;
 }
 
+/* A slip in a provider's name would send its mail another way. */
+static int known_providers(const struct config_route *r, struct err *e)
+{
+	for (size_t i = 0; i < r->nfor; i++) {
+		struct nearest near;
+		const char *name;
+		size_t n = 0;
+		nearest_init(&near, str_from(r->for_names[i]));
+		for (; (name = provider_name(n)) != NULL && strcasecmp(name, r->for_names[i]) != 0; n++)
+			nearest_offer(&near, str_from(name));
+		if (name != NULL || is_domain(r->for_names[i]))
+			continue;
+		err_set(e, ERR_CONFIG, "route",
+			"[route %s]: `%s` in `for` is neither a domain nor a provider", r->name,
+			r->for_names[i]);
+		if (near.best[0] != '\0')
+			err_remedy(e, "did you mean \"%s\"?", near.best);
+		return err_at(e, r->at.file, r->at.line);
+	}
+	return 0;
+}
+
 static int add(struct route_plan *p, size_t route, struct err *e)
 {
 	const struct config_route *r = &p->config->routes[route];
+	if (known_providers(r, e) != 0)
+		return -1;
 	if (p->n == ROUTES_MAX)
 		return err_set(e, ERR_CONFIG, "route", "more than %d routes serve the same mail", ROUTES_MAX);
 	p->route[p->n++] = route;
@@ -93,27 +118,41 @@ static size_t find(const struct config *c, struct str name)
 	return i;
 }
 
+/* Takes the next name of a list; false: there was none. */
+static bool next_name(struct str *rest, struct str *name)
+{
+	if (rest->p == NULL)
+		return false;
+	size_t n = str_find(*rest, ',');
+	*name = str_trim(str_n(rest->p, n));
+	*rest = n == rest->n ? str_n(NULL, 0) : str_n(rest->p + n + 1, rest->n - n - 1);
+	return true;
+}
+
+struct str route_plan_missing(const struct config *c, struct str list)
+{
+	struct str name;
+	while (next_name(&list, &name))
+		if (find(c, name) == c->nroutes)
+			return name.n > 0 ? name : STR(",");
+	return str_n(NULL, 0);
+}
+
 int route_plan_named(struct route_plan *p, const struct config *c, struct str list, struct err *e)
 {
-	struct str gone = {NULL, 0};
+	struct str gone = route_plan_missing(c, list), name;
 	bool one = str_find(list, ',') == list.n;
 	*p = (struct route_plan){.config = c};
 	for (size_t i = 0; i < c->nroutes; i++)
-		for (struct str rest = list; rest.p != NULL;) {
-			size_t n = str_find(rest, ',');
-			struct str name = str_trim(str_n(rest.p, n));
+		for (struct str rest = list; next_name(&rest, &name);)
 			if (str_is(name, c->routes[i].name) && !route_plan_has(p, i) && add(p, i, e) != 0)
 				return -1;
-			if (find(c, name) == c->nroutes)
-				gone = name;
-			rest = n == rest.n ? str_n(NULL, 0) : str_n(rest.p + n + 1, rest.n - n - 1);
-		}
-	if (p->n == 0 || (one && gone.p != NULL))
+	if (p->n == 0)
 		return err_set(e, ERR_NOINPUT, "route", "there is no route `%.*s` in the configuration",
 			STR_ARG(list));
 	if (one || serves_everybody(p, e) == 0)
 		return 0;
-	if (gone.p != NULL) {
+	if (gone.n > 0) {
 		err_set(e, ERR_CONFIG, "route",
 			"there is no route `%.*s` in the configuration, and those that are left do not "
 			"serve all recipients",
@@ -140,13 +179,36 @@ bool route_plan_has(const struct route_plan *p, size_t route)
 	return false;
 }
 
+/* Is one in for recipients of that provider; NULL: for those whose provider none names? */
+static bool covers(const struct route_plan *p, const bool *out, const char *provider)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct config_route *r = &p->config->routes[p->route[i]];
+		if (!out[i] &&
+			(p->n == 1 || (provider != NULL ? has(r, str_from(provider)) : !names(r, false))))
+			return true;
+	}
+	return false;
+}
+
+bool route_plan_covers(const struct route_plan *p, const bool *out)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		const struct config_route *r = &p->config->routes[p->route[i]];
+		for (size_t k = 0; k < r->nfor; k++)
+			if (!is_domain(r->for_names[k]) && !covers(p, out, r->for_names[k]))
+				return false;
+	}
+	return covers(p, out, NULL);
+}
+
 static double weight_of(const struct config_route *r)
 {
 	return r->weight < 0 ? 1 : r->weight;
 }
 
-size_t route_choice(
-	const struct route_plan *p, struct str provider, const bool *usable, struct route_pick out[ROUTES_MAX])
+size_t route_choice(const struct route_plan *p, struct str provider, const bool *usable,
+	struct route_pick out[ROUTES_MAX])
 {
 	const struct config *c = p->config;
 	bool special = false, alone = p->n == 1;

@@ -13,6 +13,7 @@ void run_unref(struct run *r)
 	if (atomic_fetch_sub(&r->refs, 1) != 1)
 		return;
 	personal_free(&r->personal);
+	free((void *)r->out);
 	free(r->name);
 	free(r);
 }
@@ -326,11 +327,12 @@ void hatch_give(struct hatch *h, struct claim_batch *b)
 
 void hatch_close(struct hatch *h)
 {
-	pthread_mutex_lock(&h->worker->lock);
+	struct worker *w = h->worker;
+	pthread_mutex_lock(&w->lock);
 	h->closed = true;
 	tell(h);
-	pthread_mutex_unlock(&h->worker->lock);
-	worker_wake(h->worker);
+	pthread_mutex_unlock(&w->lock); /* from here on it may be gone */
+	worker_wake(w);
 }
 
 void hatch_site(struct hatch *h, struct site *s)

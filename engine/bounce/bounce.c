@@ -125,7 +125,7 @@ static bool read_returned_to(struct reading *q)
 	struct failure *f = failure_add(q, who);
 	if (f == NULL)
 		return false;
-	f->who = (struct evidence){"returned message", 0, mail_line(q->mail, who.p)};
+	f->who = (struct evidence){"returned message", 0, mail_line(q->mail, 0, who)};
 	f->why = (struct evidence){"text", 0, 0};
 	prose_explain(q);
 	return true;
@@ -141,6 +141,13 @@ static bool is_delay(struct reading *q)
 	return (said & SAYS_DELAYED) || ((q->subject & SAYS_WARNING) && !(q->subject & SAYS_BOUNCE));
 }
 
+static bool is_success(struct reading *q, const struct failure *f)
+{
+	if (f->enhanced.n != 0 && f->enhanced.p[0] == '2')
+		return true;
+	return f->code == 0 && ((q->prose.signs | q->subject) & SAYS_DELIVERED);
+}
+
 /* What the recipients' actions make of the whole. Those that were delivered are kept only where all were. */
 static void settle(struct reading *q)
 {
@@ -150,8 +157,7 @@ static void settle(struct reading *q)
 	for (size_t i = 0; i < out->nfailures; i++) {
 		struct failure *f = &q->r->failures[i];
 		if (f->action == REPORT_UNSTATED)
-			f->action =
-				f->enhanced.n != 0 && f->enhanced.p[0] == '2' ? REPORT_DELIVERED : unstated;
+			f->action = is_success(q, f) ? REPORT_DELIVERED : unstated;
 		failed += f->action == REPORT_FAILED;
 		delayed += f->action == REPORT_DELAYED;
 	}

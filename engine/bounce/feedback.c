@@ -9,7 +9,7 @@ static void person(struct reading *q, struct str v, const char *source, int part
 		return;
 	struct failure *f = failure_add(q, a);
 	if (f != NULL && f->who.source == NULL)
-		f->who = f->why = (struct evidence){source, part, mail_line(q->mail, v.p)};
+		f->who = f->why = (struct evidence){source, part, mail_line(q->mail, part, a)};
 }
 
 /* What a redacted recipient looks like: "redacted", "redacted@", "<>", a keyed hash without a domain. */

@@ -7,8 +7,10 @@
 #define MIME_BOUNDARIES 24          /* more, and the structure is somebody's toy: read it by lines */
 #define MIME_DEPTH      8
 
-long mail_line(const struct mail *m, const char *at)
+long mail_line(const struct mail *m, int part, struct str s)
 {
+	struct str in = part > 0 && part <= m->nparts ? m->part[part - 1].body : m->text;
+	const char *at = s.n != 0 && in.n != 0 ? memmem(in.p, in.n, s.p, s.n) : NULL;
 	if (at == NULL || at < m->text.p || at > m->text.p + m->text.n)
 		return 0;
 	long line = 1;

@@ -43,7 +43,8 @@ void mail_scan(struct mail *m);
 /* The part's content in UTF-8 with LF as line end, HTML as plain text. n == 0: empty, or out of memory. */
 struct str part_text(struct arena *a, const struct part *p);
 struct str html_strip(struct arena *a, struct str html);
-long mail_line(const struct mail *m, const char *at); /* 1-based; 0: not in the message */
+/* The line of the message where text of a part stands, which may be a decoded copy; 1-based, 0: not found. */
+long mail_line(const struct mail *m, int part, struct str s);
 
 /* Fields of a header block, one after the other from *at = 0; false at its end. The value is as it stands,
  * folds included. */

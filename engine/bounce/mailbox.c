@@ -131,8 +131,9 @@ static int walk_file(const char *path, bool many, mailbox_row *row, void *ctx, s
 	if (f == NULL)
 		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", path);
 	if (fstat(fileno(f), &st) != 0)
-		st.st_mtime = 0;
-	int rc = mailbox_stream(f, path, many, (ms_t)st.st_mtime * SECOND, row, ctx, e);
+		st.st_mtim = (struct timespec){0};
+	int rc = mailbox_stream(
+		f, path, many, (ms_t)st.st_mtim.tv_sec * SECOND + st.st_mtim.tv_nsec / 1000000, row, ctx, e);
 	fclose(f);
 	return rc;
 }

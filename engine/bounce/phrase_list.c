@@ -167,8 +167,8 @@ const struct phrase phrase_list[] = {
 	{"retard\xc3\xa9", W}, {"retrasad", W}, {"delay", W}, {"warning", W}, {"not yet delivered", W}, {"fertraging", W},
 	/* ---- delivered ---- */
 	{"was successfully delivered", SAYS_DELIVERED}, {"successfully delivered to", SAYS_DELIVERED},
-	{"successful mail delivery", SAYS_DELIVERED}, {"(success)", SAYS_DELIVERED}, {"delivered:", SAYS_DELIVERED},
-	{"relayed:", SAYS_DELIVERED}, {"(relay)", SAYS_DELIVERED},
+	{"successful mail delivery", SAYS_DELIVERED}, {"(success)", SAYS_DELIVERED},
+	{"(relay)", SAYS_DELIVERED},
 	/* ---- here begins the returned message ---- */
 	{"original message", SAYS_RETURNED}, {"copy of the message", SAYS_RETURNED},
 	{"copy of your message", SAYS_RETURNED}, {"copy of the original message", SAYS_RETURNED},

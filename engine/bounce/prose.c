@@ -71,7 +71,7 @@ static bool announces(const struct prose *p, int i)
 	if ((p->line[i].signs & SAYS_RETURNED) == 0 || s.n > 120)
 		return false;
 	char last = s.p[s.n - 1];
-	if (s.p[0] == '-' && s.n > 2 && s.p[1] == '-')
+	if ((s.p[0] == '-' && s.n > 2 && s.p[1] == '-') || (begins_nocase(s, "original message") && s.n < 40))
 		return true;
 	bool heading = is_rule(s.p[0]) || is_rule(last) || last == ':' || find_nocase(s, "follow") < s.n ||
 		       find_nocase(s, "copy of") < s.n || find_nocase(s, "below") < s.n || s.n < 30;
@@ -519,8 +519,8 @@ static void add_frame(struct reading *q, const struct frame *f, int n, int i, in
 	struct diagnosis d;
 	explain_frame(q, f, n, i, least, &d);
 	if (!known)
-		to->who = to->why = (struct evidence){
-			"text", q->prose.line[f[i].line].part, mail_line(q->mail, f[i].address.p)};
+		to->who = to->why = (struct evidence){"text", q->prose.line[f[i].line].part,
+			mail_line(q->mail, q->prose.line[f[i].line].part, f[i].address)};
 	if (known && to->code == 0 && d.code != 0)
 		to->diagnostic = str_n(NULL, 0); /* the reply says more than the paragraph did */
 	failure_merge(q, to, &d);

@@ -144,9 +144,7 @@ static void group_end(struct reading *q, struct group *g, int part, const char *
 		f->other = final;
 	else if (recipient_of(done.actual).n != 0 && !same_address(recipient_of(done.actual), who))
 		f->other = recipient_of(done.actual);
-	f->who = f->why = (struct evidence){source, part, mail_line(q->mail, done.final.p)};
-	if (done.diagnostic.p != NULL)
-		f->why.line = mail_line(q->mail, done.diagnostic.p);
+	f->who = f->why = (struct evidence){source, part, mail_line(q->mail, part, who)};
 	f->enhanced = status.n != 0 ? status : f->enhanced;
 	if (done.remote.n != 0)
 		f->host = without_type(done.remote);

@@ -25,6 +25,8 @@ struct running { /* a lookup under way */
 	struct running *next;
 	struct entry *entry;
 	struct lookup *lookup;
+	ms_t since;
+	bool slow; /* is so for long */
 };
 
 enum probe { PROBE_NEEDED, PROBE_ASKED, PROBE_DONE };
@@ -48,7 +50,7 @@ struct sites {
 	struct dns_ops ops;
 	struct resolver *resolver, *plain; /* plain: only while it is found out what the resolver can do */
 	struct running *running;
-	size_t nrunning;
+	size_t nrunning, nslow;
 	size_t answered; /* not told yet */
 	enum probe probe;
 	struct dns_query probe_query;

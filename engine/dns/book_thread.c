@@ -5,10 +5,14 @@
 
 #include <stdlib.h>
 
-enum { RUNNING_MAX = 128 }; /* lookups at a time: some eight questions each */
+enum {
+	RUNNING_MAX = 256, /* lookups at a time: some eight questions each */
+	SLOW_MAX = 2048,   /* more of them whose answer is long in coming: they hold up nobody else */
+};
 
 static const ms_t TICK = 250;
 static const ms_t IDLE = 60 * SECOND;
+static const ms_t SLOW = SECOND;
 static const ms_t PROBE_LIMIT = 5 * SECOND; /* no answer is an answer too */
 static const ms_t PROBE_AGAIN = 30 * SECOND;
 
@@ -139,7 +143,7 @@ static struct entry *next_in_line(struct sites *b, bool *no_fetch, ms_t now)
 static void start_some(struct sites *b, ms_t now)
 {
 	bool no_fetch = false;
-	while (b->probe != PROBE_ASKED && b->nrunning < RUNNING_MAX) {
+	while (b->probe != PROBE_ASKED && b->nrunning - b->nslow < RUNNING_MAX && b->nslow < SLOW_MAX) {
 		struct entry *e = next_in_line(b, &no_fetch, now);
 		if (e == NULL)
 			return;
@@ -150,7 +154,7 @@ static void start_some(struct sites *b, ms_t now)
 			book_unanswered(b, e);
 			return;
 		}
-		*r = (struct running){b->running, e, l};
+		*r = (struct running){.next = b->running, .entry = e, .lookup = l, .since = now};
 		b->running = r;
 		b->nrunning++;
 		lookup_start(l, now, clock_now(), no_fetch);
@@ -162,14 +166,19 @@ static void sweep(struct sites *b, ms_t now)
 	for (struct running **at = &b->running, *r; (r = *at) != NULL;) {
 		lookup_tick(r->lookup, now);
 		if (!r->lookup->done) {
+			if (!r->slow && now - r->since > SLOW) {
+				r->slow = true;
+				b->nslow++;
+			}
 			at = &r->next;
 			continue;
 		}
 		book_answered(b, r, now);
 		lookup_free(&r->lookup);
 		*at = r->next;
-		free(r);
 		b->nrunning--;
+		b->nslow -= r->slow;
+		free(r);
 	}
 }
 

@@ -112,9 +112,11 @@ void lookup_step(struct lookup *l)
 		ready = ready || l->hosts[i].state == HOST_READY;
 		asked = asked || l->hosts[i].state == HOST_ASKED;
 	}
-	if (asked && !late && !(ready && l->now >= l->patience))
+	bool enough = ready && l->now >= l->patience;
+	if (asked && !late && !enough)
 		return;
-	if (!l->sts_known && !late)
+	/* A policy that is there is waited for; name servers that say nothing of one are not. */
+	if (!l->sts_known && !late && !(enough && l->sts_record.open))
 		return;
 	lookup_conclude(l);
 	if (!l->done)

@@ -115,7 +115,7 @@ static int set_options(struct ub_ctx *ctx, struct err *e)
 		{"rrset-cache-size:", "16m"},
 		{"msg-cache-size:", "8m"},
 		{"num-queries-per-thread:", "4096"},
-		{"outgoing-range:", "512"},
+		{"outgoing-range:", "2048"},
 		/* A resolver that was restarted is found again soon. */
 		{"infra-keep-probing:", "yes"},
 	};

@@ -190,3 +190,23 @@ int bounce_view_result(
 	}
 	return rc != 0 ? output_error(e) : 0;
 }
+
+/* ---- In the history of a person ---- */
+
+int bounce_view_line(const struct cli *c, const struct zone *z, const struct returned_row *r)
+{
+	char when[TEXT_NUMBER];
+	return out_printf(c, "    %s  came back: %s%s%s%s%s  (number %lld, by %s)\n",
+		text_time(z, r->at, when), out_safe(r->kind), r->reason.n != 0 ? ", " : "",
+		out_safe(r->reason), r->diagnostic.n != 0 ? ": " : "", out_safe(r->diagnostic),
+		(long long)r->id, out_safe(r->source));
+}
+
+json_t *bounce_view_json(const struct returned_row *r)
+{
+	return json_pack("{s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "id", (json_int_t)r->id, "at",
+		json_time(r->at), "kind", json_str(r->kind), "class",
+		r->class != CLASS_NONE ? json_string(reply_class_names[r->class]) : json_null(), "reason",
+		view_str(r->reason), "diagnostic", view_str(r->diagnostic), "source", json_str(r->source),
+		"names", view_str(r->address));
+}

@@ -21,4 +21,8 @@ int bounce_view_result(
 /* The finding that a message is read as, with where it was found and the rule: for `--explain`. */
 int bounce_view_findings(const struct bounce_view *v, const struct findings *f, struct err *e);
 
+/* What came back for a delivery, in the history of one person: `trace`, `contact show`. */
+int bounce_view_line(const struct cli *c, const struct zone *z, const struct returned_row *r);
+json_t *bounce_view_json(const struct returned_row *r);
+
 #endif

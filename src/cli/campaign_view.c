@@ -163,6 +163,31 @@ static json_t *reasons_json(const struct report *r)
 	return all;
 }
 
+/* Reasons at each provider, and what came back of what it had accepted. */
+static json_t *refusals_json(const struct report *r)
+{
+	json_t *all = json_array();
+	for (size_t i = 0; i < r->nrefusals; i++)
+		json_array_append_new(
+			all, json_pack("{s:o, s:s, s:o, s:I}", "provider", view_str(r->refusals[i].provider),
+				     "class", reply_class_names[r->refusals[i].class], "reason",
+				     view_str(r->refusals[i].reason), "deliveries",
+				     (json_int_t)r->refusals[i].deliveries));
+	return all;
+}
+
+static json_t *backs_json(const struct report *r)
+{
+	json_t *all = json_array();
+	for (size_t i = 0; i < r->nbacks; i++)
+		json_array_append_new(
+			all, json_pack("{s:o, s:I, s:I, s:I}", "provider", view_str(r->backs[i].provider),
+				     "bounced", (json_int_t)r->backs[i].bounced, "blocked",
+				     (json_int_t)r->backs[i].blocked, "complaints",
+				     (json_int_t)r->backs[i].complaints));
+	return all;
+}
+
 json_t *view_json(const struct report *r, bool whole, ms_t now)
 {
 	const struct campaign_row *c = &r->campaign;
@@ -194,6 +219,8 @@ json_t *view_json(const struct report *r, bool whole, ms_t now)
 		json_object_set_new(j, "from", view_str(c->from));
 		json_object_set_new(j, "providers", providers_json(r));
 		json_object_set_new(j, "reasons", reasons_json(r));
+		json_object_set_new(j, "refusals", refusals_json(r));
+		json_object_set_new(j, "returned", backs_json(r));
 	}
 	return j;
 }

@@ -174,12 +174,10 @@ static int message(struct cli *c, struct err *e)
 	if (rc == 0)
 		rc = launch_audience(&l, &spec, e);
 	if (rc == 0 && cli_value(c, "route") != NULL) {
-		l.route = launch_route(
-			cfg, cli_value(c, "route"), message_from_domain(personal_message(l.personal)), e);
-		rc = l.route != NULL ? 0 : -1;
+		rc = launch_plan(&l, cli_value(c, "route"), e);
 	} else if (rc == 0) {
 		/* That there is none is a finding. */
-		l.route = launch_route(cfg, NULL, message_from_domain(personal_message(l.personal)), NULL);
+		launch_plan(&l, NULL, NULL);
 	}
 	if (rc == 0)
 		rc = check_everybody(c, &l, keys, e);

@@ -1,3 +1,4 @@
+#include "src/cli/bounce_view.h"
 #include "src/cli/cli.h"
 #include "src/cli/output.h"
 #include "src/cli/people.h"
@@ -102,17 +103,27 @@ static int show_attempt(void *ctx, const struct attempt_row *a)
 	return json_array_append_new(w->into, o);
 }
 
+static int show_returned(void *ctx, const struct returned_row *r)
+{
+	struct show *w = ctx;
+	if (w->doc != NULL)
+		return json_array_append_new(w->into, bounce_view_json(r));
+	return out_failed(w, bounce_view_line(w->c, w->zone, r));
+}
+
 static int show_delivery(void *ctx, const struct delivery_row *d)
 {
 	struct show *w = ctx;
-	json_t *all = w->into, *tries = json_array();
+	json_t *all = w->into, *tries = json_array(), *back = json_array();
 	w->n++;
 	if (w->doc == NULL) {
 		json_decref(tries);
+		json_decref(back);
 		if (out_printf(w->c, "  %s: %s\n", out_safe(d->campaign), delivery_state_names[d->state]) !=
 			0)
 			return output_error(w->e);
-		return store_attempts(w->s, d->id, show_attempt, w, w->e);
+		int rc = store_attempts(w->s, d->id, show_attempt, w, w->e);
+		return rc == 0 ? store_returned_of(w->s, d->id, show_returned, w, w->e) : rc;
 	}
 	json_t *o = json_object();
 	json_put(o, "campaign", json_str(d->campaign));
@@ -122,6 +133,10 @@ static int show_delivery(void *ctx, const struct delivery_row *d)
 	w->into = tries;
 	int rc = store_attempts(w->s, d->id, show_attempt, w, w->e);
 	json_put(o, "attempts", tries);
+	w->into = back;
+	if (rc == 0)
+		rc = store_returned_of(w->s, d->id, show_returned, w, w->e);
+	json_put(o, "returned", back);
 	w->into = all;
 	return json_array_append_new(all, o) != 0 ? -1 : rc;
 }

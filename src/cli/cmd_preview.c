@@ -137,8 +137,7 @@ static int run(struct cli *c, struct err *e)
 				  : launch_open(&p.launch, c->args[0], NULL, cfg, s, e);
 	if (rc == 0) {
 		struct err none = {0};
-		p.launch.route = launch_route(
-			cfg, NULL, message_from_domain(personal_message(p.launch.personal)), &none);
+		launch_plan(&p.launch, NULL, &none); /* a preview needs none */
 		rc = choose_and_show(&p, s);
 	}
 	launch_close(&p.launch);

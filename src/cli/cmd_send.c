@@ -1,11 +1,9 @@
-#include "engine/check.h"
-#include "engine/schedule.h"
 #include "src/base/log.h"
 #include "src/cli/campaign_view.h"
-#include "src/cli/cli.h"
 #include "src/cli/output.h"
 #include "src/cli/rehearse.h"
 #include "src/cli/run.h"
+#include "src/cli/send.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -15,20 +13,6 @@ static const int64_t CHECK_ALL =
 	100000; /* recipients rendered before launch; of a larger audience, the first 1,000 */
 static const int64_t CHECK_FIRST = 1000;
 static const ms_t REPEAT_SPAN = 7 * DAY;
-
-struct send { /* what was asked for */
-	struct cli *c;
-	struct launch launch;
-	const struct config *cfg;
-	const struct config_route *route;
-	const char *name;
-	double rate;
-	int64_t first, min, max;
-	double first_share;
-	ms_t at, until, patience, now;
-	struct selection selection;
-	struct check check;
-};
 
 /* ---- Options ---- */
 
@@ -112,10 +96,7 @@ static int open_message(struct send *s, struct err *e)
 		launch_audience(&s->launch, &spec, e) != 0)
 		return -1;
 	s->name = cli_value(c, "name") != NULL ? cli_value(c, "name") : s->launch.name.p;
-	s->route = launch_route(
-		s->cfg, cli_value(c, "route"), message_from_domain(personal_message(s->launch.personal)), e);
-	s->launch.route = s->route;
-	return s->route != NULL ? 0 : -1;
+	return launch_plan(&s->launch, cli_value(c, "route"), e);
 }
 
 static int name_taken(struct send *s, struct err *e)
@@ -185,106 +166,48 @@ static int check_message(struct send *s, struct err *e)
 		s->check.address, text_count(s->check.failed, n), text_count(s->check.checked, all));
 }
 
+static int check_size(const struct send *s, struct err *e)
+{
+	char have[TEXT_NUMBER], most[TEXT_NUMBER];
+	for (size_t i = 0; i < s->launch.plan.n; i++) {
+		const struct config_route *r = &s->cfg->routes[s->launch.plan.route[i]];
+		if (r->size == 0 || s->check.bytes <= r->size)
+			continue;
+		err_set(e, ERR_DATA, "send", "the message is up to %s large, and route %s takes at most %s",
+			text_bytes(s->check.bytes, have), r->name, text_bytes(r->size, most));
+		return err_remedy(e, "put large files on a page, and link to it");
+	}
+	return 0;
+}
+
 /* A password that cannot be read is told before anything is recorded. */
 static int check_login(const struct send *s, struct err *e)
 {
-	struct buf password = BUF_INIT(16 << 10);
-	int rc =
-		s->route->password.from == SECRET_NONE ? 0 : config_secret(&s->route->password, &password, e);
-	if (password.p != NULL)
-		explicit_bzero(password.p, password.len);
-	buf_release(&password);
+	int rc = 0;
+	for (size_t i = 0; rc == 0 && i < s->launch.plan.n; i++) {
+		const struct config_route *r = &s->cfg->routes[s->launch.plan.route[i]];
+		struct buf password = BUF_INIT(16 << 10);
+		rc = r->password.from == SECRET_NONE ? 0 : config_secret(&r->password, &password, e);
+		if (password.p != NULL)
+			explicit_bzero(password.p, password.len);
+		buf_release(&password);
+	}
 	return rc;
 }
 
-static void warnings(const struct send *s)
+/* When it would be done, by what the configuration limits. */
+static int look_ahead(struct send *s, struct err *e)
 {
-	struct str domain = message_from_domain(personal_message(s->launch.personal));
-	bool known = s->cfg->ndomains == 0 ||
-		     domain.n == 0; /* a templated From is known only for each recipient */
-	for (size_t i = 0; i < s->cfg->ndomains; i++)
-		known = known || str_is_nocase(domain, s->cfg->domains[i]);
-	if (!known)
-		log_warn("From is at %.*s, for which there is no [domain] section", STR_ARG(domain));
-	if (s->cfg->ndkim > 0 && domain.n > 0 && !dkim_keys_serve(s->launch.dkim_keys, domain))
-		log_warn("no [dkim] section is for %.*s: this campaign goes out unsigned", STR_ARG(domain));
-	if (!personal_has_return_path(s->cfg))
-		log_warn("no [return-path] is configured: returned mail goes to the From address, and cannot "
-			 "be counted");
+	const struct forecast_ask ask = {
+		.messages =
+			s->first > 0 && s->first < s->selection.audience ? s->first : s->selection.audience,
+		.rate = s->rate,
+		.start = s->at != 0 ? s->at : s->now,
+	};
+	return forecast(&s->forecast, &s->launch.plan, s->launch.store, &ask, e);
 }
 
-/* ---- What the person sees before it goes out ---- */
-
-static double pace(const struct send *s)
-{
-	double rate = s->route->rate.per_second;
-	if (s->rate > 0 && (rate == 0 || s->rate < rate))
-		rate = s->rate;
-	if (s->route->rate.per_hour > 0 && (rate == 0 || (double)s->route->rate.per_hour / 3600 < rate))
-		rate = (double)s->route->rate.per_hour / 3600;
-	if (s->route->rate.per_day > 0 && s->selection.audience > s->route->rate.per_day)
-		rate = (double)s->route->rate.per_day / 86400;
-	return rate;
-}
-
-static void left_out(FILE *f, const char *what, int64_t n)
-{
-	char count[TEXT_NUMBER];
-	if (n > 0)
-		fprintf(f, "             %s %s\n", text_count(n, count), what);
-}
-
-static void summary(const struct send *s, FILE *f)
-{
-	char n[TEXT_NUMBER], size[TEXT_NUMBER], span[CLOCK_TEXT], when[TEXT_NUMBER];
-	const struct selection *sel = &s->selection;
-	double rate = pace(s);
-	fprintf(f, "Campaign     %s\n", out_safe(str_from(s->name)));
-	fprintf(f, "Subject      %s\n", out_safe(s->launch.subject));
-	fprintf(f, "From         %s\n", out_safe(s->launch.from));
-	fprintf(f, "Route        %s (%s)", s->route->name,
-		s->route->kind == ROUTE_RELAY ? out_safe(str_from(s->route->host)) : "direct");
-	if (rate > 0)
-		fprintf(f, ", %g/s: about %s", rate,
-			clock_span_text((ms_t)((double)sel->audience / rate * 1000), span));
-	fprintf(f, "\nStart        %s\n", s->at != 0 ? text_time(s->cfg->zone, s->at, when) : "now");
-	ms_t quiet = schedule_quiet(s->cfg, s->at != 0 ? s->at : clock_now());
-	if (quiet != 0)
-		fprintf(f, "Quiet hours  until %s: nothing goes out before\n",
-			text_time(s->cfg->zone, quiet, when));
-	if (s->until != 0)
-		fprintf(f, "Until        %s\n", text_time(s->cfg->zone, s->until, when));
-	fprintf(f, "Recipients   %s", text_count(sel->audience, n));
-	if (sel->selected != sel->audience)
-		fprintf(f, " of %s selected; left out:", text_count(sel->selected, n));
-	fputc('\n', f);
-	left_out(f, "suppressed", sel->suppressed);
-	left_out(f, "unsubscribed", sel->unsubscribed);
-	left_out(f, "excluded", sel->excluded);
-	if (s->first > 0)
-		fprintf(f, "First        %s of them, at random; then it pauses\n", text_count(s->first, n));
-	fprintf(f, "Checked      rendered for %s", text_count(s->check.checked, n));
-	fprintf(f, ", largest %s\n", text_bytes(s->check.bytes, size));
-}
-
-static int dry_run(const struct send *s, struct err *e)
-{
-	const struct selection *sel = &s->selection;
-	if (!s->c->json) {
-		summary(s, stdout);
-		return 0;
-	}
-	json_t *j = json_pack(
-		"{s:s, s:b, s:o, s:o, s:s, s:I, s:{s:I, s:I, s:I, s:I}, s:I, s:{s:I, s:I, s:I, s:I}}",
-		"campaign", s->name, "dry_run", 1, "subject", view_str(s->launch.subject), "from",
-		view_str(s->launch.from), "route", s->route->name, "selected", (json_int_t)sel->selected,
-		"left_out", "suppressed", (json_int_t)sel->suppressed, "unsubscribed",
-		(json_int_t)sel->unsubscribed, "excluded", (json_int_t)sel->excluded, "duplicate",
-		(json_int_t)sel->duplicate, "audience", (json_int_t)sel->audience, "checked", "messages",
-		(json_int_t)s->check.checked, "failed", (json_int_t)s->check.failed, "skipped",
-		(json_int_t)s->check.skipped, "largest_bytes", (json_int_t)s->check.bytes);
-	return json_document(j) != 0 ? output_error(e) : 0;
-}
+/* ---- Launch ---- */
 
 static int confirm(const struct send *s, struct err *e)
 {
@@ -304,8 +227,6 @@ static int confirm(const struct send *s, struct err *e)
 		       ? 0
 		       : err_set(e, ERR_USAGE, "send", "not confirmed; nothing was sent or recorded");
 }
-
-/* ---- Launch ---- */
 
 static int somebody_delivers(struct send *s, struct holder *h, struct err *e)
 {
@@ -359,7 +280,7 @@ static int launch(struct send *s, struct err *e)
 {
 	struct launch_options o = {
 		.name = s->name,
-		.route = s->route->name,
+		.plan = &s->launch.plan,
 		.rate = s->rate,
 		.canary = s->first,
 		.start_at = s->at,
@@ -393,17 +314,17 @@ static int send_steps(struct send *s, struct err *e)
 	if (known == LAUNCH_DIFFERENT && !rehearse)
 		return name_taken(s, e);
 	if (check_audience(s, e) != 0 || (!rehearse && known == LAUNCH_NEW && check_repeats(s, e) != 0) ||
-		check_message(s, e) != 0)
+		check_message(s, e) != 0 || check_size(s, e) != 0 || look_ahead(s, e) != 0)
 		return -1;
-	warnings(s);
+	send_warnings(s);
 	if (dry)
-		return dry_run(s, e);
+		return send_dry_run(s, e);
 	if (rehearse)
 		return rehearse_campaign(s->c, &s->launch, s->name, s->first, e);
 	if (check_login(s, e) != 0)
 		return -1;
 	if (!s->c->quiet && !s->c->json)
-		summary(s, stderr);
+		send_summary(s, stderr);
 	return confirm(s, e) != 0 ? -1 : launch(s, e);
 }
 
@@ -425,7 +346,7 @@ static const struct option options[] = {
 		.help = "start then: 2026-12-01T09:00, with an offset or in the configured zone"},
 	{.name = "until", .value = "TIME", .help = "who was not sent to by then gets nothing any more"},
 	{.name = "rate", .value = "N/s", .help = "no faster than that"},
-	{.name = "route", .value = "ROUTE", .help = "by this [route] of the configuration"},
+	{.name = "route", .value = "ROUTE,…", .help = "by this [route] of the configuration, or these"},
 	{.name = "first", .value = "N|N%", .help = "to so many at random, then pause"},
 	{.name = "expect", .value = "MIN..MAX", .help = "refuse an audience of another size"},
 	{.name = "dry-run", .help = "show all of it, send and record nothing"},

@@ -133,13 +133,11 @@ static int steps(struct testing *t, const struct config *cfg)
 		return cli_usage(t->c, t->e, "say where to: --to ADDRESS");
 	if (launch_open(&t->launch, t->c->args[0], "[TEST] ", cfg, t->s, t->e) != 0)
 		return -1;
-	t->route = launch_route(cfg, cli_value(t->c, "route"),
-		message_from_domain(personal_message(t->launch.personal)), t->e);
-	t->launch.route = t->route;
+	if (launch_plan(&t->launch, cli_value(t->c, "route"), t->e) != 0)
+		return -1;
+	t->route = t->launch.route;
 	t->letters = calloc(t->n, sizeof *t->letters);
 	t->results = calloc(t->n, sizeof *t->results);
-	if (t->route == NULL)
-		return -1;
 	if (t->letters == NULL || t->results == NULL)
 		return err_set(t->e, ERR_INTERNAL, "test", "out of memory");
 	if (choose_person(t) != 0 || compose(t) != 0 ||

@@ -1,5 +1,6 @@
 #include "engine/token.h"
 #include "lists/address.h"
+#include "src/cli/bounce_view.h"
 #include "src/cli/campaign_view.h"
 #include "src/cli/cli.h"
 #include "src/cli/output.h"
@@ -103,6 +104,14 @@ static int show_attempt(void *ctx, const struct attempt_row *a)
 	return show_dialogue(t, a->dialogue);
 }
 
+static int show_returned(void *ctx, const struct returned_row *r)
+{
+	struct trace *t = ctx;
+	if (t->doc != NULL)
+		return json_array_append_new(t->list, bounce_view_json(r));
+	return bounce_view_line(t->c, t->zone, r) != 0 ? output_error(t->e) : 0;
+}
+
 static int show_delivery(void *ctx, const struct delivery_row *d)
 {
 	struct trace *t = ctx;
@@ -116,17 +125,21 @@ static int show_delivery(void *ctx, const struct delivery_row *d)
 			out_printf(t->c, ", next try %s", text_time(t->zone, d->due, when));
 		out_printf(t->c, "%s%s\n", d->reason.n != 0 && d->attempts == 0 ? ", " : "",
 			d->attempts == 0 ? out_safe(d->reason) : "");
-		return store_attempts(t->s, d->id, show_attempt, t, t->e);
+		int rc = store_attempts(t->s, d->id, show_attempt, t, t->e);
+		return rc == 0 ? store_returned_of(t->s, d->id, show_returned, t, t->e) : rc;
 	}
 	json_t *all = t->list,
-	       *one = json_pack("{s:o, s:s, s:i, s:o, s:b, s:o, s:o, s:[]}", "campaign",
+	       *one = json_pack("{s:o, s:s, s:i, s:o, s:b, s:o, s:o, s:[], s:[]}", "campaign",
 		       view_str(d->campaign), "state", delivery_state_names[d->state], "attempts",
 		       d->attempts, "reason", view_str(d->reason), "doubted", d->doubted, "due",
-		       json_time(d->due), "relay_id", view_str(d->relay_id), "tries");
+		       json_time(d->due), "relay_id", view_str(d->relay_id), "tries", "returned");
 	if (one == NULL || json_array_append_new(all, one) != 0)
 		return err_set(t->e, ERR_INTERNAL, "trace", "out of memory");
 	t->list = json_object_get(one, "tries");
 	int rc = store_attempts(t->s, d->id, show_attempt, t, t->e);
+	t->list = json_object_get(one, "returned");
+	if (rc == 0)
+		rc = store_returned_of(t->s, d->id, show_returned, t, t->e);
 	t->list = all;
 	return rc;
 }

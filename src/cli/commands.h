@@ -14,6 +14,7 @@
 	X(cmd_contacts)                                                                                      \
 	X(cmd_contact)                                                                                       \
 	X(cmd_suppressions)                                                                                  \
+	X(cmd_hygiene)                                                                                       \
 	X(cmd_render)                                                                                        \
 	X(cmd_send)                                                                                          \
 	X(cmd_pause)                                                                                         \

@@ -54,25 +54,26 @@ static int make_copy(struct cli *c, struct rehearsal *r, struct err *e)
 	return 0;
 }
 
-static int open_world(struct cli *c, struct rehearsal *r, const char *route, struct err *e)
+static int open_world(struct cli *c, struct rehearsal *r, struct err *e)
 {
 	const struct sandbox_options so = {.profile = "typical", .seed = 1, .no_words = true};
 	const struct config *real = cli_config(c, e);
 	if (real == NULL || (r->sandbox = sandbox_start(&so, e)) == NULL)
 		return -1;
 	r->route = (struct config_route){
-		.name = route,
+		.name = "sandbox",
 		.kind = ROUTE_RELAY,
 		.host = "127.0.0.1",
 		.port = sandbox_port(r->sandbox),
 		.tls = ROUTE_TLS_NONE,
 		.connections = 20,
 		.messages_per_connection = 500,
-		.weight = 1,
+		.weight = -1,
 	};
 	r->config = *real;
 	r->config.routes = &r->route;
 	r->config.nroutes = 1;
+	r->config.nsources = 0;
 	r->config.quiet_from = r->config.quiet_to = 0;
 	r->delay = SECOND;
 	r->config.retry_delays = &r->delay;
@@ -104,7 +105,8 @@ static int deliver(
 	struct report report;
 	struct store *real = l->store;
 	snprintf(copy, sizeof copy, "rehearsal of %.250s", name);
-	struct launch_options o = {.name = copy, .route = r->route.name, .canary = first, .now = clock_now()};
+	const struct route_plan plan = {.config = &r->config, .n = 1};
+	struct launch_options o = {.name = copy, .plan = &plan, .canary = first, .now = clock_now()};
 	l->store = r->store;
 	int rc = launch_campaign(l, &o, &id, e);
 	l->store = real;
@@ -125,8 +127,7 @@ int rehearse_campaign(struct cli *c, struct launch *l, const char *name, int64_t
 	int rc = -1;
 	if (r == NULL)
 		return err_set(e, ERR_INTERNAL, "rehearsal", "out of memory");
-	const char *route = cli_value(c, "route") != NULL ? cli_value(c, "route") : "sandbox";
-	if (make_copy(c, r, e) == 0 && open_world(c, r, route, e) == 0)
+	if (make_copy(c, r, e) == 0 && open_world(c, r, e) == 0)
 		rc = deliver(c, r, l, name, first, e);
 	clean_up(r);
 	free(r);

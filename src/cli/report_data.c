@@ -6,7 +6,7 @@ enum { REPORT_MAX = 64 << 20 };
 
 struct gather {
 	struct report *r;
-	size_t cap_providers, cap_reasons, cap_points, cap_pauses;
+	size_t cap_providers, cap_reasons, cap_refusals, cap_backs, cap_points, cap_pauses;
 	bool oom;
 };
 
@@ -43,10 +43,35 @@ static int add_provider(void *ctx, const struct provider_row *p)
 	return 0;
 }
 
+static int add_refusal(struct gather *g, const struct reason_row *row)
+{
+	struct report *r = g->r;
+	r->refusals = one_more(g, r->refusals, r->nrefusals, &g->cap_refusals, sizeof *r->refusals);
+	if (g->oom)
+		return 1;
+	r->refusals[r->nrefusals++] = (struct report_refusal){row->class, arena_str(&r->arena, row->reason),
+		arena_str(&r->arena, row->provider), row->deliveries};
+	return 0;
+}
+
+static int add_back(void *ctx, const struct came_back *b)
+{
+	struct gather *g = ctx;
+	struct report *r = g->r;
+	r->backs = one_more(g, r->backs, r->nbacks, &g->cap_backs, sizeof *r->backs);
+	if (g->oom)
+		return 1;
+	r->backs[r->nbacks++] = (struct report_back){
+		arena_str(&r->arena, b->provider), b->bounced, b->blocked, b->complaints};
+	return 0;
+}
+
 static int add_reason(void *ctx, const struct reason_row *row)
 {
 	struct gather *g = ctx;
 	struct report *r = g->r;
+	if (add_refusal(g, row) != 0)
+		return 1;
 	for (size_t i = 0; i < r->nreasons; i++)
 		if (r->reasons[i].class == row->class && str_eq(r->reasons[i].reason, row->reason)) {
 			r->reasons[i].deliveries += row->deliveries;
@@ -133,6 +158,7 @@ int report_gather(struct report *r, struct store *s, int64_t campaign, bool whol
 	r->state = campaign_state_names[state];
 	if (whole && (store_report_providers(s, campaign, r->held, add_provider, &g, e) < 0 ||
 			     store_report_reasons(s, campaign, add_reason, &g, e) < 0 ||
+			     store_ledger_came_back(s, campaign, add_back, &g, e) < 0 ||
 			     store_report_timeline(s, campaign, add_point, &g, e) < 0))
 		return -1;
 	if (g.oom || r->arena.failed)

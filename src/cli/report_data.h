@@ -16,6 +16,17 @@ struct report_reason {
 	int64_t deliveries;
 };
 
+struct report_refusal { /* one reason at one provider */
+	enum reply_class class;
+	struct str reason, provider;
+	int64_t deliveries;
+};
+
+struct report_back { /* what came back of what a provider had accepted */
+	struct str provider;
+	int64_t bounced, blocked, complaints;
+};
+
 struct report_point {
 	ms_t minute;
 	int64_t sent, deferred, failed;
@@ -33,6 +44,10 @@ struct report {
 	size_t nproviders;
 	struct report_reason *reasons; /* providers added up, most first */
 	size_t nreasons;
+	struct report_refusal *refusals; /* the same, not added up; most first */
+	size_t nrefusals;
+	struct report_back *backs;
+	size_t nbacks;
 	struct report_point *points;
 	size_t npoints;
 	struct provider_pause *pauses; /* providers whose mail waits, oldest first */

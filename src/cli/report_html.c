@@ -1,6 +1,6 @@
 /* The report as one HTML page: no script, no outside resource, readable in light and dark and on a phone.
- * Every text that comes from outside (names, subjects, replies) goes through text(). */
-#include "src/cli/report_data.h"
+ * Every text that comes from outside (names, subjects, replies) goes through html_text(). */
+#include "src/cli/report_html.h"
 
 #include "src/base/utf8.h"
 #include "src/cli/campaign_view.h"
@@ -52,7 +52,7 @@ static const char page_style[] =
 	".warn{border-left:.3rem solid var(--deferred)}footer{color:var(--soft);font-size:.85rem}\n"
 	"</style>\n</head>\n<body>\n<main>\n";
 
-static void text(struct buf *out, struct str s)
+void html_text(struct buf *out, struct str s)
 {
 	struct buf safe = BUF_INIT(64 << 10);
 	utf8_safe(&safe, s);
@@ -74,25 +74,25 @@ static void text(struct buf *out, struct str s)
 	buf_release(&safe);
 }
 
-static void number(struct buf *out, int64_t v)
+void html_number(struct buf *out, int64_t v)
 {
 	char t[TEXT_NUMBER];
 	buf_puts(out, text_count(v, t));
 }
 
-static void share(struct buf *out, int64_t part, int64_t whole)
+void html_share(struct buf *out, int64_t part, int64_t whole)
 {
 	char t[TEXT_NUMBER];
 	if (whole > 0)
-		text(out, str_from(text_percent(part, whole, t)));
+		html_text(out, str_from(text_percent(part, whole, t)));
 }
 
 static void fact(struct buf *out, const char *label, int64_t v, int64_t whole)
 {
 	buf_puts(out, "<div><b>");
-	number(out, v);
+	html_number(out, v);
 	buf_printf(out, "</b><span>%s ", label);
-	share(out, v, whole);
+	html_share(out, v, whole);
 	buf_puts(out, "</span></div>\n");
 }
 
@@ -105,14 +105,14 @@ static void stopped(struct buf *out, const struct report *r)
 	view_remedy(&remedy, c->why.n == 0 && orphan ? STR("interrupted") : c->why, c->name);
 	if (c->why.n != 0 || remedy.len > 0) {
 		buf_puts(out, "<section class=\"warn\"><b>");
-		text(out, c->why.n != 0 ? c->why : str_from(r->state));
+		html_text(out, c->why.n != 0 ? c->why : str_from(r->state));
 		buf_puts(out, "</b>");
 		if (c->why_text.n != 0)
 			buf_puts(out, ": ");
-		text(out, c->why_text);
+		html_text(out, c->why_text);
 		if (remedy.len > 0)
 			buf_puts(out, "<br>");
-		text(out, buf_get(&remedy));
+		html_text(out, buf_get(&remedy));
 		buf_puts(out, "</section>\n");
 	}
 	buf_release(&remedy);
@@ -123,11 +123,11 @@ static void head(struct buf *out, const struct report *r, const struct zone *z, 
 	char when[TEXT_NUMBER], span[CLOCK_TEXT];
 	const struct campaign_row *c = &r->campaign;
 	buf_puts(out, "<h1>");
-	text(out, c->name);
+	html_text(out, c->name);
 	buf_printf(out, " <span class=\"state\">%s</span></h1>\n<p class=\"sub\">", r->state);
-	text(out, c->subject);
+	html_text(out, c->subject);
 	buf_puts(out, "<br>From ");
-	text(out, c->from);
+	html_text(out, c->from);
 	if (c->started == 0 && c->start_at != 0)
 		buf_printf(out, "<br>Starts %s", text_time(z, c->start_at, when));
 	if (c->started != 0)
@@ -200,9 +200,9 @@ static void states(struct buf *out, const struct report *r)
 			"<tr><td><span class=\"key\" style=\"background:var(--%s)\"></span>%s</td><td "
 			"class=\"n\">",
 			delivery_state_names[i], i == DELIVERY_DOUBT ? "in doubt" : delivery_state_names[i]);
-		number(out, s[i]);
+		html_number(out, s[i]);
 		buf_puts(out, "</td><td class=\"n\">");
-		share(out, s[i], total);
+		html_share(out, s[i], total);
 		buf_printf(out, "</td><td class=\"wide mean\">%s</td></tr>\n", meanings[i]);
 	}
 	buf_puts(out, "</table></section>\n");
@@ -222,7 +222,7 @@ static void selection(struct buf *out, const struct report *r)
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		double w = 300.0 * (double)rows[i].n / most;
 		buf_printf(out, "<tr><td>%s</td><td class=\"n\">", rows[i].label);
-		number(out, rows[i].n);
+		html_number(out, rows[i].n);
 		buf_printf(out,
 			"</td><td style=\"width:45%%\"><svg viewBox=\"0 0 300 12\"><rect width=\"%.1f\" "
 			"height=\"12\" fill=\"var(--%s)\"/></svg></td></tr>\n",
@@ -283,7 +283,7 @@ static void axis(struct buf *out, double top)
 			"x=\"%d\" y=\"%.1f\" text-anchor=\"end\">",
 			LEFT, PLOT_W, y, y, LEFT - 8, y + 4);
 		if (top >= 4)
-			number(out, (int64_t)(top * i / 4));
+			html_number(out, (int64_t)(top * i / 4));
 		else
 			buf_printf(out, "%g", top * i / 4);
 		buf_puts(out, "</text>");
@@ -366,11 +366,11 @@ static void providers(struct buf *out, const struct report *r)
 		const int64_t cells[] = {p->total, p->state[DELIVERY_SENT], p->state[DELIVERY_BOUNCED],
 			p->state[DELIVERY_BLOCKED]};
 		buf_puts(out, "<tr><td>");
-		text(out, p->name.n != 0 ? p->name : STR("other domains"));
+		html_text(out, p->name.n != 0 ? p->name : STR("other domains"));
 		buf_puts(out, "</td>");
 		for (size_t k = 0; k < 4; k++) {
 			buf_puts(out, "<td class=\"n\">");
-			number(out, cells[k]);
+			html_number(out, cells[k]);
 			buf_puts(out, "</td>");
 		}
 		buf_puts(out, "<td class=\"wide\"><svg viewBox=\"0 0 300 14\">");
@@ -389,9 +389,9 @@ static void reason(struct buf *out, const struct report_reason *x, double most)
 						       : "skipped";
 	struct str example = utf8_cut(x->example, 300);
 	buf_printf(out, "<tr%s><td>", example.n != 0 ? " class=\"with\"" : "");
-	text(out, x->reason);
+	html_text(out, x->reason);
 	buf_printf(out, "</td><td>%s</td><td class=\"n\">", reply_class_names[x->class]);
-	number(out, x->deliveries);
+	html_number(out, x->deliveries);
 	buf_printf(out,
 		"</td><td class=\"wide\"><svg viewBox=\"0 0 300 12\"><rect width=\"%.1f\" height=\"12\" "
 		"fill=\"var(--%s)\"/></svg></td></tr>\n",
@@ -399,7 +399,7 @@ static void reason(struct buf *out, const struct report_reason *x, double most)
 	if (example.n == 0)
 		return;
 	buf_puts(out, "<tr><td class=\"quote\" colspan=\"4\">");
-	text(out, example);
+	html_text(out, example);
 	buf_puts(out, example.n < x->example.n ? "…</td></tr>\n" : "</td></tr>\n");
 }
 
@@ -419,7 +419,7 @@ static void reasons(struct buf *out, const struct report *r)
 		rest += r->reasons[i].deliveries;
 	if (r->nreasons > SHOWN) {
 		buf_puts(out, "<p class=\"none\">… and ");
-		number(out, rest);
+		html_number(out, rest);
 		buf_printf(out, " for %zu other reasons</p>", r->nreasons - SHOWN);
 	}
 	buf_puts(out, "</section>\n");
@@ -430,7 +430,7 @@ void report_html(struct buf *out, const struct report *r, size_t n, const struct
 	char when[TEXT_NUMBER];
 	buf_puts(out, page_top);
 	if (n == 1) {
-		text(out, r->campaign.name);
+		html_text(out, r->campaign.name);
 		buf_puts(out, " – ");
 	}
 	buf_puts(out, "Postrider report");
@@ -442,6 +442,7 @@ void report_html(struct buf *out, const struct report *r, size_t n, const struct
 		states(out, &r[i]);
 		timeline(out, &r[i], z);
 		providers(out, &r[i]);
+		html_refusals(out, &r[i]);
 		reasons(out, &r[i]);
 		selection(out, &r[i]);
 	}

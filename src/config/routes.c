@@ -128,7 +128,7 @@ static int finish_route(struct config_route *r, struct err *e)
 		return -1;
 	infer_tls(r);
 	if (r->connections == 0)
-		r->connections = 20;
+		r->connections = r->kind == ROUTE_DIRECT ? 2000 : 20;
 	if (r->messages_per_connection == 0)
 		r->messages_per_connection = 500;
 	if (r->chunking == ROUTE_CHUNKING_DEFAULT)

@@ -191,6 +191,26 @@ int64_t store_ledger_usage(struct store *s, struct str route, ms_t since, struct
 	return rc < 0 ? -1 : n;
 }
 
+int store_usage_minutes(struct store *s, struct str route, ms_t since,
+	int (*row)(void *ctx, ms_t minute, int64_t n), void *ctx, struct err *e)
+{
+	int rc;
+	sqlite3_stmt *st = db_query(s, e,
+		"SELECT u.minute, u.n FROM name r JOIN usage u ON u.route = r.id WHERE r.text = ? AND "
+		"u.minute >= ? ORDER BY u.minute",
+		"si", route, since / MINUTE);
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(s, st, e)) == 1) {
+		int stop = row(ctx, col_int(st, 0) * MINUTE, col_int(st, 1));
+		if (stop != 0) {
+			db_done(st);
+			return stop;
+		}
+	}
+	return rc;
+}
+
 /* 0: none waits, -1: failed. */
 static ms_t next_due_of(struct store *s, int64_t campaign, struct err *e)
 {

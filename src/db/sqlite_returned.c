@@ -110,8 +110,9 @@ static int failed(struct store *s, const struct target *t, const struct returned
 	if (rc < 0)
 		return -1;
 	done->lowered = rc == 1;
-	/* What never left cannot have come back. */
-	if (!done->lowered && t->state != DELIVERY_BOUNCED && t->state != DELIVERY_BLOCKED)
+	/* What never left cannot have come back; and of what came back before, the first word stands: a
+	 * second one is a copy, or was made by somebody who saw the return path. */
+	if (!done->lowered)
 		return 0;
 	if (r->class == CLASS_HARD && r->scope == SCOPE_ADDRESS)
 		return trouble_hard(s, &n, &done->suppressed, e);

@@ -182,6 +182,7 @@ int trouble_complaint(struct store *s, const struct trouble_new *n, bool *added,
 struct troubled {
 	struct trouble t;
 	struct trouble_row row;
+	struct str key;
 };
 
 /* The next person in trouble behind *after. */
@@ -191,7 +192,8 @@ static int next_troubled(
 	sqlite3_stmt *st = db_query(s, e,
 		"SELECT t.contact, t.soft, t.soft_first, t.soft_last, t.soft_campaign, c.address, "
 		"coalesce(p.text, "
-		"''), coalesce(r.text, '') FROM trouble t JOIN contact c ON c.id = t.contact LEFT JOIN "
+		"''), coalesce(r.text, ''), coalesce(c.key, c.address) FROM trouble t JOIN contact c ON c.id "
+		"= t.contact LEFT JOIN "
 		"domain d ON "
 		"d.id = c.domain LEFT JOIN name p ON p.id = d.provider LEFT JOIN name r ON r.id = "
 		"t.soft_reason WHERE "
@@ -209,8 +211,19 @@ static int next_troubled(
 		.address = arena_str(a, col_str(st, 5)),
 		.provider = arena_str(a, col_str(st, 6)),
 		.reason = arena_str(a, col_str(st, 7))};
+	out->key = arena_str(a, col_str(st, 8));
 	db_done(st);
 	return a->failed ? db_nomem(e) : 1;
+}
+
+/* Is it still to be looked at? 1, 0, -1 */
+static int still_troubled(struct store *s, const struct troubled *t, struct err *e)
+{
+	int rc = suppressed_key(s, hash64(t->key), t->key, 0, e);
+	if (rc != MAILABLE)
+		return rc < 0 ? -1 : 0;
+	rc = trouble_stayed(s, t->row.contact, t->t.soft_campaign, INT64_MAX, t->t.last, e);
+	return rc < 0 ? -1 : rc == 0;
 }
 
 int store_troubled(struct store *s, int at_least, int (*row)(void *ctx, const struct trouble_row *t),
@@ -222,8 +235,8 @@ int store_troubled(struct store *s, int at_least, int (*row)(void *ctx, const st
 	int rc;
 	arena_init(&a, 1024, 1u << 20);
 	while ((rc = next_troubled(s, &after, at_least, &a, &t, e)) == 1) {
-		int stayed = trouble_stayed(s, t.row.contact, t.t.soft_campaign, INT64_MAX, t.t.last, e);
-		rc = stayed < 0 ? -1 : stayed == 1 ? 0 : row(ctx, &t.row);
+		rc = still_troubled(s, &t, e);
+		rc = rc == 1 ? row(ctx, &t.row) : rc;
 		if (rc != 0)
 			break;
 		arena_reset(&a);

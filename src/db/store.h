@@ -641,6 +641,9 @@ int store_ledger_record(struct store *s, const struct outcome_row *rows, size_t 
 
 /* Deliveries sent over `route` since a time, to the minute, rounded so that a window is never passed. */
 int64_t store_ledger_usage(struct store *s, struct str route, ms_t since, struct err *e);
+/* The same minute by minute, oldest first: `minute` is its beginning. */
+int store_usage_minutes(struct store *s, struct str route, ms_t since,
+	int (*row)(void *ctx, ms_t minute, int64_t n), void *ctx, struct err *e);
 /* When the earliest delivery of that campaign (0: any running) becomes due; 0: none waits for a time. Of a
  * spread campaign: one whose time has come but which was not claimed yet counts as well. */
 ms_t store_ledger_next_due(struct store *s, int64_t campaign, struct err *e);
@@ -767,10 +770,27 @@ struct trouble_row { /* somebody whose mail failed for a time */
 	ms_t first, last;  /* of these */
 	struct str reason; /* the last one's */
 };
-/* Those with soft failures that were not followed by a delivery that stayed, worst first within a slice of
- * people. In slices. */
+/* Those with soft failures that were not followed by a delivery that stayed, and who are mailed still, worst
+ * first within a slice of people. In slices. */
 int store_troubled(struct store *s, int at_least, int (*row)(void *ctx, const struct trouble_row *t),
 	void *ctx, struct err *e);
+
+/* Every domain that addresses were ever of, by id. In slices. */
+int store_domains(struct store *s, int (*row)(void *ctx, int64_t id, struct str name, struct str provider),
+	void *ctx, struct err *e);
+struct domain_count {
+	int64_t domain, people; /* people is added to */
+};
+/* How many people are of these domains now; sorts `v` by domain. Reads all contacts. In slices. */
+int store_domain_people(struct store *s, struct domain_count *v, size_t n, struct err *e);
+struct domain_failure {
+	int64_t domain, failures;
+	ms_t last;
+	struct str reason; /* the last one's: "domain-unknown" …; static */
+};
+/* Domains that took no mail at all since then: they are not there, or refuse it as a whole. By id; *out is
+ * the caller's to free. At most 20,000 of them. In slices. */
+int store_dead_domains(struct store *s, ms_t since, struct domain_failure **out, size_t *n, struct err *e);
 
 /* ---- Retention ---- */
 

@@ -39,7 +39,6 @@ class Internet:
 		ip("link", "set", "lo", "up")
 		for address in US4, POLICIES, REFUSING:
 			ip("addr", "add", address + "/32", "dev", "lo")
-		ip("addr", "add", US6 + "/128", "dev", "lo")
 		# Behind this link is nobody: packets go to a hardware address that nothing has.
 		ip("link", "add", "void0", "type", "veth", "peer", "name", "void1")
 		for name in "void0", "void1":
@@ -63,6 +62,7 @@ class Internet:
 			ip("route", "add", f"5.0.0.{number}/32", "dev", near, "src", US4)
 			commands += [f"addr add 5.0.0.{number}/32 dev {there}", f"route add {US4}/32 dev {there}"]
 		if six:
+			ip("-6", "addr", "add", US6 + "/128", "dev", near, "nodad")  # IPv6 answers for an address on its own link only
 			ip("-6", "route", "add", f"2a00::{number}/128", "dev", near, "src", US6)
 			commands += [f"-6 addr add 2a00::{number}/128 dev {there} nodad", f"-6 route add {US6}/128 dev {there}"]
 		for command in commands:
@@ -85,7 +85,7 @@ class Receiver(peers.Postfix):
 		if not four:  # it takes over IPv6 only, and hands on the same way
 			main["relayhost"] = f"[{US6}]:{sink_port}"
 		main.update(options.pop("main", {}))
-		super().__init__(folder, sink_port, folder=name, port=25, listen="", tls=tls, main=main, **options)
+		super().__init__(folder, sink_port, own=name, port=25, listen="", tls=tls, main=main, **options)
 		self.enter = internet.host(number, four=four)
 		self.address = f"5.0.0.{number}" if four else f"2a00::{number}"
 
@@ -105,7 +105,7 @@ class Names(peers.Peer):
 		zones = "".join(f'zone:\n name: "{z}"\n zonefile: "/srv/zones/{z}"\n' for z in self.options["zones"])
 		self.write("etc/nsd.conf", f'server:\n ip-address: 127.0.0.1@{self.port}\n username: nsd\n chroot: ""\n'
 			' zonesdir: "/srv/zones"\n database: ""\n pidfile: ""\n xfrdfile: "/srv/zones/xfrd"\n zonelistfile: "/srv/zones/list"\n'
-			' xfrdir: "/tmp"\n server-count: 1\nremote-control:\n control-enable: no\n' + zones)
+			' xfrdir: "/tmp"\n server-count: 1\n rrl-ratelimit: 0\nremote-control:\n control-enable: no\n' + zones)
 
 	def tool(self, *argv):
 		"""A command of the peers' root in the zones' folder."""

@@ -120,8 +120,17 @@ def own(path, user, mode=None, group=None):
 		os.chmod(path, mode)
 
 
+def program_of_host(path):
+	"""The command line that runs a program of this host from within a peer's root (option host=True)."""
+	library = "/srv/host/usr/lib/" + os.uname().machine + "-linux-gnu"
+	loader = glob.glob("/lib64/ld-linux*.so*") + glob.glob("/lib/ld-linux*.so*")
+	return f"/srv/host{os.path.realpath(loader[0])} --library-path {library}:/srv/host/lib/{os.uname().machine}-linux-gnu " \
+		f"/srv/host{path}"
+
+
 class Peer:
-	"""Daemons that share one /srv. Subclasses write the configuration and name the commands."""
+	"""Daemons that share one /srv. Subclasses write the configuration and name the commands. Option host: this host's
+	files are seen below /srv/host, for what a server hands mail over to."""
 	name = "peer"
 	fixed = {}  # folders that a server wants at a fixed place: {place in the root: folder below /srv}
 	address = "127.0.0.1"  # where it is reached
@@ -132,7 +141,7 @@ class Peer:
 		self.way = options.pop("way", Here)  # to the server: distance.FarAway
 		if self.way is not Here:
 			self.address = self.way.host
-		self.srv = os.path.join(folder, options.get("folder", self.name))
+		self.srv = os.path.join(folder, options.get("own", options.get("folder", self.name)))
 		os.makedirs(self.srv)
 		os.chmod(self.srv, 0o755)
 		self.sink_port, self.options, self.port, self.processes = sink_port, options, options.get("port") or free_port(), []
@@ -151,6 +160,10 @@ class Peer:
 	def command(self, *argv):
 		"""The command line that runs argv in the peers' root."""
 		binds = "".join(f'mount --bind "$S/{own}" "$R{place}" && ' for place, own in self.fixed.items())
+		if self.options.get("host"):
+			os.makedirs(os.path.join(self.srv, "host"), exist_ok=True)
+			os.makedirs(os.path.join(ROOT, "usr/share/zoneinfo"), exist_ok=True)
+			binds += 'mount --rbind / "$R/srv/host" && mount --bind /usr/share/zoneinfo "$R/usr/share/zoneinfo" && '
 		script = 'R=$1; S=$2; shift 2; mount --rbind /dev "$R/dev" && mount --bind "$S" "$R/srv" && ' \
 			f'mount -t proc proc "$R/proc" && mount -t tmpfs tmpfs "$R/run" && {binds} exec chroot "$R" "$@"'
 		return [*self.enter, "unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--",
@@ -206,7 +219,7 @@ class Peer:
 
 class Postfix(Peer):
 	"""Relays everything to the sink. Options: tls = (cert, key) files: STARTTLS; users = {name: password}: Dovecot's
-	SASL, demanded and only over TLS; main = {parameter: value}."""
+	SASL, demanded and only over TLS; main = {parameter: value}; services = [lines of master.cf]."""
 	name = "postfix"
 
 	def configure(self):
@@ -235,7 +248,7 @@ class Postfix(Peer):
 			"proxymap unix - - n - - proxymap", "smtp unix - - n - - smtp", "relay unix - - n - - smtp",
 			"error unix - - n - - error", "retry unix - - n - - error", "discard unix - - n - - discard",
 			"anvil unix - - n - 1 anvil", "scache unix - - n - 1 scache", "postlog unix-dgram n - n - 1 postlogd"]
-		self.write("etc/master.cf", "\n".join(services) + "\n")
+		self.write("etc/master.cf", "\n".join(services + self.options.get("services", [])) + "\n")
 		for folder in ("queue", "log"):
 			self.folder(folder, "root")
 		self.folder("data", "postfix", 0o700)

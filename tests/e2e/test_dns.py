@@ -7,6 +7,7 @@ import subprocess
 import dnsworld
 import peers
 from harness import BUILD
+from smtpd import Sink
 
 ENFORCE = "version: STSv1\nmode: enforce\nmx: {}\nmax_age: 604800\n"
 TESTING = "version: STSv1\nmode: testing\nmx: {}\nmax_age: 604800\n"
@@ -138,3 +139,53 @@ def test_sites(w):
 		# Without validation there is no DANE; a bogus answer of the resolver stays one.
 		plain = look_up(f"resolver=127.0.0.1@{server.port}", f"trust-anchor={server.anchor}", "plain=yes", "dane-good.example")
 		assert plain["dane-good.example"]["hosts"][0]["tls"] == "may"
+
+
+SENT = {  # domain: the host that takes its mail, and whether under TLS
+	"order.example": ("good", True), "dead.example": ("good", True), "silence.example": ("good", True),
+	"ipv6.example": ("six", True), "alias.example": ("good", True), "behind-alias.example": ("good", True),
+	"bare.example": ("good", True), "dane-good.example": ("good", True), "dane-self.example": ("wrong", True),
+	"dane-odd.example": ("wrong", True), "hosted.plain": ("good", True), "enforce.plain": ("good", True),
+	"testing.plain": ("wrong", True), "moved.plain": ("wrong", True), "untrusted.plain": ("wrong", True),
+	"clear-text.plain": ("clear", False)}
+DEFERRED = {  # why
+	"dane-bad.example": "no TLSA record of tlsa-bad.example fits", "dane-bogus.example": "TLSA",
+	"dane-clear.example": "does not offer STARTTLS, and the domain's policy (DANE)", "bogus.example": "DNSSEC",
+	"nowhere.example": "has an address", "lame.plain": "DNS fails", "enforce-wrong.plain": "certificate",
+	"enforce-other.plain": "MTA-STS policy", "enforce-clear.plain": "the domain's policy (MTA-STS)"}
+BOUNCED = ["null.example", "nothing.example", "missing.example", "private.plain", "loop.plain"]
+
+
+def test_delivery(w):
+	"""The same Internet with Postfix on its hosts: what arrives where, and how; what does not go out, and why."""
+	class Everywhere(Sink):
+		address = None
+
+	people = ["a@" + d for d in [*SENT, *DEFERRED, *BOUNCED]] + [f"b{i}@order.example" for i in range(10)]
+	with names(w) as (internet, authority, good, wrong, server, resolver, policies), Everywhere(port=2525) as sink, \
+			dnsworld.Receiver(w.folder, internet, GOOD, "good.example", sink.port, tls=good), \
+			dnsworld.Receiver(w.folder, internet, WRONG, "wrong.example", sink.port, tls=wrong), \
+			dnsworld.Receiver(w.folder, internet, CLEAR, "clear.example", sink.port), \
+			dnsworld.Receiver(w.folder, internet, SIX, "six.example", sink.port, tls=good, four=False):
+		w.configure(25, kind="direct", host=None, resolver=f"127.0.0.1@{resolver.port}", trust_anchor=server.anchor,
+			ca_file=authority.ca, helo="mail.books.plain", timeout="5s", extra="[domain books.example]\n")
+		w.write("news.csv", "email\n" + "".join(p + "\n" for p in people))
+		w.run("import", "news", "news.csv")
+		w.run("--json", "send", w.message(), "--list", "news", "--yes", "--patience", "0", expect=75)
+		assert sink.wait(len(SENT) + 10), sink.recipients()
+		states, rows = w.audit("june", sink, people), w.deliveries("june")
+		arrived = {m.recipients[0]: m.data.decode() for m in sink.messages}
+	assert states == {"sent": len(SENT) + 10, "deferred": len(DEFERRED), "bounced": len(BOUNCED)}, rows
+	faults = []
+	for domain, (host, tls) in SENT.items():
+		received = arrived["a@" + domain].split("Received: ")[1:]
+		last = " ".join(received[-1].split("\r\n\t"))
+		if f"by {host}.example" not in last or ("using TLSv1" in last) != tls:
+			faults.append(f"{domain}: {last}")
+	for domain, why in DEFERRED.items():
+		row = rows["a@" + domain]
+		if row["state"] != "deferred" or why not in row["reply"]:
+			faults.append(f"{domain}: {row}")
+	faults += [f"{d}: {rows['a@' + d]}" for d in BOUNCED if rows["a@" + d]["state"] != "bounced"]
+	faults += [p for p in people if p.startswith("b") and "by good.example" not in arrived[p]]
+	assert not faults, "\n".join(faults)

@@ -74,7 +74,7 @@ static void audit_message(struct audit *k, struct fixture *f, int64_t list, cons
 		      &k->keys, &f->e));
 	OK(f, launch_open(&k->l, write_file(f, name, message), NULL, k->cfg, f->s, &f->e));
 	k->l.audience.lists[k->l.audience.nlists++] = list;
-	k->l.route = launch_route(k->cfg, NULL, message_from_domain(personal_message(k->l.personal)), NULL);
+	launch_plan(&k->l, NULL, NULL);
 	struct check_options o = {.keys = k->keys, .findings = findings, .threads = threads};
 	OK(f, check_run(&k->l, &o, &k->c, &f->e));
 }

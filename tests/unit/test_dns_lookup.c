@@ -2,6 +2,7 @@
 #include "engine/dns/lookup.h"
 
 #include "src/base/buf.h"
+#include "src/base/log.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -719,6 +720,16 @@ static void test_sts_cannot_be_had(void **state)
 	assert_int_equal(l->state, SITE_KNOWN);
 	assert_null(w.fetch);
 	lookup_free(&l);
+	/* Nor long for name servers that do not say whether there is one. */
+	w.records[4].flag = '~';
+	l = begin(&w, "x.example");
+	lookup_tick(l, w.now + 4 * SECOND);
+	assert_false(l->done);
+	lookup_tick(l, w.now + 5 * SECOND);
+	assert_true(l->done);
+	assert_int_equal(l->state, SITE_KNOWN);
+	lookup_free(&l);
+	w.records[4].flag = ' ';
 	/* A policy host in the private network is not asked. */
 	w.records[5].data[0] = 127;
 	w.policy_hangs = false;
@@ -788,5 +799,6 @@ int main(void)
 		cmocka_unit_test(test_dane_goes_before_sts),
 		cmocka_unit_test(test_plain_and_least),
 	};
+	log_set_level(LOG_LEVEL_ERROR);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

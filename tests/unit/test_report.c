@@ -115,6 +115,28 @@ static void reasons__a_thousand__the_first_are_shown_and_the_rest_counted(void *
 	assert_non_null(strstr(lines, "… and 1,920 for 960 other reasons"));
 }
 
+static void refusals__providers_by_reasons(void **state)
+{
+	(void)state;
+	struct report r = campaign("june");
+	struct report_refusal all[] = {{CLASS_HARD, STR("user-unknown"), STR("google"), 30},
+		{CLASS_SOFT, STR("mailbox-full"), STR("google"), 10},
+		{CLASS_BLOCK, STR("policy<b>"), STR(""), 5}};
+	struct report_back back = {.provider = STR("google"), .bounced = 7, .complaints = 2};
+	struct report_provider provider = {.name = STR("google"), .total = 400};
+	r.refusals = all;
+	r.nrefusals = 3;
+	r.backs = &back;
+	r.providers = &provider;
+	r.nbacks = r.nproviders = 1;
+	const char *page = html(&r, 1);
+	assert_non_null(strstr(page, "user-unknown 30, mailbox-full 10"));
+	assert_non_null(
+		strstr(page, "<td class=\"n\">40</td><td class=\"n\">10.0 %</td><td class=\"n\">7</td><td "
+			     "class=\"n\">2</td>"));
+	assert_non_null(strstr(page, "policy&lt;b&gt; 5"));
+}
+
 static void text__narrow_terminal__tables_fit(void **state)
 {
 	(void)state;
@@ -164,6 +186,7 @@ int main(void)
 		cmocka_unit_test(html__nobody_and_nothing__has_no_wrong_numbers),
 		cmocka_unit_test(html__nobody_delivers_it__says_what_to_do),
 		cmocka_unit_test(reasons__a_thousand__the_first_are_shown_and_the_rest_counted),
+		cmocka_unit_test(refusals__providers_by_reasons),
 		cmocka_unit_test(text__narrow_terminal__tables_fit),
 		cmocka_unit_test(progress__long_name__leaves_room_for_the_numbers),
 	};

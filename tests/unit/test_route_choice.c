@@ -80,8 +80,8 @@ static const char *choice(const char *provider, const bool *usable)
 static void the_senders_domain__decides_first(void **state)
 {
 	(void)state;
-	configure(RELAY("all") RELAY("b1") "for = books.example\n" RELAY("b2") "for = Books.Example, w.example\n" RELAY("g")
-			"for = google\n");
+	configure(RELAY("all") RELAY("b1") "for = books.example\n" RELAY(
+		"b2") "for = Books.Example, w.example\n" RELAY("g") "for = google\n");
 	assert_string_equal(planned("books.example"), "b1,b2");
 	assert_false(plan.by_destination);
 	assert_string_equal(planned("w.example"), "b2");
@@ -151,6 +151,9 @@ static void what_cannot_be__is_told(void **state)
 	assert_string_equal(named("g"), "g");
 	assert_string_equal(named("h"), "there is no route `h` in the configuration");
 	assert_int_equal(err.code, ERR_NOINPUT);
+	configure(RELAY("a") RELAY("g") "for = gogle\n");
+	assert_non_null(strstr(planned("x.example"), "neither a domain nor a provider"));
+	assert_string_equal(err.remedy, "did you mean \"google\"?");
 }
 
 static void a_plan__outlives_changes_that_leave_it_whole(void **state)
@@ -159,6 +162,9 @@ static void a_plan__outlives_changes_that_leave_it_whole(void **state)
 	configure(RELAY("a") RELAY("b") RELAY("g") "for = google\n");
 	assert_string_equal(named("a, b ,g"), "a,b,g");
 	assert_string_equal(named("gone,a"), "a");
+	assert_true(str_is(route_plan_missing(config, STR("a,gone,away")), "gone"));
+	assert_int_equal(route_plan_missing(config, STR("g, a")).n, 0);
+	assert_true(route_plan_missing(config, STR("a,,b")).n > 0);
 	assert_string_equal(named("g,a,gone"), "a,g");
 	assert_string_equal(choice("yahoo", NULL), "a=1");
 	assert_non_null(strstr(named("g,gone"), "`gone`"));
@@ -166,6 +172,20 @@ static void a_plan__outlives_changes_that_leave_it_whole(void **state)
 	assert_non_null(strstr(named("gone,away"), "no route"));
 	named("");
 	assert_int_equal(err.code, ERR_NOINPUT);
+}
+
+static void without_some__are_all_still_served(void **state)
+{
+	(void)state;
+	configure(RELAY("a") RELAY("b") "for = google\n" RELAY("c") RELAY("d") "for = google, yahoo\n");
+	assert_string_equal(planned("x.example"), "a,b,c,d");
+	assert_true(route_plan_covers(&plan, (const bool[]){false, false, false, false}));
+	assert_true(route_plan_covers(&plan, (const bool[]){true, true, false, false}));
+	assert_false(route_plan_covers(&plan, (const bool[]){true, false, true, false}));
+	assert_false(route_plan_covers(&plan, (const bool[]){false, false, false, true}));
+	assert_string_equal(named("b"), "b");
+	assert_true(route_plan_covers(&plan, (const bool[]){false}));
+	assert_false(route_plan_covers(&plan, (const bool[]){true}));
 }
 
 static void deal__keeps_the_shares(void **state)
@@ -190,6 +210,7 @@ int main(void)
 		cmocka_unit_test(a_direct_route__goes_by_destination),
 		cmocka_unit_test(what_cannot_be__is_told),
 		cmocka_unit_test(a_plan__outlives_changes_that_leave_it_whole),
+		cmocka_unit_test(without_some__are_all_still_served),
 		cmocka_unit_test(deal__keeps_the_shares),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

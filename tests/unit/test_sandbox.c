@@ -217,7 +217,7 @@ static void replies__of_every_provider__are_understood(void **state)
 				else if (fate == FATE_LIMIT)
 					ok = v.action == ACTION_SLOW;
 				else if (fate == FATE_QUOTA)
-					ok = v.action == ACTION_PAUSE && str_is(v.pause, "quota");
+					ok = v.action == ACTION_SUSPEND && v.scope == SCOPE_ACCOUNT;
 				if (!ok)
 					print_error("%s fate %d: %d %s -> class %d action %d %.*s\n", rcpt,
 						fate, a.code, a.text, (int)v.class, (int)v.action,

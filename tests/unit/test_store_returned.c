@@ -130,11 +130,16 @@ static void hard__lowers_suppresses_and_counts_once(void **state)
 	assert_int_equal(b.len, r.message.n);
 	assert_memory_equal(b.p, r.message.p, r.message.n);
 	buf_release(&b);
-	/* A second one of it, with other words: kept, and nothing counts twice. */
+	/* A second one of it, with other words: kept, and nothing counts twice, nor is it harder than the
+	 * first. */
 	r = bounce(&w, first, CLASS_SOFT, NOW + 2 * MINUTE);
 	done = returns(&w, &r);
 	assert_false(done.duplicate || done.lowered);
-	assert_int_equal(in_state(&w, id, DELIVERY_BOUNCED), 1);
+	r = bounce(&w, DELIVERY_ID(id, 2), CLASS_SOFT, NOW + 2 * MINUTE);
+	assert_true(returns(&w, &r).lowered);
+	r = bounce(&w, DELIVERY_ID(id, 2), CLASS_HARD, NOW + 2 * MINUTE);
+	assert_false(returns(&w, &r).suppressed);
+	assert_int_equal(in_state(&w, id, DELIVERY_BOUNCED), 2);
 	end(&w);
 }
 
@@ -496,6 +501,47 @@ static void prune__words_then_deliveries__sums_stay(void **state)
 	end(&w);
 }
 
+static int one_domain_name(void *ctx, int64_t id, struct str name, struct str provider)
+{
+	buf_printf(ctx, "%lld:%.*s:%.*s ", (long long)id, STR_ARG(name), STR_ARG(provider));
+	return 0;
+}
+
+static void domains__dead_ones_and_their_people(void **state)
+{
+	struct world w;
+	struct domain_failure *dead = NULL;
+	size_t n = 0;
+	start(&w, *state);
+	int64_t id = send_campaign(&w, false);
+	claim_and_send(&w, id, NOW);
+	for (int i = 2; i <= 3; i++) { /* x.example is gone; y.example is only full */
+		struct returned_new r =
+			bounce(&w, DELIVERY_ID(id, i), i == 2 ? CLASS_HARD : CLASS_SOFT, NOW + MINUTE);
+		if (i == 2)
+			r.reason = STR("domain-unknown");
+		returns(&w, &r);
+	}
+	OK(w.f, store_dead_domains(w.f->s, NOW, &dead, &n, &w.f->e));
+	assert_int_equal(n, 1);
+	assert_int_equal(dead[0].domain, fixture_sql(w.f, "SELECT id FROM domain WHERE name = 'x.example'"));
+	assert_int_equal(dead[0].failures, 1);
+	assert_string_equal(dead[0].reason.p, "domain-unknown");
+	struct domain_count people[2] = {{9999, 0}, {dead[0].domain, 0}};
+	OK(w.f, store_domain_people(w.f->s, people, 2, &w.f->e));
+	assert_int_equal(people[0].people, 2);
+	assert_int_equal(people[1].people, 0);
+	free(dead);
+	OK(w.f, store_dead_domains(w.f->s, NOW + HOUR, &dead, &n, &w.f->e));
+	assert_int_equal(n, 0);
+	free(dead);
+	struct buf b = BUF_INIT(4096);
+	OK(w.f, store_domains(w.f->s, one_domain_name, &b, &w.f->e));
+	assert_non_null(strstr(buf_cstr(&b), "gmail.com:google "));
+	buf_release(&b);
+	end(&w);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -513,6 +559,7 @@ int main(void)
 		T(change__class_counts_and_suppression_follow),
 		T(find__by_person_and_relay_id),
 		T(troubled__and_what_is_forgotten_after_a_delivery_that_stayed),
+		T(domains__dead_ones_and_their_people),
 		T(prune__words_then_deliveries__sums_stay),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

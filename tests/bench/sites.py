@@ -1,0 +1,121 @@
+"""Direct delivery to very many sites, of which some cannot be reached, are slow or hold connections: does it hurt the others?"""
+import csv
+import os
+import socket
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+import harness  # noqa: E402
+from sink import FastSink, RecordingSink  # noqa: E402
+
+# One site in twenty each.
+BAD = {"dead": "127.0.0.2", "hole": "127.0.0.4", "tar": "127.0.0.3", "slow": "127.0.0.5", "fail": "fail", "late": "late"}
+
+
+class Names:
+	"""tests/tools/names.c"""
+
+	def __init__(self, folder, kinds):
+		self.file = os.path.join(folder, "names.port")
+		self.argv = [os.path.join(harness.BUILD, "tools", "names"), "--port-file", self.file, *(f"{k}={v}" for k, v in kinds.items())]
+
+	def __enter__(self):
+		self.child = subprocess.Popen(self.argv)
+		harness.wait_until(lambda: os.path.exists(self.file) and open(self.file).read().strip(), 10)
+		self.port = int(open(self.file).read())
+		return self
+
+	def __exit__(self, *exc):
+		self.child.kill()
+		self.child.wait()
+
+
+class Hole:
+	"""A port at which connections are never made: its queue is full."""
+
+	def __init__(self, address, port):
+		self.listener = socket.socket()
+		self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+		self.listener.bind((address, port))
+		self.listener.listen(0)
+		self.filling = []
+		for _ in range(8):
+			s = socket.socket()
+			s.setblocking(False)
+			s.connect_ex((address, port))
+			self.filling.append(s)
+
+	def __enter__(self):
+		time.sleep(0.2)
+		return self
+
+	def __exit__(self, *exc):
+		for s in [self.listener, *self.filling]:
+			s.close()
+
+
+def people(path, good, bad, each):
+	"""Sites of all kinds side by side. Returns how many people are at healthy ones."""
+	with open(path, "w", newline="") as f:
+		rows = csv.writer(f)
+		rows.writerow(["email", "first_name", "city"])
+		kinds = list(BAD)
+		for i in range(max(good, bad)):
+			for n in range(each):
+				if i < good:
+					rows.writerow([f"p{n}@d{i}.good.example", "Aiko", "Kyoto"])
+				if i < bad:
+					rows.writerow([f"p{n}@d{i}.{kinds[i % len(kinds)]}.example", "Aiko", "Kyoto"])
+	return good * each
+
+
+def sub(folder, name):
+	os.makedirs(os.path.join(folder, name))
+	return os.path.join(folder, name)
+
+
+class Run:
+	"""One campaign; `healthy`: seconds until the last of the healthy mail was taken."""
+
+	def __init__(self, folder, good, bad, each, limit=600, **route):
+		with RecordingSink(folder, "--threads", "1") as sink, FastSink(sub(folder, "tar"), "--address", BAD["tar"], "--port", str(sink.port),
+			"--delay", "60000") as _, FastSink(sub(folder, "slow"), "--address", BAD["slow"], "--port", str(sink.port), "--delay", "5000") as _, \
+			Hole(BAD["hole"], sink.port), Names(folder, {"good": "127.0.0.1", **BAD}) as names, harness.World(folder) as w:
+			w.configure(sink.port, kind="direct", host=None, resolver=f"127.0.0.1@{names.port}", private_addresses="allow",
+				helo="out.books.example", extra="[domain books.example]\n", **route)
+			want = people(w.path("news.csv"), good, bad, each)
+			w.run("import", "news", "news.csv")
+			start = time.monotonic()
+			child = w.start("-q", "send", w.message(), "--list", "news", "--yes", "--patience", "0")
+			while sink.count() < want and time.monotonic() - start < limit and child.poll() is None:
+				self.look(child.pid)
+				if os.environ.get("TRACE"):
+					print(f"{time.monotonic() - start:.1f} s: {sink.count()} taken, cpu {self.cpu:.1f}, {self.descriptors} descriptors")
+				time.sleep(0.1)
+			self.took, self.healthy, self.want = sink.count(), time.monotonic() - start, want
+			self.counts = w.status("june")["counts"]
+			child.terminate()
+			self.status = child.wait(60)
+
+	def look(self, pid):
+		try:
+			with open(f"/proc/{pid}/stat") as f:
+				fields = f.read().rsplit(")", 1)[1].split()
+			with open(f"/proc/{pid}/status") as f:
+				self.rss = next(int(line.split()[1]) / 1024 for line in f if line.startswith("VmHWM"))
+			self.cpu = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+			self.descriptors = len(os.listdir(f"/proc/{pid}/fd"))
+		except (OSError, StopIteration):
+			pass  # it is over
+
+
+if __name__ == "__main__":
+	folder = os.path.join(harness.BUILD, "bench", "sites")
+	for bad in (0, int(sys.argv[2])):
+		subprocess.run(["rm", "-rf", folder])
+		os.makedirs(folder)
+		r = Run(folder, int(sys.argv[1]), bad, int(sys.argv[3]), limit=float(sys.argv[4]) if len(sys.argv) > 4 else 300)
+		print(f"{bad} bad: healthy {r.took}/{r.want} after {r.healthy:.1f} s, cpu {r.cpu:.1f}, {r.rss:.0f} MiB, {r.descriptors} descriptors, {r.counts}, exit {r.status}")

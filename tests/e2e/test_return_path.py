@@ -1,0 +1,142 @@
+"""The circle closed: what a real mail server returns comes back by its pipe, and every delivery and suppression is right."""
+import json
+import os
+import re
+
+import peers
+from harness import PROGRAM, wait_until
+from smtpd import Sink
+
+LETTER = """From: Kyoto Books <news@books.example>
+Subject: The June list is here
+
+<p>Forty new titles.</p>
+<p><a href="{{ unsubscribe_url }}">Unsubscribe</a></p>
+"""
+
+
+class Receivers(Sink):
+	"""Says of each recipient what its name says."""
+	async def rcpt(self, s, address):
+		if "unknown" in address:
+			return f"550 5.1.1 <{address}>: Recipient address rejected: User unknown in virtual mailbox table"
+		if "full" in address:
+			return f"552 5.2.2 <{address}>: mailbox full"
+		if "policy" in address:
+			return "554 5.7.1 Message rejected due to local policy: 192.0.2.1 is blocked"
+		return "250 2.1.5 ok"
+
+
+def state_of(address):
+	return "bounced" if "unknown" in address or "full" in address else "blocked" if "policy" in address else "sent"
+
+
+def suppressed(w):
+	return {line.split(",")[0] for line in w.run("suppressions", "export").out.replace("\ufeff", "").splitlines()[1:] if line}
+
+
+def recorded(w, campaign):
+	counts = w.status(campaign)["counts"]
+	return counts.get("bounced", 0) + counts.get("blocked", 0)
+
+
+def test_postfix_returns_by_its_pipe(w):
+	addresses = [f"r{i}{kind}@{'gmail.com' if i % 3 == 0 else 'x.example'}" for i in range(60)
+		for kind in ([["unknown", "full", "policy"][i % 3]] if i % 5 == 0 else [""])]
+	pipe = "postrider unix - n n - 4 pipe user=vmail null_sender= argv=" \
+		f"{peers.program_of_host(PROGRAM)} --config /srv/host{w.path('postrider.conf')} receive --recipient ${{recipient}}"
+	with Receivers() as sink, peers.Postfix(w.folder, sink.port, host=True, services=[pipe],
+			main={"transport_maps": "inline:{ bounces.books.example=postrider: }", "default_destination_concurrency_limit": "20"}) as peer:
+		w.configure(peer.port, connections=4)
+		w.message(LETTER)
+		with open(w.path("all.csv"), "w") as f:
+			f.write("email\n" + "".join(a + "\n" for a in addresses))
+		w.run("import", "news", "all.csv")
+		for name in [".", *(n for n in os.listdir(w.folder) if n.startswith("postrider"))]:
+			os.chown(w.path(name), peers.USERS["vmail"], -1)
+		w.run("send", "june.html", "--list", "news", "--name", "june", "--yes")
+		expected = sum(state_of(a) != "sent" for a in addresses)
+		wait_until(lambda: recorded(w, "june") == expected, 40)
+		rows = w.deliveries("june")
+		assert {a: r["state"] for a, r in rows.items()} == {a: state_of(a) for a in addresses}
+		unknown = {a for a in addresses if "unknown" in a}
+		assert suppressed(w) == unknown
+		assert all(r["reason"] == "user-unknown" for a, r in rows.items() if a in unknown)
+		assert sum(w.status("june")["counts"].values()) == len(addresses)
+		again_and_forged(w, unknown, expected)
+
+
+def again_and_forged(w, unknown, expected):
+	"""A returned message is kept as it came: given again it counts once, tampered with it is nobody's."""
+	bounces = [b for b in map(json.loads, w.run("--json", "bounces").out.splitlines()) if b["source"] == "receive"]
+	assert len(bounces) == expected
+	one = next(b for b in bounces if b["class"] == "soft")
+	shown = w.run("--json", "bounces", "--explain", one["id"]).json
+	message = shown["message"]
+	assert "mailbox full" in w.run("bounces", "--explain", one["id"]).out
+	w.write("again.eml", message)
+	token = re.search(r"b-[a-z2-7]{34}@bounces\.books\.example", message).group(0)
+	seen = w.run("--json", "receive", "--recipient", token, "again.eml").json
+	assert seen["events"][0]["duplicate"], seen
+	# The same report about somebody else: without their token, with one letter of it changed, with
+	# that of a delivery that came back before.
+	victim = next(a for a in w.deliveries("june") if state_of(a) == "sent")
+	bad = token[:10] + ("a" if token[10] != "a" else "b") + token[11:]
+	forged = message.replace(one["address"], victim).replace("5.2.2", "5.1.1").replace("mailbox full", "User unknown")
+	for i, to in enumerate(["news@books.example", bad, token, token.replace("b-", "u-"), victim]):
+		w.write(f"forged{i}.eml", forged.replace(token, to).replace("Message-Id: <", f"Message-Id: <{i}"))
+		seen = w.run("--json", "receive", "--recipient", to, f"forged{i}.eml").json
+		assert seen["kind"] == "bounce" and not seen["events"][0]["lowered"], seen
+	assert suppressed(w) == unknown
+	assert w.deliveries("june")[victim]["state"] == "sent"
+
+
+def test_mailbox_files(w):
+	with Sink() as sink:
+		w.configure(sink.port, extra="[suppress]\nsoft = 1\nsoft-days = 0\n")
+		w.message(LETTER)
+		addresses = w.audience(6)
+		w.run("send", "june.html", "--list", "news", "--name", "june", "--yes")
+		paths = {m.recipients[0]: m.sender for m in sink.messages}
+		stop = {m.recipients[0]: m.header("List-Unsubscribe") for m in sink.messages}
+	def report(address, text):
+		return (f"From: MAILER-DAEMON@mx.example\nTo: {paths[address]}\nDelivered-To: {paths[address]}\n"
+			"Subject: failure notice\n\nHi. This is the qmail-send program at mx.example.\n"
+			f"I'm afraid I wasn't able to deliver your message to the following addresses.\n\n<{address}>:\n{text}\n\n"
+			"--- Below this line is a copy of the message.\n\n"
+			f"Return-Path: <{paths[address]}>\nSubject: The June list is here\n\nForty new titles.\n")
+	unknown = "192.0.2.1 does not like recipient.\nRemote host said: 550 5.1.1 User unknown\nGiving up on 192.0.2.1."
+	full = "192.0.2.1 does not like recipient.\nRemote host said: 452 4.2.2 Mailbox full\nGiving up on 192.0.2.1."
+	for folder in ("new", "cur", "tmp"):
+		os.makedirs(w.path("Maildir/" + folder))
+	w.write("Maildir/new/1.a", report(addresses[0], unknown))
+	w.write("Maildir/new/2.b", "From: someone@x.example\nSubject: hello\n\nHow are you?\n")
+	w.run("receive", "--dry-run", "Maildir")
+	assert len(os.listdir(w.path("Maildir/new"))) == 2 and suppressed(w) == set()
+	w.run("receive", "Maildir")
+	assert sorted(os.listdir(w.path("Maildir/cur"))) == ["1.a:2,S", "2.b:2,S"] and not os.listdir(w.path("Maildir/new"))
+	assert suppressed(w) == {addresses[0]}
+	# An mbox, with the same message once more and a line that was marked.
+	box = "".join(f"From MAILER-DAEMON Sun Nov 22 09:00:0{i} 2026\n{m}\n" for i, m in enumerate(
+		[report(addresses[0], unknown), report(addresses[1], full).replace("Forty", ">From Forty")]))
+	w.write("box", box)
+	out = w.run("receive", "box").out
+	assert "had it before" in out and suppressed(w) == set(addresses[:2])
+	assert "From Forty" in w.run("bounces", "--explain", 2).out
+	# Unsubscribing by mail, from standard input as a pipe gives it; twice is once.
+	to = re.search(r"mailto:([^?>]+)", stop[addresses[2]]).group(1)
+	for _ in range(2):
+		w.run("receive", "--recipient", to, stdin=b"From: r2@x.example\nSubject: unsubscribe\n\n\n")
+	assert suppressed(w) == set(addresses[:3])
+	status = w.status("june")
+	assert status["unsubscribed"] == 1 and status["counts"]["bounced"] == 2
+	# What cannot be recorded is for the mail server to keep.
+	os.rename(w.path("postrider.db"), w.path("away.db"))
+	w.run("receive", stdin=b"From: a@x.example\n\nhello\n", expect=75)
+	os.rename(w.path("away.db"), w.path("postrider.db"))
+	w.run("prune")
+	w.run("reclassify")
+	w.write("typo.csv", "email\na@gmial.com\n")
+	w.run("import", "more", "typo.csv")
+	found = [json.loads(line) for line in w.run("--json", "hygiene", "--at-least", "1").out.splitlines()]
+	assert {(f["what"], f.get("address") or f.get("meant")) for f in found} == {("typo", "gmail.com")}
