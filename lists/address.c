@@ -1,6 +1,7 @@
 #include "lists/address.h"
 
 #include "lists/address_name.h"
+#include "src/base/literal.h"
 #include "src/base/utf8.h"
 
 #include <idn2.h>
@@ -79,7 +80,7 @@ static const char *domain_fault(struct str d, bool *idn)
 	if (d.n > ADDRESS_DOMAIN_MAX)
 		return "domain over 255 characters";
 	if (d.p[0] == '[')
-		return "an IP address instead of a domain";
+		return is_literal(d) ? NULL : "not an IP address in the brackets";
 	size_t start = 0, labels = 0;
 	for (size_t i = 0; i <= d.n; i++) {
 		if (i < d.n && is(d.p[i], LDH))

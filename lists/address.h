@@ -2,8 +2,8 @@
  *
  * An address has a wire form (what goes into RCPT TO: the spelling as given, domain as A-labels in lower
  * case, local part quoted where it must be) and a key (what addresses are compared by: case-folded as a
- * whole, A-labels, full-width letters as ASCII, carrier forms unquoted). Control characters, NUL, blanks
- * outside quotes and over-long parts are refused.
+ * whole, A-labels, full-width letters as ASCII, carrier forms unquoted). The domain may be an address
+ * literal, as in [192.0.2.1]. Control characters, NUL, blanks outside quotes and over-long parts are refused.
  *
  * Japanese carriers gave out local parts that RFC 5321 has no unquoted form for (dots in a row, a dot at
  * either end). They are read without quotes for the carriers' own domains, with quotes for any, and are

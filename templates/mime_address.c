@@ -1,5 +1,6 @@
 #include "templates/mime_address.h"
 
+#include "src/base/literal.h"
 #include "src/base/utf8.h"
 
 #include <idn2.h>
@@ -61,6 +62,8 @@ static bool is_label(const char *p, size_t n)
 static bool is_domain(struct str d)
 {
 	size_t labels = 0;
+	if (is_literal(d))
+		return true;
 	if (d.n == 0 || d.n > DOMAIN_MAX)
 		return false;
 	for (size_t i = 0; i <= d.n;) {

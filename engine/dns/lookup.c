@@ -273,7 +273,7 @@ static void start_literal(struct lookup *l)
 {
 	struct sockaddr_storage address;
 	size_t n = strlen(l->domain);
-	if (l->domain[n - 1] != ']' || !dns_literal(str_n(l->domain + 1, n - 2), l->o->port, &address)) {
+	if (!dns_literal(str_n(l->domain, n), l->o->port, &address)) {
 		lookup_fail(l, SITE_PERMANENT, 550, "5.1.3", "address-syntax", "%.100s is no address literal",
 			l->domain);
 		return;

@@ -1,5 +1,7 @@
 #include "engine/dns/record.h"
 
+#include "src/base/literal.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdint.h>
@@ -115,23 +117,13 @@ bool dns_txt(struct str rd, char *out, size_t max, size_t *n)
 
 bool dns_literal(struct str s, int port, struct sockaddr_storage *out)
 {
-	static const char tag[] = "IPv6:";
-	char text[INET6_ADDRSTRLEN];
-	unsigned char address[16];
-	bool six = s.n >= sizeof tag && strncasecmp(s.p, tag, sizeof tag - 1) == 0;
-	if (six)
-		s = str_n(s.p + sizeof tag - 1, s.n - (sizeof tag - 1));
-	if (s.n == 0 || s.n >= sizeof text || memchr(s.p, '\0', s.n) != NULL)
-		return false;
-	memcpy(text, s.p, s.n);
-	text[s.n] = '\0';
-	if (inet_pton(six ? AF_INET6 : AF_INET, text, address) != 1)
-		return false;
-	if (six)
-		set_ipv6(out, address, port);
-	else
-		set_ipv4(out, address, port);
-	return true;
+	unsigned char ip[16];
+	int family = literal_read(s, ip);
+	if (family == AF_INET6)
+		set_ipv6(out, ip, port);
+	else if (family == AF_INET)
+		set_ipv4(out, ip, port);
+	return family != 0;
 }
 
 /* ---- Addresses that are no hosts of the Internet ---- */

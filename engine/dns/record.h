@@ -31,7 +31,7 @@ bool dns_tlsa(struct str rdata, struct tlsa *out); /* out->data points into rdat
 /* Its strings joined; false: more than `max` bytes. */
 bool dns_txt(struct str rdata, char *out, size_t max, size_t *n);
 
-/* "192.0.2.1" or "IPv6:2001:db8::1" of an address literal (RFC 5321 4.1.3). */
+/* An address literal, with its brackets. */
 bool dns_literal(struct str text, int port, struct sockaddr_storage *out);
 /* Can the address be a mail server in the open Internet? Not loopback, private, link-local, multicast,
  * documentation … (the IANA special-purpose registries, also inside IPv6 forms of IPv4 addresses). */

@@ -1,6 +1,7 @@
 /* Readers of what stands in [route] and [source] alone. */
 #include "src/config/fields.h"
 
+#include "src/base/literal.h"
 #include "src/base/utf8.h"
 
 #include <arpa/inet.h>
@@ -95,26 +96,12 @@ int read_resolvers(const struct field *f, const struct value *v, void *base, str
 
 /* ---- helo ---- */
 
-/* An address literal (RFC 5321 4.1.3): [192.0.2.1] or [IPv6:2001:db8::1]. */
-static bool literal(const char *text)
-{
-	unsigned char ip[16];
-	char inner[64];
-	size_t n = strlen(text);
-	if (n < 3 || n - 2 >= sizeof inner || text[0] != '[' || text[n - 1] != ']')
-		return false;
-	snprintf(inner, sizeof inner, "%.*s", (int)(n - 2), text + 1);
-	if (strncasecmp(inner, "IPv6:", 5) == 0)
-		return inet_pton(AF_INET6, inner + 5, ip) == 1;
-	return inet_pton(AF_INET, inner, ip) == 1;
-}
-
 /* Receivers look the name up, and refuse who calls himself by none, or by theirs. */
 int read_helo(const struct field *f, const struct value *v, void *base, struct err *e)
 {
 	unsigned char ip[16];
 	struct str s = str_from(v->text);
-	if (literal(v->text))
+	if (is_literal(s))
 		return read_text(f, v, base, e);
 	if (inet_pton(AF_INET, v->text, ip) == 1)
 		return config_bad(e, v->at, "%s = %s: an address stands in brackets here: [%s]", v->key,

@@ -5,6 +5,7 @@ import os
 import subprocess
 
 import dnsworld
+from nameserver import Nameserver
 import peers
 from harness import BUILD
 from smtpd import Sink
@@ -189,3 +190,17 @@ def test_delivery(w):
 	faults += [f"{d}: {rows['a@' + d]}" for d in BOUNCED if rows["a@" + d]["state"] != "bounced"]
 	faults += [p for p in people if p.startswith("b") and "by good.example" not in arrived[p]]
 	assert not faults, "\n".join(faults)
+
+
+def test_literals_and_international_names(w):
+	records = {"xn--bcher-kva.example": {"MX": [(10, "mx.example")]}, "mx.example": {"A": ["127.0.0.1"]}}
+	people = ["a@[127.0.0.1]", "b@b\u00fccher.example", "c@[127.0.0.1]"]
+	with Nameserver(records) as dns, Sink() as sink:
+		w.configure(sink.port, kind="direct", host=None, resolver=f"127.0.0.1@{dns.port}", private_addresses="allow",
+			helo="mail.books.example", extra="[domain books.example]\n")
+		w.write("news.csv", "email\n" + "".join(p + "\n" for p in people))
+		w.run("import", "news", "news.csv")
+		w.run("send", w.message(), "--list", "news", "--yes")
+		assert sink.recipients() == {"a@[127.0.0.1]": 1, "b@xn--bcher-kva.example": 1, "c@[127.0.0.1]": 1}, sink.recipients()
+		rows = w.deliveries("june")
+		assert {r["site"] for r in rows.values()} == {"127.0.0.1", "mx.example"}, rows

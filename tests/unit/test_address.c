@@ -54,6 +54,8 @@ static void plain__keeps_the_local_spelling_and_lowers_the_domain(void **state)
 	reads("o'neil/x=y@a-b.example", "o'neil/x=y@a-b.example", "o'neil/x=y@a-b.example");
 	reads("a@localhost", "a@localhost", "a@localhost");
 	reads("a@r3---sn.example.com", "a@r3---sn.example.com", "a@r3---sn.example.com");
+	reads("a@[192.0.2.1]", "a@[192.0.2.1]", "a@[192.0.2.1]");
+	reads("Ann <a@[IPv6:2001:DB8::1]>", "a@[ipv6:2001:db8::1]", "a@[ipv6:2001:db8::1]");
 }
 
 static void blanks_of_any_kind_around__are_dropped(void **state)
@@ -207,7 +209,12 @@ static void faults__are_told_in_words(void **state)
 	refuses("a@-example.com", "domain label starts or ends with a hyphen");
 	refuses("a@exam_ple.com", "underscore in the domain");
 	refuses("a@exam!ple.com", "a character that no domain can have");
-	refuses("a@[192.0.2.1]", "an IP address instead of a domain");
+	refuses("a@[192.0.2]", "not an IP address in the brackets");
+	refuses("a@[192.0.2.1", "not an IP address in the brackets");
+	refuses("a@[", "not an IP address in the brackets");
+	refuses("a@[]", "not an IP address in the brackets");
+	refuses("a@[IPv6:", "not an IP address in the brackets");
+	refuses("a@[2001:db8::1]", "not an IP address in the brackets");
 	refuses("a@192.0.2.1", "an IP address instead of a domain");
 	parse_n("ann", 3, &(struct address){0});
 	assert_string_equal(err.what, "\"ann\" is not a mail address");

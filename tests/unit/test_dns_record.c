@@ -7,6 +7,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -72,9 +73,9 @@ static void test_other_records(void **state)
 static bool is_public(const char *text)
 {
 	struct sockaddr_storage a;
-	char tagged[80] = "IPv6:";
-	strcat(tagged, text);
-	if (!dns_literal(str_from(strchr(text, ':') != NULL ? tagged : text), 25, &a))
+	char literal[80];
+	snprintf(literal, sizeof literal, "[%s%s]", strchr(text, ':') != NULL ? "IPv6:" : "", text);
+	if (!dns_literal(str_from(literal), 25, &a))
 		fail_msg("%s", text);
 	return dns_address_public(&a);
 }
