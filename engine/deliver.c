@@ -179,9 +179,17 @@ static int crew_start(struct deliver *d, struct err *e)
 	c->routes = calloc(cfg->nroutes + 1, sizeof *c->routes);
 	if (c->routes == NULL)
 		return err_set(e, ERR_INTERNAL, "delivery", "out of memory");
+	size_t broken = 0;
 	for (size_t i = 0; i < cfg->nroutes; i++) {
-		if (route_init(&c->routes[c->nroutes++], &cfg->routes[i], e) != 0)
+		struct route *r = &c->routes[c->nroutes++];
+		if (route_init(r, &cfg->routes[i], e) == 0)
+			continue;
+		/* One that cannot be used does not hold up the others. */
+		r->broken = true;
+		route_trouble(r, "%s: %s", e->what, e->why);
+		if (e->code != ERR_CONFIG || ++broken == cfg->nroutes)
 			return -1;
+		log_err(LOG_LEVEL_WARN, e);
 	}
 	if (dkim_keys_load(cfg, &c->dkim, e) != 0)
 		return -1;

@@ -42,6 +42,38 @@ static struct via *find(const struct watch *w, size_t route)
 	return NULL;
 }
 
+/* What was wrong with it when the delivery began, nothing mends before the next begins. */
+static void leave_out_broken(struct ledger *l, struct watch *w, size_t i)
+{
+	struct route *r = &l->o.routes[w->plan.route[i]];
+	if (!r->broken)
+		return;
+	w->via[i].out = true;
+	w->via[i].out_until = INT64_MAX;
+	pthread_mutex_lock(&r->lock);
+	snprintf(w->via[i].text, sizeof w->via[i].text, "%.230s", r->trouble);
+	pthread_mutex_unlock(&r->lock);
+	if (w->run != NULL)
+		atomic_store(&w->run->out[w->plan.route[i]], true);
+}
+
+static bool covered(const struct ledger *l, struct watch *w, struct err *e)
+{
+	bool out[ROUTES_MAX];
+	const char *why = "";
+	size_t broken = 0;
+	for (size_t i = 0; i < w->plan.n; i++) {
+		out[i] = l->o.routes[w->plan.route[i]].broken;
+		if (out[i] && broken++ == 0)
+			why = w->via[i].text;
+	}
+	if (broken == 0 || route_plan_covers(&w->plan, out))
+		return true;
+	err_set(e, ERR_CONFIG, "route", "%s", why);
+	w->plan.n = 0;
+	return false;
+}
+
 int watch_plan(struct ledger *l, struct watch *w, struct str names, struct err *e)
 {
 	struct via *had = w->via;
@@ -60,12 +92,14 @@ int watch_plan(struct ledger *l, struct watch *w, struct str names, struct err *
 	}
 	if (w->via == NULL)
 		w->plan.n = 0;
-	for (size_t i = 0; i < w->plan.n; i++)
+	for (size_t i = 0; i < w->plan.n; i++) {
 		for (size_t k = 0; k < before.n; k++)
 			if (before.route[k] == w->plan.route[i])
 				w->via[i] = had[k];
+		leave_out_broken(l, w, i);
+	}
 	free(had);
-	return w->via != NULL ? 0 : -1;
+	return w->via != NULL && covered(l, w, e) ? 0 : -1;
 }
 
 bool watch_uses(const struct watch *w, size_t route, const bool *up)
@@ -218,7 +252,8 @@ bool watch_leave_out(struct watch *w, size_t route, ms_t now, const char *why, c
 void watch_let_in(struct watch *w, ms_t now)
 {
 	for (size_t i = 0; i < w->plan.n; i++)
-		if (w->via[i].out && (now == 0 || w->via[i].out_until <= now))
+		if (w->via[i].out && w->via[i].out_until != INT64_MAX &&
+			(now == 0 || w->via[i].out_until <= now))
 			set_out(w, &w->via[i], false);
 }
 

@@ -55,6 +55,8 @@ static int watch_load(struct ledger *l, struct watch *w, const struct campaign_r
 		free(r);
 		return -1;
 	}
+	for (size_t i = 0; i < w->plan.n; i++)
+		atomic_store(&r->out[w->plan.route[i]], w->via[i].out);
 	w->run = r;
 	w->running_since = clock_mono();
 	return 0;
@@ -157,7 +159,7 @@ static int pause_lost(struct ledger *l, struct watch *w, struct err *e)
 		return -1;
 	if (watch_plan(l, w, c.route, &why) == 0)
 		return 0;
-	snprintf(text, sizeof text, "%s; write it again, and resume", why.why);
+	snprintf(text, sizeof text, "%s; mend the configuration, and resume", why.why);
 	return watch_pause(l, w, "route", text, e);
 }
 

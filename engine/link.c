@@ -113,6 +113,8 @@ static void on_ready(void *ctx, struct smtp_conn *c)
 		atomic_store(&l->route->failures, 0);
 		atomic_store(&l->route->login_failures, 0);
 		bool first = atomic_exchange(&l->route->ever_connected, clock_now()) == 0;
+		if (l->route->access != NULL)
+			access_accepted(l->route->access);
 		if (first)
 			ledger_wake(l->w->ledger);
 		if (l->dest != NULL)

@@ -58,7 +58,8 @@ int oneshot_send(const struct config_route *cfg, const struct letter *letters, s
 	struct route route;
 	struct oneshot o = {.n = n, .results = results};
 	int rc = -1;
-	if (route_init(&route, cfg, e) != 0 || route_resolve(&route, e) != 0)
+	if (route_init(&route, cfg, e) != 0 || route_resolve(&route, e) != 0 ||
+		(route.access != NULL && access_wait(route.access, e) != 0))
 		goto done;
 	o.loop = ev_loop_new(EVFLAG_AUTO);
 	o.messages = calloc(n + 1, sizeof *o.messages);

@@ -2,12 +2,43 @@
 
 #include "src/base/log.h"
 
+/* Without an access token no door is tried. */
+static bool may_login(struct lane *l)
+{
+	struct route *r = l->route;
+	char why[300];
+	int failures = 0;
+	if (r->access == NULL)
+		return true;
+	switch (access_state(r->access, why, sizeof why, &failures)) {
+	case ACCESS_READY:
+		atomic_store(&r->no_token, 0);
+		return true;
+	case ACCESS_COMING:
+		lane_wait(l, 0.1);
+		return false;
+	default:
+		break;
+	}
+	/* Of all the workers' lanes one tells it. */
+	if (atomic_exchange(&r->no_token, failures) == failures)
+		return false;
+	atomic_fetch_add(&r->failures, 1);
+	atomic_store(&r->bad_at, clock_mono());
+	route_trouble(r, "%s", why);
+	log_warn("route %s: %s", r->cfg->name, why);
+	route_rest(r, clock_mono(), 5 * SECOND);
+	if (failures > 1)
+		ledger_pause(l->w->ledger, l->hatch.route, 0, STR("login"), why);
+	return false;
+}
+
 /* As many connections as there is work for; before the first was ever established, one alone tries the door:
  * a wrong password must not be tried twenty times. */
 void relay_connect(struct lane *l)
 {
 	struct route *r = l->route;
-	if (atomic_load(&l->w->draining) || atomic_load(&r->addrs) == NULL)
+	if (atomic_load(&l->w->draining) || r->broken || atomic_load(&r->addrs) == NULL)
 		return;
 	int64_t work = atomic_load(&r->work) / (int64_t)l->w->o.nworkers + (int64_t)l->count;
 	if (work == 0 && atomic_load(&r->work) > 0 && l->w->o.index == 0)
@@ -23,6 +54,8 @@ void relay_connect(struct lane *l)
 		lane_wait(l, (double)(at - clock_mono()) / 1e3);
 		return;
 	}
+	if (work > 0 && l->nlinks < most && !may_login(l))
+		return;
 	int idle = 0;
 	for (struct link *k = l->links; k != NULL; k = k->next)
 		idle += k->ready || !k->established;
@@ -37,6 +70,11 @@ void relay_failed(struct lane *l, const struct smtp_result *r)
 {
 	struct route *route = l->route;
 	struct verdict v;
+	if (r->token_refused && route->access != NULL && access_refused(route->access)) {
+		route_trouble(route, "%s refused the access token: another is got", route->cfg->host);
+		route_rest(route, clock_mono(), SECOND / 10);
+		return;
+	}
 	int code = r->reply != NULL ? r->reply->code : 0;
 	struct str text = r->reply != NULL ? r->reply->text : str_from(r->why);
 	rules_decide(l->w->o.rules, str_n(NULL, 0), str_from(smtp_stage_names[r->stage]), code,

@@ -75,7 +75,10 @@ int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 	r->helo = own_name(cfg->helo);
 	if (r->helo == NULL)
 		return err_set(e, ERR_INTERNAL, "route", "out of memory");
-	if (cfg->password.from != SECRET_NONE) {
+	if (access_used(cfg)) {
+		if (access_new(&r->access, &cfg->password, e) != 0)
+			return -1;
+	} else if (cfg->password.from != SECRET_NONE) {
 		struct buf b = BUF_INIT(16 * 1024);
 		if (config_secret(&cfg->password, &b, e) != 0) {
 			buf_release(&b);
@@ -93,6 +96,8 @@ int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 		.auth = auth_form(cfg->auth),
 		.user = cfg->user,
 		.password = r->password,
+		.token = r->access != NULL ? access_token : NULL,
+		.token_ctx = r->access,
 		.pipeline = true,
 		.chunking = cfg->chunking == ROUTE_CHUNKING_YES ? cfg->ahead : 0,
 		.require_tls = cfg->require_tls,
@@ -114,6 +119,7 @@ int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 void route_release(struct route *r)
 {
 	tls_client_free(&r->tls);
+	access_free(&r->access);
 	if (r->password != NULL)
 		explicit_bzero(r->password, strlen(r->password));
 	free(r->password);

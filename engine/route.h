@@ -3,6 +3,7 @@
 #ifndef ENGINE_ROUTE_H
 #define ENGINE_ROUTE_H
 
+#include "engine/access.h"
 #include "engine/limiter.h"
 #include "engine/smtp/conn.h"
 #include "engine/tls.h"
@@ -36,6 +37,9 @@ struct route {
 	struct smtp_timeouts timeouts; /* what `smtp` points to */
 	struct tls_client *tls;
 	char *password, *helo;
+	bool broken;           /* its password cannot be read, or the like: `trouble` says why */
+	struct access *access; /* where it logs in by token */
+	_Atomic int no_token;  /* times in a row that there was none, as last told */
 	_Atomic(struct route_addrs *) addrs; /* NULL: not resolved (yet) */
 	_Atomic ms_t resolved_at;
 

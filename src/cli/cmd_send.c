@@ -1,3 +1,4 @@
+#include "engine/access.h"
 #include "src/base/log.h"
 #include "src/cli/campaign_view.h"
 #include "src/cli/output.h"
@@ -187,7 +188,11 @@ static int check_login(const struct send *s, struct err *e)
 	for (size_t i = 0; rc == 0 && i < s->launch.plan.n; i++) {
 		const struct config_route *r = &s->cfg->routes[s->launch.plan.route[i]];
 		struct buf password = BUF_INIT(16 << 10);
-		rc = r->password.from == SECRET_NONE ? 0 : config_secret(&r->password, &password, e);
+		ms_t lifetime;
+		if (access_used(r))
+			rc = access_read(&r->password, &password, &lifetime, e);
+		else if (r->password.from != SECRET_NONE)
+			rc = config_secret(&r->password, &password, e);
 		if (password.p != NULL)
 			explicit_bzero(password.p, password.len);
 		buf_release(&password);

@@ -138,6 +138,22 @@ def test_a_refused_login_leaves_out_only_that_route(w):
 		assert w.status("july")["why"]["id"] == "login"
 
 
+def test_a_route_that_cannot_be_used_does_not_hold_up_the_others(w):
+	with Sink(users={"me": "right"}) as a, Sink() as b:
+		w.configure(a.port, user="me", password_file="password", extra=relay("b", b.port))
+		w.message()
+		addresses = w.audience(40)
+		done = send(w, expect=78)
+		assert "password" in done.err and "postrider.conf:" in done.err, done
+		w.write("password", "right\n")
+		os.chmod(w.path("password"), 0o600)
+		send(w, "--detach", expect=75)
+		os.remove(w.path("password"))
+		done = w.run("resume", "june")
+		assert w.audit("june", b, addresses) == {"sent": 40}
+		assert "cannot read the secret" in done.err, done
+
+
 def test_a_quota_is_told_before_and_waited_for(w):
 	with Sink() as sink:
 		w.configure(sink.port, rate="100/d")
