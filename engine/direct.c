@@ -170,6 +170,7 @@ void direct_tick(struct worker *w, ms_t now)
 	}
 	if (now - w->swept >= SECOND) {
 		w->swept = now;
+		group_views_write(w);
 		group_every_second(w, now);
 	}
 }

@@ -292,6 +292,11 @@ int ledger_start(struct ledger **out, const struct ledger_options *o, struct err
 	struct store_config sc = *o->store;
 	sc.busy = BUSY;
 	window_init(&l->window);
+	l->paces = calloc(o->nroutes + 1, sizeof *l->paces);
+	if (l->paces == NULL) {
+		err_set(e, ERR_INTERNAL, "ledger", "out of memory");
+		goto bad;
+	}
 	if (store_open(&l->store, STORE_WRITE, &sc, e) != 0 || ledger_holds_load(l, e) != 0 ||
 		open_books(l, e) != 0)
 		goto bad;
@@ -302,6 +307,7 @@ int ledger_start(struct ledger **out, const struct ledger_options *o, struct err
 	*out = l;
 	return 0;
 bad:
+	free(l->paces);
 	ledger_holds_free(l);
 	window_release(l);
 	store_close(&l->store);
@@ -352,6 +358,7 @@ int ledger_stop(struct ledger **lp, struct err *e)
 	for (size_t i = 0; i < l->nwatches; i++)
 		watch_free(l->watches[i]);
 	free(l->watches);
+	free(l->paces);
 	ledger_holds_free(l);
 	for (struct unreached_request *r = l->unreached, *next; r != NULL; r = next) {
 		next = r->next;

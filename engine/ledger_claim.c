@@ -47,6 +47,8 @@ static void after_record(struct ledger *l, struct outcome_batch *done)
 			if (w == NULL)
 				continue;
 			w->in_flight--;
+			if (b->from[i] != NULL && r->kind == OUTCOME_FINAL && r->state == DELIVERY_SENT)
+				l->paces[b->from[i]->route].accepted++;
 			watch_brake_count(w, r);
 			ledger_holds_count(l, r);
 			if (b->from[i] != NULL)

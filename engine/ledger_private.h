@@ -22,9 +22,9 @@ struct watch {           /* a campaign as the ledger sees it */
 	struct run *run; /* NULL while it is not (yet) running */
 	int64_t id;
 	enum campaign_state state;
-	struct route_plan plan; /* n == 0: none of its routes is configured */
-	struct via *via;        /* in the order of the plan */
-	ms_t running_since;     /* monotonic */
+	struct route_plan plan;     /* n == 0: none of its routes is configured */
+	struct via *via;            /* in the order of the plan */
+	ms_t running_since;         /* monotonic */
 	ms_t quota_seen, quota_end; /* when it was last looked at, when the windows will have let all out */
 	ms_t start_at, until;
 	double rate;
@@ -45,6 +45,11 @@ struct watch {           /* a campaign as the ledger sees it */
 	unsigned long counted[8];  /* accepted, each second: the rate shown */
 	ms_t armed;                /* since when its brake counts */
 	struct watch_brake *brake; /* NULL while it is not (yet) running */
+};
+
+struct pace {                   /* how fast a route is, for status */
+	unsigned long accepted; /* in this second */
+	double rate;            /* a second, smoothed */
 };
 
 struct pause_request {
@@ -77,8 +82,8 @@ struct errand {
 	int64_t domain;
 	int waiting;         /* deliveries, about */
 	bool many;           /* more than the store counted */
-	size_t route; /* that its mail is for, once it was looked up */
-	bool asked;   /* the book of that route, which has not answered yet */
+	size_t route;        /* that its mail is for, once it was looked up */
+	bool asked;          /* the book of that route, which has not answered yet */
 	struct crowd *crowd; /* NULL: not looked up yet, or that failed */
 	bool failed;
 	struct unreached why; /* with failed, and no crowd */
@@ -150,9 +155,10 @@ struct ledger {
 	unsigned turn; /* which campaign is asked first */
 	unsigned second;
 	struct ledger_holds *holds;
-	bool *usable;  /* each route: mail can be given to it, as far as is known */
-	bool *picking; /* scratch, of the same size */
-	bool starved; /* the last claims were wanted, and the limits let none through */
+	struct pace *paces; /* of each route */
+	bool *usable;       /* each route: mail can be given to it, as far as is known */
+	bool *picking;      /* scratch, of the same size */
+	bool starved;       /* the last claims were wanted, and the limits let none through */
 };
 
 /* ---- ledger_runs.c ---- */
@@ -168,6 +174,8 @@ int watch_turn(struct ledger *l, struct watch *w, ms_t now, struct err *e);
 int ledger_pause_asked(struct ledger *l, struct pause_request *p, struct err *e);
 void ledger_publish_work(struct ledger *l, ms_t now);
 int ledger_every_second(struct ledger *l, ms_t now, struct err *e);
+/* Something of it could be claimed, were not all its routes closed or full until that time; 0: not so. */
+ms_t watch_closed_until(const struct ledger *l, const struct watch *w, ms_t now);
 
 /* A cause stops it, and a person must decide. */
 int watch_pause(struct ledger *l, struct watch *w, const char *why, const char *text, struct err *e);
@@ -207,6 +215,9 @@ ms_t watch_blocked_until(const struct ledger *l, const struct watch *w, ms_t now
 void watch_limit_text(struct ledger *l, const struct watch *w, ms_t now, char *out, size_t n);
 int watch_connections(const struct ledger *l, const struct watch *w);
 
+/* ---- ledger_live.c ---- */
+int ledger_publish_live(struct ledger *l, ms_t now, struct err *e); /* within a transaction, each second */
+
 /* ---- ledger_hold.c ---- */
 int ledger_holds_load(struct ledger *l, struct err *e);
 void ledger_holds_free(struct ledger *l);
@@ -232,11 +243,11 @@ void window_init(struct window *w);
 void window_release(struct ledger *l);
 /* Within a transaction: takes in domains that wait, and asks where their mail goes. */
 int window_fill(struct ledger *l, ms_t now, struct err *e);
-int relay_waiting(const struct ledger *l, size_t route); /* of all errands, about */
+int relay_waiting(const struct ledger *l, size_t route);                    /* of all errands, about */
 bool window_wants(const struct ledger *l, const struct watch *w, ms_t now); /* window_fill() is due */
 void window_forget(struct ledger *l, struct watch *w);                      /* all its errands */
 void errand_free(struct ledger *l, struct errand *r);
-void errand_waiting(struct errand *r, int n); /* so many wait now */
+void errand_waiting(struct errand *r, int n);          /* so many wait now */
 void errand_again(struct ledger *l, struct errand *r); /* is looked up anew */
 void ring_append(struct ring *to, struct ring *r);
 void ring_remove(struct ring *r);
@@ -251,7 +262,8 @@ void window_every_second(struct ledger *l); /* sites whose time is over, crowds 
  * end of *done. */
 int spread_fail(struct ledger *l, struct outcome_batch **done, ms_t now, struct err *e);
 /* What waits for a relay, at most `want`; for one of its hatches. Returns how many were claimed, -1. */
-int spread_draw(struct ledger *l, struct hatch *hatch, int want, ms_t now, struct handovers *h, struct err *e);
+int spread_draw(
+	struct ledger *l, struct hatch *hatch, int want, ms_t now, struct handovers *h, struct err *e);
 int spread_claim(struct ledger *l, ms_t now, struct handovers *h, struct err *e);
 bool spread_wanted(struct ledger *l, ms_t now);        /* either of them has something to do */
 void ledger_hungry(struct ledger *l, struct hatch *h); /* from any thread */

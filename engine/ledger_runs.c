@@ -1,6 +1,5 @@
 #include "engine/ledger_private.h"
 
-#include "engine/quota.h"
 #include "engine/schedule.h"
 #include "lists/segment.h"
 #include "src/base/log.h"
@@ -324,8 +323,7 @@ const struct watch *ledger_preparing(const struct ledger *l)
 	return NULL;
 }
 
-/* Something of it could be claimed, were not all its routes closed or full until that time; 0: not so. */
-static ms_t blocked_until(const struct ledger *l, const struct watch *w, ms_t now)
+ms_t watch_closed_until(const struct ledger *l, const struct watch *w, ms_t now)
 {
 	bool some = w->fresh > 0 || w->errands > 0 || (!w->spread && w->next_due != 0 && w->next_due <= now);
 	return some ? watch_blocked_until(l, w, now) : 0;
@@ -342,7 +340,7 @@ int watch_turn(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 		return ledger_preparing(l) == w ? prepare(l, w, now, e) : 0;
 	if (!watch_delivering(w) || w->run == NULL)
 		return 0;
-	if (w->in_flight == 0 && blocked_until(l, w, now) != 0)
+	if (w->in_flight == 0 && watch_closed_until(l, w, now) != 0)
 		return w->state == CAMPAIGN_WAITING ? 0 : set_state(l, w, CAMPAIGN_WAITING, "", "", now, e);
 	if (w->state == CAMPAIGN_WAITING && ((w->next_due != 0 && w->next_due <= now) || w->fresh > 0) &&
 		set_state(l, w, CAMPAIGN_RUNNING, "", "", now, e) != 0)
@@ -397,58 +395,6 @@ void ledger_publish_work(struct ledger *l, ms_t now)
 	}
 }
 
-/* When the windows of its routes will have let out all that was never tried: looked at once a minute. */
-static int quota_ends(struct ledger *l, struct watch *w, ms_t now, struct err *e)
-{
-	struct forecast f;
-	const struct forecast_ask ask = {.messages = w->fresh, .rate = w->rate, .start = now};
-	bool windows = false;
-	for (size_t i = 0; i < w->plan.n; i++) {
-		const struct rate_spec *r = &l->o.config->routes[w->plan.route[i]].rate;
-		windows = windows || r->per_hour > 0 || r->per_day > 0;
-	}
-	if (!windows || w->fresh <= 0) {
-		w->quota_end = 0;
-		return 0;
-	}
-	if (now - w->quota_seen < MINUTE)
-		return 0;
-	if (forecast(&f, &w->plan, l->store, &ask, e) != 0)
-		return -1;
-	w->quota_seen = now;
-	w->quota_end = f.nfull > 0 && f.end != INT64_MAX ? f.end : 0;
-	return 0;
-}
-
-static int publish_live(struct ledger *l, struct watch *w, ms_t now, struct err *e)
-{
-	struct live live = {.at = now, .next_attempt = w->next_due};
-	ms_t blocked = blocked_until(l, w, now);
-	if (blocked != 0)
-		live.next_attempt = blocked;
-	unsigned long total = atomic_load(&w->run->accepted);
-	unsigned span = l->second < 7 ? l->second : 7;
-	live.rate = span == 0 ? 0 : (double)(total - w->counted[(l->second - span) % 8]) / span;
-	w->counted[l->second % 8] = total;
-	live.connections = watch_connections(l, w);
-	ms_t quiet = schedule_quiet(l->o.config, now);
-	char when[CLOCK_TEXT];
-	if (quiet != 0)
-		snprintf(live.limit, sizeof live.limit, "quiet hours until %s",
-			clock_iso(l->o.config->zone, quiet, when));
-	else if (w->state == CAMPAIGN_RUNNING || blocked != 0)
-		watch_limit_text(l, w, now, live.limit, sizeof live.limit);
-	if (live.limit[0] == '\0' && w->rate > 0 && w->state == CAMPAIGN_RUNNING)
-		snprintf(live.limit, sizeof live.limit, "--rate %g/s", w->rate);
-	if (live.rate > 0 && w->fresh > 0)
-		live.eta = now + (ms_t)((double)w->fresh / live.rate * 1000);
-	if (quota_ends(l, w, now, e) != 0)
-		return -1;
-	if (w->quota_end > live.eta)
-		live.eta = w->quota_end;
-	return store_ledger_set_live(l->store, w->id, &live, e);
-}
-
 int ledger_every_second(struct ledger *l, ms_t now, struct err *e)
 {
 	window_every_second(l);
@@ -458,20 +404,16 @@ int ledger_every_second(struct ledger *l, ms_t now, struct err *e)
 	if (store_lease_renew(l->store, l->o.epoch, now, e) != 0 ||
 		store_ledger_begin(l->store, l->o.epoch, now, e) != 0)
 		return -1;
-	for (size_t i = 0; i < l->nwatches; i++) {
-		struct watch *w = l->watches[i];
-		if (w->run == NULL)
-			continue;
-		watch_let_in(w, now);
-		if (publish_live(l, w, now, e) != 0 || watch_brake_second(l, w, e) != 0) {
-			store_ledger_rollback(l->store);
-			return -1;
-		}
-	}
+	for (size_t i = 0; i < l->nwatches; i++)
+		if (l->watches[i]->run != NULL)
+			watch_let_in(l->watches[i], now);
+	int rc = ledger_publish_live(l, now, e);
+	for (size_t i = 0; i < l->nwatches && rc == 0; i++)
+		rc = watch_brake_second(l, l->watches[i], e);
 	l->second++;
 	for (size_t r = 0; r < l->o.nroutes; r++)
 		atomic_store(&l->o.routes[r].bind, BIND_NONE);
-	if (ledger_holds_second(l, false, e) != 0 || store_ledger_trim(l->store, e) != 0) {
+	if (rc != 0 || ledger_holds_second(l, false, e) != 0 || store_ledger_trim(l->store, e) != 0) {
 		store_ledger_rollback(l->store);
 		return -1;
 	}

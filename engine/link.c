@@ -95,6 +95,7 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 	if (l->dest != NULL && r->reply != NULL) {
 		shaper_answer(&l->dest->group->shaper, mono_us(), j->given_us,
 			r->accepted ? SHAPER_ACCEPTED : SHAPER_ANSWERED, r->accepted ? NULL : &v, row.reply);
+		l->dest->group->accepted += r->accepted;
 		group_touch(l->dest->group);
 	}
 	link_verdict(l, &v, run->id, row.reply);

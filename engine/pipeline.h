@@ -141,7 +141,19 @@ struct worker_options {
 int worker_start(struct worker **w, const struct worker_options *o, struct err *e);
 int worker_attach(struct worker *w, struct ledger *l, struct err *e); /* starts its thread */
 struct hatch *worker_hatch(struct worker *w, size_t route);           /* of a relay */
-struct hatch_options {                                                /* of a site */
+/* What status shows of the sites that share limits over a direct route. */
+struct group_view {
+	size_t route;
+	bool shared; /* named by a provider or a section of the shaping file; else by its one site */
+	char name[128], state[16], limit[160]; /* limit: what binds; "": nothing */
+	double rate;                           /* accepted a second */
+	int connections;
+	int64_t waiting;
+};
+enum { GROUP_VIEWS = 50 };
+/* The busiest and the troubled ones, as of the last second; from any thread. Returns how many. */
+size_t worker_views(struct worker *w, struct group_view out[GROUP_VIEWS]);
+struct hatch_options { /* of a site */
 	size_t route;
 	const char *group; /* who shares the limits; its name in limits or the site's */
 	bool shared;       /* with other sites */

@@ -82,7 +82,10 @@ struct group { /* sites that share limits, over one route */
 	int lanes;
 	bool touched, held; /* held: a message waits for an event */
 	struct group *next_touched;
-	ms_t left_at; /* when its last lane went */
+	ms_t left_at;           /* when its last lane went */
+	unsigned long accepted; /* in this second */
+	double rate;            /* accepted a second, smoothed; for status, as `waiting` */
+	int64_t waiting;
 	ev_timer timer;
 	char name[];
 };
@@ -135,7 +138,9 @@ struct worker {
 	struct job *free_jobs;
 	struct buf dialogue; /* of the attempt whose result is at hand */
 	pthread_mutex_t lock;
-	struct hatch *told; /* under lock */
+	struct hatch *told;                   /* under lock */
+	struct group_view views[GROUP_VIEWS]; /* under lock */
+	size_t nviews;
 	_Atomic bool draining;
 	_Atomic ms_t cut_at; /* monotonic: connections are cut then */
 	bool cut;
@@ -197,6 +202,9 @@ void group_starve(struct lane *l); /* it could have it, but the worker has no ro
 void group_feed(struct worker *w); /* some room may be there again */
 void group_every_second(struct worker *w, ms_t now);
 void groups_free(struct worker *w);
+
+/* ---- group_view.c ---- */
+void group_views_write(struct worker *w);
 
 /* ---- worker.c ---- */
 void worker_flush(struct worker *w); /* hands the outcomes to the ledger */

@@ -1,6 +1,7 @@
 #include "src/cli/campaign_view.h"
 
 #include "src/base/utf8.h"
+#include "src/cli/live_view.h"
 #include "src/cli/output.h"
 
 #include <stdio.h>
@@ -30,8 +31,7 @@ static void clock_of_day(struct buf *out, const struct zone *z, ms_t t, ms_t now
 	buf_printf(out, "%.5s%s", when + 11, when + 20);
 }
 
-/* At most so many columns of it. */
-static void shortened(struct buf *out, struct str s, size_t columns)
+void view_shortened(struct buf *out, struct str s, size_t columns)
 {
 	struct buf safe = BUF_INIT(64 << 10);
 	utf8_safe(&safe, s);
@@ -49,7 +49,7 @@ void view_progress(struct buf *out, const struct campaign_row *c, const struct c
 		DELIVERY_DEFERRED, DELIVERY_BOUNCED, DELIVERY_BLOCKED, DELIVERY_EXPIRED, DELIVERY_DOUBT};
 	int64_t all = c->selection.audience;
 	/* The numbers count, and a terminal may be narrow. */
-	shortened(out, c->name, 24);
+	view_shortened(out, c->name, 24);
 	if (c->state == CAMPAIGN_PREPARING) {
 		buf_puts(out, ": selecting recipients, ");
 		int64_t so_far = 0;
@@ -282,10 +282,10 @@ static void row(struct buf *out, const char *label, int64_t v, int64_t whole)
 	buf_putc(out, '\n');
 }
 
-static void padded(struct buf *out, struct str s, size_t columns)
+void view_padded(struct buf *out, struct str s, size_t columns)
 {
 	size_t from = out->len;
-	shortened(out, s, columns);
+	view_shortened(out, s, columns);
 	for (size_t w = utf8_width(str_n(out->p + from, out->len - from)); w < columns; w++)
 		buf_putc(out, ' ');
 }
@@ -398,7 +398,7 @@ static void text_providers(struct buf *out, const struct report *r)
 			p->state[DELIVERY_BLOCKED], p->state[DELIVERY_DEFERRED]};
 		char n[TEXT_NUMBER];
 		buf_puts(out, "  ");
-		padded(out, p->name.n != 0 ? p->name : STR("other domains"), 16);
+		view_padded(out, p->name.n != 0 ? p->name : STR("other domains"), 16);
 		for (size_t k = 0; k < 5; k++)
 			buf_printf(out, " %*s", k < 2 ? 12 : 10, text_count(v[k], n));
 		buf_putc(out, '\n');
@@ -415,9 +415,9 @@ static void text_reasons(struct buf *out, const struct report *r, size_t columns
 	for (size_t i = 0; i < r->nreasons && i < SHOWN; i++) {
 		const struct report_reason *x = &r->reasons[i];
 		buf_puts(out, "  ");
-		padded(out, x->reason, 22);
+		view_padded(out, x->reason, 22);
 		buf_printf(out, " %-8s %10s  ", reply_class_names[x->class], text_count(x->deliveries, n));
-		shortened(out, x->example, columns > BEFORE + 20 ? columns - BEFORE : 20);
+		view_shortened(out, x->example, columns > BEFORE + 20 ? columns - BEFORE : 20);
 		buf_putc(out, '\n');
 	}
 	for (size_t i = SHOWN; i < r->nreasons; i++)
@@ -451,6 +451,7 @@ void view_text(struct buf *out, const struct report *r, const struct zone *z, ms
 		row(out, "complaints", r->campaign.complaints, s->audience);
 	if (r->campaign.unsubscribed > 0)
 		row(out, "unsubscribed", r->campaign.unsubscribed, s->audience);
+	live_text(out, r, z, columns);
 	text_providers(out, r);
 	text_reasons(out, r, columns);
 }

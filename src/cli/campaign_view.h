@@ -18,6 +18,9 @@ void view_remedy(struct buf *out, struct str why, struct str name);
 /* For people, in lines of so many columns; providers and reasons where they were gathered. */
 void view_text(struct buf *out, const struct report *r, const struct zone *z, ms_t now, size_t columns);
 
-json_t *view_str(struct str s); /* json_str(), but null for n == 0 */
+void view_shortened(
+	struct buf *out, struct str s, size_t columns); /* at most so many columns of it, made safe */
+void view_padded(struct buf *out, struct str s, size_t columns); /* the same, and blanks up to there */
+json_t *view_str(struct str s);                                  /* json_str(), but null for n == 0 */
 
 #endif

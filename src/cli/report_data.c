@@ -3,10 +3,12 @@
 #include <stdlib.h>
 
 enum { REPORT_MAX = 64 << 20 };
+static const ms_t LATELY = 15 * SECOND; /* the holder writes every second; it may be late */
 
 struct gather {
 	struct report *r;
-	size_t cap_providers, cap_reasons, cap_refusals, cap_backs, cap_points, cap_pauses;
+	size_t cap_providers, cap_reasons, cap_refusals, cap_backs, cap_points, cap_pauses, cap_groups,
+		cap_holdings;
 	bool oom;
 };
 
@@ -112,6 +114,33 @@ static int add_pause(void *ctx, const struct provider_pause *p)
 	return 0;
 }
 
+static int add_group(void *ctx, const struct live_group *x)
+{
+	struct gather *g = ctx;
+	struct report *r = g->r;
+	r->groups = one_more(g, r->groups, r->ngroups, &g->cap_groups, sizeof *r->groups);
+	if (g->oom)
+		return 1;
+	struct live_group *out = &r->groups[r->ngroups++];
+	*out = *x;
+	out->name = arena_str(&r->arena, x->name);
+	out->route = arena_str(&r->arena, x->route);
+	out->state = arena_str(&r->arena, x->state);
+	out->limit = arena_str(&r->arena, x->limit);
+	return 0;
+}
+
+static int add_holding(void *ctx, const struct holding *h)
+{
+	struct gather *g = ctx;
+	struct report *r = g->r;
+	r->holdings = one_more(g, r->holdings, r->nholdings, &g->cap_holdings, sizeof *r->holdings);
+	if (g->oom)
+		return 1;
+	r->holdings[r->nholdings++] = (struct holding){arena_str(&r->arena, h->name), h->since, h->until};
+	return 0;
+}
+
 static int by_total(const void *a, const void *b)
 {
 	const struct report_provider *x = a, *y = b;
@@ -149,7 +178,12 @@ int report_gather(struct report *r, struct store *s, int64_t campaign, bool whol
 		return -1;
 	if (store_live(s, campaign, &r->live, NULL) != 0)
 		r->live = (struct live){0};
-	if (store_provider_pauses(s, campaign, add_pause, &g, e) < 0)
+	/* What was written last stays in the store when nobody delivers any more. */
+	if (store_provider_pauses(s, campaign, add_pause, &g, e) < 0 ||
+		store_holdings(s, now, add_holding, &g, e) < 0 ||
+		(r->held_suppressions = store_held(s, now, e)) < 0 ||
+		(r->held && r->campaign.finished == 0 &&
+			store_live_groups(s, now - LATELY, add_group, &g, e) < 0))
 		return -1;
 	enum campaign_state state = r->campaign.state;
 	if (!r->held &&

@@ -52,6 +52,12 @@ struct report {
 	size_t npoints;
 	struct provider_pause *pauses; /* providers whose mail waits, oldest first */
 	size_t npauses;
+	struct live_group
+		*groups; /* routes, providers and sites as they are now; none where nobody delivers */
+	size_t ngroups;
+	struct holding *holdings; /* receivers whose word is not believed at once */
+	size_t nholdings;
+	int64_t held_suppressions;
 };
 
 /* `whole`: with providers, reasons and the timeline; without, what `status` needs. */

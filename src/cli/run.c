@@ -2,6 +2,7 @@
 
 #include "src/base/log.h"
 #include "src/cli/campaign_view.h"
+#include "src/cli/live_view.h"
 #include "src/cli/output.h"
 #include "src/cli/progress.h"
 
@@ -52,8 +53,12 @@ static int status_of(const struct report *r)
 
 int run_print(struct cli *c, const struct report *r, struct err *e)
 {
-	if (c->json)
-		return json_document(view_json(r, false, clock_now())) != 0 ? output_error(e) : 0;
+	if (c->json) {
+		json_t *doc = view_json(r, false, clock_now());
+		if (doc != NULL)
+			live_json(doc, r);
+		return json_document(doc) != 0 ? output_error(e) : 0;
+	}
 	struct buf text = BUF_INIT(1 << 20);
 	const struct zone *z = cli_zone(c, e);
 	view_text(&text, r, z, clock_now(), screen_columns(c));

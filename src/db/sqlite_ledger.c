@@ -277,3 +277,17 @@ int store_ledger_set_live(struct store *s, int64_t campaign, const struct live *
 		"idziiii", campaign, l->rate, l->limit, l->next_attempt, l->eta, (int64_t)l->connections,
 		l->at);
 }
+
+int store_ledger_set_groups(struct store *s, const struct live_group *v, size_t n, ms_t now, struct err *e)
+{
+	/* Rows are written over: nothing of the second before stays, and the table does not grow. */
+	for (size_t i = 0; i < n; i++)
+		if (db_run(s, e,
+			    "INSERT OR REPLACE INTO live_group(n, at, kind, name, route, state, bound, rate, "
+			    "connections, "
+			    "waiting) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			    "iiissssdii", (int64_t)i, now, (int64_t)v[i].kind, v[i].name, v[i].route,
+			    v[i].state, v[i].limit, v[i].rate, (int64_t)v[i].connections, v[i].waiting) < 0)
+			return -1;
+	return db_run(s, e, "DELETE FROM live_group WHERE n >= ?", "i", (int64_t)n);
+}

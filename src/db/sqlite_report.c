@@ -64,6 +64,41 @@ int store_live(struct store *s, int64_t campaign, struct live *out, struct err *
 	return 0;
 }
 
+int store_live_groups(struct store *s, ms_t since, int (*row)(void *ctx, const struct live_group *g),
+	void *ctx, struct err *e)
+{
+	enum { MOST = 200 };
+	struct live_group v[MOST];
+	struct arena a;
+	size_t n = 0;
+	int rc;
+	arena_init(&a, 16 << 10, 1u << 20);
+	sqlite3_stmt *st = db_query(s, e,
+		"SELECT kind, name, route, state, bound, rate, connections, waiting FROM live_group WHERE at "
+		">= ? ORDER "
+		"BY n LIMIT ?",
+		"ii", since, (int64_t)MOST);
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(s, st, e)) == 1)
+		v[n++] = (struct live_group){
+			.kind = (enum live_kind)col_int(st, 0),
+			.name = arena_str(&a, col_str(st, 1)),
+			.route = arena_str(&a, col_str(st, 2)),
+			.state = arena_str(&a, col_str(st, 3)),
+			.limit = arena_str(&a, col_str(st, 4)),
+			.rate = sqlite3_column_double(st, 5),
+			.connections = (int)col_int(st, 6),
+			.waiting = col_int(st, 7),
+		};
+	if (rc == 0 && a.failed)
+		rc = db_nomem(e);
+	for (size_t i = 0; i < n && rc == 0; i++)
+		rc = row(ctx, &v[i]);
+	arena_release(&a);
+	return rc;
+}
+
 /* ---- Reports: few rows, collected before they are shown ---- */
 
 struct rows {

@@ -180,7 +180,13 @@ static const char *const schema_steps[SCHEMA_VERSION] = {
 	/* Receivers whose word is not believed at once, and what was suppressed on it. */
 	"CREATE TABLE holding(name TEXT PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL) WITHOUT "
 	"ROWID;"
-	"CREATE INDEX suppression_held ON suppression(held_until) WHERE held_until <> 0;",
+	"CREATE INDEX suppression_held ON suppression(held_until) WHERE held_until <> 0;"
+	/* What the holder shows of routes, providers and sites; written anew every second. */
+	"CREATE TABLE live_group(n INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind INTEGER NOT NULL, name "
+	"TEXT NOT NULL,"
+	" route TEXT NOT NULL, state TEXT NOT NULL, bound TEXT NOT NULL, rate REAL NOT NULL, connections "
+	"INTEGER NOT NULL,"
+	" waiting INTEGER NOT NULL);",
 };
 
 #endif

@@ -676,6 +676,21 @@ int store_ledger_came_back(struct store *s, int64_t campaign,
  * slice at a time. */
 int store_ledger_trim(struct store *s, struct err *e);
 int store_ledger_set_live(struct store *s, int64_t campaign, const struct live *l, struct err *e);
+enum live_kind { LIVE_ROUTE, LIVE_PROVIDER, LIVE_SITE };
+struct live_group { /* a route, or receivers that share limits over one: the busiest and the troubled ones */
+	enum live_kind kind;
+	struct str name, route;
+	struct str state; /* "ok", "slowed", "suspended", "probing", "recovering", "down" */
+	struct str limit; /* what binds; n == 0: nothing */
+	double rate;      /* accepted a second */
+	int connections;
+	int64_t waiting; /* deliveries that could go now, about */
+};
+/* Replaces those of the second before. */
+int store_ledger_set_groups(struct store *s, const struct live_group *v, size_t n, ms_t now, struct err *e);
+/* As of `since` or later: routes, providers, sites; the most troubled and busiest first. */
+int store_live_groups(struct store *s, ms_t since, int (*row)(void *ctx, const struct live_group *g),
+	void *ctx, struct err *e);
 
 /* ---- What comes back: returned messages, complaints, requests to stop ---- */
 /*
