@@ -9,14 +9,59 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { BATCH_MS = 40 };
+
+struct batch {
+	const struct mailbox_reader *r;
+	const char *dir; /* the Maildir whose files are moved; NULL: none are */
+	char *moves[MAILBOX_BATCH];
+	size_t n; /* messages in it */
+	size_t nmoves;
+	ms_t began;
+};
+
+/* A name in `cur` has its flags behind ":2,"; S: it was seen. */
+static int move_to_cur(const char *dir, const char *name, struct err *e)
+{
+	char from[4200], to[4200];
+	snprintf(from, sizeof from, "%.3900s/new/%.255s", dir, name);
+	snprintf(to, sizeof to, "%.3900s/cur/%.*s:2,S", dir, (int)str_find(str_from(name), ':'), name);
+	return rename(from, to) == 0 || errno == ENOENT ? 0 : err_sys(e, ERR_IO, "move to cur", from);
+}
+
+/* What was processed is recorded, then moved. `rc` is what came before: a batch that failed moves nothing. */
+static int batch_end(struct batch *b, int rc, struct err *e)
+{
+	if (rc == 0 && b->n != 0 && b->r->commit != NULL)
+		rc = b->r->commit(b->r->ctx);
+	for (size_t i = 0; i < b->nmoves; i++) {
+		if (rc == 0)
+			rc = move_to_cur(b->dir, b->moves[i], e);
+		free(b->moves[i]);
+	}
+	b->n = b->nmoves = 0;
+	return rc;
+}
+
+/* One more was processed; `name`: its file in the Maildir, or NULL. */
+static int batch_add(struct batch *b, const char *name, struct err *e)
+{
+	if (b->n++ == 0)
+		b->began = clock_mono();
+	if (name != NULL && (b->moves[b->nmoves++] = strdup(name)) == NULL) {
+		b->nmoves--;
+		return err_set(e, ERR_INTERNAL, "returned mail", "out of memory");
+	}
+	return b->n == MAILBOX_BATCH || clock_mono() - b->began >= BATCH_MS ? batch_end(b, 0, e) : 0;
+}
+
 struct splitter {
 	struct buf text; /* of the message at hand */
 	const char *name;
 	bool many;
 	long n; /* of the message, from 1 */
 	ms_t file_at, at;
-	mailbox_row *row;
-	void *ctx;
+	struct batch *batch;
 	struct err *e;
 };
 
@@ -44,9 +89,10 @@ static int hand_over(struct splitter *s)
 		snprintf(name, sizeof name, "%s", s->name);
 	ms_t now = clock_now(), at = s->at != 0 ? s->at : s->file_at;
 	const struct mailbox_message m = {name, buf_get(&s->text), at < now ? at : now};
-	int rc = s->row(s->ctx, &m);
+	int rc = s->batch->r->message(s->batch->r->ctx, &m);
 	buf_clear(&s->text);
-	return rc;
+	/* A Maildir's file counts when all of it was read. */
+	return rc == 0 && s->batch->dir == NULL ? batch_add(s->batch, NULL, s->e) : rc;
 }
 
 /* What passes the ceiling is left out: a message is read from its beginning. */
@@ -110,21 +156,24 @@ static int read_lines(struct splitter *s, FILE *f)
 	return rc != 0 ? rc : hand_over(s);
 }
 
-int mailbox_stream(FILE *f, const char *name, bool many, ms_t at, mailbox_row *row, void *ctx, struct err *e)
+static int split(FILE *f, const char *name, bool many, ms_t at, struct batch *b, struct err *e)
 {
-	struct splitter s = {.name = name,
-		.many = many,
-		.file_at = at != 0 ? at : clock_now(),
-		.row = row,
-		.ctx = ctx,
-		.e = e};
+	struct splitter s = {
+		.name = name, .many = many, .file_at = at != 0 ? at : clock_now(), .batch = b, .e = e};
 	buf_init(&s.text, MAILBOX_MESSAGE + 1);
 	int rc = read_lines(&s, f);
 	buf_release(&s.text);
 	return rc;
 }
 
-static int walk_file(const char *path, bool many, mailbox_row *row, void *ctx, struct err *e)
+int mailbox_stream(
+	FILE *f, const char *name, bool many, ms_t at, const struct mailbox_reader *r, struct err *e)
+{
+	struct batch b = {.r = r};
+	return batch_end(&b, split(f, name, many, at, &b, e), e);
+}
+
+static int walk_file(const char *path, bool many, struct batch *b, struct err *e)
 {
 	struct stat st;
 	FILE *f = fopen(path, "re");
@@ -132,8 +181,8 @@ static int walk_file(const char *path, bool many, mailbox_row *row, void *ctx, s
 		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", path);
 	if (fstat(fileno(f), &st) != 0)
 		st.st_mtim = (struct timespec){0};
-	int rc = mailbox_stream(
-		f, path, many, (ms_t)st.st_mtim.tv_sec * SECOND + st.st_mtim.tv_nsec / 1000000, row, ctx, e);
+	ms_t at = (ms_t)st.st_mtim.tv_sec * SECOND + st.st_mtim.tv_nsec / 1000000;
+	int rc = split(f, path, many, at, b, e);
 	fclose(f);
 	return rc;
 }
@@ -145,15 +194,6 @@ static int visible(const struct dirent *d)
 	return d->d_name[0] != '.';
 }
 
-/* A name in `cur` has its flags behind ":2,"; S: it was seen. */
-static int move_to_cur(const char *dir, const char *name, struct err *e)
-{
-	char from[4200], to[4200];
-	snprintf(from, sizeof from, "%s/new/%s", dir, name);
-	snprintf(to, sizeof to, "%s/cur/%.*s:2,S", dir, (int)str_find(str_from(name), ':'), name);
-	return rename(from, to) == 0 || errno == ENOENT ? 0 : err_sys(e, ERR_IO, "move to cur", from);
-}
-
 static bool is_folder(const char *dir, const char *name)
 {
 	char path[4200];
@@ -163,8 +203,7 @@ static bool is_folder(const char *dir, const char *name)
 }
 
 /* In the order of their names: in a Maildir that is the order of arrival. */
-static int walk_folder(
-	const char *dir, const char *below, bool move, mailbox_row *row, void *ctx, struct err *e)
+static int walk_folder(const char *dir, const char *below, struct batch *b, struct err *e)
 {
 	char folder[4200], path[4600];
 	struct dirent **names;
@@ -175,9 +214,9 @@ static int walk_folder(
 	for (int i = 0; i < n; i++) {
 		if (rc == 0 && !is_folder(folder, names[i]->d_name)) {
 			snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name);
-			rc = walk_file(path, false, row, ctx, e);
-			if (rc == 0 && move)
-				rc = move_to_cur(dir, names[i]->d_name, e);
+			rc = walk_file(path, false, b, e);
+			if (rc == 0 && b->dir != NULL)
+				rc = batch_add(b, names[i]->d_name, e);
 		}
 		free(names[i]);
 	}
@@ -185,14 +224,20 @@ static int walk_folder(
 	return rc;
 }
 
-int mailbox_walk(const char *path, bool keep, mailbox_row *row, void *ctx, struct err *e)
+int mailbox_walk(const char *path, bool keep, const struct mailbox_reader *r, struct err *e)
 {
 	struct stat st;
+	struct batch b = {.r = r};
+	int rc;
 	if (stat(path, &st) != 0)
 		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", path);
-	if (!S_ISDIR(st.st_mode))
-		return walk_file(path, true, row, ctx, e);
-	if (is_folder(path, "new") && is_folder(path, "cur"))
-		return walk_folder(path, "new", !keep, row, ctx, e);
-	return walk_folder(path, "", false, row, ctx, e);
+	if (!S_ISDIR(st.st_mode)) {
+		rc = walk_file(path, true, &b, e);
+	} else if (is_folder(path, "new") && is_folder(path, "cur")) {
+		b.dir = keep ? NULL : path;
+		rc = walk_folder(path, "new", &b, e);
+	} else {
+		rc = walk_folder(path, "", &b, e);
+	}
+	return batch_end(&b, rc, e);
 }

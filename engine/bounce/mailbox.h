@@ -21,13 +21,18 @@ struct mailbox_message {
 	struct str text;  /* without the mbox's own line */
 	ms_t at; /* when it arrived there: the file's time, or the mbox line's; never later than now */
 };
-/* 0 goes on (and it is moved to cur), anything else ends the walk, which returns it. */
-typedef int mailbox_row(void *ctx, const struct mailbox_message *m);
+struct mailbox_reader { /* 0 goes on, anything else ends the walk, which returns it */
+	int (*message)(void *ctx, const struct mailbox_message *m);
+	int (*commit)(void *ctx);
+	void *ctx;
+};
+#define MAILBOX_BATCH 64 /* messages at most, and not longer than some 40 ms */
 
 /* keep: nothing is moved. ERR_NOINPUT, ERR_IO. */
-int mailbox_walk(const char *path, bool keep, mailbox_row *row, void *ctx, struct err *e);
+int mailbox_walk(const char *path, bool keep, const struct mailbox_reader *r, struct err *e);
 /* One stream, named `name`. many: it is an mbox if it begins as one; else one message, whose "From " line is
  * passed over. */
-int mailbox_stream(FILE *f, const char *name, bool many, ms_t at, mailbox_row *row, void *ctx, struct err *e);
+int mailbox_stream(
+	FILE *f, const char *name, bool many, ms_t at, const struct mailbox_reader *r, struct err *e);
 
 #endif

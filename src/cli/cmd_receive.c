@@ -13,6 +13,7 @@ struct receiving {
 	struct cli *c;
 	struct intake *in;
 	struct envelope env;
+	bool together; /* a transaction is open */
 	bool with_env; /* standard input alone has one, but for --recipient */
 	struct intake_source source;
 	struct bounce_view view;
@@ -24,11 +25,22 @@ static int one(void *ctx, const struct mailbox_message *m)
 {
 	struct receiving *r = ctx;
 	struct intake_result res;
+	if (!r->view.dry_run && !r->together && store_together(r->view.store, r->e) != 0)
+		return -1;
+	r->together = !r->view.dry_run;
 	if (intake_message(r->in, m->text, r->with_env ? &r->env : NULL, &r->source, m->at, &res, r->e) != 0)
 		return -1;
 	r->messages++;
 	r->kinds[res.found.kind]++;
 	return bounce_view_result(&r->view, m->file, &res, r->e);
+}
+
+static int commit(void *ctx)
+{
+	struct receiving *r = ctx;
+	bool open = r->together;
+	r->together = false;
+	return open ? store_together_end(r->view.store, true, r->e) : 0;
 }
 
 /* ---- Whom a mail server handed it over for ---- */
@@ -72,7 +84,8 @@ static int from_stdin(struct receiving *r)
 	struct buf b = BUF_INIT(1024);
 	read_envelope(r, &b);
 	r->with_env = true;
-	int rc = mailbox_stream(stdin, "-", r->env.recipient.n == 0, clock_now(), one, r, r->e);
+	const struct mailbox_reader reader = {one, commit, r};
+	int rc = mailbox_stream(stdin, "-", r->env.recipient.n == 0, clock_now(), &reader, r->e);
 	buf_release(&b);
 	return rc;
 }
@@ -84,7 +97,8 @@ static int from_path(struct receiving *r, const char *path)
 		return from_stdin(r);
 	r->with_env = given != NULL;
 	r->env = (struct envelope){.recipient = str_from(given)};
-	return mailbox_walk(path, cli_given(r->c, "dry-run"), one, r, r->e);
+	const struct mailbox_reader reader = {one, commit, r};
+	return mailbox_walk(path, cli_given(r->c, "dry-run"), &reader, r->e);
 }
 
 /* ---- The command ---- */
@@ -136,6 +150,8 @@ static int run(struct cli *c, struct err *e)
 	int rc = open_all(&r, &rules);
 	if (rc == 0)
 		rc = receive(&r);
+	if (r.together)
+		store_together_end(r.view.store, false, e);
 	intake_free(&r.in);
 	rules_free(&rules);
 	/* Whatever is wrong here, the mail server shall keep the message until it is mended. */

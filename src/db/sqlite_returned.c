@@ -302,6 +302,23 @@ int store_returned(struct store *s, const struct returned_new *r, struct returne
 	return rc;
 }
 
+int store_together(struct store *s, struct err *e)
+{
+	return db_begin(s, e);
+}
+
+int store_together_end(struct store *s, bool keep, struct err *e)
+{
+	if (!keep) {
+		db_rollback(s);
+		return 0;
+	}
+	if (db_end(s, 0, e) < 0)
+		return -1;
+	db_pause(s);
+	return 0;
+}
+
 /* ---- Before its time ---- */
 
 int returned_any_early(struct store *s, struct err *e)

@@ -744,6 +744,11 @@ struct returned_done {
 /* A delivery or contact that is not there makes it nobody's. */
 int store_returned(struct store *s, const struct returned_new *r, struct returned_done *done, struct err *e);
 
+/* Several calls as one transaction, for whoever has many messages at hand: one wait for the disk. Not longer
+ * than 100 ms between the two, other writers wait. keep false: as if none of them had been made. */
+int store_together(struct store *s, struct err *e);
+int store_together_end(struct store *s, bool keep, struct err *e);
+
 struct returned_row { /* strings lent as those of the row it comes with */
 	int64_t id, delivery, contact;
 	ms_t at;
