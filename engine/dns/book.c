@@ -148,11 +148,31 @@ static struct site_failure *copy_failure(const struct site_failure *f)
 	return copy;
 }
 
+static ms_t time_to_keep(const struct lookup *l)
+{
+	if (l->ttl < SHORTEST || l->state == SITE_TEMPORARY)
+		return SHORTEST;
+	return l->ttl < LONGEST ? l->ttl : LONGEST;
+}
+
+/* Domains of one provider get the same site, not one each: as long as half its time is left. */
+static void share(struct sites *b, struct lookup *l, ms_t now)
+{
+	ms_t ttl = time_to_keep(l);
+	struct site **last = &b->shared[l->site->hash % SHARED_MAX];
+	l->site->expires = now + ttl;
+	if (*last != NULL && (*last)->expires >= now + ttl / 2 && (*last)->expires <= now + ttl &&
+		site_same(*last, l->site)) {
+		site_unref(&l->site);
+		l->site = site_ref(*last);
+		return;
+	}
+	site_unref(last);
+	*last = site_ref(l->site);
+}
+
 static void note_answer(struct entry *e, struct lookup *l, ms_t now)
 {
-	ms_t ttl = l->ttl < SHORTEST || l->state == SITE_TEMPORARY ? SHORTEST
-		   : l->ttl > LONGEST                              ? LONGEST
-								   : l->ttl;
 	/* What was known holds on over a failure of DNS, until its time is over. */
 	if (l->state == SITE_TEMPORARY && e->state == SITE_KNOWN && now < e->expires) {
 		e->refresh_at = now + SHORTEST;
@@ -165,10 +185,8 @@ static void note_answer(struct entry *e, struct lookup *l, ms_t now)
 	e->site = l->site;
 	l->site = NULL;
 	e->state = l->state == SITE_KNOWN || failure != NULL ? l->state : SITE_PENDING;
-	e->expires = now + ttl;
-	e->refresh_at = e->expires - ttl / 5;
-	if (e->site != NULL)
-		e->site->expires = e->expires;
+	e->expires = e->site != NULL ? e->site->expires : now + time_to_keep(l);
+	e->refresh_at = e->expires - (e->expires - now) / 5;
 }
 
 void book_answered(struct sites *b, struct running *r, ms_t now)
@@ -180,6 +198,8 @@ void book_answered(struct sites *b, struct running *r, ms_t now)
 		log_debug("dns: %s: %s", l->domain, l->site->name);
 	else
 		log_debug("dns: %s", l->failure.text);
+	if (l->site != NULL)
+		share(b, l, now);
 	pthread_mutex_lock(&b->lock);
 	if (l->fetch_failed)
 		r->entry->no_fetch_until = now + FETCH_PAUSE;
@@ -249,6 +269,8 @@ static void release(struct sites *b)
 		newer = e->newer;
 		entry_free(e);
 	}
+	for (size_t i = 0; i < SHARED_MAX; i++)
+		site_unref(&b->shared[i]);
 	resolver_free(&b->resolver);
 	fetcher_free(&b->fetcher);
 	policies_close(&b->policies);

@@ -29,6 +29,8 @@ struct running { /* a lookup under way */
 	bool slow; /* is so for long */
 };
 
+enum { SHARED_MAX = 4096 }; /* a site that finds its place taken is only not shared */
+
 enum probe { PROBE_NEEDED, PROBE_ASKED, PROBE_DONE };
 
 struct sites {
@@ -51,7 +53,8 @@ struct sites {
 	struct resolver *resolver, *plain; /* plain: only while it is found out what the resolver can do */
 	struct running *running;
 	size_t nrunning, nslow;
-	size_t answered; /* not told yet */
+	size_t answered;                 /* not told yet */
+	struct site *shared[SHARED_MAX]; /* the last of each name, by its hash */
 	enum probe probe;
 	struct dns_query probe_query;
 	ms_t probe_at;

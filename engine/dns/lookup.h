@@ -111,6 +111,8 @@ void lookup_tick(struct lookup *l, ms_t now); /* looks at its deadlines */
 
 /* ---- site.c ---- */
 struct site *site_new(struct arena **a); /* with one reference; what it points to lives in its arena */
+/* Nobody who connects could tell them apart. */
+bool site_same(const struct site *a, const struct site *b);
 /* ---- lookup_host.c ---- */
 void host_start(struct host_lookup *h);
 /* ---- lookup_policy.c ---- */

@@ -6,6 +6,7 @@
 #include "src/base/log.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 enum { NAME_MAX_SHOWN = 200 };
 
@@ -95,11 +96,18 @@ static bool copy_policy(
 	return !a->failed;
 }
 
-static bool copy_host(
-	struct site_host *to, const struct lookup *l, const struct host_lookup *h, struct arena *a)
+static int by_address(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct sockaddr_storage));
+}
+
+static bool copy_host(struct site_host *to, const struct lookup *l, struct host_lookup *h, struct arena *a)
 {
 	size_t n = h->naddrs[0] + h->naddrs[1];
 	struct sockaddr_storage *addrs = arena_alloc(a, n * sizeof *addrs);
+	/* Resolvers give them in turns. */
+	for (int family = 0; family < 2; family++)
+		qsort(h->addrs[family], h->naddrs[family], sizeof h->addrs[family][0], by_address);
 	to->name = arena_strdup(a, h->name);
 	to->preference = h->preference;
 	to->addrs = addrs;

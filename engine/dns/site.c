@@ -35,6 +35,35 @@ void site_unref(struct site **sp)
 	free(m);
 }
 
+static bool same_policy(const struct tls_policy *a, const struct tls_policy *b)
+{
+	if (a->need != b->need || a->ntlsa != b->ntlsa || (a->base == NULL) != (b->base == NULL) ||
+		(a->base != NULL && strcmp(a->base, b->base) != 0))
+		return false;
+	for (size_t i = 0; i < a->ntlsa; i++) {
+		const struct tlsa *x = &a->tlsa[i], *y = &b->tlsa[i];
+		if (x->usage != y->usage || x->selector != y->selector || x->matching != y->matching ||
+			!str_eq(str_n((const char *)x->data, x->n), str_n((const char *)y->data, y->n)))
+			return false;
+	}
+	return true;
+}
+
+bool site_same(const struct site *a, const struct site *b)
+{
+	if (strcmp(a->name, b->name) != 0 || strcmp(a->provider, b->provider) != 0 || a->nhosts != b->nhosts)
+		return false;
+	for (size_t i = 0; i < a->nhosts; i++) {
+		const struct site_host *x = &a->hosts[i], *y = &b->hosts[i];
+		if (strcmp(x->name, y->name) != 0 || x->preference != y->preference ||
+			x->naddrs != y->naddrs ||
+			memcmp(x->addrs, y->addrs, x->naddrs * sizeof x->addrs[0]) != 0 ||
+			!same_policy(&x->policy, &y->policy))
+			return false;
+	}
+	return true;
+}
+
 /* xorshift64*: a lot, not a secret. */
 static uint64_t draw(uint64_t *state)
 {
