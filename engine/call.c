@@ -205,17 +205,20 @@ static ms_t pause_after(const struct dest *d, ms_t least)
 	return least > pause ? least : pause < most ? pause : most;
 }
 
-static void report_unreached(struct lane *l, const struct smtp_result *r, struct str text, const char *host)
+static void report_unreached(struct lane *l, struct unreached *u, struct str text, const char *host)
 {
-	struct unreached u = {.stage = r->stage, .until = l->dest->closed_until};
-	if (r->reply != NULL) {
-		u.code = r->reply->code;
-		snprintf(u.enhanced, sizeof u.enhanced, "%s", r->reply->enhanced);
-	}
-	snprintf(u.text, sizeof u.text, "%.*s", STR_ARG(text));
-	snprintf(u.host, sizeof u.host, "%s", host);
+	snprintf(u->text, sizeof u->text, "%.*s", STR_ARG(text));
+	snprintf(u->host, sizeof u->host, "%s", host);
 	lane_give_back_all(l, clock_now());
-	ledger_unreached(l->w->ledger, &l->hatch, &u);
+	ledger_unreached(l->w->ledger, &l->hatch, u);
+}
+
+void call_shut(struct lane *l, ms_t until)
+{
+	struct unreached u = {.stage = SMTP_CONNECT, .until = until};
+	char text[200];
+	snprintf(text, sizeof text, "left alone for long now, after: %s", l->dest->group->shaper.words);
+	report_unreached(l, &u, str_from(text), l->dest->site->hosts[0].name);
 }
 
 /* All hosts were tried, or there is no time for more. */
@@ -252,8 +255,11 @@ static void call_failed(struct link *k, const struct smtp_result *r)
 	/* A server that asks for patience is asked again; only then is it an attempt of those who wait. */
 	bool patience = code >= 400 && code < 500 && d->failures < REFUSALS;
 	d->closed_until = clock_mono() + pause_after(d, 0) / (patience ? 2 : 1);
-	if (!patience)
-		report_unreached(l, r, text, host_of(k->call)->name);
+	if (patience)
+		return;
+	struct unreached u = {.stage = r->stage, .code = code, .until = d->closed_until};
+	snprintf(u.enhanced, sizeof u.enhanced, "%s", r->reply != NULL ? r->reply->enhanced : "");
+	report_unreached(l, &u, text, host_of(k->call)->name);
 }
 
 static bool next_host(struct link *k)

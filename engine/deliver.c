@@ -307,7 +307,9 @@ static ms_t in_vain_for(const struct deliver *d, ms_t now, bool *reached)
 		*reached = *reached || atomic_load(&r->ever_connected) != 0;
 		if (good < d->calling_since)
 			good = d->calling_since;
-		if (lost || bad > good)
+		/* One receiver that fails says nothing of those that are being mailed. */
+		bool others = r->cfg->kind == ROUTE_DIRECT && atomic_load(&r->connections) > 0;
+		if (lost || (bad > good && !others))
 			vain = vain == 0 || now - good < vain ? now - good : vain;
 		else
 			answered = answered || good > d->calling_since || atomic_load(&r->connections) > 0;

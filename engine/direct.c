@@ -7,6 +7,7 @@
 static const ms_t SLOW = 3 * SECOND;           /* who lets us wait longer takes nobody's place */
 static const ms_t PATIENCE_SHORT = 5 * SECOND; /* for an answer, while others have no room to try */
 static const ms_t IDLE_SHORT = 200;            /* for idle ones, while others have none */
+static const ms_t SHUT_LONG = HOUR;
 
 /* ---- Lanes that come and go ---- */
 
@@ -154,6 +155,26 @@ static void look_at_link(struct lane *l, struct link *k, ms_t now)
 	smtp_conn_quit(k->conn);
 }
 
+/* How long nothing can go to the site; and where that has been so for long, what waits grows older by an
+ * attempt. */
+static void look_at_site(struct lane *l, ms_t now)
+{
+	struct dest *d = l->dest;
+	const struct shaper *s = &d->group->shaper;
+	bool resting = s->state == SHAPER_SUSPENDED || s->state == SHAPER_DOWN,
+	     waits = atomic_load(&l->hatch.work) > 0;
+	ms_t until = resting && s->until / 1000 > d->closed_until ? s->until / 1000 : d->closed_until;
+	atomic_store(&l->hatch.shut_until, until > now ? until : 0);
+	if (until <= now || !waits)
+		d->shut_since = 0;
+	else if (d->shut_since == 0)
+		d->shut_since = now;
+	if (d->shut_since == 0 || now - d->shut_since < SHUT_LONG)
+		return;
+	d->shut_since = now;
+	call_shut(l, now + SECOND);
+}
+
 void direct_tick(struct worker *w, ms_t now)
 {
 	for (struct lane *l = w->lanes, *next; l != NULL; l = next) {
@@ -162,6 +183,7 @@ void direct_tick(struct worker *w, ms_t now)
 			continue;
 		for (struct link *k = l->links; k != NULL; k = k->next)
 			look_at_link(l, k, now);
+		look_at_site(l, now);
 		lane_pump(l); /* it may leave the list */
 	}
 	if (w->starved != NULL) {

@@ -1,6 +1,7 @@
 /* What the files of the ledger share: its campaigns (ledger_runs.c), its transactions (ledger_claim.c), what
- * it knows of the domains that wait (ledger_window.c) and claims for them (ledger_spread.c), its thread and
- * what others call (ledger.c). All of it belongs to the ledger thread but for what is marked. */
+ * it knows of the domains that wait (ledger_window.c) and of their sites (ledger_crowd.c), claims for them
+ * (ledger_spread.c), its thread and what others call (ledger.c). All of it belongs to the ledger thread but
+ * for what is marked. */
 #ifndef ENGINE_LEDGER_PRIVATE_H
 #define ENGINE_LEDGER_PRIVATE_H
 
@@ -41,6 +42,9 @@ struct watch {           /* a campaign as the ledger sees it */
 	bool again;        /* something changed behind the place where the walk is */
 	int64_t walked;    /* the domain behind which the walk goes on */
 	size_t errands;
+	size_t shut;     /* scratch */
+	ms_t shut_until; /* wall clock: all its errands wait for sites that are closed until then; 0: not so
+			  */
 	int64_t fresh;
 	unsigned long counted[8];  /* accepted, each second: the rate shown */
 	ms_t armed;                /* since when its brake counts */
@@ -249,10 +253,17 @@ void window_forget(struct ledger *l, struct watch *w);                      /* a
 void errand_free(struct ledger *l, struct errand *r);
 void errand_waiting(struct errand *r, int n);          /* so many wait now */
 void errand_again(struct ledger *l, struct errand *r); /* is looked up anew */
+void ring_init(struct ring *r);
 void ring_append(struct ring *to, struct ring *r);
 void ring_remove(struct ring *r);
 /* Something may be claimable that was not. */
 void watch_stir(struct watch *w);
+
+/* ---- ledger_crowd.c: what waits for one site ---- */
+struct crowd *crowd_of(struct ledger *l, size_t route, struct str domain, struct site *s);
+void crowd_join(struct ledger *l, struct errand *r, struct crowd *c);
+void crowd_waits(struct crowd *c, int more); /* so many deliveries more */
+void crowd_free(struct crowd *c);
 /* The site could not be reached. */
 void window_unreached(struct ledger *l, struct crowd *c, const struct unreached *u);
 void window_every_second(struct ledger *l); /* sites whose time is over, crowds that nobody needs */

@@ -326,7 +326,7 @@ const struct watch *ledger_preparing(const struct ledger *l)
 ms_t watch_closed_until(const struct ledger *l, const struct watch *w, ms_t now)
 {
 	bool some = w->fresh > 0 || w->errands > 0 || (!w->spread && w->next_due != 0 && w->next_due <= now);
-	return some ? watch_blocked_until(l, w, now) : 0;
+	return !some ? 0 : w->shut_until > now ? w->shut_until : watch_blocked_until(l, w, now);
 }
 
 int watch_turn(struct ledger *l, struct watch *w, ms_t now, struct err *e)

@@ -1,8 +1,5 @@
 #include "engine/ledger_private.h"
 
-#include "src/base/hash.h"
-#include "src/base/log.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,7 +13,7 @@ static const ms_t ASK_AGAIN = 20; /* between two looks at what the books have an
 
 /* ---- Rings ---- */
 
-static void ring_init(struct ring *r)
+void ring_init(struct ring *r)
 {
 	r->next = r->prev = r;
 }
@@ -53,7 +50,7 @@ static struct errand **errand_slot(struct window *w, const struct watch *watch, 
 	return at;
 }
 
-static void crowd_waits(struct crowd *c, int more)
+void crowd_waits(struct crowd *c, int more)
 {
 	c->waiting += more;
 	if (c->hatch == NULL)
@@ -220,87 +217,7 @@ static int walk(struct ledger *l, struct watch *w, struct err *e)
 	return 0;
 }
 
-/* ---- Sites ---- */
-
-static size_t mx_names(const struct site *s, const char *out[SITE_HOSTS])
-{
-	for (size_t i = 0; i < s->nhosts; i++)
-		out[i] = s->hosts[i].name;
-	return s->nhosts;
-}
-
-static void crowd_free(struct crowd *c)
-{
-	site_unref(&c->site);
-	free(c);
-}
-
-static struct crowd *crowd_new(
-	struct ledger *l, const struct hatch_options *o, const char *key, uint64_t hash)
-{
-	size_t n = strlen(key);
-	struct crowd *c = calloc(1, sizeof *c + n + 1);
-	if (c == NULL)
-		return NULL;
-	memcpy(c->key, key, n);
-	c->hash = hash;
-	ring_init(&c->errands);
-	/* All sites that share limits belong to one worker, which then needs no lock to keep to them. */
-	uint64_t owner = hash64(str_from(o->group)) + o->route;
-	c->hatch = hatch_open(l->o.workers[owner % l->o.nworkers], o);
-	if (c->hatch == NULL) {
-		free(c);
-		return NULL;
-	}
-	c->hatch->crowd = c;
-	c->site = site_ref(o->site);
-	struct crowd **slot = &l->window.crowds[hash % WINDOW];
-	c->chain = *slot;
-	*slot = c;
-	return c;
-}
-
-static struct crowd *crowd_of(struct ledger *l, size_t route, struct str domain, struct site *s)
-{
-	const char *mx[SITE_HOSTS];
-	struct limits_found found;
-	char key[600];
-	limits_find(l->o.limits, domain, s->provider, mx, mx_names(s, mx), &found);
-	const char *group = found.group != NULL ? found.group : s->name;
-	/* A site's name is bounded; were it not, two would share their connections, nothing worse. */
-	snprintf(key, sizeof key, "%zu %s %s", route, found.group != NULL ? found.group : "", s->name);
-	uint64_t hash = hash64(str_from(key));
-	for (struct crowd *c = l->window.crowds[hash % WINDOW]; c != NULL; c = c->chain)
-		if (c->hash == hash && strcmp(c->key, key) == 0) {
-			if (s->expires > c->site->expires) {
-				site_unref(&c->site);
-				c->site = site_ref(s);
-				hatch_site(c->hatch, s);
-			}
-			return c;
-		}
-	struct hatch_options o = {.route = route,
-		.group = group,
-		.shared = found.group != NULL,
-		.limits = &found.limits,
-		.site = s};
-	return crowd_new(l, &o, key, hash);
-}
-
-static void join(struct ledger *l, struct errand *r, struct crowd *c)
-{
-	r->crowd = c;
-	c->n++;
-	if (clock_mono() < c->down.until) {
-		r->failed = true;
-		ring_append(&l->window.failed, &r->in);
-		return;
-	}
-	ring_append(&c->errands, &r->in);
-	crowd_waits(c, r->waiting);
-	if (atomic_load(&c->hatch->want) > 0)
-		ledger_hungry(l, c->hatch);
-}
+/* ---- Where it goes ---- */
 
 static void errand_failed(struct window *w, struct errand *r, const struct site_failure *f)
 {
@@ -381,7 +298,7 @@ static int look_up(struct ledger *l, struct errand *r, ms_t mono, struct err *e)
 	site_unref(&site);
 	if (c == NULL)
 		return err_set(e, ERR_INTERNAL, "ledger", "out of memory");
-	join(l, r, c);
+	crowd_join(l, r, c);
 	return 0;
 }
 
@@ -418,62 +335,6 @@ int window_fill(struct ledger *l, ms_t now, struct err *e)
 			return -1;
 	}
 	return look_up_all(l, e);
-}
-
-/* ---- What becomes of crowds ---- */
-
-void window_unreached(struct ledger *l, struct crowd *c, const struct unreached *u)
-{
-	c->down = *u;
-	while (!ring_empty(&c->errands)) {
-		struct errand *r = (struct errand *)c->errands.next;
-		ring_remove(&r->in);
-		r->failed = true;
-		ring_append(&l->window.failed, &r->in);
-	}
-	crowd_waits(c, -c->waiting);
-}
-
-static bool crowd_over(struct ledger *l, struct crowd *c)
-{
-	/* In this order: what is on its way to the worker makes it busy before it has answered. */
-	if (c->n > 0 || atomic_load(&c->hatch->want) != 0 || !atomic_load(&c->hatch->quiet))
-		return false;
-	pthread_mutex_lock(&l->lock);
-	bool hungry = c->hatch->hungry;
-	for (const struct unreached_request *u = l->unreached; u != NULL && !hungry; u = u->next)
-		hungry = u->hatch == c->hatch;
-	pthread_mutex_unlock(&l->lock);
-	return !hungry && c->down.until < clock_mono();
-}
-
-void window_every_second(struct ledger *l)
-{
-	struct window *w = &l->window;
-	ms_t mono = clock_mono();
-	for (size_t i = 0; i < WINDOW; i++)
-		for (struct crowd **at = &w->crowds[i], *c; (c = *at) != NULL;) {
-			if (crowd_over(l, c)) {
-				*at = c->chain;
-				hatch_close(c->hatch);
-				crowd_free(c);
-				continue;
-			}
-			while (c->site->expires < mono && !ring_empty(&c->errands))
-				errand_again(l, (struct errand *)c->errands.next);
-			at = &c->chain;
-		}
-	/* What failed and is still there when the time of the failure is over tries its luck anew. */
-	for (struct ring *r = w->failed.next, *next; r != &w->failed; r = next) {
-		next = r->next;
-		struct errand *f = (struct errand *)r;
-		if (f->crowd != NULL && f->crowd->down.until < mono)
-			errand_again(l, f);
-	}
-	/* What waits for a relay that is down may go another way. */
-	for (size_t i = 0; i < l->o.nroutes; i++)
-		while (!l->usable[i] && relay_waiting(l, i) > 0)
-			errand_again(l, (struct errand *)w->relays[i]->errands.next);
 }
 
 void window_release(struct ledger *l)

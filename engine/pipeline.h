@@ -50,9 +50,10 @@ void run_unref(struct run *r);
 struct hatch {
 	struct worker *worker;
 	size_t route;
-	struct crowd *crowd; /* the ledger's own: what waits for that site; NULL at a relay's */
-	_Atomic int work;    /* of a site: about how many deliveries wait for it */
-	_Atomic bool quiet;  /* the worker has nothing of it in hand and no connection */
+	struct crowd *crowd;     /* the ledger's own: what waits for that site; NULL at a relay's */
+	_Atomic int work;        /* of a site: about how many deliveries wait for it */
+	_Atomic ms_t shut_until; /* monotonic: nothing can go to that site before; 0: it can */
+	_Atomic bool quiet;      /* the worker has nothing of it in hand and no connection */
 	/* Under the ledger's lock: */
 	struct hatch *next_hungry; /* of those at sites that want more */
 	bool hungry;

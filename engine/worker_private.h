@@ -63,6 +63,7 @@ struct dest { /* a site of a direct route */
 	int trying;
 	int failures;         /* attempts at all hosts, in a row */
 	ms_t closed_until;    /* monotonic: no attempt before that */
+	ms_t shut_since;      /* monotonic: mail waits for a site that rests; 0: not so */
 	bool out_of_step;     /* its replies do not match our commands: one message at a time */
 	ms_t bad[SITE_HOSTS]; /* monotonic: until then the host is tried last. By its place in `site` */
 	/* Of the hatch_options: */
@@ -189,7 +190,8 @@ void call_open(struct lane *l);
 void call_established(struct link *k);
 /* The connection is gone; true: the next host is tried in its place. */
 bool call_closed(struct link *k, bool clean, const struct smtp_result *r);
-void call_over(struct link *k); /* the link left its lane */
+void call_over(struct link *k);             /* the link left its lane */
+void call_shut(struct lane *l, ms_t until); /* what waits is recorded as tried, by the site's last words */
 
 /* ---- group.c ---- */
 struct group *group_of(struct worker *w, const struct dest *d, size_t route);

@@ -82,7 +82,7 @@ class Run:
 
 	def __init__(self, folder, good, bad, each, limit=600, **route):
 		with RecordingSink(folder, "--threads", "1") as sink, FastSink(sub(folder, "tar"), "--address", BAD["tar"], "--port", str(sink.port),
-			"--delay", "60000") as _, FastSink(sub(folder, "slow"), "--address", BAD["slow"], "--port", str(sink.port), "--delay", "5000") as _, \
+			"--delay", os.environ.get("TAR", "60000")) as _, FastSink(sub(folder, "slow"), "--address", BAD["slow"], "--port", str(sink.port), "--delay", "5000") as _, \
 			Hole(BAD["hole"], sink.port), Names(folder, {"good": "127.0.0.1", **BAD}) as names, harness.World(folder) as w:
 			w.configure(sink.port, kind="direct", host=None, resolver=f"127.0.0.1@{names.port}", private_addresses="allow",
 				helo="out.books.example", extra="[domain books.example]\n", **route)
@@ -96,6 +96,8 @@ class Run:
 					print(f"{time.monotonic() - start:.1f} s: {sink.count()} taken, cpu {self.cpu:.1f}, {self.descriptors} descriptors")
 				time.sleep(0.1)
 			self.took, self.healthy, self.want = sink.count(), time.monotonic() - start, want
+			if os.environ.get("TO_THE_END"):
+				print(f"ended with {child.wait(limit)} after {time.monotonic() - start:.1f} s")
 			self.counts = w.status("june")["counts"]
 			child.terminate()
 			self.status = child.wait(60)

@@ -1,4 +1,8 @@
 """Straight to the recipients' hosts: sites, hosts in order, failures of DNS and of hosts, one slow site beside others."""
+import asyncio
+import time
+
+from harness import MESSAGE, wait_until
 from nameserver import Nameserver
 from smtpd import Sink
 
@@ -62,3 +66,67 @@ def test_addresses_inside_are_refused(w):
 		send(w, ["a@good.example"])
 		rows = w.deliveries("june")
 		assert rows["a@good.example"]["reason"] == "private-address" and not sink.messages, rows
+
+
+class Busy(Sink):
+	async def greeting(self, s):
+		return "421 4.3.2 all lines are busy"
+
+
+class Slow(Sink):
+	address = "127.0.0.7"
+
+	async def rcpt(self, s, address):
+		await asyncio.sleep(3)
+		return "250 2.1.5 ok"
+
+
+def test_a_busy_site_is_waited_for(w):
+	"""Nothing is counted against anybody, and nobody waits in front of the screen."""
+	with Nameserver({**HEALTHY, "good.example": domain((10, "mx1.good.example"))}) as dns, Busy() as sink:
+		direct(w, dns, sink.port)
+		start = time.monotonic()
+		send(w, [f"p{i}@good.example" for i in range(20)], "--patience", "0", expect=69)
+		counts = w.status("june")["counts"]
+		assert time.monotonic() - start < 30 and counts["queued"] == 20 and len(sink.sessions) <= 3, (counts, len(sink.sessions))
+
+
+def test_a_slow_site_beside_others(w):
+	records = {"mx.good.example": {"A": ["127.0.0.1"]}, "good.example": domain((10, "mx.good.example")),
+		"mx.slow.example": {"A": ["127.0.0.7"]}, "slow.example": domain((10, "mx.slow.example"))}
+	people = [f"p{i}@{d}.example" for i in range(100) for d in ("good", "slow")]
+	with Nameserver(records) as dns, Sink() as sink, Slow(port=sink.port) as slow:
+		direct(w, dns, sink.port)
+		w.write("news.csv", "email\n" + "".join(f"{p}\n" for p in people))
+		w.run("import", "news", "news.csv")
+		start = time.monotonic()
+		child = w.start("send", w.message(), "--list", "news", "--yes")
+		wait_until(lambda: len(sink.messages) == 100, 5)
+		wait_until(lambda: slow.messages, 10)
+		w.run("pause", "june")
+		paused = time.time()
+		w.finish(child, expect=76)
+		assert time.monotonic() - start < 20
+		# What was on the wire when the pause came is still answered; nothing new goes out.
+		assert all(m.time < paused + 7 for m in slow.messages), [m.time - paused for m in slow.messages]
+		counts = w.status("june")["counts"]
+		assert counts["queued"] + counts["sent"] == 200 and counts["sent"] == 100 + len(slow.messages), counts
+		w.run("cancel", "june")
+
+
+def test_two_campaigns_share_connections(w):
+	records = {"mx.good.example": {"A": ["127.0.0.1"]}, "good.example": domain((10, "mx.good.example")),
+		"other.example": domain((10, "mx.good.example"))}
+	people = [f"p{i}@{d}.example" for i in range(40) for d in ("good", "other")]
+	with Nameserver(records) as dns, Sink() as sink:
+		direct(w, dns, sink.port, extra="[provider default]\nconnections = 1\nrate = 40/s\n")
+		w.write("news.csv", "email\n" + "".join(f"{p}\n" for p in people))
+		w.run("import", "news", "news.csv")
+		first = w.start("send", w.message(), "--list", "news", "--yes", "--name", "one")
+		second = w.start("send", w.message(MESSAGE.replace("June", "other"), "other.html"), "--list", "news", "--yes", "--name", "two")
+		w.finish(first)
+		w.finish(second)
+		assert len(sink.messages) == 160 and len(sink.sessions) <= 3, (len(sink.messages), len(sink.sessions))
+		times = sorted(m.time for m in sink.messages)
+		for i, t in enumerate(times):
+			assert sum(1 for u in times[i:] if u < t + 1) <= 42, "faster than the rate of the receiver"

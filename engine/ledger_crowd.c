@@ -1,0 +1,168 @@
+#include "engine/ledger_private.h"
+
+#include "src/base/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const ms_t SHORT_REST = MINUTE; /* is nothing to go home for */
+
+static size_t mx_names(const struct site *s, const char *out[SITE_HOSTS])
+{
+	for (size_t i = 0; i < s->nhosts; i++)
+		out[i] = s->hosts[i].name;
+	return s->nhosts;
+}
+
+void crowd_free(struct crowd *c)
+{
+	site_unref(&c->site);
+	free(c);
+}
+
+static struct crowd *crowd_new(
+	struct ledger *l, const struct hatch_options *o, const char *key, uint64_t hash)
+{
+	size_t n = strlen(key);
+	struct crowd *c = calloc(1, sizeof *c + n + 1);
+	if (c == NULL)
+		return NULL;
+	memcpy(c->key, key, n);
+	c->hash = hash;
+	ring_init(&c->errands);
+	/* All sites that share limits belong to one worker, which then needs no lock to keep to them. */
+	uint64_t owner = hash64(str_from(o->group)) + o->route;
+	c->hatch = hatch_open(l->o.workers[owner % l->o.nworkers], o);
+	if (c->hatch == NULL) {
+		free(c);
+		return NULL;
+	}
+	c->hatch->crowd = c;
+	c->site = site_ref(o->site);
+	struct crowd **slot = &l->window.crowds[hash % WINDOW];
+	c->chain = *slot;
+	*slot = c;
+	return c;
+}
+
+struct crowd *crowd_of(struct ledger *l, size_t route, struct str domain, struct site *s)
+{
+	const char *mx[SITE_HOSTS];
+	struct limits_found found;
+	char key[600];
+	limits_find(l->o.limits, domain, s->provider, mx, mx_names(s, mx), &found);
+	const char *group = found.group != NULL ? found.group : s->name;
+	/* A site's name is bounded; were it not, two would share their connections, nothing worse. */
+	snprintf(key, sizeof key, "%zu %s %s", route, found.group != NULL ? found.group : "", s->name);
+	uint64_t hash = hash64(str_from(key));
+	for (struct crowd *c = l->window.crowds[hash % WINDOW]; c != NULL; c = c->chain)
+		if (c->hash == hash && strcmp(c->key, key) == 0) {
+			if (s->expires > c->site->expires) {
+				site_unref(&c->site);
+				c->site = site_ref(s);
+				hatch_site(c->hatch, s);
+			}
+			return c;
+		}
+	struct hatch_options o = {.route = route,
+		.group = group,
+		.shared = found.group != NULL,
+		.limits = &found.limits,
+		.site = s};
+	return crowd_new(l, &o, key, hash);
+}
+
+void crowd_join(struct ledger *l, struct errand *r, struct crowd *c)
+{
+	r->crowd = c;
+	c->n++;
+	if (clock_mono() < c->down.until) {
+		r->failed = true;
+		ring_append(&l->window.failed, &r->in);
+		return;
+	}
+	ring_append(&c->errands, &r->in);
+	crowd_waits(c, r->waiting);
+	if (atomic_load(&c->hatch->want) > 0)
+		ledger_hungry(l, c->hatch);
+}
+
+void window_unreached(struct ledger *l, struct crowd *c, const struct unreached *u)
+{
+	c->down = *u;
+	while (!ring_empty(&c->errands)) {
+		struct errand *r = (struct errand *)c->errands.next;
+		ring_remove(&r->in);
+		r->failed = true;
+		ring_append(&l->window.failed, &r->in);
+	}
+	crowd_waits(c, -c->waiting);
+}
+
+/* Campaigns of which nothing can go out for a while, because all sites they still have mail for are closed.
+ */
+static void look_for_shut(struct ledger *l, ms_t mono)
+{
+	for (size_t i = 0; i < l->nwatches; i++)
+		l->watches[i]->shut_until = 0;
+	for (size_t i = 0; i < WINDOW; i++)
+		for (struct crowd *c = l->window.crowds[i]; c != NULL; c = c->chain) {
+			ms_t until = atomic_load(&c->hatch->shut_until);
+			for (struct ring *r = c->errands.next; until > mono && r != &c->errands;
+				r = r->next) {
+				struct watch *w = ((struct errand *)r)->watch;
+				w->shut++;
+				if (w->shut_until == 0 || until < w->shut_until)
+					w->shut_until = until;
+			}
+		}
+	for (size_t i = 0; i < l->nwatches; i++) {
+		struct watch *w = l->watches[i];
+		bool all = w->shut == w->errands && !w->look && w->shut_until > mono + SHORT_REST;
+		w->shut_until = all ? clock_now() + w->shut_until - mono : 0;
+		w->shut = 0;
+	}
+}
+
+static bool crowd_over(struct ledger *l, struct crowd *c)
+{
+	/* In this order: what is on its way to the worker makes it busy before it has answered. */
+	if (c->n > 0 || atomic_load(&c->hatch->want) != 0 || !atomic_load(&c->hatch->quiet))
+		return false;
+	pthread_mutex_lock(&l->lock);
+	bool hungry = c->hatch->hungry;
+	for (const struct unreached_request *u = l->unreached; u != NULL && !hungry; u = u->next)
+		hungry = u->hatch == c->hatch;
+	pthread_mutex_unlock(&l->lock);
+	return !hungry && c->down.until < clock_mono();
+}
+
+void window_every_second(struct ledger *l)
+{
+	struct window *w = &l->window;
+	ms_t mono = clock_mono();
+	for (size_t i = 0; i < WINDOW; i++)
+		for (struct crowd **at = &w->crowds[i], *c; (c = *at) != NULL;) {
+			if (crowd_over(l, c)) {
+				*at = c->chain;
+				hatch_close(c->hatch);
+				crowd_free(c);
+				continue;
+			}
+			while (c->site->expires < mono && !ring_empty(&c->errands))
+				errand_again(l, (struct errand *)c->errands.next);
+			at = &c->chain;
+		}
+	look_for_shut(l, mono);
+	/* What failed and is still there when the time of the failure is over tries its luck anew. */
+	for (struct ring *r = w->failed.next, *next; r != &w->failed; r = next) {
+		next = r->next;
+		struct errand *f = (struct errand *)r;
+		if (f->crowd != NULL && f->crowd->down.until < mono)
+			errand_again(l, f);
+	}
+	/* What waits for a relay that is down may go another way. */
+	for (size_t i = 0; i < l->o.nroutes; i++)
+		while (!l->usable[i] && relay_waiting(l, i) > 0)
+			errand_again(l, (struct errand *)w->relays[i]->errands.next);
+}
