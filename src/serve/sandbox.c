@@ -101,12 +101,15 @@ static int set_up(struct sandbox *s, const struct sandbox_options *o, struct err
 	s->fates = fates_new(o->profile, o->rates, o->seed, !o->no_words, e);
 	if (s->fates == NULL)
 		return -1;
-	s->rtt = o->rtt != 0 ? o->rtt : fates_rtt(s->fates);
 	s->max_connections = o->max_connections > 0 ? (unsigned long)o->max_connections : 2000;
-	s->tls_implicit = o->tls_implicit;
 	unsigned long messages =
 		o->messages_per_connection != 0 ? o->messages_per_connection : fates_messages(s->fates);
-	s->smtp = (struct smtp_server_options){.name = "sandbox.localhost",
+	s->socket = (struct socket_options){.tls_implicit = o->tls_implicit,
+		.delay = o->rtt != 0 ? o->rtt : fates_rtt(s->fates),
+		.idle = 5 * MINUTE,
+		.in_max = 256 << 10,
+		.out_max = 4 << 20};
+	s->socket.smtp = (struct smtp_server_options){.name = "sandbox.localhost",
 		.starttls = o->tls && !o->tls_implicit,
 		.auth = o->auth != NULL,
 		.auth_required = o->auth != NULL,
@@ -123,7 +126,7 @@ static int set_up(struct sandbox *s, const struct sandbox_options *o, struct err
 	random_bytes(&s->run, sizeof s->run);
 	if (o->auth != NULL && set_auth(s, o->auth, e) != 0)
 		return -1;
-	if ((o->tls || o->tls_implicit) && (s->tls = sandbox_tls_new(o->ca_out, e)) == NULL)
+	if ((o->tls || o->tls_implicit) && (s->socket.tls = sandbox_tls_new(o->ca_out, e)) == NULL)
 		return -1;
 	return set_files(s, o, e) != 0 || listen_on(s, o->port, e) != 0 ? -1 : 0;
 }
@@ -170,7 +173,7 @@ static void tear_down(struct sandbox *s)
 		fclose(s->log);
 	if (s->loop != NULL)
 		ev_loop_destroy(s->loop);
-	SSL_CTX_free(s->tls);
+	SSL_CTX_free(s->socket.tls);
 	fates_free(&s->fates);
 	free(s->auth);
 	free(s->keep);

@@ -2,11 +2,11 @@
 #ifndef SERVE_SANDBOX_PRIVATE_H
 #define SERVE_SANDBOX_PRIVATE_H
 
-#include "engine/smtp/server.h"
 #include "src/base/buf.h"
 #include "src/serve/sandbox.h"
 #include "src/serve/sandbox_cert.h"
 #include "src/serve/sandbox_fate.h"
+#include "src/serve/socket.h"
 
 #include <ev.h>
 #include <pthread.h>
@@ -15,7 +15,6 @@
 
 #define SANDBOX_MESSAGE_MAX (50 << 20)
 #define SANDBOX_HEADER_MAX  (32 << 10) /* kept of a message that is discarded, to find its Message-ID */
-#define SANDBOX_READ        (256 << 10)
 
 struct sandbox_conn;
 
@@ -26,11 +25,8 @@ struct sandbox {
 	ev_async stop;
 	ev_prepare flush;
 	int fd, port;
-	struct smtp_server_options smtp;
+	struct socket_options socket;
 	struct fates *fates;
-	SSL_CTX *tls;
-	bool tls_implicit;
-	ms_t rtt;
 	unsigned long max_connections;
 	struct str user, password; /* in `auth` */
 	char *auth;
@@ -43,7 +39,6 @@ struct sandbox {
 		atomic_ulong accepted, refused, deferred, dropped, messages, connections, open;
 		atomic_ullong bytes;
 	} counts;
-	char read[SANDBOX_READ];
 };
 
 /* sandbox_conn.c */
