@@ -1,26 +1,67 @@
 #include "engine/deliver.h"
 #include "src/base/log.h"
 #include "src/cli/cli.h"
+#include "src/serve/become.h"
+#include "src/serve/listener.h"
+
+#include <unistd.h>
 
 static void reopen_log(void *ctx)
 {
-	(void)ctx;
 	log_reopen();
+	listener_reload(ctx);
 	log_info("log reopened");
+}
+
+/* Ports are bound while we may; from then on we are who [daemon] says. Sending does not wait for a port. */
+static int open_ports(const struct config *cfg, struct listener **l, struct err *e)
+{
+	struct err busy = {0};
+	if (listener_bind(cfg, l, &busy) != 0) {
+		if (busy.code == ERR_CONFIG) {
+			*e = busy;
+			return -1;
+		}
+		log_err(LOG_LEVEL_ERROR, &busy);
+		if (busy.remedy[0] != '\0')
+			log_error("%s", busy.remedy);
+		if (busy.code == ERR_AGAIN)
+			listener_advice(cfg);
+		log_error("serve: goes on without taking returned mail");
+	}
+	if (geteuid() == 0 && cfg->daemon.user == NULL)
+		log_warn("serve: runs as root: set [daemon] user");
+	return become(cfg->daemon.user, cfg->daemon.group, e);
+}
+
+static int serve(struct deliver_options *o, struct listener *l, struct err *e)
+{
+	const struct listener_options lo = {
+		.config = o->config, .store = o->store, .keys = o->keys, .rules = o->rules};
+	enum deliver_end end = DELIVER_INTERRUPTED;
+	if (l != NULL && listener_start(l, &lo, e) != 0)
+		return -1;
+	log_info("serve: delivering what is launched, scheduled or due");
+	return deliver_run(o, &end, e);
 }
 
 static int run(struct cli *c, struct err *e)
 {
 	struct store_config sc;
+	struct listener *l = NULL;
 	const struct config *cfg = cli_config(c, e);
 	const struct token_keys *keys = cfg != NULL ? cli_keys(c, e) : NULL;
-	if (keys == NULL || cli_store_config(c, &sc, e) != 0)
+	log_set_level(c->verbose ? LOG_LEVEL_DEBUG : c->quiet ? LOG_LEVEL_WARN : LOG_LEVEL_INFO);
+	if (keys == NULL || open_ports(cfg, &l, e) != 0 || cli_store_config(c, &sc, e) != 0) {
+		listener_stop(&l);
 		return -1;
-	if (cfg->log.file != NULL && log_open(cfg->log.file, cfg->log.json, cfg->log.size, e) != 0)
-		return -1;
-	struct rules *rules = rules_load(cfg->rules_file, e);
-	if (rules == NULL)
-		return -1;
+	}
+	struct rules *rules = NULL;
+	int rc = 0;
+	if (cfg->log.file != NULL)
+		rc = log_open(cfg->log.file, cfg->log.json, cfg->log.size, e);
+	if (rc == 0 && (rules = rules_load(cfg->rules_file, e)) == NULL)
+		rc = -1;
 	struct deliver_options o = {
 		.config = cfg,
 		.store = &sc,
@@ -29,11 +70,11 @@ static int run(struct cli *c, struct err *e)
 		.what = "serve",
 		.patience = -1,
 		.hangup = reopen_log,
+		.ctx = l,
 	};
-	enum deliver_end end = DELIVER_INTERRUPTED;
-	log_set_level(c->verbose ? LOG_LEVEL_DEBUG : c->quiet ? LOG_LEVEL_WARN : LOG_LEVEL_INFO);
-	log_info("serve: delivering what is launched, scheduled or due");
-	int rc = deliver_run(&o, &end, e);
+	if (rc == 0)
+		rc = serve(&o, l, e);
+	listener_stop(&l);
 	rules_free(&rules);
 	if (rc == 0)
 		log_info("serve: stopped; what is left goes on with the next start");

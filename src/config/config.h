@@ -147,8 +147,14 @@ struct config {
 	ms_t retry_expire;
 	struct {
 		const char *domain, *address;
+		const char *listen; /* as written; src/serve/listener.h reads it */
+		const char *feedback, *postmaster;
+		const char *certificate, *certificate_key; /* files; NULL: one is made at each start */
 		struct config_at at;
 	} return_path; /* address may hold {token} */
+	struct {
+		const char *user, *group;
+	} daemon;
 	struct {
 		const char *url, *mailto;
 		bool one_click;

@@ -148,8 +148,11 @@ static const struct field retry_fields[] = {
 static const struct field return_path_fields[] = {
 	{"domain", read_host, C(return_path.domain), NULL, 0, 0},
 	{"address", read_token_address, C(return_path.address), NULL, 0, 0},
-	{"listen", check_text, 0, NULL, 0, 0},
-	{"postmaster", check_text, 0, NULL, 0, 0},
+	{"listen", read_text, C(return_path.listen), NULL, 0, 0},
+	{"feedback", read_text, C(return_path.feedback), NULL, 0, 0},
+	{"postmaster", read_path, C(return_path.postmaster), NULL, 0, 0},
+	{"certificate", read_path, C(return_path.certificate), NULL, 0, 0},
+	{"certificate-key", read_path, C(return_path.certificate_key), NULL, 0, 0},
 	{0},
 };
 
@@ -215,8 +218,8 @@ static const struct field webhook_fields[] = {
 };
 
 static const struct field daemon_fields[] = {
-	{"user", check_text, 0, NULL, 0, 0},
-	{"group", check_text, 0, NULL, 0, 0},
+	{"user", read_text, C(daemon.user), NULL, 0, 0},
+	{"group", read_text, C(daemon.group), NULL, 0, 0},
 	{0},
 };
 

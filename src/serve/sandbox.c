@@ -126,7 +126,8 @@ static int set_up(struct sandbox *s, const struct sandbox_options *o, struct err
 	random_bytes(&s->run, sizeof s->run);
 	if (o->auth != NULL && set_auth(s, o->auth, e) != 0)
 		return -1;
-	if ((o->tls || o->tls_implicit) && (s->socket.tls = sandbox_tls_new(o->ca_out, e)) == NULL)
+	if ((o->tls || o->tls_implicit) &&
+		(s->socket.tls = certificate_own("localhost", o->ca_out, e)) == NULL)
 		return -1;
 	return set_files(s, o, e) != 0 || listen_on(s, o->port, e) != 0 ? -1 : 0;
 }

@@ -3,8 +3,8 @@
 #define SERVE_SANDBOX_PRIVATE_H
 
 #include "src/base/buf.h"
+#include "src/serve/certificate.h"
 #include "src/serve/sandbox.h"
-#include "src/serve/sandbox_cert.h"
 #include "src/serve/sandbox_fate.h"
 #include "src/serve/socket.h"
 

@@ -24,8 +24,8 @@ struct socket_options { /* lent for the connection's life */
 
 struct socket_ops {
 	struct smtp_answer (*greet)(void *ctx); /* the first thing to say */
-	/* It is over: the descriptor is closed, the core is gone, and the socket is freed after this. dropped:
-	 * by socket_drop(), or for want of memory. */
+	/* It is over: the descriptor is closed, the core is gone, and the socket is freed after this.
+	 * dropped: by socket_drop(), or for want of memory. */
 	void (*closed)(void *ctx, bool dropped);
 };
 

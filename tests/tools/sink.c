@@ -16,7 +16,7 @@
  * SIGTERM or SIGINT ends it and prints its counts as JSON. */
 #include "src/base/clock.h"
 #include "src/base/hash.h"
-#include "src/serve/sandbox_cert.h"
+#include "src/serve/certificate.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -744,7 +744,7 @@ int main(int argc, char **argv)
 	if (opt.log_file != NULL &&
 		(opt.log = open(opt.log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) < 0)
 		die(opt.log_file);
-	if (opt.tls && (opt.ctx = sandbox_tls_new(opt.ca_out, &e)) == NULL) {
+	if (opt.tls && (opt.ctx = certificate_own("localhost", opt.ca_out, &e)) == NULL) {
 		fprintf(stderr, "sink: %s: %s\n", e.what, e.why);
 		return 70;
 	}

@@ -1,4 +1,4 @@
-#include "src/serve/sandbox_cert.h"
+#include "src/serve/certificate.h"
 
 #include "src/base/clock.h"
 #include "src/base/file.h"
@@ -7,6 +7,8 @@
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
 
 static int add_extension(X509 *x, int nid, const char *value)
 {
@@ -19,24 +21,26 @@ static int add_extension(X509 *x, int nid, const char *value)
 	return ok;
 }
 
-static X509 *make_certificate(EVP_PKEY *key)
+static X509 *make_certificate(EVP_PKEY *key, const char *host)
 {
+	char names[300];
 	X509 *x = X509_new();
 	if (x == NULL)
 		return NULL;
+	bool local = strcmp(host, "localhost") == 0;
+	snprintf(names, sizeof names, "DNS:%.250s%s", host, local ? ",IP:127.0.0.1,IP:::1" : "");
 	X509_NAME *name = X509_get_subject_name(x);
 	bool ok = X509_set_version(x, 2) == 1 &&
 		  ASN1_INTEGER_set_uint64(X509_get_serialNumber(x), (uint64_t)clock_now()) == 1 &&
 		  X509_gmtime_adj(X509_getm_notBefore(x), -3600) != NULL &&
-		  X509_gmtime_adj(X509_getm_notAfter(x), 30L * 86400) != NULL &&
+		  X509_gmtime_adj(X509_getm_notAfter(x), 3650L * 86400) != NULL &&
 		  X509_set_pubkey(x, key) == 1 &&
-		  X509_NAME_add_entry_by_txt(
-			  name, "CN", MBSTRING_ASC, (const unsigned char *)"localhost", -1, -1, 0) == 1 &&
+		  X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC,
+			  (const unsigned char *)(strlen(host) < 64 ? host : "mail"), -1, -1, 0) == 1 &&
 		  X509_set_issuer_name(x, name) == 1 &&
 		  add_extension(x, NID_basic_constraints, "critical,CA:TRUE") &&
 		  add_extension(x, NID_subject_key_identifier, "hash") &&
-		  add_extension(x, NID_subject_alt_name, "DNS:localhost,IP:127.0.0.1,IP:::1") &&
-		  X509_sign(x, key, EVP_sha256()) > 0;
+		  add_extension(x, NID_subject_alt_name, names) && X509_sign(x, key, EVP_sha256()) > 0;
 	if (!ok) {
 		X509_free(x);
 		return NULL;
@@ -50,7 +54,7 @@ static int write_pem(X509 *x, const char *path, struct err *e)
 	BIO *b = BIO_new(BIO_s_mem());
 	int rc = -1;
 	if (b == NULL || PEM_write_bio_X509(b, x) != 1) {
-		err_set(e, ERR_INTERNAL, "sandbox", "cannot write the certificate");
+		err_set(e, ERR_INTERNAL, "certificate", "cannot write the certificate");
 	} else {
 		long n = BIO_get_mem_data(b, &p);
 		rc = file_write(path, str_n(p, (size_t)n), 0644, e);
@@ -59,16 +63,16 @@ static int write_pem(X509 *x, const char *path, struct err *e)
 	return rc;
 }
 
-SSL_CTX *sandbox_tls_new(const char *ca_out, struct err *e)
+SSL_CTX *certificate_own(const char *host, const char *ca_out, struct err *e)
 {
 	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
 	EVP_PKEY *key = EVP_EC_gen("P-256");
-	X509 *x = key != NULL ? make_certificate(key) : NULL;
+	X509 *x = key != NULL ? make_certificate(key, host) : NULL;
 	bool ok = ctx != NULL && x != NULL && SSL_CTX_use_certificate(ctx, x) == 1 &&
 		  SSL_CTX_use_PrivateKey(ctx, key) == 1 &&
 		  SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1;
 	if (!ok)
-		err_set(e, ERR_INTERNAL, "sandbox", "cannot make a certificate");
+		err_set(e, ERR_INTERNAL, "certificate", "cannot make a certificate");
 	if (ok && ca_out != NULL)
 		ok = write_pem(x, ca_out, e) == 0;
 	X509_free(x);
@@ -79,4 +83,23 @@ SSL_CTX *sandbox_tls_new(const char *ca_out, struct err *e)
 	}
 	SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 	return ctx;
+}
+
+SSL_CTX *certificate_load(const char *certificate, const char *key, struct err *e)
+{
+	SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+	if (ctx == NULL) {
+		err_set(e, ERR_INTERNAL, "certificate", "out of memory");
+		return NULL;
+	}
+	if (SSL_CTX_use_certificate_chain_file(ctx, certificate) != 1)
+		err_set(e, ERR_CONFIG, certificate, "holds no certificate in PEM form that can be read");
+	else if (SSL_CTX_use_PrivateKey_file(ctx, key, SSL_FILETYPE_PEM) != 1)
+		err_set(e, ERR_CONFIG, key, "holds no private key in PEM form that fits the certificate");
+	else if (SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1) {
+		SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+		return ctx;
+	}
+	SSL_CTX_free(ctx);
+	return NULL;
 }

@@ -1,0 +1,170 @@
+"""Returned mail by SMTP and LMTP: who is let in, what counts, and what an attacker gets: nothing."""
+import os
+import re
+import smtplib
+import socket
+import ssl
+import time
+
+from harness import interrupt, wait_until
+from smtpd import Sink
+
+REPORT = """From: MAILER-DAEMON@mx.example
+To: {to}
+Subject: Undelivered Mail Returned to Sender
+Message-ID: <{id}@mx.example>
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary=B
+
+--B
+
+It could not be delivered.
+--B
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example
+
+Final-Recipient: rfc822; {address}
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 <{address}>: User unknown
+
+--B--
+"""
+
+
+class Ours:
+	"""A campaign that was sent, and the daemon with its listener."""
+	def __init__(self, w, count, extra=""):
+		self.w, self.socket = w, w.path("lmtp")
+		with socket.socket() as s:
+			s.bind(("127.0.0.1", 0))
+			self.port = s.getsockname()[1]
+		with Sink() as sink:
+			w.configure(sink.port, extra=extra)
+			conf = open(w.path("postrider.conf")).read().replace("[return-path]\n",
+				f"[return-path]\nlisten = 127.0.0.1:{self.port}, lmtp:{self.socket}\npostmaster = post\n")
+			w.write("postrider.conf", conf)
+			w.message()
+			self.addresses = w.audience(count)
+			w.run("send", "june.html", "--list", "news", "--name", "june", "--yes")
+			self.paths = {r: m.sender for m in sink.messages for r in m.recipients}
+		self.start()
+
+	def start(self):
+		self.child = self.w.start("serve")
+		wait_until(lambda: os.path.exists(self.socket), 10)
+
+	def client(self, **kw):
+		return smtplib.SMTP("127.0.0.1", self.port, timeout=20, **kw)
+
+	def report(self, address, id="1", to=None):
+		return REPORT.format(to=to or self.paths[address], address=address, id=id).replace("\n", "\r\n")
+
+	def bounced(self):
+		return self.w.status("june")["counts"].get("bounced", 0)
+
+
+def test_only_what_concerns_us(w):
+	o = Ours(w, 5)
+	a, b, c, d, e = o.addresses
+	path = o.paths[a]
+	with o.client() as s:
+		s.ehlo()
+		for nobody in ["news@bounces.books.example", "b-aaaa@bounces.books.example", path.replace("b-", "b-b", 1),
+				path[:20] + ("a" if path[20] != "a" else "b") + path[21:], "root@localhost", "r1@x.example",
+				"x" * 400 + "@bounces.books.example"]:
+			s.mail("")
+			assert s.rcpt(nobody)[0] in (500, 501, 550), nobody
+			s.rset()
+		assert s.docmd("VRFY", path)[0] in (252, 500, 502)
+		s.mail("x@books.example")
+		assert s.rcpt("someone@elsewhere.example")[0] == 550
+	with o.client() as s: # by TLS, in capitals; then the same once more, and over the local socket
+		s.starttls(context=ssl._create_unverified_context())
+		s.sendmail("", [path.upper()], o.report(a))
+		s.sendmail("", [path], o.report(a))
+	with smtplib.LMTP(o.socket) as s:
+		s.ehlo("host")
+		assert s.sendmail("", [path], o.report(a)) == {}
+		# two recipients of one message: an answer for each
+		s.mail("")
+		assert [s.rcpt(o.paths[x])[0] for x in (b, c)] == [250, 250]
+		assert s.data(o.report(b, "2"))[0] == 250 and s.getreply()[0] == 250
+	with o.client() as s:
+		s.sendmail("x@y.example", ["postmaster@bounces.books.example", "Abuse@Bounces.Books.Example"], "Subject: hello\r\n\r\nyou\r\n")
+	wait_until(lambda: o.bounced() >= 2, 10)
+	rows = w.deliveries("june")
+	assert rows[a]["state"] == rows[b]["state"] == "bounced" and rows[d]["state"] == rows[e]["state"] == "sent"
+	post = os.listdir(w.path("post/new"))
+	assert len(post) == 2 and "Subject: hello\n" in open(w.path("post/new/" + post[0])).read()
+	events = [l for l in w.run("--json", "bounces", "--campaign", "june").out.splitlines() if a in l]
+	assert len(events) == 1, events
+	interrupt(o.child)
+	w.finish(o.child, (0, 75))
+
+
+def test_smuggling_and_line_ends(w):
+	o = Ours(w, 2)
+	a, b = o.addresses
+	for end in ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r"]:
+		with socket.create_connection(("127.0.0.1", o.port), 10) as k:
+			f = k.makefile("rb")
+			smuggled = f"MAIL FROM:<>\r\nRCPT TO:<{o.paths[b]}>\r\nDATA\r\n{o.report(b)}\r\n.\r\n"
+			f.readline()
+			for line in ["HELO x", "MAIL FROM:<>", f"RCPT TO:<{o.paths[a]}>", "DATA"]:
+				k.sendall(line.encode() + b"\r\n")
+				f.readline()
+			k.sendall(("Subject: x\r\n\r\nhello" + end + smuggled + "\r\n.\r\n").encode())
+			k.shutdown(socket.SHUT_WR)
+			f.read()
+	time.sleep(0.5)
+	assert o.bounced() == 0 and w.deliveries("june")[b]["state"] == "sent"
+
+
+def test_slow_and_many(w):
+	o = Ours(w, 3)
+	a, b, c = o.addresses
+	before = int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{o.child.pid}/status").read()).group(1))
+	held = []
+	for i in range(1000):
+		k = socket.create_connection(("127.0.0.1", o.port), 10)
+		try:
+			k.sendall([b"EHLO a", b"EHLO a\r\nMAIL FROM:<>\r\n", b"\0" * 100][i % 3])
+		except OSError:
+			pass
+		held.append(k)
+	for i in range(30): # in the middle of a message, each with as much as is kept
+		k = socket.create_connection(("127.0.0.1", o.port), 10)
+		k.sendall(f"EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<{o.paths[c]}>\r\nDATA\r\n".encode())
+		held.append(k)
+	start = time.monotonic()
+	with o.client() as s:
+		s.sendmail("", [o.paths[a]], o.report(a))
+	with o.client() as s: # far longer than what is read of it
+		s.sendmail("", [o.paths[b]], o.report(b, "3") + "x" * 70 + ("\r\n" + "y" * 70) * 60000)
+	assert time.monotonic() - start < 10
+	assert o.bounced() == 2
+	after = int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{o.child.pid}/status").read()).group(1))
+	assert after - before < 80 << 10, f"{before} KiB before, {after} KiB after"
+	for k in held:
+		k.close()
+
+
+def test_a_taken_port(w):
+	with socket.socket() as taken, Sink() as sink:
+		taken.bind(("127.0.0.1", 0))
+		taken.listen()
+		w.configure(sink.port)
+		conf = open(w.path("postrider.conf")).read()
+		w.write("postrider.conf", conf.replace("[return-path]\n", f"[return-path]\nlisten = 127.0.0.1:{taken.getsockname()[1]}\n"))
+		w.message()
+		w.audience(3)
+		child = w.start("serve")
+		wait_until(lambda: "goes on without" in open(child.out + ".err").read(), 10)
+		told = open(child.out + ".err").read()
+		assert "transport_maps = inline:{ bounces.books.example=lmtp:" in told and "Exim" in told
+		w.run("send", "june.html", "--list", "news", "--name", "june", "--yes", "--detach")
+		wait_until(lambda: len(sink.messages) == 3, 20)
+		interrupt(child)
+		w.finish(child, (0, 75))
