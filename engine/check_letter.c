@@ -196,13 +196,15 @@ static void read_closely(struct check_reader *r, const struct claim *claim, cons
 	if (personal_compose(r->s->l->personal, r->signer, claim, true, &r->close, &l, &why) != 0 ||
 		l.mail.skip.n != 0)
 		return;
-	char *all = arena_bytes(&r->close, l.mail.header.n + l.mail.body.n + 1);
+	char *all = arena_bytes(&r->close, composed_size(&l.mail) + 1);
 	if (all == NULL)
 		return;
 	memcpy(all, l.mail.header.p, l.mail.header.n);
 	memcpy(all + l.mail.header.n, l.mail.body.p, l.mail.body.n);
+	if (l.mail.tail.n != 0)
+		memcpy(all + l.mail.header.n + l.mail.body.n, l.mail.tail.p, l.mail.tail.n);
 	r->read++;
-	lint_message(r->lint, &r->close, str_n(all, l.mail.header.n + l.mail.body.n));
+	lint_message(r->lint, &r->close, str_n(all, composed_size(&l.mail)));
 	for (size_t i = 0; i < r->lint->n; i++)
 		keep_finding(r, &r->lint->found[i], who);
 	check_law(&r->table, r->s->l->config, &l, &r->close, who);
@@ -243,7 +245,7 @@ void check_letter(
 			skipped(r, letter.mail.skip, &who);
 		return;
 	}
-	int64_t bytes = (int64_t)(letter.mail.header.n + letter.mail.body.n) + r->s->signatures;
+	int64_t bytes = (int64_t)composed_size(&letter.mail) + r->s->signatures;
 	bool largest = bytes > r->bytes;
 	if (largest)
 		r->bytes = bytes;

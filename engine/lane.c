@@ -182,7 +182,7 @@ static int compose(struct lane *l, const struct item *it, struct job *j, struct 
 
 static size_t letter_size(const struct letter *l)
 {
-	return l->mail.header.n + l->mail.body.n;
+	return l->mail.header.n + l->mail.body.n; /* the tail is not its own */
 }
 
 static void link_send(struct link *k, const struct item *it)
@@ -214,6 +214,8 @@ static void link_send(struct link *k, const struct item *it)
 		.rcpt = j->letter.rcpt,
 		.header = j->letter.mail.header,
 		.body = j->letter.mail.body,
+		.tail = j->letter.mail.tail,
+		.envid = j->letter.envid,
 		.utf8 = j->letter.mail.utf8,
 		.user = j,
 	};

@@ -74,6 +74,8 @@ int oneshot_send(const struct config_route *cfg, const struct letter *letters, s
 			.rcpt = l->rcpt,
 			.header = l->mail.header,
 			.body = l->mail.body,
+			.tail = l->mail.tail,
+			.envid = l->envid,
 			.utf8 = l->mail.utf8};
 	}
 	struct route_addrs *a = atomic_load(&route.addrs);

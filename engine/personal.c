@@ -354,6 +354,7 @@ static int compose(const struct personal *p, struct token_signer *t, const struc
 	if (message_compose(p->message, r, want_parts, a, &out->mail, e) != 0)
 		return -1;
 	out->rcpt = c->address;
+	out->envid = str_n(r->message_id.p, strlen(token));
 	if (personal_has_return_path(p->cfg)) {
 		token_delivery(t, TOKEN_RETURN_PATH, delivery, token);
 		out->from = mail_address(p, a, "b-", token);
@@ -407,6 +408,7 @@ int letter_sign(struct letter *l, struct dkim_signer *s, ms_t first_attempt, con
 	struct dkim_message m = {
 		.header = l->mail.header,
 		.body = l->mail.body,
+		.tail = l->mail.tail,
 		.from_domain = str_n(from.p + at, from.n - at),
 		.now = first_attempt,
 		.rewritten = route != NULL ? route->rewrites : NULL,

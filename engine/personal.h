@@ -32,6 +32,7 @@ int personal_load(struct personal **out, const struct campaign_row *c, const str
 
 struct letter {
 	struct str from, rcpt; /* envelope: return path and recipient */
+	struct str envid;      /* of the delivery, for reports (RFC 3461): the Message-ID's local part */
 	struct composed mail;
 };
 int personal_compose(const struct personal *p, struct token_signer *t, const struct claim *c, bool want_parts,

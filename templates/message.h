@@ -78,19 +78,26 @@ struct message_recipient {
 	struct str view_url;
 	struct str message_id;     /* without <> */
 	struct str feedback_id;    /* n == 0: none */
-	struct str unique;         /* [a-z0-9]{8,40}: boundaries are made of it */
+	struct str unique;         /* [a-z0-9]{8,40}: boundaries are made of it, where there is no tail */
 	ms_t date;                 /* Date and {{ now }} */
 	struct str subject_prefix; /* "[TEST] " */
 };
 
 struct composed {
 	struct str header, body; /* in the arena; header ends with its empty line */
+	struct str tail;         /* the message's own, behind the body and the same for all: large files, from
+				  * the beginning of a line; mostly n == 0 */
 	struct str from;         /* address of From, for the envelope where no return path is configured */
 	struct str subject;      /* decoded UTF-8, for listings and preview */
 	struct str html, text;   /* decoded parts; only filled when `want_parts` */
 	bool utf8;               /* SMTPUTF8 is needed */
 	struct str skip;         /* n > 0: {% abort_message %} with this reason: do not send */
 };
+
+static inline size_t composed_size(const struct composed *m)
+{
+	return m->header.n + m->body.n + m->tail.n;
+}
 
 /* ERR_DATA: the template failed for this recipient (undefined filter argument, limits …), with file, line and
  * column. */

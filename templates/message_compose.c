@@ -137,7 +137,7 @@ static void write_boundary(
 	struct compose *c, const struct node *n, const char *before, const char *after, struct run *out)
 {
 	run_puts(out, before);
-	run_str(out, c->r->unique);
+	run_str(out, c->m->tail.n != 0 ? c->m->boundary : c->r->unique);
 	run_putc(out, '_');
 	run_putc(out, (char)('0' + n->level));
 	run_puts(out, after);
@@ -154,10 +154,23 @@ static int write_multi(struct compose *c, const struct node *n, struct run *head
 		write_boundary(c, n, i == 0 ? "--=_" : "\r\n--=_", "\r\n", body);
 		if (write_node(c, n->children[i], body, body) != 0)
 			return -1;
-		if (c->skip)
+		if (c->skip || c->at_tail)
 			return 0;
 	}
 	write_boundary(c, n, "\r\n--=_", "--\r\n", body);
+	return 0;
+}
+
+static int write_own(struct compose *c, const struct node *n, struct run *head, struct run *body)
+{
+	bool html = n->kind == NODE_HTML;
+	if (compose_content(c, html ? &c->m->html : &c->m->text, html ? c->html : c->text,
+		    html ? "text/html" : "text/plain", head, body) != 0)
+		return -1;
+	if (c->m->tail.n == 0 || n->kind != c->m->last)
+		return 0;
+	run_puts(body, "\r\n"); /* the tail begins with a line */
+	c->at_tail = true;
 	return 0;
 }
 
@@ -165,9 +178,8 @@ static int write_node(struct compose *c, const struct node *n, struct run *head,
 {
 	switch (n->kind) {
 	case NODE_TEXT:
-		return compose_content(c, &c->m->text, c->text, "text/plain", head, body);
 	case NODE_HTML:
-		return compose_content(c, &c->m->html, c->html, "text/html", head, body);
+		return write_own(c, n, head, body);
 	case NODE_READY:
 		run_str(body, n->ready);
 		return 0;
@@ -365,6 +377,7 @@ int message_compose(const struct message *m, const struct message_recipient *r, 
 		return compose_no_memory(&c);
 	out->header = run_get(&c.header);
 	out->body = run_get(&c.body);
+	out->tail = m->tail;
 	out->from = c.from.address;
 	out->subject = c.subject;
 	out->utf8 = c.from.utf8 || c.to.utf8 || c.reply_to.utf8;

@@ -20,6 +20,7 @@ struct compose {
 	struct run header, body;
 	struct err *e;
 	bool skip;
+	bool at_tail; /* what follows is m->tail */
 };
 
 int compose_no_memory(struct compose *c);

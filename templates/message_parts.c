@@ -44,15 +44,14 @@ static void write_type(struct message *m, struct header *h, struct str name, str
 	header_end(h);
 }
 
-/* Headers, empty line and base64, once for all recipients. */
+/* Headers and empty line; the file itself is encoded by message_tail(). */
 static struct node *file_node(
 	struct message *m, struct str name, struct str data, const char *disposition, struct str cid)
 {
 	struct node *n = node_new(m, NODE_READY, 0);
 	struct run r = RUN_INIT(&m->keep);
 	struct header h = {.out = &r};
-	struct base64 b = {.out = &r};
-	if (n == NULL || !run_reserve(&r, base64_size(data.n) + 1024))
+	if (n == NULL)
 		return NULL;
 	write_type(m, &h, name, data);
 	header_begin(&h, "Content-Disposition");
@@ -62,9 +61,9 @@ static struct node *file_node(
 	if (cid.n != 0)
 		run_printf(&r, "Content-ID: <%.*s>\r\n", STR_ARG(cid));
 	run_puts(&r, "Content-Transfer-Encoding: base64\r\n\r\n");
-	base64_add(&b, data.p, data.n);
-	base64_end(&b);
-	n->ready = run_get(&r);
+	n->head = run_get(&r);
+	n->data = data;
+	m->ready_bytes += n->head.n + base64_size(data.n);
 	return r.failed ? NULL : n;
 }
 
@@ -90,7 +89,6 @@ static int attach_one(struct message *m, const struct message_line *l, struct er
 	if (n == NULL)
 		return message_oom(m, e);
 	m->attached[m->nattached++] = n;
-	m->ready_bytes += n->ready.n;
 	if (m->ready_bytes <= ATTACH_MOST)
 		return 0;
 	err_set(e, ERR_DATA, m->path,
@@ -150,7 +148,6 @@ int message_embed(struct message *m, struct str name, struct str *cid, struct er
 	if (image->node == NULL || m->keep.failed)
 		return message_oom(m, e);
 	m->nimages++;
-	m->ready_bytes += image->node->ready.n;
 	*cid = image->cid;
 	return 0;
 }
@@ -194,6 +191,9 @@ int message_tree(struct message *m, struct err *e)
 			root->children[root->nchildren++] = m->attached[i];
 	}
 	m->root = root;
-	m->body_estimate = m->ready_bytes + m->text.literal_bytes + m->html.literal_bytes + 4096;
-	return root != NULL ? 0 : message_oom(m, e);
+	if (root == NULL || message_tail(m, e) != 0)
+		return message_oom(m, e);
+	size_t ready = m->tail.n != 0 ? 0 : m->ready_bytes;
+	m->body_estimate = ready + m->text.literal_bytes + m->html.literal_bytes + 4096;
+	return 0;
 }

@@ -57,10 +57,11 @@ struct content { /* the text or the HTML part */
 enum node_kind { NODE_TEXT, NODE_HTML, NODE_READY, NODE_MULTI };
 struct node {
 	enum node_kind kind;
-	const char *subtype; /* of multipart */
-	const char *type;    /* of multipart/related: its first part's type */
-	int level;           /* for the boundary */
-	struct str ready;    /* headers, empty line and encoded body */
+	const char *subtype;   /* of multipart */
+	const char *type;      /* of multipart/related: its first part's type */
+	int level;             /* for the boundary */
+	struct str head, data; /* of a file: headers with their empty line, and its bytes */
+	struct str ready;      /* headers and encoded body, where they are not in the tail */
 	struct node **children;
 	size_t nchildren;
 };
@@ -108,6 +109,9 @@ struct message {
 	size_t ready_bytes;
 	int nlevels;
 	struct node *root;
+	struct str tail;     /* encoded files behind the last part that is a recipient's own; n == 0: none */
+	enum node_kind last; /* that part */
+	struct str boundary; /* of all levels, where there is a tail; else each message has its own */
 	size_t body_estimate;
 	bool own_unsubscribe; /* the author's text has the link */
 };
@@ -128,5 +132,7 @@ int message_attach(struct message *m, struct err *e);
 /* The image's Content-ID, without brackets; out->n == 0: no such file. */
 int message_embed(struct message *m, struct str name, struct str *cid, struct err *e);
 int message_tree(struct message *m, struct err *e);
+/* message_tail.c: encodes the files, all in one where they are large. */
+int message_tail(struct message *m, struct err *e);
 
 #endif

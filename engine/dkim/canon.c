@@ -50,12 +50,10 @@ static size_t skip_canonical(const char *p, size_t i, size_t end)
 	return i;
 }
 
-void dkim_canon_body(struct str body, void (*put)(void *ctx, const char *p, size_t n), void *ctx)
+/* p[0..end) and a line end; the last byte is no blank. */
+static void canon(const char *p, size_t end, void (*put)(void *ctx, const char *p, size_t n), void *ctx)
 {
-	const char *p = body.p;
-	size_t end = content_end(body), from = 0;
-	if (end == 0)
-		return;
+	size_t from = 0;
 	for (size_t i = 0; i < end;) {
 		if (!blank(p[i])) {
 			i = skip_canonical(p, i + 1, end);
@@ -74,6 +72,23 @@ void dkim_canon_body(struct str body, void (*put)(void *ctx, const char *p, size
 	}
 	put(ctx, p + from, end - from);
 	put(ctx, "\r\n", 2);
+}
+
+void dkim_canon_body(struct str body, void (*put)(void *ctx, const char *p, size_t n), void *ctx)
+{
+	size_t end = content_end(body);
+	if (end != 0)
+		canon(body.p, end, put, ctx);
+}
+
+void dkim_canon_lines(struct str lines, void (*put)(void *ctx, const char *p, size_t n), void *ctx)
+{
+	if (lines.n < 2)
+		return;
+	size_t end = lines.n - 2;
+	while (end > 0 && blank(lines.p[end - 1]))
+		end--;
+	canon(lines.p, end, put, ctx);
 }
 
 /* ---- Header ---- */

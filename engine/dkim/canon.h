@@ -8,6 +8,9 @@
 /* Hands the canonical body over in pieces, most of them slices of `body` itself. An empty body has none. */
 void dkim_canon_body(struct str body, void (*put)(void *ctx, const char *p, size_t n), void *ctx);
 
+/* The same of lines, the last with its CRLF, behind which others follow that are not all empty. */
+void dkim_canon_lines(struct str lines, void (*put)(void *ctx, const char *p, size_t n), void *ctx);
+
 struct dkim_field {
 	struct str name, value; /* as written: name without blanks behind it, value from behind the colon to
 				   before its last line end */

@@ -305,11 +305,13 @@ static void hash_piece(void *ctx, const char *p, size_t n)
 	h->failed = h->failed || EVP_DigestUpdate(h->ctx, p, n) != 1;
 }
 
-static int hash_body(struct dkim_signer *s, struct str body, char bh[48])
+static int hash_body(struct dkim_signer *s, const struct dkim_message *m, char bh[48])
 {
 	unsigned char out[SHA256_LEN];
 	struct hashing h = {s->hash, EVP_DigestInit_ex2(s->hash, s->sha256, NULL) != 1};
-	dkim_canon_body(body, hash_piece, &h);
+	if (m->tail.n != 0)
+		dkim_canon_lines(m->body, hash_piece, &h);
+	dkim_canon_body(m->tail.n != 0 ? m->tail : m->body, hash_piece, &h);
 	if (h.failed || EVP_DigestFinal_ex(s->hash, out, NULL) != 1)
 		return -1;
 	EVP_EncodeBlock((unsigned char *)bh, out, sizeof out);
@@ -449,7 +451,7 @@ int dkim_sign(
 		return failed(e);
 	if (choose_fields(s, m->rewritten) != 0)
 		return err_set(e, ERR_DATA, "DKIM signature", "the message has no From");
-	if (s->names.failed || s->canon.failed || hash_body(s, m->body, bh) != 0)
+	if (s->names.failed || s->canon.failed || hash_body(s, m, bh) != 0)
 		return failed(e);
 	buf_clear(&s->line);
 	for (size_t i = 0; i < s->keys->n; i++)

@@ -30,11 +30,13 @@ struct dkim_signer *dkim_signer_new(const struct dkim_keys *k);
 void dkim_signer_free(struct dkim_signer **s);
 
 struct dkim_message {
-	struct str header, body; /* as they go out; the header may end with its empty line */
-	struct str from_domain;  /* of From's address: A-labels */
-	ms_t now;                /* t= */
-	const char *rewritten;   /* "Date:Message-ID": fields that a relay writes anew, left out of h=; NULL:
-				    none */
+	/* As they go out. The header may end with its empty line; with a tail, which begins a line, the body
+	 * ends with CRLF. */
+	struct str header, body, tail;
+	struct str from_domain; /* of From's address: A-labels */
+	ms_t now;               /* t= */
+	const char *rewritten;  /* "Date:Message-ID": fields that a relay writes anew, left out of h=; NULL:
+				   none */
 };
 
 /* 1: *out is the header with its signatures in front, in the arena; 0: no key serves that domain, *out is the

@@ -42,12 +42,14 @@ static int show_letter(struct preview *p, const struct letter *l)
 		return json_document(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "from",
 			       json_str(l->from), "to", json_str(l->rcpt), "subject", json_str(m->subject),
 			       "headers", json_str(m->header), "text", json_str(m->text), "html",
-			       json_str(m->html), "bytes", (json_int_t)(m->header.n + m->body.n))) != 0
+			       json_str(m->html), "bytes", (json_int_t)composed_size(m))) != 0
 			       ? output_error(p->e)
 			       : 0;
 	switch (p->part) {
 	case PART_SOURCE:
-		return print(p, m->header, true) != 0 ? -1 : print(p, m->body, true);
+		if (print(p, m->header, true) != 0 || print(p, m->body, true) != 0)
+			return -1;
+		return m->tail.n != 0 ? print(p, m->tail, true) : 0;
 	case PART_HTML:
 		return m->html.n == 0 ? err_set(p->e, ERR_NOINPUT, "preview", "this message has no HTML part")
 				      : print(p, m->html, false);

@@ -184,17 +184,15 @@ static bool same_address(const char *a, const char *b)
 	return inet_pton(AF_INET, a, x) == 1 && inet_pton(AF_INET, b, y) == 1 && memcmp(x, y, 4) == 0;
 }
 
-#define AHEAD       8
-#define AHEAD_ALONE 16
+#define AHEAD          8
+#define AHEAD_CHUNKING 16 /* with 8, who answers once in two round trips (Nagle) is idle half of the time */
 
 int config_finish_routes(struct config *c, struct err *e)
 {
 	for (size_t i = 0; i < c->nroutes; i++) {
 		if (finish_route(&c->routes[i], e) != 0)
 			return -1;
-		/* Servers that answer once for two round trips (Nagle) would leave a single connection half
-		 * idle. */
-		int ahead = c->routes[i].connections == 1 ? AHEAD_ALONE : AHEAD;
+		int ahead = c->routes[i].chunking == ROUTE_CHUNKING_YES ? AHEAD_CHUNKING : AHEAD;
 		if (c->routes[i].ahead == 0)
 			c->routes[i].ahead = c->ahead != 0 ? c->ahead : ahead;
 	}

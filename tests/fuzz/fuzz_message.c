@@ -103,6 +103,8 @@ static void compose(const struct message *m, struct input *in, unsigned options)
 	};
 	arena_init(&a, 4096, 64 << 20);
 	if (message_compose(m, &r, (options & 16) != 0, &a, &c, &e) == 0 && c.skip.n == 0) {
+		if (c.tail.n != 0)
+			c.body = arena_printf(&a, "%.*s%.*s", STR_ARG(c.body), STR_ARG(c.tail));
 		lint_wire(&c);
 		if (!c.utf8)
 			lint_form(&c);

@@ -52,6 +52,7 @@ static int save(const char *dir, size_t i, const struct composed *c, struct str 
 	char *dump = json_dumps(meant, 0);
 	buf_str(&b, c->header);
 	buf_str(&b, c->body);
+	buf_str(&b, c->tail);
 	snprintf(path, sizeof path, "%s/%zu.eml", dir, i);
 	int rc = file_write(path, buf_get(&b), 0644, &e);
 	snprintf(path, sizeof path, "%s/%zu.json", dir, i);

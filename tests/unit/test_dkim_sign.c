@@ -39,6 +39,26 @@ static void body__example_of_rfc_6376__is_canonical(void **state)
 	expect_body(STR(" C \r\nD \t E\r\n\r\n\r\n"), STR(" C\r\nD E\r\n"));
 }
 
+static void expect_split(struct str lines, struct str rest, struct str want)
+{
+	struct buf out = BUF_INIT(1 << 20);
+	dkim_canon_lines(lines, put, &out);
+	dkim_canon_body(rest, put, &out);
+	assert_int_equal(out.len, want.n);
+	assert_memory_equal(out.p, want.p, want.n);
+	buf_release(&out);
+}
+
+static void lines__with_others_behind__keep_their_empty_ones(void **state)
+{
+	(void)state;
+	expect_split(STR("a \t b \r\n"), STR("--x\r\n\r\n"), STR("a b\r\n--x\r\n"));
+	expect_split(STR("a\r\n \r\n\r\n"), STR("--x"), STR("a\r\n\r\n\r\n--x\r\n"));
+	expect_split(STR("\r\n"), STR("--x\r\n"), STR("\r\n--x\r\n"));
+	expect_split(STR(" \t\r\n"), STR("--x\r\n"), STR("\r\n--x\r\n"));
+	expect_split(STR(""), STR("--x\r\n"), STR("--x\r\n"));
+}
+
 static void body__edges(void **state)
 {
 	(void)state;
@@ -258,7 +278,7 @@ static struct str sign(struct world *w, struct str header, struct str body, cons
 {
 	struct err e = {0};
 	struct str out;
-	struct dkim_message m = {header, body, STR("books.example"), 1528637909123, rewritten};
+	struct dkim_message m = {header, body, {0}, STR("books.example"), 1528637909123, rewritten};
 	assert_int_equal(dkim_sign(w->signer, &m, &w->arena, &out, &e), 1);
 	return out;
 }
@@ -301,6 +321,23 @@ static void sign__both_keys__both_verify(void **state)
 	tag_is(h, 1, "s", "pr2");
 	tag_is(h, 0, "t", "1528637909");
 	tag_is(h, 0, "l", "");
+	close_world(&w);
+}
+
+static void sign__a_tail__is_part_of_the_body(void **state)
+{
+	struct world w;
+	struct str whole, split;
+	struct err e = {0};
+	(void)state;
+	both_keys(&w);
+	struct dkim_message m = {STR(HEADER), STR("a \t b \r\n\r\n--x\r\nc\r\n\r\n"), {0},
+		STR("books.example"), 1528637909123, NULL};
+	assert_int_equal(dkim_sign(w.signer, &m, &w.arena, &whole, &e), 1);
+	m.body = STR("a \t b \r\n\r\n");
+	m.tail = STR("--x\r\nc\r\n\r\n");
+	assert_int_equal(dkim_sign(w.signer, &m, &w.arena, &split, &e), 1);
+	assert_true(str_eq(whole, split));
 	close_world(&w);
 }
 
@@ -443,7 +480,7 @@ static void *sign_many(void *arg)
 {
 	struct hand *h = arg;
 	struct dkim_signer *s = dkim_signer_new(h->keys);
-	struct dkim_message m = {STR(HEADER), STR("x\r\n"), STR("books.example"), 1528637909123, NULL};
+	struct dkim_message m = {STR(HEADER), STR("x\r\n"), {0}, STR("books.example"), 1528637909123, NULL};
 	struct str out;
 	h->good = s != NULL;
 	for (int i = 0; i < 200 && h->good; i++) {
@@ -479,7 +516,7 @@ static void sign__many_threads_with_the_same_keys__same_bytes(void **state)
 static int try(struct world *w, const char *from)
 {
 	struct str out;
-	struct dkim_message m = {STR(HEADER), STR("x\r\n"), str_from(from), 0, NULL};
+	struct dkim_message m = {STR(HEADER), STR("x\r\n"), {0}, str_from(from), 0, NULL};
 	int rc = dkim_sign(w->signer, &m, &w->arena, &out, NULL);
 	assert_int_equal(rc == 1, dkim_keys_serve(w->keys, m.from_domain));
 	if (rc == 0)
@@ -504,7 +541,7 @@ static void choice__exact_domain_then_nearest_parent(void **state)
 	assert_int_equal(try(&w, "evilbooks.example"), 0);
 	assert_int_equal(try(&w, "example"), 0);
 	assert_int_equal(try(&w, ""), 0);
-	struct dkim_message m = {STR(HEADER), STR("x\r\n"), STR("june.mail.books.example"), 0, NULL};
+	struct dkim_message m = {STR(HEADER), STR("x\r\n"), {0}, STR("june.mail.books.example"), 0, NULL};
 	struct str out;
 	assert_int_equal(dkim_sign(w.signer, &m, &w.arena, &out, NULL), 1);
 	tag_is(out, 0, "d", "mail.books.example");
@@ -533,7 +570,7 @@ static void sign__without_from__is_an_error(void **state)
 	struct str out;
 	(void)state;
 	both_keys(&w);
-	struct dkim_message m = {STR("Subject: x\r\n\r\n"), STR(""), STR("books.example"), 0, NULL};
+	struct dkim_message m = {STR("Subject: x\r\n\r\n"), STR(""), {0}, STR("books.example"), 0, NULL};
 	assert_int_equal(dkim_sign(w.signer, &m, &w.arena, &out, &e), -1);
 	assert_int_equal(e.code, ERR_DATA);
 	close_world(&w);
@@ -644,6 +681,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(body__example_of_rfc_6376__is_canonical),
+		cmocka_unit_test(lines__with_others_behind__keep_their_empty_ones),
 		cmocka_unit_test(body__edges),
 		cmocka_unit_test(body__at_random__as_the_plain_rules_say),
 		cmocka_unit_test(header__example_of_rfc_6376__is_canonical),
@@ -651,6 +689,7 @@ int main(void)
 		cmocka_unit_test(verifier__rfc_8463__both_signatures_hold),
 		cmocka_unit_test(canon__rfc_8463__gives_its_signatures),
 		cmocka_unit_test(sign__both_keys__both_verify),
+		cmocka_unit_test(sign__a_tail__is_part_of_the_body),
 		cmocka_unit_test(sign__names_in_h),
 		cmocka_unit_test(sign__lines__are_short),
 		cmocka_unit_test(sign__a_field_added_or_changed__breaks_it),

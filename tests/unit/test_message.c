@@ -245,6 +245,60 @@ static void message__parts__are_what_was_read(void **state)
 	assert_has(composed.body, "Content-ID: <");
 }
 
+/* One entity after the other of a multipart, each from behind its boundary line; n == 0: the closing one. */
+static struct str next_entity(struct str *rest, const char *boundary)
+{
+	char line[80];
+	int n = snprintf(line, sizeof line, "--%s", boundary);
+	const char *at = memmem(rest->p, rest->n, line, (size_t)n);
+	assert_non_null(at);
+	const char *from = at + n, *end = rest->p + rest->n;
+	if (str_starts(str_n(from, (size_t)(end - from)), STR("--")))
+		return str_n(from, 0);
+	const char *next = memmem(from, (size_t)(end - from), line, (size_t)n);
+	assert_non_null(next);
+	*rest = str_n(next, (size_t)(end - next));
+	return str_n(from, (size_t)(next - from));
+}
+
+static void compose__large_files__are_one_tail_for_all(void **state)
+{
+	(void)state;
+	static char large[40001], image[20001];
+	memset(large, 'x', sizeof large - 1);
+	memset(image, 'i', sizeof image - 1);
+	const struct entry files[] = {
+		{"message", HEAD
+			"Attach: a.bin\nAttach: small.csv\n\n<p>{{ first_name }} <img src=logo.png></p>"},
+		{"a.bin", large},
+		{"small.csv", "a,b\n"},
+		{"logo.png", image},
+		{NULL, NULL},
+	};
+	assert_non_null(compile(MESSAGE_HTML, files));
+	compose();
+	const char *tail = composed.tail.p;
+	assert_true(composed.tail.n > 80000 && composed.body.n < 4000);
+	assert_true(str_ends(composed.body, STR("\r\n")) && str_starts(composed.tail, STR("--=_")));
+	struct buf all = BUF_INIT(1 << 20);
+	buf_str(&all, composed.body);
+	buf_str(&all, composed.tail);
+	char boundary[40];
+	const char *at = memmem(composed.header.p, composed.header.n, "boundary=\"", 10);
+	assert_int_equal(sscanf(at, "boundary=\"%39[^\"]", boundary), 1);
+	struct str rest = buf_get(&all), first = next_entity(&rest, boundary);
+	assert_has(first, "Anna");
+	assert_has(first, "Content-Disposition: inline");
+	assert_true(str_ends(first, STR("--\r\n\r\n"))); /* related and alternative are closed */
+	assert_has(next_entity(&rest, boundary), "filename=a.bin");
+	assert_has(next_entity(&rest, boundary), "filename=small.csv");
+	assert_int_equal(next_entity(&rest, boundary).n, 0);
+	assert_true(str_ends(rest, STR("--\r\n")));
+	buf_release(&all);
+	compose();
+	assert_ptr_equal(composed.tail.p, tail);
+}
+
 static void message__partials__take_the_form_of_each_part(void **state)
 {
 	(void)state;
@@ -631,6 +685,7 @@ int main(void)
 		TEST(message__names__are_slots_without_the_reserved),
 		TEST(message__from_with_values__keeps_a_constant_domain),
 		TEST(message__parts__are_what_was_read),
+		TEST(compose__large_files__are_one_tail_for_all),
 		TEST(message__partials__take_the_form_of_each_part),
 		TEST(message__missing_files__are_errors_but_images_are_not),
 		TEST(message__errors__point_into_the_file_that_was_written),
