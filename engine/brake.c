@@ -8,6 +8,7 @@ enum {
 	BUCKETS = 20,    /* of a window: the oldest twentieth falls out at once */
 	PROVIDERS = 200, /* more than any shaping file names; what comes beyond counts in all only */
 	FORMAT = 1,
+	PARTS = 1000000, /* of a share, as it is kept */
 	REFUSALS_LEAST = 5,
 	REFUSALS_MOST = 50,
 	COMPLAINTS_LEAST = 2,
@@ -336,6 +337,10 @@ bool brake_save(struct brake *b, size_t i, struct str *provider, struct buf *out
 		buf_printf(out, " %" PRId64, m->returned[k]);
 	put_window(out, &m->answers);
 	put_window(out, &m->accepted);
+	const double shares[] = {b->limits.bounces, b->limits.blocks, b->limits.complaints};
+	for (int k = 0; k < 3; k++)
+		buf_printf(out, " %" PRId64, (int64_t)(shares[k] * PARTS + 0.5));
+	buf_printf(out, " %" PRId64, b->limits.after);
 	return true;
 }
 
@@ -368,34 +373,68 @@ static bool get_window(struct str *s, struct window *w)
 		got.sum.bad[1] += b->bad[1];
 	}
 	/* With another `after` it is another window: what was counted stands in one bucket of it. */
-	if (span == w->span)
+	got.span = span;
+	if (span == w->span || w->span == 0)
 		*w = got;
 	else
 		window_add(w, got.sum.of, got.sum.bad[0], got.sum.bad[1]);
 	return true;
 }
 
-bool brake_load(struct brake *b, struct str provider, struct str saved)
+/* What stands before the windows. */
+struct head {
+	int64_t armed, row, told, returned[3];
+};
+
+static bool get_head(struct str *s, struct head *h)
 {
-	int64_t format, armed, row, told, returned[3];
-	struct meter *m = meter_of(b, provider);
-	if (m == NULL || !get_number(&saved, FORMAT, &format) || format != FORMAT ||
-		!get_number(&saved, INT64_MAX, &armed) || !get_number(&saved, INT32_MAX, &row) ||
-		!get_number(&saved, 1, &told))
+	int64_t format;
+	if (!get_number(s, FORMAT, &format) || format != FORMAT || !get_number(s, INT64_MAX, &h->armed) ||
+		!get_number(s, INT32_MAX, &h->row) || !get_number(s, 1, &h->told))
 		return false;
 	for (int i = 0; i < 3; i++)
-		if (!get_number(&saved, INT64_MAX, &returned[i]))
+		if (!get_number(s, INT64_MAX, &h->returned[i]))
 			return false;
-	if (armed != b->armed)
+	return true;
+}
+
+bool brake_load(struct brake *b, struct str provider, struct str saved)
+{
+	struct head h;
+	struct meter *m = meter_of(b, provider);
+	if (m == NULL || !get_head(&saved, &h))
+		return false;
+	if (h.armed != b->armed)
 		return true;
 	struct window answers = m->answers, accepted = m->accepted;
 	if (!get_window(&saved, &answers) || !get_window(&saved, &accepted))
 		return false;
 	m->answers = answers;
 	m->accepted = accepted;
-	m->refused_in_row = row;
-	m->refusal_told = told != 0;
-	memcpy(m->returned, returned, sizeof m->returned);
+	m->refused_in_row = h.row;
+	m->refusal_told = h.told != 0;
+	memcpy(m->returned, h.returned, sizeof m->returned);
 	b->baseline = false;
+	return true;
+}
+
+bool brake_read(struct str saved, struct brake_view *out)
+{
+	struct head h;
+	struct window answers = {.span = 0}, accepted = {.span = 0}; /* whatever it was */
+	int64_t n[4];
+	if (!get_head(&saved, &h) || !get_window(&saved, &answers) || !get_window(&saved, &accepted))
+		return false;
+	for (int i = 0; i < 4; i++)
+		if (!get_number(&saved, i < 3 ? PARTS : INT64_MAX, &n[i]))
+			return false;
+	*out = (struct brake_view){
+		.answered = answers.sum.of,
+		.bounced = answers.sum.bad[0],
+		.blocked = answers.sum.bad[1],
+		.accepted = accepted.sum.of,
+		.complaints = accepted.sum.bad[0],
+		.limits = {(double)n[0] / PARTS, (double)n[1] / PARTS, (double)n[2] / PARTS, n[3]},
+	};
 	return true;
 }

@@ -71,5 +71,11 @@ size_t brake_providers(const struct brake *b);
 /* The i-th; false: nothing of it changed since it was last saved. */
 bool brake_save(struct brake *b, size_t i, struct str *provider, struct buf *out);
 bool brake_load(struct brake *b, struct str provider, struct str saved); /* false: not readable, ignored */
+/* For reports: what stands in a saved text, with the limits that were in force. */
+struct brake_view {
+	int64_t answered, bounced, blocked, accepted, complaints; /* of the last ones, as they are judged */
+	struct brake_limits limits;
+};
+bool brake_read(struct str saved, struct brake_view *out);
 
 #endif

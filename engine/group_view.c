@@ -57,7 +57,8 @@ void group_views_write(struct worker *w)
 			l->dest->group->waiting += atomic_load(&l->hatch.work) + (int)l->count;
 	for (size_t i = 0; i < GROUP_SLOTS; i++)
 		for (struct group *g = w->groups[i]; g != NULL; g = g->chain) {
-			g->rate += LATEST * ((double)g->accepted - g->rate);
+			g->rate = g->rate == 0 ? (double)g->accepted
+					       : g->rate + LATEST * ((double)g->accepted - g->rate);
 			g->accepted = 0;
 			if (g->rate < 0.01)
 				g->rate = 0;

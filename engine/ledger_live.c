@@ -150,7 +150,8 @@ static int publish_groups(struct ledger *l, const struct gathered *g, ms_t now, 
 	for (size_t i = 0; i < l->o.nroutes && i < 64; i++) {
 		struct route *r = &l->o.routes[i];
 		struct pace *p = &l->paces[i];
-		p->rate += 0.3 * ((double)p->accepted - p->rate);
+		p->rate =
+			p->rate == 0 ? (double)p->accepted : p->rate + 0.3 * ((double)p->accepted - p->rate);
 		p->accepted = 0;
 		if (p->rate < 0.01)
 			p->rate = 0;

@@ -219,6 +219,7 @@ json_t *view_json(const struct report *r, bool whole, ms_t now)
 		json_object_set_new(j, "from", view_str(c->from));
 		json_object_set_new(j, "providers", providers_json(r));
 		json_object_set_new(j, "reasons", reasons_json(r));
+		json_object_set_new(j, "brakes", brakes_json(r));
 		json_object_set_new(j, "refusals", refusals_json(r));
 		json_object_set_new(j, "returned", backs_json(r));
 	}
@@ -453,5 +454,6 @@ void view_text(struct buf *out, const struct report *r, const struct zone *z, ms
 		row(out, "unsubscribed", r->campaign.unsubscribed, s->audience);
 	live_text(out, r, z, columns);
 	text_providers(out, r);
+	brakes_text(out, r);
 	text_reasons(out, r, columns);
 }

@@ -21,6 +21,8 @@ void view_text(struct buf *out, const struct report *r, const struct zone *z, ms
 void view_shortened(
 	struct buf *out, struct str s, size_t columns); /* at most so many columns of it, made safe */
 void view_padded(struct buf *out, struct str s, size_t columns); /* the same, and blanks up to there */
-json_t *view_str(struct str s);                                  /* json_str(), but null for n == 0 */
+void brakes_text(struct buf *out, const struct report *r); /* report_brakes.c: where they were gathered */
+json_t *brakes_json(const struct report *r);
+json_t *view_str(struct str s); /* json_str(), but null for n == 0 */
 
 #endif

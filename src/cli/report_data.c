@@ -8,7 +8,7 @@ static const ms_t LATELY = 15 * SECOND; /* the holder writes every second; it ma
 struct gather {
 	struct report *r;
 	size_t cap_providers, cap_reasons, cap_refusals, cap_backs, cap_points, cap_pauses, cap_groups,
-		cap_holdings;
+		cap_holdings, cap_brakes;
 	bool oom;
 };
 
@@ -141,6 +141,30 @@ static int add_holding(void *ctx, const struct holding *h)
 	return 0;
 }
 
+/* What nobody answered yet is no brake's business. */
+static int add_brake(void *ctx, struct str provider, struct str saved)
+{
+	struct gather *g = ctx;
+	struct report *r = g->r;
+	struct report_brake b = {.provider = arena_str(&r->arena, provider)};
+	if (!brake_read(saved, &b.view) || b.view.answered + b.view.complaints == 0)
+		return 0;
+	r->brakes = one_more(g, r->brakes, r->nbrakes, &g->cap_brakes, sizeof *r->brakes);
+	if (g->oom)
+		return 1;
+	r->brakes[r->nbrakes++] = b;
+	return 0;
+}
+
+/* In all first, which is the meter without a name. */
+static int by_answers(const void *a, const void *b)
+{
+	const struct report_brake *x = a, *y = b;
+	if ((x->provider.n == 0) != (y->provider.n == 0))
+		return x->provider.n == 0 ? -1 : 1;
+	return (x->view.answered < y->view.answered) - (x->view.answered > y->view.answered);
+}
+
 static int by_total(const void *a, const void *b)
 {
 	const struct report_provider *x = a, *y = b;
@@ -192,6 +216,7 @@ int report_gather(struct report *r, struct store *s, int64_t campaign, bool whol
 	r->state = campaign_state_names[state];
 	if (whole && (store_report_providers(s, campaign, r->held, add_provider, &g, e) < 0 ||
 			     store_report_reasons(s, campaign, add_reason, &g, e) < 0 ||
+			     store_meters(s, campaign, add_brake, &g, e) < 0 ||
 			     store_ledger_came_back(s, campaign, add_back, &g, e) < 0 ||
 			     store_report_timeline(s, campaign, add_point, &g, e) < 0))
 		return -1;
@@ -199,6 +224,8 @@ int report_gather(struct report *r, struct store *s, int64_t campaign, bool whol
 		return err_set(e, ERR_INTERNAL, "report", "out of memory");
 	if (r->nproviders > 1)
 		qsort(r->providers, r->nproviders, sizeof *r->providers, by_total);
+	if (r->nbrakes > 1)
+		qsort(r->brakes, r->nbrakes, sizeof *r->brakes, by_answers);
 	if (r->nreasons > 1)
 		qsort(r->reasons, r->nreasons, sizeof *r->reasons, by_deliveries);
 	return 0;

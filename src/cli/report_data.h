@@ -2,6 +2,7 @@
 #ifndef CLI_REPORT_DATA_H
 #define CLI_REPORT_DATA_H
 
+#include "engine/brake.h"
 #include "src/base/arena.h"
 #include "src/db/store.h"
 
@@ -27,6 +28,11 @@ struct report_back { /* what came back of what a provider had accepted */
 	int64_t bounced, blocked, complaints;
 };
 
+struct report_brake {
+	struct str provider; /* "" in all */
+	struct brake_view view;
+};
+
 struct report_point {
 	ms_t minute;
 	int64_t sent, deferred, failed;
@@ -50,6 +56,8 @@ struct report {
 	size_t nbacks;
 	struct report_point *points;
 	size_t npoints;
+	struct report_brake *brakes; /* in all first, then providers */
+	size_t nbrakes;
 	struct provider_pause *pauses; /* providers whose mail waits, oldest first */
 	size_t npauses;
 	struct live_group

@@ -443,6 +443,7 @@ void report_html(struct buf *out, const struct report *r, size_t n, const struct
 		timeline(out, &r[i], z);
 		providers(out, &r[i]);
 		html_refusals(out, &r[i]);
+		html_brakes(out, &r[i]);
 		reasons(out, &r[i]);
 		selection(out, &r[i]);
 	}

@@ -11,4 +11,7 @@ void html_share(struct buf *out, int64_t part, int64_t whole); /* "12.3 %"; noth
 /* Refusals, providers by reasons, and what came back later. */
 void html_refusals(struct buf *out, const struct report *r);
 
+/* How near the brakes are to acting, or what they did. */
+void html_brakes(struct buf *out, const struct report *r);
+
 #endif

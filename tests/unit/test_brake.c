@@ -262,6 +262,30 @@ static void a_restart_changes_nothing(void **state)
 	brake_free(&e);
 }
 
+static void a_report_reads_what_was_kept(void **state)
+{
+	(void)state;
+	const struct brake_limits other = {
+		.bounces = 0.05, .blocks = 0.1, .complaints = 0.003, .after = 1000};
+	struct brake *b = brake_new(&other);
+	struct buf text = BUF_INIT(64 << 10);
+	struct brake_view v;
+	struct str name;
+	assert_int_equal(feed(b, STR("google"), 3000, 50, BRAKE_BOUNCED), 0);
+	brake_count(b, STR("google"), BRAKE_COMPLAINT, 3);
+	assert_true(brake_save(b, 1, &name, &text));
+	assert_true(brake_read(buf_get(&text), &v));
+	assert_int_equal(v.answered, 3000);
+	assert_int_equal(v.bounced, 60);
+	assert_int_equal(v.blocked, 0);
+	assert_int_equal(v.accepted, 2940);
+	assert_int_equal(v.complaints, 3);
+	assert_true(v.limits.bounces == 0.05 && v.limits.complaints == 0.003 && v.limits.after == 1000);
+	assert_false(brake_read(str_n(text.p, text.len - 5), &v));
+	buf_release(&text);
+	brake_free(&b);
+}
+
 static void what_is_not_readable_is_ignored(void **state)
 {
 	(void)state;
@@ -289,6 +313,7 @@ int main(void)
 		cmocka_unit_test(totals_are_counted_once),
 		cmocka_unit_test(off_is_off),
 		cmocka_unit_test(a_restart_changes_nothing),
+		cmocka_unit_test(a_report_reads_what_was_kept),
 		cmocka_unit_test(what_is_not_readable_is_ignored),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

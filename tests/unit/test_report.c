@@ -179,6 +179,58 @@ static int teardown(void **state)
 	return 0;
 }
 
+static void brakes__shares_beside_their_limits(void **state)
+{
+	(void)state;
+	struct report r = campaign("june");
+	const struct brake_limits limits = {0.05, 0.10, 0.003, 200};
+	struct report_brake brakes[] = {
+		{STR(""), {2000, 34, 0, 9966, 3, limits}},
+		{STR("<i>"), {200, 14, 0, 186, 0, limits}},
+	};
+	struct provider_pause pause = {
+		STR("docomo"), STR("brake-blocks"), STR("docomo refuses & refuses"), 0};
+	r.brakes = brakes;
+	r.nbrakes = 2;
+	r.pauses = &pause;
+	r.npauses = 1;
+	const char *page = html(&r, 1);
+	assert_non_null(strstr(page, "<h2>Brakes"));
+	assert_non_null(strstr(page, "<title>34 of 2000; the limit is 5 %</title><rect width=\"34.0\""));
+	assert_non_null(strstr(page, "<title>14 of 200; the limit is 5 %</title><rect width=\"140.0\""));
+	assert_non_null(strstr(page, "<title>3 of 9966; the limit is 0.3 %</title>"));
+	assert_non_null(strstr(page, "docomo refuses &amp; refuses"));
+	assert_null(strstr(page, "<i>"));
+	const char *plain = text(&r, 80);
+	assert_non_null(
+		strstr(plain, "  all                     2,000       1.7 %        0.0 %       0.03 %\n"));
+	assert_non_null(
+		strstr(plain, "  limit                                  5 %         10 %        0.3 %\n"));
+}
+
+static void live__the_limit_without_the_name_again(void **state)
+{
+	(void)state;
+	struct report r = campaign("june");
+	struct live_group groups[] = {
+		{LIVE_PROVIDER, STR("google"), STR("out"), STR("slowed"),
+			STR("provider google: 12/s, which is what it takes"), 11.6, 3, 12345},
+		{LIVE_SITE, STR("mx.\x1b[2Jexample"), STR("out"), STR("down"), STR("mx: \x1b[31mdown"), 0, 0,
+			7},
+	};
+	struct holding holding = {STR("docomo"), 1796083200000, 1796169600000};
+	r.groups = groups;
+	r.ngroups = 2;
+	r.holdings = &holding;
+	r.nholdings = 1;
+	r.held_suppressions = 134;
+	const char *plain = text(&r, 120);
+	assert_non_null(strstr(plain, "  provider google                 slowed          12/s     3    "
+				      "12,345  12/s, which is what it takes\n"));
+	assert_null(strchr(plain, '\x1b'));
+	assert_non_null(strstr(plain, "suppressions list --held` shows 134"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -189,6 +241,8 @@ int main(void)
 		cmocka_unit_test(refusals__providers_by_reasons),
 		cmocka_unit_test(text__narrow_terminal__tables_fit),
 		cmocka_unit_test(progress__long_name__leaves_room_for_the_numbers),
+		cmocka_unit_test(brakes__shares_beside_their_limits),
+		cmocka_unit_test(live__the_limit_without_the_name_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, teardown);
 }
