@@ -1,12 +1,13 @@
 #include "engine/ledger_private.h"
 
+#include "engine/route_book.h"
 #include "engine/schedule.h"
 #include "src/base/log.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DRAIN_WAIT = 5 /* seconds for the last turn that claims */, OWN_MAX = 64 };
+enum { DRAIN_WAIT = 5 }; /* seconds for the last turn that claims */
 
 static const ms_t BUSY = 50 * SECOND; /* below the age at which a lease without heartbeat is taken over */
 static const ms_t TICK = 200;         /* the longest sleep while a campaign runs */
@@ -233,17 +234,6 @@ static void on_answered(void *ctx)
 	ledger_wake(l);
 }
 
-/* By which a direct route calls itself, from whatever source. */
-static size_t own_names(const struct config *c, const struct route *r, const char *own[OWN_MAX])
-{
-	size_t n = 0;
-	own[n++] = r->helo;
-	for (size_t i = 0; i < c->nsources && n < OWN_MAX; i++)
-		if (c->sources[i].helo != NULL && strcmp(c->sources[i].route, r->cfg->name) == 0)
-			own[n++] = c->sources[i].helo;
-	return n;
-}
-
 static int open_books(struct ledger *l, struct err *e)
 {
 	l->books = calloc(l->o.nroutes + 1, sizeof(struct sites *));
@@ -253,25 +243,9 @@ static int open_books(struct ledger *l, struct err *e)
 		const struct route *r = &l->o.routes[i];
 		if (r->cfg->kind != ROUTE_DIRECT)
 			continue;
-		const char *own[OWN_MAX];
 		struct sites_options so = {
-			.resolvers = r->cfg->resolvers,
-			.nresolvers = r->cfg->nresolvers,
-			.trust_anchor = r->cfg->trust_anchor,
-			.ca_file = r->cfg->ca_file,
-			.plain = r->cfg->tls == ROUTE_TLS_NONE,
-			.least = r->cfg->tls == ROUTE_TLS_STARTTLS ? TLS_ENCRYPT : TLS_MAY,
-			.private_addresses = r->cfg->private_addresses,
-			.port = r->cfg->port,
-			.own = own,
-			.nown = own_names(l->o.config, r, own),
-			.max = 2 * WINDOW,
-			.store = l->o.store,
-			.provider_of = limits_provider,
-			.answered = on_answered,
-			.ctx = l,
-		};
-		if (sites_new(&l->books[i], &so, e) != 0)
+			.max = 2 * WINDOW, .store = l->o.store, .answered = on_answered, .ctx = l};
+		if (route_book(&l->books[i], l->o.config, r, &so, e) != 0)
 			return -1;
 	}
 	return 0;

@@ -1,4 +1,5 @@
-/* A few messages over one connection, now, outside any campaign: `test`. Nothing is recorded. */
+/* A few messages, now, outside any campaign: `test`. Over one connection to a relay, or one after the other
+ * to the hosts of their recipients. Nothing is recorded. */
 #ifndef ENGINE_ONESHOT_H
 #define ENGINE_ONESHOT_H
 
@@ -10,12 +11,13 @@ struct oneshot_result {
 	enum smtp_stage stage;
 	int code;
 	char enhanced[12];
+	char host[256]; /* that was asked; "": none was found */
 	char text[400]; /* the server's words, or what happened instead */
 };
 
 /* Sends each letter and fills its result. -1 where the route cannot be used at all (host unknown, password
  * unreadable). */
-int oneshot_send(const struct config_route *cfg, const struct letter *letters, size_t n,
-	struct oneshot_result *results, struct err *e);
+int oneshot_send(const struct config *c, const struct config_route *cfg, const struct letter *letters,
+	size_t n, struct oneshot_result *results, struct err *e);
 
 #endif

@@ -107,7 +107,7 @@ static int tell(struct testing *t)
 				"reply", json_str(str_from(r->text))));
 		else if (r->accepted)
 			rc = out_printf(t->c, "%s: accepted by %s: %d %s\n", out_safe(str_from(t->to[i])),
-				t->route->host, r->code, out_safe(str_from(r->text)));
+				r->host, r->code, out_safe(str_from(r->text)));
 		else if (r->code != 0)
 			rc = out_printf(t->c, "%s: refused at %s: %d %s %s\n", out_safe(str_from(t->to[i])),
 				smtp_stage_names[r->stage], r->code, r->enhanced,
@@ -121,7 +121,7 @@ static int tell(struct testing *t)
 	if (refused == 0)
 		return 0;
 	const struct oneshot_result *first = &t->results[0];
-	if (first->stage == SMTP_CONNECT)
+	if (first->stage <= SMTP_CONNECT)
 		return ERR_UNREACH;
 	return first->stage == SMTP_AUTH || first->stage == SMTP_MAIL ? ERR_LOGIN : ERR_CHECK;
 }
@@ -141,7 +141,7 @@ static int steps(struct testing *t, const struct config *cfg)
 	if (t->letters == NULL || t->results == NULL)
 		return err_set(t->e, ERR_INTERNAL, "test", "out of memory");
 	if (choose_person(t) != 0 || compose(t) != 0 ||
-		oneshot_send(t->route, t->letters, t->n, t->results, t->e) != 0)
+		oneshot_send(cfg, t->route, t->letters, t->n, t->results, t->e) != 0)
 		return -1;
 	return tell(t);
 }

@@ -9,28 +9,11 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 import harness  # noqa: E402
+from names import Names  # noqa: E402
 from sink import FastSink, RecordingSink  # noqa: E402
 
 # One site in twenty each.
 BAD = {"dead": "127.0.0.2", "hole": "127.0.0.4", "tar": "127.0.0.3", "slow": "127.0.0.5", "fail": "fail", "late": "late"}
-
-
-class Names:
-	"""tests/tools/names.c"""
-
-	def __init__(self, folder, kinds):
-		self.file = os.path.join(folder, "names.port")
-		self.argv = [os.path.join(harness.BUILD, "tools", "names"), "--port-file", self.file, *(f"{k}={v}" for k, v in kinds.items())]
-
-	def __enter__(self):
-		self.child = subprocess.Popen(self.argv)
-		harness.wait_until(lambda: os.path.exists(self.file) and open(self.file).read().strip(), 10)
-		self.port = int(open(self.file).read())
-		return self
-
-	def __exit__(self, *exc):
-		self.child.kill()
-		self.child.wait()
 
 
 class Hole:

@@ -130,3 +130,14 @@ def test_two_campaigns_share_connections(w):
 		times = sorted(m.time for m in sink.messages)
 		for i, t in enumerate(times):
 			assert sum(1 for u in times[i:] if u < t + 1) <= 42, "faster than the rate of the receiver"
+
+
+def test_a_test_message(w):
+	records = {"mx1.good.example": {"A": ["127.0.0.1"]}, "mx.dead.example": {"A": ["127.0.0.9"]},
+		"good.example": domain((10, "mx.dead.example"), (20, "mx1.good.example")), "null.example": domain((0, ""))}
+	with Nameserver(records) as dns, Sink() as sink:
+		direct(w, dns, sink.port)
+		out = w.run("test", w.message(), "--to", "ann@good.example").out
+		assert "accepted by mx1.good.example" in out and len(sink.messages) == 1, out
+		out = w.run("--json", "test", "june.html", "--to", "ann@null.example", expect=69).json
+		assert out["stage"] == "dns" and out["code"] == 556, out

@@ -2,8 +2,9 @@
 """The promise, tested: SIGKILL at random moments, then resume, and at the end nobody was forgotten and nobody had the
 message twice but those that the ledger had shown as `doubt` before it went on.
 
-usage: tests/fault/kill.py [--long] [--recipients N] [--kills K] [--ahead N] [--seed N]
-The short form (20,000 recipients, 3 kills) is part of `make test`; the long one (500,000, 10) is `make fault`."""
+usage: tests/fault/kill.py [--long] [--recipients N] [--kills K] [--ahead N] [--seed N] [--only relay|direct]
+The short form (20,000 recipients, 3 kills) is part of `make test`; the long one (500,000, 10) is `make fault`. Direct delivery goes
+to 400 sites."""
 import argparse
 import csv
 import os
@@ -17,9 +18,11 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 import harness  # noqa: E402
+from names import Names  # noqa: E402
 from sink import RecordingSink  # noqa: E402
 
 CONNECTIONS = 10
+SITES = 400
 
 
 class Audit:
@@ -42,6 +45,8 @@ class Trial(harness.World):
 
 	def check(self, good, text):
 		self.audit_log.check(good, f"ahead {self.ahead}: {text}")
+
+	most = CONNECTIONS
 
 	def prepare(self):
 		self.configure(self.sink.port, connections=CONNECTIONS, top=f"doubt = resend\nahead = {self.ahead}\n")
@@ -67,7 +72,7 @@ class Trial(harness.World):
 			f"rows' {tally(states.values())}")
 		doubt = {a for a, s in states.items() if s in ("doubt", "sending")}
 		new = doubt - self.doubted
-		self.check(len(new) <= self.ahead * CONNECTIONS, f"{when}: {len(new)} in doubt, at most {self.ahead * CONNECTIONS} may be")
+		self.check(len(new) <= self.ahead * self.most, f"{when}: {len(new)} in doubt, at most {self.ahead * self.most} may be")
 		lost = [a for a, s in states.items() if s == "sent" and a not in took]
 		self.check(not lost, f"{when}: `sent`, but the server does not have them: {lost[:3]} ({len(lost)})")
 		silent = [a for a in took if states.get(a) not in ("sent", "doubt", "sending")]
@@ -123,6 +128,28 @@ class Trial(harness.World):
 		print(f"  end: {self.n} recipients, {len(self.doubted)} were in doubt, {len(repeated)} had it twice", flush=True)
 
 
+class Direct(Trial):
+	"""Straight to the recipients' hosts. Those that still try count apart from those that work."""
+	most = 5 * CONNECTIONS
+
+	def prepare(self):
+		self.names = Names(self.folder, {"good": "127.0.0.1"}).__enter__()
+		self.configure(self.sink.port, kind="direct", host=None, connections=CONNECTIONS, resolver=f"127.0.0.1@{self.names.port}",
+			private_addresses="allow", helo="out.books.example", top=f"doubt = resend\nahead = {self.ahead}\n",
+			extra="[domain books.example]\n")
+		self.audience(self.n)
+		self.message()
+
+	def audience(self, count, name="news", address=None):
+		self.write(name + ".csv", "email\n" + "".join(f"r{i}@d{i % SITES}.good.example\n" for i in range(count)))
+		self.run("import", name, name + ".csv")
+
+	def __exit__(self, *exc):
+		super().__exit__(*exc)
+		if hasattr(self, "names"):
+			self.names.__exit__()
+
+
 def tally(states):
 	out = {}
 	for s in states:
@@ -137,17 +164,21 @@ def main():
 	parser.add_argument("--kills", type=int)
 	parser.add_argument("--ahead", type=int, action="append")
 	parser.add_argument("--seed", type=int, default=int(time.time()))
+	parser.add_argument("--only", choices=["relay", "direct"])
 	args = parser.parse_args()
 	recipients = args.recipients or (500000 if args.long else 20000)
 	kills = args.kills or (10 if args.long else 3)
 	audit = Audit()
-	for ahead in args.ahead or [8, 1]:
-		folder = os.path.join(harness.BUILD, "fault", f"ahead-{ahead}")
+	trials = [(Trial, ahead) for ahead in args.ahead or [8, 1]] + [(Direct, (args.ahead or [8])[0])]
+	for kind, ahead in trials:
+		if args.only and args.only != ("direct" if kind is Direct else "relay"):
+			continue
+		folder = os.path.join(harness.BUILD, "fault", f"{kind.__name__.lower()}-{ahead}")
 		shutil.rmtree(folder, ignore_errors=True)
 		os.makedirs(folder)
-		print(f"{recipients} recipients, {kills} kills, ahead {ahead}, seed {args.seed}", flush=True)
+		print(f"{recipients} recipients, {kills} kills, {'direct, ' if kind is Direct else ''}ahead {ahead}, seed {args.seed}", flush=True)
 		start = time.monotonic()
-		with RecordingSink(folder) as sink, Trial(folder, sink, recipients, kills, ahead, args.seed, audit) as trial:
+		with RecordingSink(folder) as sink, kind(folder, sink, recipients, kills, ahead, args.seed, audit) as trial:
 			try:
 				trial.go()
 			except (AssertionError, subprocess.TimeoutExpired) as e:
