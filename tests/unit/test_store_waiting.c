@@ -212,8 +212,9 @@ static void canary__only_those_are_seen_until_it_is_over(void **state)
 	ripen(&l, NOW + 2000);
 	fixture_check(f);
 	/* One that was deferred is of the canary still. */
-	assert_int_equal(
-		store_ledger_waiting(f->s, l.id, 0, 9, 9, one_domain, &(struct buf)BUF_INIT(200), &f->e), 1);
+	struct buf b = BUF_INIT(200);
+	assert_int_equal(store_ledger_waiting(f->s, l.id, 0, 9, 9, one_domain, &b, &f->e), 1);
+	buf_release(&b);
 	OK(f, store_campaign_pause(f->s, l.id, STR("canary"), STR(""), NOW, &f->e));
 	struct resume_options o = {.rate = -1, .doubt = -1, .at = NOW + 3000};
 	OK(f, store_campaign_resume(f->s, l.id, &o, &f->e));
