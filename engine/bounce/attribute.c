@@ -165,7 +165,7 @@ int attribute_vouched(const struct attribute_context *c, struct str address, str
 {
 	struct arena a;
 	struct address parsed;
-	struct contact_row who;
+	struct contact_row who = {0};
 	struct err none = {0};
 	*out = (struct attribution){0};
 	arena_init(&a, 1024, 64 << 10);

@@ -9,14 +9,13 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCH_MS = 40 };
+enum { BATCH_MS = 40, NAMES = MAILBOX_BATCH * 260 };
 
 struct batch {
 	const struct mailbox_reader *r;
-	const char *dir; /* the Maildir whose files are moved; NULL: none are */
-	char *moves[MAILBOX_BATCH];
-	size_t n; /* messages in it */
-	size_t nmoves;
+	const char *dir;  /* the Maildir whose files are moved; NULL: none are */
+	size_t n;         /* messages in it */
+	struct buf moves; /* names of its files, a NUL behind each */
 	ms_t began;
 };
 
@@ -34,12 +33,10 @@ static int batch_end(struct batch *b, int rc, struct err *e)
 {
 	if (rc == 0 && b->n != 0 && b->r->commit != NULL)
 		rc = b->r->commit(b->r->ctx);
-	for (size_t i = 0; i < b->nmoves; i++) {
-		if (rc == 0)
-			rc = move_to_cur(b->dir, b->moves[i], e);
-		free(b->moves[i]);
-	}
-	b->n = b->nmoves = 0;
+	for (size_t at = 0; at < b->moves.len && rc == 0; at += strlen(b->moves.p + at) + 1)
+		rc = move_to_cur(b->dir, b->moves.p + at, e);
+	buf_clear(&b->moves);
+	b->n = 0;
 	return rc;
 }
 
@@ -48,10 +45,10 @@ static int batch_add(struct batch *b, const char *name, struct err *e)
 {
 	if (b->n++ == 0)
 		b->began = clock_mono();
-	if (name != NULL && (b->moves[b->nmoves++] = strdup(name)) == NULL) {
-		b->nmoves--;
+	if (name != NULL)
+		buf_add(&b->moves, name, strlen(name) + 1);
+	if (b->moves.failed)
 		return err_set(e, ERR_INTERNAL, "returned mail", "out of memory");
-	}
 	return b->n == MAILBOX_BATCH || clock_mono() - b->began >= BATCH_MS ? batch_end(b, 0, e) : 0;
 }
 
@@ -169,7 +166,7 @@ static int split(FILE *f, const char *name, bool many, ms_t at, struct batch *b,
 int mailbox_stream(
 	FILE *f, const char *name, bool many, ms_t at, const struct mailbox_reader *r, struct err *e)
 {
-	struct batch b = {.r = r};
+	struct batch b = {.r = r, .moves = BUF_INIT(NAMES)};
 	return batch_end(&b, split(f, name, many, at, &b, e), e);
 }
 
@@ -227,7 +224,7 @@ static int walk_folder(const char *dir, const char *below, struct batch *b, stru
 int mailbox_walk(const char *path, bool keep, const struct mailbox_reader *r, struct err *e)
 {
 	struct stat st;
-	struct batch b = {.r = r};
+	struct batch b = {.r = r, .moves = BUF_INIT(NAMES)};
 	int rc;
 	if (stat(path, &st) != 0)
 		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", path);
@@ -239,5 +236,7 @@ int mailbox_walk(const char *path, bool keep, const struct mailbox_reader *r, st
 	} else {
 		rc = walk_folder(path, "", &b, e);
 	}
-	return batch_end(&b, rc, e);
+	rc = batch_end(&b, rc, e);
+	buf_release(&b.moves);
+	return rc;
 }

@@ -134,11 +134,13 @@ static int dead_domains(struct hygiene *h, ms_t since)
 		store_dead_domains(h->s, since, &dead, &n, h->e) != 0)
 		return -1;
 	struct domain_count *people = calloc(n + 1, sizeof *people);
-	int rc = people == NULL ? oom(h) : 0;
-	for (size_t i = 0; i < n && rc == 0; i++)
+	if (people == NULL) {
+		free(dead);
+		return oom(h);
+	}
+	for (size_t i = 0; i < n; i++)
 		people[i].domain = dead[i].domain;
-	if (rc == 0)
-		rc = store_domain_people(h->s, people, n, h->e);
+	int rc = store_domain_people(h->s, people, n, h->e);
 	struct wanted w = {h, dead, people, n, 0};
 	if (rc == 0 && store_domains(h->s, one_dead, &w, h->e) < 0)
 		rc = -1;
@@ -190,11 +192,11 @@ static int typos(struct hygiene *h)
 		store_domains(h->s, find_typo, h, h->e) != 0)
 		return -1;
 	struct domain_count *people = calloc(h->ntypos + 1, sizeof *people);
-	int rc = people == NULL ? oom(h) : 0;
-	for (size_t i = 0; i < h->ntypos && rc == 0; i++)
+	if (people == NULL)
+		return oom(h);
+	for (size_t i = 0; i < h->ntypos; i++)
 		people[i].domain = h->typos[i].id;
-	if (rc == 0)
-		rc = store_domain_people(h->s, people, h->ntypos, h->e);
+	int rc = store_domain_people(h->s, people, h->ntypos, h->e);
 	for (size_t i = 0; i < h->ntypos && rc == 0; i++)
 		rc = show_typo(h, &h->typos[i], people[i].people);
 	free(people);

@@ -260,7 +260,7 @@ static int record(struct store *s, const struct returned_new *given, struct str 
 	struct returned_done *done, struct err *e)
 {
 	struct returned_new r = *given;
-	struct target t;
+	struct target t = {0};
 	int rc = db_int(s, e, &done->id, "SELECT id FROM returned WHERE fingerprint = ?", "b", r.fingerprint);
 	done->duplicate = rc == 1;
 	if (rc != 0)
@@ -329,7 +329,7 @@ int returned_any_early(struct store *s, struct err *e)
 
 int returned_early(struct store *s, int64_t delivery, struct err *e)
 {
-	struct target t;
+	struct target t = {0};
 	struct returned_done done = {0};
 	sqlite3_stmt *st = db_query(s, e,
 		"SELECT r.id, r.effect, r.at, r.class, r.scope, coalesce(n.text, ''), r.diagnostic FROM "
@@ -352,7 +352,8 @@ int returned_early(struct store *s, int64_t delivery, struct err *e)
 	db_done(st);
 	if (a->failed)
 		return db_nomem(e);
-	if (read_target(s, delivery, &t, e) < 0 || failed(s, &t, &r, id, &done, e) < 0)
+	rc = read_target(s, delivery, &t, e);
+	if (rc < 0 || (rc == 1 && failed(s, &t, &r, id, &done, e) < 0))
 		return -1;
 	return db_run(s, e, "DELETE FROM early WHERE delivery = ?", "i", delivery);
 }

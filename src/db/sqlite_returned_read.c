@@ -212,9 +212,9 @@ static int change(
 int store_returned_change(
 	struct store *s, const struct returned_change *c, bool *lifted, bool *suppressed, struct err *e)
 {
-	bool unused;
-	lifted = lifted != NULL ? lifted : &unused;
-	suppressed = suppressed != NULL ? suppressed : &unused;
+	bool unused[2] = {false, false};
+	lifted = lifted != NULL ? lifted : &unused[0];
+	suppressed = suppressed != NULL ? suppressed : &unused[1];
 	*lifted = *suppressed = false;
 	if (db_begin(s, e) < 0)
 		return -1;
