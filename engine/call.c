@@ -169,26 +169,6 @@ void call_over(struct link *k)
 
 /* ---- What becomes of calls ---- */
 
-static bool has(struct str text, const char *word)
-{
-	size_t n = strlen(word);
-	for (size_t i = 0; i + n <= text.n; i++)
-		if (strncasecmp(text.p + i, word, n) == 0)
-			return true;
-	return false;
-}
-
-static enum shaper_fault fault_of(const struct smtp_result *r, struct str text)
-{
-	if (r->reply != NULL)
-		return SHAPER_GREETING;
-	if (r->stage == SMTP_TLS)
-		return SHAPER_TLS;
-	if (has(text, "timeout") || has(text, "timed out"))
-		return SHAPER_TIMEOUT;
-	return r->stage != SMTP_CONNECT || has(text, "reset") ? SHAPER_RESET : SHAPER_REFUSED;
-}
-
 /* One of many sites that share limits cannot be reached: that says nothing of the others. */
 static enum shaper_fault fault_for_group(const struct group *g, enum shaper_fault f)
 {
@@ -242,7 +222,7 @@ static void call_failed(struct link *k, const struct smtp_result *r)
 	int code = r->reply != NULL ? r->reply->code : 0;
 	rules_decide(l->w->o.rules, str_from(who), str_from(smtp_stage_names[r->stage]), code,
 		str_from(r->reply != NULL ? r->reply->enhanced : ""), text, &v);
-	enum shaper_fault f = fault_of(r, text);
+	enum shaper_fault f = link_fault(r, text);
 	shaper_connect_failed(&g->shaper, mono_us(), fault_for_group(g, f), &v, text);
 	d->failures++;
 	atomic_store(&l->route->bad_at, clock_mono());

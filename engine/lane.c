@@ -205,6 +205,8 @@ static void link_send(struct link *k, const struct item *it)
 	if (rc != 0 || j->letter.mail.skip.n != 0) {
 		if (j != NULL)
 			job_free(w, j);
+		if (l->dest == NULL)
+			route_answer(l->route, l->begun, SHAPER_UNTRIED, NULL, str_n(NULL, 0));
 		return;
 	}
 	j->batch = it->batch;
@@ -224,11 +226,14 @@ static void link_send(struct link *k, const struct item *it)
 	w->bytes += letter_size(&j->letter);
 	k->sent++;
 	k->under_way++;
-	unsigned long most = (unsigned long)l->route->cfg->messages_per_connection;
+	unsigned long most;
 	if (l->dest != NULL) {
 		j->given_us = mono_us();
 		shaper_start(&l->dest->group->shaper, j->given_us);
 		most = shaper_messages(&l->dest->group->shaper, j->given_us);
+	} else {
+		j->given_us = l->begun;
+		most = route_messages(l->route);
 	}
 	smtp_conn_send(k->conn, &j->message);
 	if (most > 0 && k->sent >= most) {
@@ -280,18 +285,14 @@ void lane_wait(struct lane *l, double seconds)
 static bool lane_may_start(struct lane *l, struct run *run)
 {
 	int64_t now = mono_us();
-	int64_t shaped = l->dest != NULL ? shaper_may_send(&l->dest->group->shaper, now) : 0;
-	if (shaped == SHAPER_LATER)
+	int64_t shaped = l->dest != NULL ? shaper_may_send(&l->dest->group->shaper, now)
+					 : route_may_send(l->route, now);
+	if (shaped == SHAPER_LATER && l->dest != NULL)
 		l->dest->group->held = true;
-	else if (shaped > 0)
+	else if (shaped > 0 && shaped != SHAPER_LATER)
 		lane_wait(l, (double)shaped / 1e6);
 	if (shaped > 0)
 		return false;
-	ms_t closed = atomic_load_explicit(&l->route->closed_until, memory_order_relaxed);
-	if (closed * 1000 > now) {
-		lane_wait(l, (double)(closed * 1000 - now) / 1e6);
-		return false;
-	}
 	if (limiter_room(&run->rate, now, now) == 0) {
 		lane_wait(l, 0.001);
 		return false;
@@ -302,6 +303,10 @@ static bool lane_may_start(struct lane *l, struct run *run)
 		lane_wait(l, (double)wait / 1e6);
 		return false;
 	}
+	/* Last of all, as another worker may have taken the one message that probes. */
+	if (l->dest == NULL && route_begin(l->route, now) != 0)
+		return false;
+	l->begun = now;
 	limiter_take(&run->rate, now);
 	return true;
 }
@@ -312,7 +317,8 @@ static void lane_ask(struct lane *l)
 	int room = r->cfg->ahead * l->established - l->outstanding;
 	if (room > 0 && l->dest != NULL)
 		room = direct_room(l, room);
-	if (atomic_load(&l->w->draining) || (l->dest == NULL && clock_mono() < route_usable_at(r)))
+	if (atomic_load(&l->w->draining) ||
+		(room > 0 && l->dest == NULL && route_room(r, mono_us(), mono_us()) == 0))
 		room = 0;
 	ledger_want(l->w->ledger, &l->hatch, room > 0 ? room : 0);
 }

@@ -82,7 +82,11 @@ int64_t ledger_route_room(struct ledger *l, size_t route, ms_t now)
 	struct timespec t;
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	int64_t us = (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-	int64_t room = limiter_room(&r->rate, us, us + RATE_AHEAD_US);
+	int64_t room = limiter_room(&r->rate, us, us + RATE_AHEAD_US), shaped = INT64_MAX;
+	if (r->cfg->kind == ROUTE_RELAY)
+		shaped = route_room(r, us, us + RATE_AHEAD_US);
+	if (shaped < room)
+		room = shaped;
 	if (room != INT64_MAX)
 		room -= atomic_load(&r->in_hand);
 	if (s->per_hour == 0 && s->per_day == 0)

@@ -6,10 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* A second loss would leave a message in doubt for good: what was in doubt with others goes out alone. */
-static const ms_t CAREFUL = 10 * MINUTE;
-static const ms_t BLINK = 50; /* a pause too short to tell anybody about */
-
 void link_verdict(struct lane *l, const struct verdict *v, int64_t campaign, struct str text)
 {
 	struct route *r = l->route;
@@ -24,18 +20,33 @@ void link_verdict(struct lane *l, const struct verdict *v, int64_t campaign, str
 		break;
 	case ACTION_SLOW:
 	case ACTION_SUSPEND:
-		if (l->dest != NULL)
-			break; /* its group's shaper was told */
-		/* Over a relay a receiver's wish concerns only this message; what the relay says of itself
-		 * closes the route. */
-		if (v->scope == SCOPE_ROUTE || v->scope == SCOPE_ACCOUNT) {
+		/* The shaper was told; over a relay what is said of a receiver concerns only this message. */
+		if (l->dest == NULL && (v->scope == SCOPE_ROUTE || v->scope == SCOPE_ACCOUNT))
 			route_trouble(r, "%s says: %s", r->cfg->host, words);
-			route_close(r, clock_mono(), v->delay > 0 ? v->delay : MINUTE);
-		}
 		break;
 	default:
 		break;
 	}
+}
+
+static bool has(struct str text, const char *word)
+{
+	size_t n = strlen(word);
+	for (size_t i = 0; i + n <= text.n; i++)
+		if (strncasecmp(text.p + i, word, n) == 0)
+			return true;
+	return false;
+}
+
+enum shaper_fault link_fault(const struct smtp_result *r, struct str text)
+{
+	if (r->reply != NULL)
+		return SHAPER_GREETING;
+	if (r->stage == SMTP_TLS)
+		return SHAPER_TLS;
+	if (has(text, "timeout") || has(text, "timed out"))
+		return SHAPER_TIMEOUT;
+	return r->stage != SMTP_CONNECT || has(text, "reset") ? SHAPER_RESET : SHAPER_REFUSED;
 }
 
 /* What brakes, log and `trace` want to know of it beside the server's word. */
@@ -55,6 +66,18 @@ static void describe_attempt(struct link *k, const struct job *j, bool accepted,
 	row->dialogue = buf_get(&w->dialogue);
 }
 
+static void tell_shaper(
+	struct lane *l, const struct job *j, enum shaper_answer a, const struct verdict *v, struct str text)
+{
+	if (l->dest == NULL) {
+		route_answer(l->route, j->given_us, a, v, text);
+		return;
+	}
+	shaper_answer(&l->dest->group->shaper, mono_us(), j->given_us, a, v, text);
+	l->dest->group->accepted += a == SHAPER_ACCEPTED;
+	group_touch(l->dest->group);
+}
+
 static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, const struct smtp_result *r)
 {
 	struct link *k = ctx;
@@ -63,9 +86,8 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 	(void)c;
 	k->under_way--;
 	k->doubts += r->doubt;
-	if (l->dest != NULL && (!r->tried || r->reply == NULL))
-		shaper_answer(&l->dest->group->shaper, mono_us(), j->given_us,
-			r->tried ? SHAPER_LOST : SHAPER_UNTRIED, NULL, str_from(r->why));
+	if (!r->tried || r->reply == NULL)
+		tell_shaper(l, j, r->tried ? SHAPER_LOST : SHAPER_UNTRIED, NULL, str_from(r->why));
 	if (!r->tried) {
 		struct item it = {j->batch, j->claim, clock_mono()};
 		atomic_fetch_add(&l->route->in_hand, 1);
@@ -92,12 +114,9 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 		route_trouble(l->route, "%s at %s", r->why != NULL ? r->why : "no answer",
 			smtp_stage_names[r->stage]);
 	}
-	if (l->dest != NULL && r->reply != NULL) {
-		shaper_answer(&l->dest->group->shaper, mono_us(), j->given_us,
-			r->accepted ? SHAPER_ACCEPTED : SHAPER_ANSWERED, r->accepted ? NULL : &v, row.reply);
-		l->dest->group->accepted += r->accepted;
-		group_touch(l->dest->group);
-	}
+	if (r->reply != NULL)
+		tell_shaper(l, j, r->accepted ? SHAPER_ACCEPTED : SHAPER_ANSWERED, r->accepted ? NULL : &v,
+			row.reply);
 	link_verdict(l, &v, run->id, row.reply);
 	lane_outcome(l, &row, j->batch);
 	job_done(l, j);
@@ -111,7 +130,6 @@ static void on_ready(void *ctx, struct smtp_conn *c)
 		k->established = true;
 		l->established++;
 		atomic_fetch_add(&l->route->connections, 1);
-		atomic_store(&l->route->failures, 0);
 		atomic_store(&l->route->login_failures, 0);
 		bool first = atomic_exchange(&l->route->ever_connected, clock_now()) == 0;
 		if (l->route->access != NULL)
@@ -120,6 +138,8 @@ static void on_ready(void *ctx, struct smtp_conn *c)
 			ledger_wake(l->w->ledger);
 		if (l->dest != NULL)
 			call_established(k);
+		else
+			route_connected(l->route);
 	}
 	(void)c;
 	k->ready = !k->leaving;
@@ -127,21 +147,6 @@ static void on_ready(void *ctx, struct smtp_conn *c)
 	/* Next message at once: it then goes out with what the connection is about to write. */
 	if (l->count > 0 || l->dest != NULL)
 		lane_pump(l);
-}
-
-static void relay_closed(struct link *k, bool clean, const struct smtp_result *r)
-{
-	struct lane *l = k->lane;
-	if (r->out_of_step && !atomic_exchange(&l->route->out_of_step, true))
-		log_warn("route %s: %s: its replies do not match our commands; from now on one message at a "
-			 "time",
-			l->route->cfg->name, r->why);
-	if (k->doubts > 1)
-		atomic_store(&l->route->careful_until, clock_mono() + CAREFUL);
-	/* Also who greets us and then hangs up before anything was answered: else we would call again at
-	 * once, for ever. */
-	if (!l->w->cut && !k->leaving && (!k->established || (!clean && k->answered == 0)))
-		relay_failed(l, r);
 }
 
 static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct smtp_result *r)
@@ -164,7 +169,7 @@ static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct s
 	if (l->dest != NULL)
 		call_over(k);
 	free(k);
-	if (l->dest == NULL && l->established == 0 && clock_mono() + BLINK < route_usable_at(l->route))
+	if (l->dest == NULL && l->established == 0 && route_room(l->route, mono_us(), mono_us()) == 0)
 		lane_give_back_all(l, clock_now());
 	lane_pump(l);
 }
@@ -217,7 +222,6 @@ int link_open(struct lane *l)
 		.tls = l->route->tls,
 	};
 	if (link_dial(k, atomic_load(&l->route->out_of_step) ? &l->route->lockstep : &l->route->smtp) != 0) {
-		route_rest(l->route, clock_mono(), SECOND);
 		free(k);
 		return -1;
 	}

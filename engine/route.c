@@ -113,6 +113,11 @@ int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 			return -1;
 	}
 	limiter_set(&r->rate, cfg->rate.per_second);
+	struct limits limits;
+	limits_of_relay(cfg, &limits);
+	limits.rate = (struct rate_spec){0}; /* `rate` above is for that */
+	shaper_init(&r->shaper, &limits, clock_mono() * 1000);
+	route_connections(r); /* what is read without the lock is right from now on */
 	return 0;
 }
 
@@ -178,41 +183,31 @@ void route_trouble(struct route *r, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void not_before(_Atomic ms_t *at, ms_t until)
+static int64_t now_us(void)
 {
-	ms_t old = atomic_load(at);
-	while (old < until && !atomic_compare_exchange_weak(at, &old, until))
-		;
+	return clock_mono() * 1000;
 }
 
-void route_close(struct route *r, ms_t mono, ms_t span)
+/* The relay's own trouble comes before what it is sent at most. */
+static bool trouble_text(
+	struct route *r, const char *who, const struct zone *z, ms_t now, char *out, size_t n)
 {
-	not_before(&r->closed_until, mono + span);
-}
-
-void route_rest(struct route *r, ms_t mono, ms_t span)
-{
-	not_before(&r->connect_after, mono + span);
-}
-
-ms_t route_usable_at(const struct route *r)
-{
-	ms_t closed = atomic_load(&r->closed_until),
-	     rest = atomic_load(&r->connections) > 0 ? 0 : atomic_load(&r->connect_after);
-	return closed > rest ? closed : rest;
-}
-
-ms_t route_backoff(int failures)
-{
-	int n = failures < 1 ? 1 : failures > 7 ? 7 : failures;
-	return SECOND << (n - 1) < MINUTE ? SECOND << (n - 1) : MINUTE;
+	pthread_mutex_lock(&r->lock);
+	const struct shaper *s = &r->shaper;
+	bool slowed = s->rate > 0 && s->bind == SHAPER_BY_RECEIVER_RATE;
+	bool trouble = r->cfg->kind == ROUTE_RELAY &&
+		       (slowed || (s->state != SHAPER_OK && s->state != SHAPER_SLOWED));
+	if (trouble)
+		shaper_limit_text(s, who, z, now_us(), now, out, n);
+	pthread_mutex_unlock(&r->lock);
+	return trouble;
 }
 
 void route_limit_text(struct route *r, const struct zone *z, ms_t now, char *out, size_t n)
 {
-	const char *name = r->cfg->name;
-	char when[CLOCK_TEXT];
-	ms_t window = atomic_load(&r->window_until), closed = route_usable_at(r) - clock_mono();
+	char when[CLOCK_TEXT], who[100];
+	ms_t window = atomic_load(&r->window_until);
+	snprintf(who, sizeof who, "route %s", r->cfg->name);
 	out[0] = '\0';
 	if (window > now) {
 		const struct rate_spec *s = &r->cfg->rate;
@@ -221,15 +216,13 @@ void route_limit_text(struct route *r, const struct zone *z, ms_t now, char *out
 			snprintf(day, sizeof day, "%lld a day", (long long)s->per_day);
 		if (s->per_hour > 0)
 			snprintf(hour, sizeof hour, "%lld an hour", (long long)s->per_hour);
-		snprintf(out, n, "route %s: %s%s%s, used up until %s", name, hour,
+		snprintf(out, n, "%s: %s%s%s, used up until %s", who, hour,
 			hour[0] != '\0' && day[0] != '\0' ? ", " : "", day, clock_iso(z, window, when));
-	} else if (closed > 0 || (atomic_load(&r->failures) > 0 && atomic_load(&r->connections) == 0)) {
-		pthread_mutex_lock(&r->lock);
-		snprintf(out, n, "route %s: %.120s", name, r->trouble[0] != '\0' ? r->trouble : "waiting");
-		pthread_mutex_unlock(&r->lock);
+	} else if (trouble_text(r, who, z, now, out, n)) {
+		return;
 	} else if (atomic_load(&r->bind) == BIND_RATE) {
-		snprintf(out, n, "route %s: %g/s", name, r->cfg->rate.per_second);
+		snprintf(out, n, "%s: %g/s", who, r->cfg->rate.per_second);
 	} else if (atomic_load(&r->bind) == BIND_CONNECTIONS) {
-		snprintf(out, n, "route %s: %d connections", name, r->cfg->connections);
+		snprintf(out, n, "%s: %d connections", who, r->cfg->connections);
 	}
 }

@@ -5,6 +5,7 @@
 
 #include "engine/access.h"
 #include "engine/limiter.h"
+#include "engine/shape/shaper.h"
 #include "engine/smtp/conn.h"
 #include "engine/tls.h"
 #include "src/config/config.h"
@@ -16,8 +17,6 @@ enum route_bind { /* what kept more from going out, newest last */
 	BIND_NONE,
 	BIND_RATE,
 	BIND_CONNECTIONS,
-	BIND_DOWN,
-	BIND_WINDOW,
 };
 
 struct route_addrs {
@@ -44,9 +43,6 @@ struct route {
 	_Atomic ms_t resolved_at;
 
 	struct limiter rate;         /* [route] rate, /s and /m */
-	_Atomic ms_t closed_until;   /* monotonic: no new mail before that: the server's wish */
-	_Atomic ms_t connect_after;  /* monotonic: no new connection before that: the last one failed */
-	_Atomic int failures;        /* connections that failed in a row; 0 after one that was established */
 	_Atomic ms_t ever_connected; /* wall clock of the last that was established; 0: never */
 	_Atomic ms_t good_at,
 		bad_at; /* monotonic: of the last answer to a message, of the last failed connection */
@@ -59,7 +55,15 @@ struct route {
 	_Atomic int64_t window_until; /* wall clock: the /h or /d window has room again; 0: it has */
 
 	pthread_mutex_t lock;
-	char trouble[320]; /* under lock: why it is down, for people */
+	/* Under lock: */
+	struct shaper shaper; /* of a relay; a direct route has one for each group of receivers */
+	char trouble[320];    /* why it is down, for people */
+	/* What the shaper says, for those who look without the lock: */
+	_Atomic bool easy;         /* shaper_easy(): then messages pass without it */
+	_Atomic ms_t closed_until; /* monotonic: it is left alone until then */
+	_Atomic int failures;      /* connections that failed in a row, and nothing was answered since */
+	_Atomic unsigned messages; /* over one connection */
+	_Atomic unsigned accepted; /* meanwhile, not yet told to the shaper */
 };
 
 int route_init(struct route *r, const struct config_route *cfg, struct err *e);
@@ -67,15 +71,27 @@ void route_release(struct route *r);
 /* Looks the host up; blocks. Keeps the old addresses when it fails. */
 int route_resolve(struct route *r, struct err *e);
 void route_trouble(struct route *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Closes it for `span` from `mono` on, unless it is closed for longer. */
-void route_close(struct route *r, ms_t mono, ms_t span);
-/* The same for new connections only; those that are established go on. */
-void route_rest(struct route *r, ms_t mono, ms_t span);
-/* Monotonic: when it can be used again; <= now: now. */
-ms_t route_usable_at(const struct route *r);
-/* The pause after the n-th failed connection in a row. */
-ms_t route_backoff(int failures);
 /* What binds, for status: "route main: 14/s", "" … */
 void route_limit_text(struct route *r, const struct zone *z, ms_t now, char *out, size_t n);
+
+/* ---- The shaper of a relay, which all workers share (relay_shaper.c). Times are monotonic, in us ---- */
+
+/* 0: yes; else us to wait, or SHAPER_LATER: not before something happens. */
+int64_t route_may_send(struct route *r, int64_t now);
+/* The same, and a message begins where it says 0. */
+int64_t route_begin(struct route *r, int64_t now);
+void route_answer(
+	struct route *r, int64_t begun, enum shaper_answer a, const struct verdict *v, struct str text);
+/* The same for a connection; answered by one of the next two. */
+int64_t route_connect(struct route *r, int64_t now);
+void route_connected(struct route *r);
+void route_not_connected(struct route *r, enum shaper_fault how, const struct verdict *v, struct str text);
+/* An established one is gone; as shaper_closed(). */
+void route_disconnected(struct route *r, unsigned messages, bool early);
+/* Messages that could begin until then; 0 while it is left alone. */
+int64_t route_room(struct route *r, int64_t now, int64_t until);
+unsigned route_messages(struct route *r); /* over one connection; 0: any number */
+/* Connections that may stand now. */
+int route_connections(struct route *r);
 
 #endif

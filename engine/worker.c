@@ -174,9 +174,12 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 		if (l->dest != NULL)
 			continue;
 		bool work = atomic_load(&l->route->work) > 0 || l->count > 0;
+		int over = atomic_load(&l->route->connections) - route_connections(l->route);
 		for (struct link *k = l->links; k != NULL; k = k->next) {
-			if (work || !k->ready || k->under_way > 0 || now - k->idle_since < IDLE)
+			bool unused = !work && now - k->idle_since >= IDLE;
+			if (!k->ready || k->under_way > 0 || (over <= 0 && !unused))
 				continue;
+			over--;
 			k->leaving = true;
 			k->ready = false;
 			smtp_conn_quit(k->conn);

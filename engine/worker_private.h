@@ -108,6 +108,7 @@ struct lane {
 	struct item *items; /* a ring */
 	size_t head, count, cap;
 	size_t bytes;    /* of the messages under way */
+	int64_t begun;   /* us: when the last message was allowed to begin */
 	int outstanding; /* claims handed over without a synced outcome */
 	ev_timer timer;
 };
@@ -171,8 +172,7 @@ static inline int64_t mono_us(void)
 /* ---- relay.c ---- */
 /* As many connections as there is work for. */
 void relay_connect(struct lane *l);
-/* A connection ended before it was of any use. */
-void relay_failed(struct lane *l, const struct smtp_result *r);
+void relay_closed(struct link *k, bool clean, const struct smtp_result *r);
 
 /* ---- direct.c ---- */
 /* The ledger opened, changed or closed the hatch. Returns false when the lane is gone. */
@@ -216,6 +216,8 @@ int link_open(struct lane *l); /* of a relay */
 struct link *link_new(struct lane *l);
 int link_dial(struct link *k, const struct smtp_options *o); /* as `ep` says. -1: out of descriptors … */
 void link_add(struct link *k);                               /* to its lane's */
+/* Why no connection came about; text: what was said or happened. */
+enum shaper_fault link_fault(const struct smtp_result *r, struct str text);
 /* What a verdict asks of the campaign and the route. */
 void link_verdict(struct lane *l, const struct verdict *v, int64_t campaign, struct str text);
 

@@ -18,9 +18,9 @@ static const int64_t LEARNED = 3600 * US;
 void shaper_init(struct shaper *s, const struct limits *l, int64_t now)
 {
 	*s = (struct shaper){.limits = *l};
-	window_start(s, l->start);
+	shaper_window_start(s, l->start);
 	limiter_set(&s->connects, l->connection_rate);
-	rate_set(s, 0);
+	shaper_rate_set(s, 0);
 	if (l->rate.per_second > 0)
 		limiter_hold(&s->pace, now + (int64_t)((double)US / l->rate.per_second));
 }
@@ -49,7 +49,7 @@ static int64_t next_pause(const struct shaper *s, int64_t least, int64_t most)
 static void pause_for(struct shaper *s, int64_t now, enum shaper_state state, int64_t pause, struct str words)
 {
 	if (s->state == SHAPER_OK || s->state == SHAPER_SLOWED) {
-		double measured = rate_measured(s, now, 0);
+		double measured = shaper_rate_measured(s, now, 0);
 		bool many = s->served[0].n + s->served[1].n >= ENOUGH;
 		s->steps_of = fmax(s->established, 2);
 		s->since = now;
@@ -75,8 +75,8 @@ static void throttled(struct shaper *s, int64_t now, int64_t asked, struct str w
 		return;
 	}
 	/* Where the rate is what binds, fewer connections would only make it uneven. */
-	if (!again && !rate_in_use(s, now))
-		window_shrink(s, CUT);
+	if (!again && !shaper_rate_in_use(s, now))
+		shaper_window_shrink(s, CUT);
 	if (s->state == SHAPER_RECOVERING && asked < s->pause)
 		asked = s->pause; /* the last one was too short */
 	int64_t most = s->limits.suspend_most * US_PER_MS, least = asked > 0 ? asked : BRIEF,
@@ -101,14 +101,14 @@ static void recovered(struct shaper *s, int64_t now)
 	s->state = SHAPER_OK;
 	s->pause = 0;
 	s->words[0] = '\0';
-	window_start(s, s->steps_of);
-	rate_begin(s, now, s->rate_of);
+	shaper_window_start(s, s->steps_of);
+	shaper_rate_begin(s, now, s->rate_of);
 }
 
 static void step(struct shaper *s, int64_t now)
 {
-	window_start(s, s->steps);
-	rate_set(s, s->rate_of * s->steps / s->steps_of);
+	shaper_window_start(s, s->steps);
+	shaper_rate_set(s, s->rate_of * s->steps / s->steps_of);
 	s->step_at = now + s->limits.recover * US_PER_MS;
 }
 
@@ -121,7 +121,7 @@ static void resume(struct shaper *s, int64_t now)
 	case SHAPER_PAUSE_BRIEF:
 		s->state = SHAPER_SLOWED;
 		s->pause = 0;
-		rate_resume(s, now);
+		shaper_rate_resume(s, now);
 		break;
 	case SHAPER_PAUSE_LONG:
 		s->state = SHAPER_RECOVERING;
@@ -132,7 +132,7 @@ static void resume(struct shaper *s, int64_t now)
 		s->state = SHAPER_OK;
 		s->pause = 0;
 		s->words[0] = '\0';
-		window_start(s, s->limits.start);
+		shaper_window_start(s, s->limits.start);
 		break;
 	}
 }
@@ -177,7 +177,7 @@ int64_t shaper_may_connect(struct shaper *s, int64_t now)
 	advance(s, now);
 	if (s->state == SHAPER_SUSPENDED || s->state == SHAPER_DOWN)
 		return paused(s, now);
-	int n = s->trying + s->established, most = window_now(s, now);
+	int n = s->trying + s->established, most = shaper_window_now(s, now);
 	if (s->state == SHAPER_PROBING)
 		return n == 0 ? 0 : SHAPER_LATER;
 	if (n >= most) {
@@ -234,7 +234,7 @@ int shaper_connections(struct shaper *s, int64_t now)
 		if (s->state == SHAPER_PROBING)
 			return 1;
 	}
-	return window_now(s, now);
+	return shaper_window_now(s, now);
 }
 
 unsigned shaper_messages(const struct shaper *s, int64_t now)
@@ -242,6 +242,16 @@ unsigned shaper_messages(const struct shaper *s, int64_t now)
 	unsigned most = (unsigned)s->limits.messages_per_connection;
 	bool learned = s->learned > 0 && now < s->learned_until;
 	return learned && (most == 0 || s->learned < most) ? s->learned : most;
+}
+
+int64_t shaper_paused_until(const struct shaper *s)
+{
+	return s->state == SHAPER_SUSPENDED || s->state == SHAPER_DOWN ? s->until : 0;
+}
+
+int shaper_failures(const struct shaper *s)
+{
+	return s->failures;
 }
 
 /* ---- Connections ---- */
@@ -273,7 +283,7 @@ static bool says_slow(const struct verdict *v)
 /* No connection stands, and none came about. */
 static void unreachable(struct shaper *s, int64_t now, const struct verdict *v, struct str words)
 {
-	int n = s->failures < 1 ? 1 : s->failures > 30 ? 30 : s->failures;
+	int n = s->failures < 30 ? ++s->failures : 30;
 	int64_t most = s->limits.down_most * US_PER_MS, pause = US << (n - 1),
 		asked = v != NULL ? v->delay * US_PER_MS : 0;
 	if (pause > most)
@@ -287,13 +297,14 @@ static void not_connected(
 {
 	bool congested = s->limits.reset_is_congestion && (how == SHAPER_RESET || how == SHAPER_TIMEOUT);
 	bool slow = says_slow(v) && !too_many(v);
-	s->failures++;
+	if (s->state == SHAPER_DOWN)
+		return; /* those that fall together are one failure */
 	if (congested && s->established > 0)
-		window_shrink(s, 0.5);
+		shaper_window_shrink(s, 0.5);
 	if (slow || (congested && s->established == 0))
 		throttled(s, now, slow ? asked_for(s, v) : s->limits.suspend * US_PER_MS, words);
 	else if (s->established > 0)
-		window_full(s, now);
+		shaper_window_full(s, now);
 	else if (s->state == SHAPER_PROBING && s->why != SHAPER_PAUSE_DOWN)
 		throttled(s, now, 0, words);
 	else if (s->state != SHAPER_SUSPENDED)
@@ -313,22 +324,28 @@ void shaper_closed(struct shaper *s, int64_t now, unsigned messages, bool early)
 {
 	advance(s, now);
 	s->established--;
-	if (!early)
-		return;
-	if (messages == 0) {
+	if (early && messages == 0)
 		not_connected(s, now, SHAPER_RESET, NULL, STR("it closes the connection without an answer"));
-	} else if (messages == s->early) {
-		s->learned = messages;
+	if (s->established == 0)
+		shaper_window_forget(s);
+	if (!early || messages == 0)
+		return;
+	if (messages != s->early) {
+		s->early = messages;
+		s->early_at = now;
+		s->early_times = 1;
+	} else if (now - s->early_at >= US) {
+		/* Those that close together do so for another reason. */
+		s->early_at = now;
+		s->learned = ++s->early_times >= 3 ? messages : s->learned;
 		s->learned_until = now + LEARNED;
 	}
-	s->early = messages;
 }
 
 /* ---- Messages ---- */
 
 void shaper_start(struct shaper *s, int64_t now)
 {
-	s->inflight++;
 	s->probe_out = s->state == SHAPER_PROBING;
 	limiter_take(&s->pace, now);
 }
@@ -359,11 +376,25 @@ static void probe_answered(
 		throttled(s, now, sense == TOO_MUCH ? asked_for(s, v) : 0, text);
 }
 
+bool shaper_easy(const struct shaper *s)
+{
+	return s->state == SHAPER_OK && s->rate <= 0 && s->limits.rate.per_second <= 0 && s->top <= 0 &&
+	       s->window >= s->limits.connections;
+}
+
+void shaper_accepted(struct shaper *s, int64_t now, unsigned n)
+{
+	if (n == 0)
+		return;
+	s->failures = 0;
+	s->trouble *= n < 1000 ? pow(1 - MEMORY, n) : 0;
+	shaper_rate_served(s, now, n);
+}
+
 void shaper_answer(struct shaper *s, int64_t now, int64_t started, enum shaper_answer a,
 	const struct verdict *v, struct str text)
 {
 	advance(s, now);
-	s->inflight--;
 	bool old = started <= s->cut_at && s->cut_at > 0;
 	if (a == SHAPER_UNTRIED) {
 		if (!old)
@@ -376,7 +407,7 @@ void shaper_answer(struct shaper *s, int64_t now, int64_t started, enum shaper_a
 	if (sense == TOO_MUCH && too_many(v)) {
 		/* It is not about the rate: one fewer. */
 		s->established--;
-		window_full(s, now);
+		shaper_window_full(s, now);
 		s->established++;
 		sense = NOTHING;
 	}
@@ -392,9 +423,9 @@ void shaper_answer(struct shaper *s, int64_t now, int64_t started, enum shaper_a
 			throttled(s, now, 0, text);
 	} else if (sense == GOOD) {
 		s->trouble -= s->trouble * MEMORY;
-		rate_served(s, now);
+		shaper_rate_served(s, now, 1);
 		if (s->state == SHAPER_OK || s->state == SHAPER_SLOWED)
-			rate_grow(s, now);
-		window_answered(s, now);
+			shaper_rate_grow(s, now);
+		shaper_window_answered(s, now);
 	}
 }

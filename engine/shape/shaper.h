@@ -81,7 +81,6 @@ struct shaper { /* looked at by the files of engine/shape alone */
 		unsigned n;
 	} gain; /* what the window brought when it was last looked at */
 	/* Messages. */
-	int inflight;
 	struct limiter pace;
 	double rate;     /* a second, that it bears; 0: it never complained */
 	double ceiling;  /* the rate at which it last complained */
@@ -113,7 +112,8 @@ struct shaper { /* looked at by the files of engine/shape alone */
 	double rate_of;         /* messages a second over steps_of connections; 0: not known */
 	/* Messages a connection. */
 	unsigned early, learned; /* after how many it closed last; how many it seems to take; 0: not known */
-	int64_t learned_until;
+	int early_times;
+	int64_t early_at, learned_until;
 	char words[104]; /* the receiver's, that caused the last pause */
 };
 
@@ -130,6 +130,10 @@ int64_t shaper_room(struct shaper *s, int64_t now, int64_t until);
 int shaper_connections(struct shaper *s, int64_t now);
 /* Messages after which a connection is to be ended with QUIT; 0: any number. */
 unsigned shaper_messages(const struct shaper *s, int64_t now);
+/* It is left alone until then; 0: it is not. */
+int64_t shaper_paused_until(const struct shaper *s);
+/* Connections that failed in a row, and nothing was answered since. */
+int shaper_failures(const struct shaper *s);
 
 /* ---- Events ---- */
 
@@ -146,6 +150,11 @@ void shaper_start(struct shaper *s, int64_t now); /* a message goes out, after s
 /* Its answer. started: the `now` of shaper_start. v: NULL where accepted, lost or untried. */
 void shaper_answer(struct shaper *s, int64_t now, int64_t started, enum shaper_answer a,
 	const struct verdict *v, struct str text);
+
+/* Does nothing depend on when messages begin and are accepted? Then it is enough to tell now and then how
+ * many were accepted; every other answer is told at once. */
+bool shaper_easy(const struct shaper *s);
+void shaper_accepted(struct shaper *s, int64_t now, unsigned n);
 
 /* ---- For people ---- */
 

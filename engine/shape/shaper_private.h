@@ -9,23 +9,26 @@
 #define US        INT64_C(1000000)
 
 /* ---- shaper_window.c ---- */
-void window_start(struct shaper *s, double window);
-void window_answered(struct shaper *s, int64_t now);
+void shaper_window_start(struct shaper *s, double window);
+void shaper_window_answered(struct shaper *s, int64_t now);
 /* One more connection was not taken while `established` stood. */
-void window_full(struct shaper *s, int64_t now);
-void window_shrink(struct shaper *s, double share);
-int window_now(const struct shaper *s, int64_t now);
+void shaper_window_full(struct shaper *s, int64_t now);
+/* None stands any more: how many were taken beside others says nothing now. */
+void shaper_window_forget(struct shaper *s);
+void shaper_window_shrink(struct shaper *s, double share);
+int shaper_window_now(const struct shaper *s, int64_t now);
 
 /* ---- shaper_rate.c ---- */
-void rate_served(struct shaper *s, int64_t now);
+void shaper_rate_served(struct shaper *s, int64_t now, unsigned n);
 /* Messages a second that were answered well of late, `more` of them on top. */
-double rate_measured(const struct shaper *s, int64_t now, unsigned more);
+double shaper_rate_measured(const struct shaper *s, int64_t now, unsigned more);
 /* Is there one that the receiver bears, and is it what mail waits for? */
-bool rate_in_use(const struct shaper *s, int64_t now);
-void rate_set(struct shaper *s, double rate);  /* 0: as limits.rate says */
-void rate_grow(struct shaper *s, int64_t now); /* after a good answer */
+bool shaper_rate_in_use(const struct shaper *s, int64_t now);
+void shaper_rate_set(struct shaper *s, double rate);  /* 0: as limits.rate says */
+void shaper_rate_grow(struct shaper *s, int64_t now); /* after a good answer */
 /* Anew, and back to that rate; 0: none is known. */
-void rate_begin(struct shaper *s, int64_t now, double rate);
-void rate_resume(struct shaper *s, int64_t now); /* after a brief pause, with what it took over that time */
+void shaper_rate_begin(struct shaper *s, int64_t now, double rate);
+void shaper_rate_resume(
+	struct shaper *s, int64_t now); /* after a brief pause, with what it took over that time */
 
 #endif

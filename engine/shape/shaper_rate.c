@@ -19,12 +19,13 @@ static const double TRY_MESSAGES = 200;
 static const double TRY_SECONDS = 18;
 static const double LATE_SECONDS = 60;
 static const unsigned FEW = 50; /* messages between two complaints */
+static const double GUESS = 5;  /* a second, where next to nothing was taken before the first complaint */
 static const double SEEK_MESSAGES = 20, SEEK_SECONDS = 2;
 static const double SLOWEST = 1.0 / 60; /* a message a minute */
 static const double IN_USE = 0.7;       /* a rate that is not used says nothing about the receiver */
 static const int64_t SPAN = 5 * US;
 
-void rate_served(struct shaper *s, int64_t now)
+void shaper_rate_served(struct shaper *s, int64_t now, unsigned n)
 {
 	if (s->served[0].n == 0) {
 		s->served[0].since = now;
@@ -33,12 +34,13 @@ void rate_served(struct shaper *s, int64_t now)
 		s->served[0].since = now;
 		s->served[0].n = 0;
 	}
-	s->served[0].n++;
-	if (s->cycle.n++ == 0)
+	s->served[0].n += n;
+	if (s->cycle.n == 0)
 		s->cycle.since = now;
+	s->cycle.n += n;
 }
 
-double rate_measured(const struct shaper *s, int64_t now, unsigned more)
+double shaper_rate_measured(const struct shaper *s, int64_t now, unsigned more)
 {
 	int64_t since = s->served[0].since;
 	unsigned n = s->served[0].n;
@@ -52,12 +54,12 @@ double rate_measured(const struct shaper *s, int64_t now, unsigned more)
 	return (n + more) / fmax(span, 1);
 }
 
-bool rate_in_use(const struct shaper *s, int64_t now)
+bool shaper_rate_in_use(const struct shaper *s, int64_t now)
 {
-	return s->rate > 0 && rate_measured(s, now, 0) >= IN_USE * s->rate;
+	return s->rate > 0 && shaper_rate_measured(s, now, 0) >= IN_USE * s->rate;
 }
 
-void rate_set(struct shaper *s, double rate)
+void shaper_rate_set(struct shaper *s, double rate)
 {
 	double most = s->limits.rate.per_second;
 	if (rate > 0 && rate < SLOWEST)
@@ -75,14 +77,14 @@ static double curve(const struct shaper *s)
 /* Up by that factor for each few messages. */
 static void seek(struct shaper *s)
 {
-	rate_set(s, s->rate * exp2(log2(s->search) / fmax(SEEK_MESSAGES, SEEK_SECONDS * s->rate)));
+	shaper_rate_set(s, s->rate * exp2(log2(s->search) / fmax(SEEK_MESSAGES, SEEK_SECONDS * s->rate)));
 }
 
-void rate_grow(struct shaper *s, int64_t now)
+void shaper_rate_grow(struct shaper *s, int64_t now)
 {
 	double passed = (double)(now - s->grown_at) / (double)US;
 	s->grown_at = now;
-	if (s->ceiling <= 0 || !rate_in_use(s, now))
+	if (s->ceiling <= 0 || !shaper_rate_in_use(s, now))
 		return;
 	if (s->search > 0) {
 		seek(s);
@@ -90,13 +92,13 @@ void rate_grow(struct shaper *s, int64_t now)
 		/* A long silence is no progress. */
 		double way = fmax(s->way, TRY_MESSAGES / s->rate), most = 4 / s->rate;
 		s->progress += fmin(passed, most) / way;
-		rate_set(s, curve(s));
+		shaper_rate_set(s, curve(s));
 	}
 	if (s->limits.rate.per_second > 0 && s->progress > 1 && s->rate > 1.5 * s->limits.rate.per_second)
-		rate_set(s, 0);
+		shaper_rate_set(s, 0);
 }
 
-void rate_begin(struct shaper *s, int64_t now, double rate)
+void shaper_rate_begin(struct shaper *s, int64_t now, double rate)
 {
 	s->ceiling = rate;
 	s->depth = DEPTH;
@@ -104,23 +106,23 @@ void rate_begin(struct shaper *s, int64_t now, double rate)
 	s->search = 0;
 	s->way = TRY_SECONDS;
 	s->grown_at = now;
-	rate_set(s, rate * (1 - DEPTH));
+	shaper_rate_set(s, rate * (1 - DEPTH));
 }
 
-void rate_resume(struct shaper *s, int64_t now)
+void shaper_rate_resume(struct shaper *s, int64_t now)
 {
 	double cycle = (s->cycle.n + 1) / fmax((double)(now - s->cycle.since) / (double)US, 1),
-	       bears = fmax(rate_measured(s, now, 1), s->cycle.n > 0 ? cycle : 0), was = s->rate;
+	       bears = fmax(shaper_rate_measured(s, now, 1), s->cycle.n > 0 ? cycle : 0), was = s->rate;
 	double ceiling = was > 0 ? was * CAUTION : bears, rate = fmin(bears, ceiling * (1 - DEPTH));
 	if (s->cycle.n < FEW) {
 		/* So few say little: halve the rate at most, and look for the right one. */
-		rate = fmin(fmax(rate, was / 2), ceiling * (1 - DEPTH));
+		rate = was > 0 ? fmin(fmax(rate, was / 2), was * (1 - DEPTH)) : fmax(rate, GUESS);
 		s->search = s->search == 0 ? 2 : 1 + (s->search - 1) / 2;
 	}
 	if (s->cycle.n >= FEW || s->search < 1.2)
 		s->search = 0;
-	/* Far below: the ceiling was never real. */
-	if (rate < ceiling / 2)
+	/* The ceiling was never real. */
+	if (rate < ceiling / 2 || rate > ceiling)
 		ceiling = rate / (1 - DEPTH);
 	/* Who says it late (a receiver that counts by the minute) is asked more slowly. */
 	s->way = fmin(fmax(TRY_SECONDS, 10 * (double)(now - s->since) / (double)US), LATE_SECONDS);
@@ -131,5 +133,5 @@ void rate_resume(struct shaper *s, int64_t now)
 	s->served[0].n = s->served[1].n = 0;
 	s->cycle.since = now;
 	s->cycle.n = 1;
-	rate_set(s, rate);
+	shaper_rate_set(s, rate);
 }

@@ -9,14 +9,14 @@ static const double MANY = 16, QUARTER = 1.25, GAIN = 1.05;
 static const int64_t LOOK = 1 * US;
 static const int64_t MORE_FIRST = 15 * US, MORE_MOST = 30 * 60 * US;
 
-void window_start(struct shaper *s, double window)
+void shaper_window_start(struct shaper *s, double window)
 {
 	double most = s->limits.connections;
 	s->window = window < 1 ? 1 : window > most ? most : window;
 	s->gain.window = 0;
 }
 
-int window_now(const struct shaper *s, int64_t now)
+int shaper_window_now(const struct shaper *s, int64_t now)
 {
 	double w = s->window;
 	if (s->top > 0 && w >= s->top)
@@ -38,15 +38,23 @@ static void stop_at(struct shaper *s, int64_t now, double top)
 	s->more_at = now + s->more_wait;
 }
 
-void window_full(struct shaper *s, int64_t now)
+void shaper_window_full(struct shaper *s, int64_t now)
 {
 	stop_at(s, now, s->established);
 }
 
-void window_shrink(struct shaper *s, double share)
+void shaper_window_forget(struct shaper *s)
+{
+	if (s->top <= 0)
+		return;
+	s->top = 0;
+	shaper_window_start(s, fmax(s->window, s->limits.start));
+}
+
+void shaper_window_shrink(struct shaper *s, double share)
 {
 	double stood = fmin(s->window, fmax(s->established, 1));
-	window_start(s, floor(stood * share));
+	shaper_window_start(s, floor(stood * share));
 }
 
 /* True: it may grow on. */
@@ -79,7 +87,7 @@ static bool gains(struct shaper *s, int64_t now)
 	return true;
 }
 
-void window_answered(struct shaper *s, int64_t now)
+void shaper_window_answered(struct shaper *s, int64_t now)
 {
 	if (s->top > 0 && s->established > s->top) {
 		/* One more is taken again. */

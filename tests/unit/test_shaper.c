@@ -224,6 +224,25 @@ static void connections__greets_and_hangs_up__is_down_too(void **state)
 	}
 }
 
+static void connections__all_lost_at_once__is_one_failure(void **state)
+{
+	(void)state;
+	struct limits l = plain;
+	l.relay = true;
+	l.start = 20;
+	begin(&l);
+	connect_all();
+	accepted(100);
+	while (s.established > 0)
+		shaper_closed(&s, now, s.established % 2 == 0 ? 0 : 5, true);
+	assert_true(shaper_may_connect(&s, now) <= US);
+	now += US;
+	assert_true(connect_one());
+	accepted(1);
+	connect_all();
+	assert_int_equal(s.established, 20); /* as if nothing had been */
+}
+
 static void connections__reset_at_a_carrier__is_congestion(void **state)
 {
 	(void)state;
@@ -269,11 +288,17 @@ static void connections__closes_after_so_many__is_learned(void **state)
 	(void)state;
 	begin(&plain);
 	assert_int_equal(shaper_messages(&s, now), 100);
-	connect_one();
-	shaper_closed(&s, now, 20, true);
-	assert_int_equal(shaper_messages(&s, now), 100); /* once may be chance */
-	connect_one();
-	shaper_closed(&s, now, 20, true);
+	for (int i = 0; i < 10; i++) {
+		connect_one();
+		shaper_closed(&s, now, 20, true); /* all at once: it was restarted */
+	}
+	assert_int_equal(shaper_messages(&s, now), 100);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(shaper_messages(&s, now), 100);
+		now += 2 * US;
+		connect_one();
+		shaper_closed(&s, now, 20, true);
+	}
 	assert_int_equal(shaper_messages(&s, now), 20);
 	assert_int_equal(s.state, SHAPER_OK);
 	now += 3601 * US;
@@ -386,7 +411,6 @@ static void throttled__given_back_probe_is_no_answer(void **state)
 	int64_t at;
 	assert_true(start_one(&at));
 	shaper_answer(&s, now, at, SHAPER_UNTRIED, NULL, STR(""));
-	assert_int_equal(s.inflight, 0);
 	assert_true(start_one(&at));
 	/* Lost on the way is an answer: later again. */
 	shaper_answer(&s, now, at, SHAPER_LOST, NULL, STR("timed out"));
@@ -557,6 +581,7 @@ int main(void)
 		cmocka_unit_test(connections__too_many_said_to_a_message__one_fewer_and_no_pause),
 		cmocka_unit_test(connections__none_comes_about__down_with_growing_pauses),
 		cmocka_unit_test(connections__greets_and_hangs_up__is_down_too),
+		cmocka_unit_test(connections__all_lost_at_once__is_one_failure),
 		cmocka_unit_test(connections__reset_at_a_carrier__is_congestion),
 		cmocka_unit_test(connections__rate),
 		cmocka_unit_test(connections__closes_after_so_many__is_learned),
