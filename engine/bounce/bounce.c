@@ -17,11 +17,8 @@ static bool is_for_bounces(struct reading *q)
 	return false;
 }
 
-/* A server's reply in it, or the message that came back: what a notice about mail does not have. */
-static bool has_evidence(struct reading *q)
+static bool has_reply(struct reading *q)
 {
-	if (q->returned.n != 0)
-		return true;
 	for (int i = 0; i < q->prose.n; i++) {
 		int code;
 		struct str s = q->prose.line[i].s;
@@ -29,6 +26,12 @@ static bool has_evidence(struct reading *q)
 			return true;
 	}
 	return false;
+}
+
+/* A server's reply in it, or the message that came back: what a notice about mail does not have. */
+static bool has_evidence(struct reading *q)
+{
+	return q->returned.n != 0 || has_reply(q);
 }
 
 /* The first lines are those of a mail system, whoever stands in From. */
@@ -65,7 +68,7 @@ static bool prose_is_sure(struct reading *q)
 	if (q->signed_by_daemon)
 		return failed || subject;
 	if (q->daemon)
-		return (failed || subject) && (!is_auto_answer(q) || has_evidence(q));
+		return (failed || subject) && (!is_auto_answer(q) || has_reply(q));
 	if (opens_as_machine(&q->prose))
 		return failed && top(q, "In-Reply-To").n == 0;
 	return failed && subject && top(q, "In-Reply-To").n == 0 && has_evidence(q);

@@ -280,7 +280,7 @@ static struct str provider_of(struct reading *q, const struct failure *f)
 		name = operator_of_host(q, q->out->reporting_host);
 	if (*name == '\0' && says(f->diagnostic, "- gsmtp"))
 		name = "google";
-	if (*name == '\0' && says(f->diagnostic, ".prod.outlook.com"))
+	if (*name == '\0' && (says(f->diagnostic, ".prod.outlook.com") || says(f->diagnostic, "resolver.")))
 		name = "m365";
 	return arena_printf(q->a, "direct/%s", name);
 }

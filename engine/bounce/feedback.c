@@ -63,6 +63,9 @@ static void feedback_fields(struct reading *q, struct str text, int part)
 /* The person may also be named in the returned message. */
 static void person_of_returned(struct reading *q)
 {
+	struct str top = field_find(q->a, q->mail->header, "X-HmXmrOriginalRecipient");
+	if (top.n != 0)
+		person(q, top, "X-HmXmrOriginalRecipient", 0);
 	static const char *const names[] = {"X-HmXmrOriginalRecipient", "X-Original-To", "Delivered-To",
 		"X-Envelope-To", "Envelope-To", "X-Rcpt-To", "To"};
 	for (size_t i = 0; i < sizeof names / sizeof names[0] && q->out->nfailures == 0; i++) {
@@ -96,7 +99,8 @@ static bool read_jmrp(struct reading *q)
 {
 	static const char *const marks[] = {"X-HmXmrOriginalRecipient", "X-HmXmrOriginalRecipients"};
 	for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
-		if (field_find(q->a, q->returned, marks[i]).n != 0) {
+		if (field_find(q->a, q->returned, marks[i]).n != 0 ||
+			field_find(q->a, q->mail->header, marks[i]).n != 0) {
 			q->out->feedback.type = STR("abuse");
 			person_of_returned(q);
 			return set(q, MAIL_COMPLAINT, "X-HmXmrOriginalRecipient", 0);
@@ -118,7 +122,8 @@ static bool read_jmrp(struct reading *q)
 static bool read_loop_text(struct reading *q)
 {
 	static const char *const subjects[] = {"abuse report", "feedback report", "spam complaint",
-		"complaint about message", "spam feedback", "fbl report", "email feedback"};
+		"complaint about message", "spam feedback", "fbl report", "email feedback",
+		"client tos notification"};
 	struct str s = q->out->subject;
 	bool says = false;
 	for (size_t i = 0; i < sizeof subjects / sizeof subjects[0]; i++)

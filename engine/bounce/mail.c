@@ -244,13 +244,22 @@ static struct str with_line_feeds(struct arena *a, struct str s)
 	return str_n(out, s.n);
 }
 
+/* Text without any header is all body. */
+static bool begins_with_field(struct str s)
+{
+	size_t i = 0;
+	while (i < s.n && s.p[i] > ' ' && s.p[i] < 0x7f && s.p[i] != ':')
+		i++;
+	return i > 0 && i < s.n && s.p[i] == ':';
+}
+
 int mail_parse(struct arena *a, struct str message, struct mail *m)
 {
 	*m = (struct mail){.cut = message.n > READER_BYTES};
 	if (m->cut)
 		message.n = READER_BYTES;
 	m->text = without_from_line(with_line_feeds(a, message));
-	m->header = str_n(m->text.p, header_length(m->text));
+	m->header = str_n(m->text.p, begins_with_field(m->text) ? header_length(m->text) : 0);
 	struct str value = content_type(a, m->header);
 	m->type = lower_copy(a, bare_type(value));
 	m->report_type = lower_copy(a, field_parameter(value, "report-type"));

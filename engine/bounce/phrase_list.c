@@ -146,6 +146,11 @@ const struct phrase phrase_list[] = {
 	{"mail could not be delivered", SAYS_MACHINE}, {"message could not be delivered", SAYS_MACHINE},
 	{"this report relates to a message you sent", SAYS_MACHINE}, {"wasn't able to deliver your message", SAYS_MACHINE},
 	{"email that you attempted to send", SAYS_MACHINE}, {"couldn't be delivered", SAYS_MACHINE},
+	{"could not be delivered to:", SAYS_MACHINE}, {"your mail sent on", SAYS_MACHINE}, {"wasn't delivered to", SAYS_MACHINE},
+	{"problem delivering your message", SAYS_MACHINE}, {"the following message to", SAYS_MACHINE},
+	{"this is the james mail server", SAYS_MACHINE}, {"inform you on the delivery status", SAYS_MACHINE},
+	{"this is the mail server on", SAYS_MACHINE}, {"failed addresses follow", SAYS_MACHINE},
+	{"problem with the e-mail address", SAYS_MACHINE}, {"delivery failed for the following", SAYS_MACHINE},
 	{"это письмо создано автоматически", SAYS_MACHINE},
 	/* ---- final ---- */
 	{"permanent error", SAYS_GIVEN_UP}, {"permanent failure", SAYS_GIVEN_UP}, {"failed permanently", SAYS_GIVEN_UP},

@@ -109,7 +109,8 @@ bool ses_event(struct event *v, const json_t *doc)
 
 /* ---- as the text of a mail ---- */
 
-/* A topic that is subscribed by mail: the JSON stands in the text, with long lines broken and a footer below. */
+/* A topic that is subscribed by mail: the JSON stands in the text, with long lines broken and a footer below.
+ */
 static json_t *load(struct arena *a, struct str s)
 {
 	json_t *doc = json_loadb(s.p, s.n, JSON_DISABLE_EOF_CHECK, NULL);

@@ -103,7 +103,7 @@ bool bounce_read(struct reading *q);
 struct str wrapped_report(struct reading *q);
 bool is_auto_answer(struct reading *q); /* by its header or subject */
 
-bool ses_mail(struct reading *q); /* an event of Amazon SES as the text of a mail */
+bool ses_mail(struct reading *q);      /* an event of Amazon SES as the text of a mail */
 bool feedback_read(struct reading *q); /* a complaint or one of its kin: kind is set */
 bool notice_read(struct reading *q);   /* an automatic answer, a challenge, a receipt, a report */
 bool report_read(struct reading *q);   /* DMARC, TLS, receipts: those that have a type of their own */
