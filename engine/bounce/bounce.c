@@ -58,6 +58,8 @@ static bool prose_is_sure(struct reading *q)
 {
 	uint32_t said = q->prose.signs;
 	bool failed = (said & SAYS_FAILED) != 0, subject = (q->subject & (SAYS_BOUNCE | SAYS_WARNING)) != 0;
+	if (!q->signed_by_daemon && is_auto_answer(q) && !has_reply(q))
+		return false;
 	if (is_for_bounces(q))
 		return q->daemon ? failed || subject : failed && subject;
 	/* A list that passes on what its own address was sent adds its headers to the bounces too. */
@@ -65,10 +67,8 @@ static bool prose_is_sure(struct reading *q)
 		return false;
 	if (((q->subject | said) & SAYS_NOTICE) && !has_evidence(q))
 		return false;
-	if (q->signed_by_daemon)
-		return failed || subject;
 	if (q->daemon)
-		return (failed || subject) && (!is_auto_answer(q) || has_reply(q));
+		return failed || subject;
 	if (opens_as_machine(&q->prose))
 		return failed && top(q, "In-Reply-To").n == 0;
 	return failed && subject && top(q, "In-Reply-To").n == 0 && has_evidence(q);
