@@ -55,6 +55,11 @@ static void on_done(void *ctx, struct lookup *l)
 /* Where no trust anchor is configured, mail must not stop because the network's resolver strips signatures,
  * as many do: then nothing is validated, and nobody gets DANE. So the root's keys are asked for first; where
  * they cannot be had, a second resolver that validates nothing finds out whether DNS works at all. */
+static const char *whose(const struct sites *b)
+{
+	return b->o.nresolvers != 0 ? b->o.resolvers[0] : "/etc/resolv.conf";
+}
+
 static struct sites *book_of(struct dns_query *q)
 {
 	return (struct sites *)((char *)q - offsetof(struct sites, probe_query));
@@ -71,13 +76,14 @@ static void on_plain_answer(struct dns_query *q, const struct dns_answer *a)
 {
 	struct sites *b = book_of(q);
 	if (a->kind == DNS_FAILED) {
-		log_warn("dns: the resolver does not answer");
+		log_warn("dns: the resolver (%s) does not answer", whose(b));
 		probe_over(b, false);
 		return;
 	}
-	log_warn("dns: the resolver does not pass DNSSEC on: nothing is validated, and DANE is off (name a "
-		 "resolver "
-		 "that does, or resolver = root, in the route)");
+	log_warn("dns: the resolver (%s) does not pass DNSSEC on: nothing is validated, and DANE is off "
+		 "(name one that "
+		 "does, or resolver = root, in the route)",
+		whose(b));
 	struct resolver *old = b->resolver;
 	b->resolver = b->plain;
 	b->plain = old;
