@@ -46,15 +46,14 @@ static bool on_policy(void *ctx, const char *domain, struct sts_policy *out)
 
 static void on_done(void *ctx, struct lookup *l)
 {
-	(void)l; /* sweep() finds it */
-	((struct sites *)ctx)->answered++;
+	struct sites *b = ctx;
+	struct running *r = l->owner;
+	r->next_done = b->done;
+	b->done = r;
 }
 
 /* ---- Does the resolver pass DNSSEC on? ---- */
 
-/* Where no trust anchor is configured, mail must not stop because the network's resolver strips signatures,
- * as many do: then nothing is validated, and nobody gets DANE. So the root's keys are asked for first; where
- * they cannot be had, a second resolver that validates nothing finds out whether DNS works at all. */
 static const char *whose(const struct sites *b)
 {
 	return b->o.nresolvers != 0 ? b->o.resolvers[0] : "/etc/resolv.conf";
@@ -65,6 +64,9 @@ static struct sites *book_of(struct dns_query *q)
 	return (struct sites *)((char *)q - offsetof(struct sites, probe_query));
 }
 
+/* Where no trust anchor is configured, mail must not stop because the network's resolver strips signatures,
+ * as many do: then nothing is validated, and nobody gets DANE. So the root's keys are asked for first; where
+ * they cannot be had, a second resolver that validates nothing finds out whether DNS works at all. */
 static void probe_over(struct sites *b, bool known)
 {
 	resolver_free(&b->plain);
@@ -160,31 +162,46 @@ static void start_some(struct sites *b, ms_t now)
 			book_unanswered(b, e);
 			return;
 		}
-		*r = (struct running){.next = b->running, .entry = e, .lookup = l, .since = now};
+		*r = (struct running){
+			.next = b->running, .back = &b->running, .entry = e, .lookup = l, .since = now};
+		if (r->next != NULL)
+			r->next->back = &r->next;
 		b->running = r;
 		b->nrunning++;
+		l->owner = r;
 		lookup_start(l, now, clock_now(), no_fetch);
 	}
 }
 
-static void sweep(struct sites *b, ms_t now)
+static void reap(struct sites *b, ms_t now)
 {
-	for (struct running **at = &b->running, *r; (r = *at) != NULL;) {
-		lookup_tick(r->lookup, now);
-		if (!r->lookup->done) {
-			if (!r->slow && now - r->since > SLOW) {
-				r->slow = true;
-				b->nslow++;
-			}
-			at = &r->next;
-			continue;
-		}
+	for (struct running *r = b->done, *next; r != NULL; r = next) {
+		next = r->next_done;
 		book_answered(b, r, now);
 		lookup_free(&r->lookup);
-		*at = r->next;
+		*r->back = r->next;
+		if (r->next != NULL)
+			r->next->back = r->back;
 		b->nrunning--;
 		b->nslow -= r->slow;
+		b->answered++;
 		free(r);
+	}
+	b->done = NULL;
+}
+
+/* Deadlines; they are not so exact that every answer had to look at them. */
+static void look_at_clock(struct sites *b, ms_t now)
+{
+	if (now < b->look_at)
+		return;
+	b->look_at = now + TICK;
+	for (struct running *r = b->running; r != NULL; r = r->next) {
+		lookup_tick(r->lookup, now);
+		if (!r->slow && now - r->since > SLOW) {
+			r->slow = true;
+			b->nslow++;
+		}
 	}
 }
 
@@ -210,9 +227,10 @@ void book_run(struct sites *b)
 		ms_t now = clock_mono();
 		if (b->probe != PROBE_DONE && (busy || line_waits(b)))
 			probe(b, now);
+		look_at_clock(b, now);
+		reap(b, now);
 		start_some(b, now);
-		sweep(b, now);
-		start_some(b, now);
+		reap(b, now); /* literals need no question */
 		if (b->answered > 0 && b->o.answered != NULL)
 			b->o.answered(b->o.ctx);
 		b->answered = 0;

@@ -71,6 +71,7 @@ struct host_lookup {
 };
 
 struct lookup {
+	void *owner; /* whoever runs it may keep here what it likes */
 	const struct sites_options *o;
 	const struct dns_ops *ops;
 	struct arena arena;

@@ -112,9 +112,10 @@ void policy_start(struct lookup *l)
 {
 	char name[DNS_NAME + 9];
 	snprintf(name, sizeof name, "_mta-sts.%.253s", l->domain);
-	l->policy = arena_zalloc(&l->arena, sizeof *l->policy);
-	if (l->policy != NULL && !l->ops->policy(l->ops->ctx, l->domain, l->policy))
-		l->policy = NULL;
+	struct sts_policy kept;
+	if (l->ops->policy(l->ops->ctx, l->domain, &kept) &&
+		(l->policy = arena_alloc(&l->arena, sizeof kept)) != NULL)
+		*l->policy = kept;
 	if (strlen(name) < DNS_NAME)
 		lookup_ask(l, &l->sts_record, name, DNS_TXT, on_record);
 	else

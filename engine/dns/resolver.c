@@ -183,8 +183,8 @@ int resolver_new(
 		return -1;
 	}
 	ub_ctx_async(r->ctx, 1);
-	/* libunbound says by itself that there is nothing below test (RFC 6761); the name server that was named may
-	 * know better. It ends the setting up, so it stands last. */
+	/* libunbound says by itself that there is nothing below test (RFC 6761); the name server that was
+	 * named may know better. It ends the setting up, so it stands last. */
 	if (o->nresolvers != 0)
 		ub_ctx_zone_remove(r->ctx, "test.");
 	*out = r;
