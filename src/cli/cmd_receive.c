@@ -1,6 +1,9 @@
-/* receive: returned messages from standard input, files, mbox files and Maildirs. */
+/* receive: returned messages from standard input, files, mbox files and Maildirs, and what mailing services
+ * report. */
 #include "engine/bounce/intake.h"
 #include "engine/bounce/mailbox.h"
+#include "engine/bounce/provider.h"
+#include "src/base/file.h"
 #include "src/base/log.h"
 #include "src/cli/bounce_view.h"
 #include "src/cli/cli.h"
@@ -8,6 +11,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 struct receiving {
 	struct cli *c;
@@ -18,21 +22,23 @@ struct receiving {
 	struct intake_source source;
 	struct bounce_view view;
 	long messages, kinds[MAIL_NKINDS];
+	/* of what services report */
+	struct reader *reader;
+	struct certificates *certificates;
+	const char *file; /* in hand */
+	ms_t file_at, began;
+	long event;
 	struct err *e;
 };
 
-static int one(void *ctx, const struct mailbox_message *m)
+/* A transaction for some messages: one wait for the disk. */
+static int together(struct receiving *r)
 {
-	struct receiving *r = ctx;
-	struct intake_result res;
-	if (!r->view.dry_run && !r->together && store_together(r->view.store, r->e) != 0)
-		return -1;
-	r->together = !r->view.dry_run;
-	if (intake_message(r->in, m->text, r->with_env ? &r->env : NULL, &r->source, m->at, &res, r->e) != 0)
-		return -1;
-	r->messages++;
-	r->kinds[res.found.kind]++;
-	return bounce_view_result(&r->view, m->file, &res, r->e);
+	if (r->view.dry_run || r->together)
+		return 0;
+	r->began = clock_mono();
+	r->together = true;
+	return store_together(r->view.store, r->e);
 }
 
 static int commit(void *ctx)
@@ -41,6 +47,64 @@ static int commit(void *ctx)
 	bool open = r->together;
 	r->together = false;
 	return open ? store_together_end(r->view.store, true, r->e) : 0;
+}
+
+static int counted(struct receiving *r, const char *file, const struct intake_result *res)
+{
+	r->messages++;
+	r->kinds[res->found.kind]++;
+	return bounce_view_result(&r->view, file, res, r->e);
+}
+
+/* ---- What mailing services report ---- */
+
+static int one_notice(void *ctx, const struct notice *n)
+{
+	enum { TOGETHER = 40 }; /* ms: a list of errors may hold hundreds of thousands */
+	struct receiving *r = ctx;
+	struct intake_result res;
+	const struct intake_source source = {
+		.name = n->provider, .vouched = n->verified || r->source.vouched};
+	char name[4300];
+	snprintf(name, sizeof name, "%s#%ld", r->file, ++r->event);
+	if (together(r) != 0 ||
+		intake_findings(r->in, &n->findings, n->evidence, &source, n->at != 0 ? n->at : r->file_at,
+			&res, r->e) != 0 ||
+		counted(r, name, &res) != 0)
+		return -1;
+	return clock_mono() - r->began >= TOGETHER ? commit(r) : 0;
+}
+
+static int read_notices(struct receiving *r, const char *file, struct str bytes, ms_t at)
+{
+	if (r->certificates == NULL && (r->certificates = certificates_new()) == NULL)
+		return err_set(r->e, ERR_INTERNAL, "receive", "out of memory");
+	const struct provider_keys keys = {.certificate = certificates_get, .ctx = r->certificates};
+	r->file = file;
+	r->file_at = at;
+	r->event = 0;
+	int rc = provider_is_json(bytes) ? provider_read_json(r->reader, bytes, &keys, one_notice, r, r->e)
+					 : provider_read_csv(r->reader, bytes, one_notice, r, r->e);
+	return rc != 0 ? err_at(r->e, file, r->e->line) : 0;
+}
+
+static bool is_notices(struct str bytes)
+{
+	return provider_is_json(bytes) || provider_is_csv(bytes);
+}
+
+/* ---- Messages ---- */
+
+static int one(void *ctx, const struct mailbox_message *m)
+{
+	struct receiving *r = ctx;
+	struct intake_result res;
+	if (is_notices(m->text))
+		return read_notices(r, m->file, m->text, m->at);
+	if (together(r) != 0 || intake_message(r->in, m->text, r->with_env ? &r->env : NULL, &r->source,
+					m->at, &res, r->e) != 0)
+		return -1;
+	return counted(r, m->file, &res);
 }
 
 /* ---- Whom a mail server handed it over for ---- */
@@ -90,11 +154,35 @@ static int from_stdin(struct receiving *r)
 	return rc;
 }
 
+/* A list of errors may be larger than any message. 1 it was one, 0 not, -1 */
+static int from_list(struct receiving *r, const char *path)
+{
+	struct buf bytes = BUF_INIT(PROVIDER_BYTES);
+	struct stat st;
+	char first[4096];
+	if (stat(path, &st) != 0 || !S_ISREG(st.st_mode) || (size_t)st.st_size <= MAILBOX_MESSAGE)
+		return 0;
+	FILE *f = fopen(path, "re");
+	size_t n = f != NULL ? fread(first, 1, sizeof first, f) : 0;
+	if (f != NULL)
+		fclose(f);
+	if (!is_notices(str_n(first, n)))
+		return 0;
+	int rc = file_read(path, &bytes, r->e);
+	if (rc == 0)
+		rc = read_notices(r, path, buf_get(&bytes), clock_now());
+	buf_release(&bytes);
+	return rc == 0 && commit(r) == 0 ? 1 : -1;
+}
+
 static int from_path(struct receiving *r, const char *path)
 {
 	const char *given = cli_value(r->c, "recipient");
 	if (strcmp(path, "-") == 0)
 		return from_stdin(r);
+	int list = from_list(r, path);
+	if (list != 0)
+		return list < 0 ? -1 : 0;
 	r->with_env = given != NULL;
 	r->env = (struct envelope){.recipient = str_from(given)};
 	const struct mailbox_reader reader = {one, commit, r};
@@ -138,6 +226,8 @@ static int open_all(struct receiving *r, struct rules **rules)
 		.config = cfg, .keys = keys, .rules = *rules, .store = s, .dry_run = dry};
 	r->view = (struct bounce_view){
 		.c = c, .store = s, .zone = cfg->zone, .explain = cli_given(c, "explain"), .dry_run = dry};
+	if ((r->reader = reader_new(*rules)) == NULL)
+		return err_set(r->e, ERR_INTERNAL, "receive", "out of memory");
 	return intake_new(&r->in, &o, r->e);
 }
 
@@ -153,6 +243,8 @@ static int run(struct cli *c, struct err *e)
 	if (r.together)
 		store_together_end(r.view.store, false, e);
 	intake_free(&r.in);
+	reader_free(&r.reader);
+	certificates_free(&r.certificates);
 	rules_free(&rules);
 	/* Whatever is wrong here, the mail server shall keep the message until it is mended. */
 	if (rc < 0 && pipe && e->code != ERR_USAGE)
@@ -184,6 +276,10 @@ const struct command cmd_receive = {
 		"    postrider unix - n n - 4 pipe user=postrider null_sender=\n"
 		"      argv=/usr/bin/postrider receive --recipient ${recipient}\n"
 		"  .forward, or an alias:  |\"/usr/bin/postrider receive\"\n"
+		"\n"
+		"Events of mailing services as JSON (Amazon SES and SNS, SendGrid, Mailgun, Postmark,\n"
+		"Mailjet, Brevo, SparkPost) and lists of errors as CSV are read as well. Signed ones\n"
+		"count by themselves, others with --vouched.\n"
 		"\n"
 		"Of a Maildir the new messages are processed and moved to cur.\n",
 	.options = options,

@@ -130,6 +130,16 @@ def test_mailbox_files(w):
 	assert suppressed(w) == set(addresses[:3])
 	status = w.status("june")
 	assert status["unsubscribed"] == 1 and status["counts"]["bounced"] == 2
+	# What a mailing service reports counts when somebody answers for it: as events, and as a list.
+	event = {"notificationType": "Bounce", "mail": {"messageId": "0100", "timestamp": "2026-11-22T09:00:00.000Z"}, "bounce": {
+		"bounceType": "Permanent", "bounceSubType": "General", "timestamp": "2026-11-22T09:00:01.000Z", "bouncedRecipients": [
+			{"emailAddress": addresses[3], "action": "failed", "status": "5.1.1", "diagnosticCode": "smtp; 550 5.1.1 user unknown"}]}}
+	w.write("event.json", json.dumps(event))
+	assert w.run("--json", "receive", "event.json").json["events"][0]["trust"] == ""
+	assert w.run("--json", "receive", "--vouched", stdin=json.dumps(event).encode()).json["events"][0]["lowered"]
+	w.write("errors.csv", f"email,reason,code\n{addresses[4]},550 5.1.1 User unknown,550\nnobody@x.example,550 5.1.1 User unknown,550\n")
+	w.run("receive", "--vouched", "errors.csv")
+	assert suppressed(w) == set(addresses[:5]) and w.status("june")["counts"]["bounced"] == 4
 	# What cannot be recorded is for the mail server to keep.
 	os.rename(w.path("postrider.db"), w.path("away.db"))
 	w.run("receive", stdin=b"From: a@x.example\n\nhello\n", expect=75)
