@@ -20,30 +20,53 @@ static struct str word_at(struct str text, size_t at)
 	return str_n(text.p + at, end - at);
 }
 
+static bool has_digit(struct str id)
+{
+	for (size_t k = 0; k < id.n; k++)
+		if (isdigit((unsigned char)id.p[k]))
+			return true;
+	return false;
+}
+
+/* What stands at or behind `at`, where blanks and an opening bracket do not count. A word without a digit is
+ * prose ("Ok thanks"), not an id. */
+static struct str id_at(struct str text, size_t at)
+{
+	while (at < text.n && strchr(" <[(", text.p[at]) != NULL)
+		at++;
+	struct str id = word_at(text, at);
+	return id.n >= 4 && has_digit(id) ? id : str_n(NULL, 0);
+}
+
+/* Gmail: "OK  1700000000 d9443c01a7336-1d0c0b7-si1 - gsmtp" begins with the time. */
+static struct str behind_time(struct str text, struct str id)
+{
+	size_t at = (size_t)(id.p - text.p) + id.n;
+	for (size_t i = 0; i < id.n; i++)
+		if (!isdigit((unsigned char)id.p[i]))
+			return id;
+	struct str next = id.n == 10 ? id_at(text, at) : str_n(NULL, 0);
+	return next.n != 0 ? next : id;
+}
+
 struct str consequence_relay_id(struct str reply)
 {
-	/* Postfix and its kin; Exim; qmail-like "ok 1700000000 qp 1234"; SES, SendGrid: "Ok <id>". */
-	static const char *const before[] = {
-		"queued as ", "queued mail for delivery ", " id=", "qp ", "ok ", "OK "};
+	/* Exchange; Postfix and its kin; others of that form; Exim; KumoMTA; Haraka; Stalwart; qmail-like
+	 * "ok 1700000000 qp 1234"; SES, SparkPost, Gmail: "Ok <id>". */
+	static const char *const before[] = {"[internalid=", "queued as", "queued mail for delivery",
+		" id=", " ids=", "message queued", "with id", "qp ", "received ok", "ok "};
 	for (size_t b = 0; b < sizeof before / sizeof before[0]; b++) {
 		size_t n = strlen(before[b]);
 		for (size_t i = 0; i + n < reply.n; i++) {
 			if (strncasecmp(reply.p + i, before[b], n) != 0)
 				continue;
-			struct str id = word_at(reply, i + n);
-			bool digit = false;
-			for (size_t k = 0; k < id.n; k++)
-				digit = digit || isdigit((unsigned char)id.p[k]);
-			/* A word without a digit is prose ("Ok thanks"), not an id. */
-			if (id.n >= 4 && digit)
-				return id;
+			struct str id = id_at(reply, i + n);
+			if (id.n != 0)
+				return behind_time(reply, id);
 		}
 	}
 	struct str first = word_at(reply, 0); /* OpenSMTPD: "6f1a2b3c Message accepted for delivery" */
-	bool digit = false;
-	for (size_t k = 0; k < first.n; k++)
-		digit = digit || isdigit((unsigned char)first.p[k]);
-	return first.n >= 6 && digit ? first : str_n(NULL, 0);
+	return first.n >= 6 && has_digit(first) ? first : str_n(NULL, 0);
 }
 
 /* What is common to all that an attempt can be about. */

@@ -195,7 +195,7 @@ class Peer:
 	def __enter__(self):
 		self.configure()
 		self.run()
-		end = time.monotonic() + 20
+		end = time.monotonic() + 60
 		while time.monotonic() < end:
 			try:
 				if self.ready():
