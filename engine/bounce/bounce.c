@@ -8,12 +8,14 @@ static struct str top(struct reading *q, const char *name)
 
 /* ---- may the prose name recipients? ---- */
 
-/* It was sent to where only bounces are expected. */
-static bool is_for_bounces(struct reading *q)
+/* It was sent to the address of a list program that only bounces are expected at ("list-bounces@"). */
+static bool is_for_list_bounces(struct reading *q)
 {
-	for (int i = 0; i < q->nown; i++)
-		if (find_nocase(q->own[i], "bounce") < q->own[i].n && !same_address(q->own[i], q->out->from))
+	for (int i = 0; i < q->nown; i++) {
+		struct str local = str_n(q->own[i].p, str_find(q->own[i], '@'));
+		if (str_ends(local, STR("-bounces")) && !same_address(q->own[i], q->out->from))
 			return true;
+	}
 	return false;
 }
 
@@ -60,18 +62,22 @@ static bool prose_is_sure(struct reading *q)
 	bool failed = (said & SAYS_FAILED) != 0, subject = (q->subject & (SAYS_BOUNCE | SAYS_WARNING)) != 0;
 	if (!q->signed_by_daemon && is_auto_answer(q) && !has_reply(q))
 		return false;
-	if (is_for_bounces(q))
-		return q->daemon ? failed || subject : failed && subject;
 	/* A list that passes on what its own address was sent adds its headers to the bounces too. */
-	if (!q->signed_by_daemon && is_list_mail(q))
+	if (!q->signed_by_daemon && is_list_mail(q) && !is_for_list_bounces(q))
 		return false;
+	if (is_for_list_bounces(q) && failed && subject)
+		return top(q, "In-Reply-To").n == 0;
 	if (((q->subject | said) & SAYS_NOTICE) && !has_evidence(q))
+		return false;
+	if (q->signed_by_daemon)
+		return failed || subject;
+	if ((q->subject & SAYS_NOTICE) || top(q, "In-Reply-To").n != 0)
 		return false;
 	if (q->daemon)
 		return failed || subject;
 	if (opens_as_machine(&q->prose))
-		return failed && top(q, "In-Reply-To").n == 0;
-	return failed && subject && top(q, "In-Reply-To").n == 0 && has_evidence(q);
+		return failed;
+	return failed && subject && has_evidence(q);
 }
 
 /* ---- the ways ---- */
@@ -80,7 +86,8 @@ static bool prose_is_sure(struct reading *q)
 static bool read_status_parts(struct reading *q)
 {
 	bool any = false;
-	if (!q->daemon && !str_is(q->mail->type, "multipart/report") && !is_for_bounces(q))
+	bool subject = (q->subject & (SAYS_BOUNCE | SAYS_WARNING | SAYS_DELIVERED)) != 0;
+	if (!q->signed_by_daemon && !str_is(q->mail->type, "multipart/report") && !(q->daemon && subject))
 		return false;
 	for (int i = 0; i < q->mail->nparts; i++) {
 		const struct part *p = &q->mail->part[i];

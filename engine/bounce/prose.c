@@ -84,6 +84,12 @@ static bool announces(const struct prose *p, int i)
 				  str_starts(trim_begin(p->line[k].s), STR("From ")));
 }
 
+/* Somebody quotes it; ">>>" is how transcripts write commands. */
+static bool is_quoted(const struct reading *q, struct str s)
+{
+	return s.n > 1 && s.p[0] == '>' && s.p[1] != '>' && !q->signed_by_daemon;
+}
+
 static void cut_at(struct reading *q, int i, int from)
 {
 	struct prose *p = &q->prose;
@@ -111,6 +117,8 @@ static bool add_part(struct reading *q, struct str text, int part)
 		if (l->s.n == 0)
 			continue;
 		struct str s = trim_begin(l->s);
+		if (is_quoted(q, l->s))
+			continue;
 		l->signs = phrases_in(q->r->phrases, l->s.n < 600 ? l->s : str_n(l->s.p, 600));
 		if (i > first && is_header_start(s)) {
 			int from = i;
@@ -294,7 +302,7 @@ static int points(struct reading *q, const struct frame *f, size_t since)
 		sum -= 3;
 	if (is_message_field(s) || is_message_to(p, f->line))
 		sum -= 4;
-	if (s.p[0] == '>' && !(s.n > 2 && s.p[2] == '>') && !q->daemon)
+	if (is_quoted(q, s))
 		sum -= 5;
 	return sum;
 }

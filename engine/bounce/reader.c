@@ -79,7 +79,7 @@ static void read_header(struct reading *q)
 struct str wrapped_report(struct reading *q)
 {
 	struct str none = str_n(NULL, 0), type = field_find(q->a, q->returned, "content-type");
-	if (q->depth > 0 || !q->daemon ||
+	if (q->depth > 0 || !q->signed_by_daemon || (q->subject & SAYS_NOTICE) ||
 		find_nocase(field_parameter(type, "report-type"), "delivery-status") != 0 ||
 		field_parameter(type, "report-type").n == 0)
 		return none;
