@@ -4,9 +4,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,13 +11,11 @@
 #define READ_BYTES 16384
 #define PIECES     64 /* of each message under way: its commands, and three */
 
-static void explain_connect(struct smtp_conn *c, const char *what);
-static void next_address(struct smtp_conn *c);
-
 /* ---- The end ---- */
 
-static void disconnect(struct smtp_conn *c)
+void conn_disconnect(struct smtp_conn *c)
 {
+	conn_drop_rival(c);
 	if (c->wire.fd >= 0) {
 		ev_io_stop(c->loop, &c->readable);
 		ev_io_stop(c->loop, &c->writable);
@@ -49,7 +44,7 @@ static void say_goodbye(struct smtp_conn *c)
 static void bury(struct smtp_conn *c)
 {
 	say_goodbye(c);
-	disconnect(c);
+	conn_disconnect(c);
 	ev_timer_stop(c->loop, &c->timer);
 	c->state = CONN_CLOSED;
 	ev_feed_event(c->loop, &c->kick, EV_CUSTOM);
@@ -105,13 +100,15 @@ const struct smtp_client_ops conn_client_ops = {on_ready, on_result, on_starttls
 
 static ms_t deadline(const struct smtp_conn *c)
 {
-	if (c->state == CONN_CONNECTING || c->state == CONN_IMPLICIT_TLS)
+	if (c->state == CONN_CONNECTING)
+		return conn_connect_deadline(c);
+	if (c->state == CONN_IMPLICIT_TLS)
 		return c->deadline;
 	return c->state == CONN_CLOSED ? 0 : smtp_client_deadline(c->client);
 }
 
 /* A timer that is due too early finds out and waits on, so that most deadlines cost nothing. */
-static void arm(struct smtp_conn *c)
+void conn_arm(struct smtp_conn *c)
 {
 	ms_t at = deadline(c);
 	if (at == 0 || (ev_is_active(&c->timer) && at >= c->timer_at))
@@ -189,7 +186,7 @@ static void run(struct smtp_conn *c, bool readable)
 	}
 	if (c->aborted && c->state != CONN_CLOSED)
 		conn_fail(c, SMTP_CONNECT, "given up here");
-	arm(c);
+	conn_arm(c);
 	c->busy = false;
 }
 
@@ -200,8 +197,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	ms_t at = deadline(c), now = clock_mono();
 	if (at != 0 && now >= at) {
 		if (c->state == CONN_CONNECTING) {
-			explain_connect(c, "timeout: no connection");
-			next_address(c);
+			conn_connect_due(c, now);
 		} else if (c->state == CONN_IMPLICIT_TLS) {
 			conn_fail(c, SMTP_TLS, "timeout: TLS was not set up in time");
 		} else {
@@ -219,7 +215,7 @@ static void on_kick(struct ev_loop *loop, ev_prepare *w, int revents)
 		release(c);
 		return;
 	}
-	if (c->state == CONN_CONNECTING && c->addr >= c->ep->naddrs)
+	if (c->state == CONN_CONNECTING && c->wire.fd < 0)
 		conn_fail(c, SMTP_CONNECT, c->why);
 	else if (c->state == CONN_UP)
 		smtp_client_timeout(
@@ -227,144 +223,16 @@ static void on_kick(struct ev_loop *loop, ev_prepare *w, int revents)
 	run(c, false);
 }
 
-/* ---- Connecting ---- */
-
-static bool is_loopback(const struct sockaddr_storage *a)
-{
-	if (a->ss_family == AF_INET)
-		return ntohl(((const struct sockaddr_in *)a)->sin_addr.s_addr) >> 24 == 127;
-	if (a->ss_family != AF_INET6)
-		return false;
-	const struct in6_addr *six = &((const struct sockaddr_in6 *)a)->sin6_addr;
-	return IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127);
-}
-
-static socklen_t address_length(const struct sockaddr_storage *a)
-{
-	return a->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-}
-
-static void describe_address(struct smtp_conn *c)
-{
-	const struct sockaddr_storage *a = &c->ep->addrs[c->addr];
-	char host[64] = "?", port[8] = "?";
-	getnameinfo((const struct sockaddr *)a, address_length(a), host, sizeof host, port, sizeof port,
-		NI_NUMERICHOST | NI_NUMERICSERV);
-	snprintf(c->facts.address, sizeof c->facts.address, "%s port %s", host, port);
-}
-
-/* "192.0.2.1 port 25: Connection refused" */
-static void explain_connect(struct smtp_conn *c, const char *what)
-{
-	describe_address(c);
-	snprintf(c->why, sizeof c->why, "%s: %s", c->facts.address, what);
-	smtp_client_note(c->client, str_from(c->why), clock_mono());
-	log_debug("smtp: %s: %s", c->ep->host, c->why);
-}
-
-static void on_connected(struct smtp_conn *c)
-{
-	char note[400];
-	describe_address(c);
-	c->facts.connect_ms = clock_mono() - c->began;
-	snprintf(note, sizeof note, "connected to %.250s, %s", c->ep->host, c->facts.address);
-	smtp_client_note(c->client, str_from(note), clock_mono());
-	if (is_loopback(&c->ep->addrs[c->addr]))
-		smtp_client_trust_clear(c->client);
-	ev_io_stop(c->loop, &c->writable);
-	ev_io_start(c->loop, &c->readable);
-	if (c->o.tls == SMTP_TLS_IMPLICIT) {
-		const struct smtp_timeouts *t =
-			c->o.timeouts != NULL ? c->o.timeouts : &smtp_timeouts_default;
-		c->deadline = clock_mono() + t->tls;
-		c->state = CONN_IMPLICIT_TLS;
-	} else {
-		c->state = CONN_UP;
-		smtp_client_start(c->client, clock_mono());
-	}
-}
-
 static void on_io(struct ev_loop *loop, ev_io *w, int revents)
 {
 	(void)loop;
 	struct smtp_conn *c = w->data;
 	if (c->state == CONN_CONNECTING) {
-		int err = 0;
-		socklen_t n = sizeof err;
-		if (getsockopt(c->wire.fd, SOL_SOCKET, SO_ERROR, &err, &n) < 0)
-			err = errno;
-		if (err != 0) {
-			explain_connect(c, strerror(err));
-			next_address(c);
-		} else {
-			on_connected(c);
-		}
+		conn_connect_event(c, w);
 		run(c, false);
 		return;
 	}
 	run(c, (revents & EV_READ) != 0 || c->ssl != NULL);
-}
-
-/* BBR takes the pauses of a dialogue for a slow path and spreads each message over time: with one message a
- * round trip that is lost time (18 ms of 118 at 100 ms). It cannot be taken back once connected. */
-static void do_not_pace(int fd)
-{
-	char name[16] = "";
-	socklen_t n = sizeof name - 1;
-	if (getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &n) == 0 && strcmp(name, "bbr") == 0)
-		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "cubic", strlen("cubic"));
-}
-
-/* 0: under way; an errno otherwise. */
-static int try_address(struct smtp_conn *c)
-{
-	const struct sockaddr_storage *a = &c->ep->addrs[c->addr];
-	int fd = socket(a->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
-	if (fd < 0)
-		return errno;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-	do_not_pace(fd);
-	if (connect(fd, (const struct sockaddr *)a, address_length(a)) < 0 && errno != EINPROGRESS) {
-		int err = errno;
-		close(fd);
-		return err;
-	}
-	wire_init(&c->wire, fd);
-	ev_io_set(&c->readable, fd, EV_READ);
-	ev_io_set(&c->writable, fd, EV_WRITE);
-	ev_io_start(c->loop, &c->writable);
-	c->began = clock_mono();
-	c->deadline = c->began + c->ep->connect_timeout;
-	arm(c);
-	return 0;
-}
-
-/* 0: under way; else why the last address failed at once, which is reported on the next turn. */
-static int connect_some(struct smtp_conn *c)
-{
-	int err = EDESTADDRREQ;
-	for (; c->addr < c->ep->naddrs; c->addr++) {
-		err = try_address(c);
-		if (err == 0)
-			return 0;
-		explain_connect(c, strerror(err));
-	}
-	ev_feed_event(c->loop, &c->kick, EV_CUSTOM);
-	return err;
-}
-
-void conn_again(struct smtp_conn *c)
-{
-	disconnect(c);
-	c->state = CONN_CONNECTING;
-	connect_some(c);
-}
-
-static void next_address(struct smtp_conn *c)
-{
-	c->addr++;
-	conn_again(c);
 }
 
 /* ---- For the owner ---- */
@@ -388,14 +256,15 @@ struct smtp_conn *smtp_conn_open(struct ev_loop *loop, const struct smtp_endpoin
 	c->ep = ep;
 	c->ops = ops;
 	c->ctx = ctx;
-	c->wire.fd = -1;
+	c->wire.fd = c->rival.fd = -1;
 	snprintf(c->why, sizeof c->why, "%s has no address", ep->host);
 	ev_init(&c->readable, on_io);
 	ev_init(&c->writable, on_io);
+	ev_init(&c->rival.writable, on_io);
 	ev_init(&c->timer, on_timer);
 	ev_init(&c->kick, on_kick);
-	c->readable.data = c->writable.data = c->timer.data = c->kick.data = c;
-	int err = connect_some(c);
+	c->readable.data = c->writable.data = c->rival.writable.data = c->timer.data = c->kick.data = c;
+	int err = conn_connect(c);
 	if (err == EMFILE || err == ENFILE || err == ENOMEM || err == ENOBUFS) {
 		ev_clear_pending(loop, &c->kick);
 		release(c);

@@ -20,8 +20,9 @@ struct smtp_endpoint {
 	const char *host;                     /* for SNI, certificate check and messages */
 	const struct sockaddr_storage *addrs; /* tried in order */
 	size_t naddrs;
-	ms_t connect_timeout;   /* for each address */
-	struct tls_client *tls; /* NULL with SMTP_TLS_NONE */
+	const struct sockaddr_storage *source; /* our own, its port 0; NULL: as the system chooses */
+	ms_t connect_timeout;                  /* for each address */
+	struct tls_client *tls;                /* NULL with SMTP_TLS_NONE */
 	/* What is demanded of this host; NULL: the standard of `tls`. Under SMTP_TLS_OPPORTUNISTIC a policy
 	 * from TLS_ENCRYPT on makes TLS a must; under a milder one a handshake that fails is followed by
 	 * another connection in the clear. */

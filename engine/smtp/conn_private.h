@@ -19,7 +19,14 @@ struct smtp_conn {
 	struct smtp_client *client;
 	enum conn_state state;
 	bool aborted, busy;
-	size_t addr;   /* the one in use */
+	size_t addr, next; /* the address in use; the one to be tried next */
+	ms_t beside_at;    /* another address is tried beside that one then; 0: there is none */
+	struct {           /* an earlier one that has not answered yet */
+		int fd;    /* -1: none */
+		size_t addr;
+		ms_t began, deadline;
+		ev_io writable;
+	} rival;
 	ms_t deadline; /* of connecting and implicit TLS; afterwards the client's counts */
 	ms_t timer_at;
 	struct wire wire;
@@ -36,7 +43,16 @@ struct smtp_conn {
 extern const struct smtp_client_ops conn_client_ops;
 void conn_fail(struct smtp_conn *c, enum smtp_stage stage, const char *why);
 void conn_watch(struct smtp_conn *c, bool write); /* for writing too? */
-void conn_again(struct smtp_conn *c);             /* anew to the same address */
+void conn_arm(struct smtp_conn *c);               /* the timer */
+void conn_disconnect(struct smtp_conn *c);
+/* ---- conn_connect.c ---- */
+/* 0: under way; else why the last address failed at once, which is reported on the next turn. */
+int conn_connect(struct smtp_conn *c);
+void conn_again(struct smtp_conn *c); /* anew to the same address */
+void conn_connect_event(struct smtp_conn *c, const ev_io *which);
+void conn_connect_due(struct smtp_conn *c, ms_t now);
+ms_t conn_connect_deadline(const struct smtp_conn *c);
+void conn_drop_rival(struct smtp_conn *c);
 /* ---- conn_tls.c ---- */
 void conn_tls_mode(struct smtp_options *o, const struct smtp_endpoint *ep);
 void conn_handshake(struct smtp_conn *c);

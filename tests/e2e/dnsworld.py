@@ -18,7 +18,7 @@ import time
 import peers
 
 US4, US6, POLICIES = "5.0.0.254", "2a00::254", "5.0.0.200"
-REFUSING, SILENT = "5.0.0.98", "5.0.0.99"  # nothing listens; nobody answers
+REFUSING, SILENT, SILENT6 = "5.0.0.98", "5.0.0.99", "2a00::99"  # nothing listens; nobody answers
 CLONE_NEWNET = 0x40000000
 
 
@@ -44,7 +44,10 @@ class Internet:
 		for name in "void0", "void1":
 			ip("link", "set", name, "up")
 		ip("route", "add", SILENT + "/32", "dev", "void0", "src", US4)
-		ip("neigh", "add", SILENT, "lladdr", "02:00:00:00:00:01", "dev", "void0")
+		ip("-6", "addr", "add", US6 + "/128", "dev", "void0", "nodad")
+		ip("-6", "route", "add", SILENT6 + "/128", "dev", "void0", "src", US6)
+		for address in SILENT, SILENT6:
+			ip("neigh", "add", address, "lladdr", "02:00:00:00:00:01", "dev", "void0")
 
 	def host(self, number, four=True, six=True):
 		"""A host with 5.0.0.NUMBER and 2a00::NUMBER; returns what goes before a command that is to run there."""

@@ -30,6 +30,9 @@ order MX 10 good
 null MX 0 .
 dead MX 10 refusing
 dead MX 20 good
+half A 5.0.0.{GOOD}
+half AAAA {dnsworld.SILENT6}
+half-silent MX 10 half
 silence MX 10 silent
 silence MX 20 good
 ipv6 MX 10 six
@@ -144,6 +147,7 @@ def test_sites(w):
 
 SENT = {  # domain: the host that takes its mail, and whether under TLS
 	"order.example": ("good", True), "dead.example": ("good", True), "silence.example": ("good", True),
+	"half-silent.example": ("good", True),
 	"ipv6.example": ("six", True), "alias.example": ("good", True), "behind-alias.example": ("good", True),
 	"bare.example": ("good", True), "dane-good.example": ("good", True), "dane-self.example": ("wrong", True),
 	"dane-odd.example": ("wrong", True), "hosted.plain": ("good", True), "enforce.plain": ("good", True),
