@@ -1,5 +1,7 @@
 #include "engine/brake.h"
 
+#include "src/base/hash.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +14,7 @@ enum {
 	REFUSALS_LEAST = 5,
 	REFUSALS_MOST = 50,
 	COMPLAINTS_LEAST = 2,
+	CHANGES_LEAST = 3, /* of the domain, so that a row of refusals is not one receiver's */
 };
 
 struct bucket {
@@ -29,6 +32,8 @@ struct meter {
 	char *provider; /* "": all */
 	struct window answers, accepted;
 	int64_t refused_in_row;
+	uint64_t refused_by; /* the last one's domain, as a hash */
+	int64_t changes;     /* of it, within the row */
 	int64_t returned[3]; /* bounced, blocked, complaints: the totals that are counted already */
 	bool refusal_told, dirty;
 };
@@ -144,6 +149,19 @@ void brake_free(struct brake **bp)
 	free(b);
 }
 
+static void count_refusals(struct meter *m, uint64_t domain, int64_t n)
+{
+	m->changes += m->refused_in_row != 0 && domain != m->refused_by;
+	m->refused_by = domain;
+	m->refused_in_row += n;
+}
+
+static void end_refusals(struct meter *m)
+{
+	m->refused_in_row = m->changes = 0;
+	m->refusal_told = false;
+}
+
 void brake_arm(struct brake *b, ms_t at)
 {
 	if (at == b->armed)
@@ -154,13 +172,12 @@ void brake_arm(struct brake *b, ms_t at)
 		struct meter *m = &b->v[i];
 		window_clear(&m->answers);
 		window_clear(&m->accepted);
-		m->refused_in_row = 0;
-		m->refusal_told = false;
+		end_refusals(m);
 		m->dirty = true;
 	}
 }
 
-static void meter_count(struct meter *m, enum brake_event what, int64_t n)
+static void meter_count(struct meter *m, uint64_t domain, enum brake_event what, int64_t n)
 {
 	bool bounce = what == BRAKE_BOUNCED || what == BRAKE_RETURNED;
 	bool block = what == BRAKE_BLOCKED || what == BRAKE_RETURNED_BLOCK;
@@ -168,23 +185,23 @@ static void meter_count(struct meter *m, enum brake_event what, int64_t n)
 	window_add(&m->answers, answer ? n : 0, bounce ? n : 0, block ? n : 0);
 	window_add(&m->accepted, what == BRAKE_ACCEPTED ? n : 0, what == BRAKE_COMPLAINT ? n : 0, 0);
 	if (what == BRAKE_BLOCKED)
-		m->refused_in_row += n;
+		count_refusals(m, domain, n);
 	else if (answer)
-		m->refused_in_row = 0;
-	m->refusal_told = m->refusal_told && m->refused_in_row != 0;
+		end_refusals(m);
 	m->dirty = true;
 }
 
-void brake_count(struct brake *b, struct str provider, enum brake_event what, int64_t n)
+void brake_count(struct brake *b, struct str provider, struct str domain, enum brake_event what, int64_t n)
 {
 	struct meter *m = provider.n != 0 ? meter_of(b, provider) : NULL;
 	/* What was on its way when the provider was left alone says nothing new, and nothing of the others.
 	 */
 	if (n <= 0 || (m != NULL && m->refusal_told && what == BRAKE_BLOCKED))
 		return;
-	meter_count(&b->v[0], what, n);
+	uint64_t hash = hash64(domain);
+	meter_count(&b->v[0], hash, what, n);
 	if (m != NULL)
-		meter_count(m, what, n);
+		meter_count(m, hash, what, n);
 }
 
 void brake_returned(
@@ -200,7 +217,7 @@ void brake_returned(
 		m->returned[i] = totals[i];
 		m->dirty = true;
 		if (!b->baseline)
-			brake_count(b, provider, events[i], more);
+			brake_count(b, provider, STR(""), events[i], more);
 	}
 }
 
@@ -247,31 +264,49 @@ static int64_t refusals_enough(const struct brake_limits *l)
 	return n < REFUSALS_LEAST ? REFUSALS_LEAST : n > REFUSALS_MOST ? REFUSALS_MOST : n;
 }
 
-/* Everybody, or one provider while others take their mail, takes nothing any more: that need not wait for a
- * share. */
+static void found_refusal(
+	const struct brake *b, struct meter *m, struct str provider, struct brake_finding *out)
+{
+	m->refusal_told = m->dirty = true;
+	*out = (struct brake_finding){.kind = BRAKE_BLOCKS,
+		.provider = provider,
+		.bad = m->refused_in_row,
+		.of = m->refused_in_row,
+		.limit = b->limits.blocks,
+		.refuses_all = true};
+}
+
+/* One provider takes nothing any more, while others take their mail: its refusals are not the others'. */
+static void set_apart(struct brake *b, struct meter *m)
+{
+	struct meter *all = &b->v[0];
+	int64_t n = m->refused_in_row;
+	all->refused_in_row -= n < all->refused_in_row ? n : all->refused_in_row;
+	all->dirty = true;
+	window_take_back(&all->answers, n);
+	window_take_back(&m->answers, n);
+}
+
 static bool find_refusal(struct brake *b, struct brake_finding *out)
 {
+	struct meter *all = &b->v[0];
+	int64_t enough = refusals_enough(&b->limits);
 	if (b->limits.blocks <= 0 || b->limits.blocks >= 1)
 		return false;
-	for (size_t i = 0; i < b->n; i++) {
+	for (size_t i = 1; i < b->n; i++) {
 		struct meter *m = &b->v[i];
-		if (m->refusal_told || m->refused_in_row < refusals_enough(&b->limits))
+		if (m->refusal_told || m->refused_in_row < enough || m->answers.sum.of == all->answers.sum.of)
 			continue;
-		m->refusal_told = m->dirty = true;
-		*out = (struct brake_finding){.kind = BRAKE_BLOCKS,
-			.provider = str_from(m->provider),
-			.bad = m->refused_in_row,
-			.of = m->refused_in_row,
-			.limit = b->limits.blocks,
-			.refuses_all = true};
-		if (i != 0) {
-			window_take_back(&b->v[0].answers, m->refused_in_row);
-			window_take_back(&m->answers, m->refused_in_row);
-			b->v[0].dirty = true;
-		}
+		found_refusal(b, m, str_from(m->provider), out);
+		set_apart(b, m);
 		return true;
 	}
-	return false;
+	/* Of several domains, or nothing else was ever heard. */
+	if (all->refusal_told || all->refused_in_row < enough ||
+		(all->changes < CHANGES_LEAST && all->refused_in_row < all->answers.sum.of))
+		return false;
+	found_refusal(b, all, STR(""), out);
+	return true;
 }
 
 bool brake_check(struct brake *b, struct brake_finding *out)

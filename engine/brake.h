@@ -52,7 +52,8 @@ struct brake *brake_new(const struct brake_limits *l); /* NULL: out of memory */
 void brake_free(struct brake **b);
 /* Armed anew at that time: counts from here. Nothing happens if it was armed then already. */
 void brake_arm(struct brake *b, ms_t at);
-void brake_count(struct brake *b, struct str provider, enum brake_event what, int64_t n);
+/* domain: the recipient's; of many domains alike refusals say more than of one. */
+void brake_count(struct brake *b, struct str provider, struct str domain, enum brake_event what, int64_t n);
 /* What came back since the campaign began, as totals: what is new since the last call is counted. After the
  * last provider: brake_returned_done(). The first totals after arming are where counting begins. */
 void brake_returned(

@@ -61,10 +61,10 @@ void watch_brake_count(struct watch *w, const struct outcome_row *r)
 	if (b == NULL || r->kind != OUTCOME_FINAL)
 		return;
 	if (r->state == DELIVERY_SENT) {
-		brake_count(b->brake, r->provider, BRAKE_ACCEPTED, 1);
+		brake_count(b->brake, r->provider, r->domain, BRAKE_ACCEPTED, 1);
 	} else if (r->state == DELIVERY_BOUNCED || r->state == DELIVERY_BLOCKED) {
 		bool block = r->state == DELIVERY_BLOCKED;
-		brake_count(b->brake, r->provider, block ? BRAKE_BLOCKED : BRAKE_BOUNCED, 1);
+		brake_count(b->brake, r->provider, r->domain, block ? BRAKE_BLOCKED : BRAKE_BOUNCED, 1);
 		snprintf(b->last[block], sizeof b->last[block], "%d%s%s %.*s", r->code,
 			r->enhanced[0] != '\0' ? " " : "", r->enhanced,
 			(int)(r->reply.n < 180 ? r->reply.n : 180), r->reply.n != 0 ? r->reply.p : "");

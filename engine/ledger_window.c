@@ -156,6 +156,8 @@ static int take_domain(void *ctx, const struct waiting_domain *d)
 		errand_waiting(r, d->fresh + d->due);
 		return 0;
 	}
+	if (d->fresh + d->due == 0)
+		return 0;
 	r = calloc(1, sizeof *r + d->name.n + 1);
 	if (r == NULL)
 		return 1;

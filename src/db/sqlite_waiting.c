@@ -267,12 +267,12 @@ int store_ledger_waiting(struct store *s, int64_t campaign, int64_t after, int m
 		const struct domain_info *d = paused.n != 0 ? domain_info(s, domain, e) : NULL;
 		if (paused.n != 0 && d == NULL)
 			return -1;
-		if (d != NULL && is_paused(&paused, d->provider)) {
-			n--; /* not shown: its provider is paused */
-			continue;
-		}
-		rc = show_domain(s, campaign, lot, domain, cap, &w, e);
-		if (rc == 0)
+		if (d != NULL && is_paused(&paused, d->provider))
+			w = (struct waiting_domain){
+				domain, str_from(d->name), str_from(d->provider_name), 0, 0, 0};
+		else
+			rc = show_domain(s, campaign, lot, domain, cap, &w, e);
+		if (rc >= 0)
 			rc = row(ctx, &w);
 		if (rc != 0)
 			break;

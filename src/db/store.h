@@ -565,8 +565,10 @@ int store_ledger_ripen(struct store *s, int64_t campaign, ms_t now, ms_t *next, 
 struct waiting_domain {
 	int64_t domain;            /* id: for claims, and the place to go on behind */
 	struct str name, provider; /* A-labels; "" unknown. Lent for the call */
-	int fresh, due; /* can be claimed now: never attempted, and tried before; counted up to `cap` */
-	ms_t since;     /* when the oldest of `due` became due; 0 with none */
+	/* can be claimed now: never attempted, and tried before; counted up to `cap`. None while its provider
+	 * is paused. */
+	int fresh, due;
+	ms_t since; /* when the oldest of `due` became due; 0 with none */
 };
 /* Walks the domains with an id above `after` that have something to claim, at most `max` of them, by id; with
  * fewer the end was reached and the next walk begins at 0. While the campaign's canary is out only its

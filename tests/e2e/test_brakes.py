@@ -3,6 +3,8 @@ import json
 import re
 
 from harness import interrupt, wait_until
+from nameserver import Nameserver
+from test_direct import direct, domain
 from test_sandbox import start, stop
 
 BRAKE = "[brake]\nbounces = 5%\nblocks = 10%\nafter = 40\n[retry]\ndelays = 1s\nexpire = 1h\n"
@@ -156,4 +158,53 @@ def test_held(w):
 	assert "133 removed" in out, out
 	left = w.run("suppressions", "list").out
 	assert "bad0@docomo.ne.jp" in left and "bad3@docomo.ne.jp" not in left and "bad0@gmail.com" in left
+	stop(w, child)
+
+
+FAST = "[provider docomo]\nrate = 200/s\nconnections = 4\n"
+
+
+def test_direct(w):
+	"""Straight to the hosts: one provider refuses all, and its domains wait; the others get theirs."""
+	records = {"mx.docomo.example": {"A": ["127.0.0.1"]}, "mx1.good.example": {"A": ["127.0.0.1"]},
+		"docomo.ne.jp": domain((10, "mx.docomo.example")), "good.example": domain((10, "mx1.good.example")),
+		"fine.example": domain((10, "mx1.good.example"))}
+	w.write("profile", "*@docomo.ne.jp block\n")
+	child, port = start(w, "--profile", "profile")
+	people = [f"r{i}@{('docomo.ne.jp', 'good.example', 'fine.example')[i % 3]}" for i in range(180)]
+	with Nameserver(records) as dns:
+		direct(w, dns, port, extra=BRAKE + FAST)
+		w.write("news.csv", "email\n" + "\n".join(people) + "\n")
+		w.run("import", "news", "news.csv")
+		send(w, expect=76)
+		status = w.status("june")
+		counts = status["counts"]
+		assert status["why"]["id"] == "brake-blocks" and [p["provider"] for p in status["paused_providers"]] == ["docomo"], status
+		assert counts["sent"] == 120 and 10 <= counts["blocked"] < 60 and counts["queued"] == 60 - counts["blocked"], counts
+		stop(w, child)
+		child, port = start(w)
+		direct(w, dns, port, extra=BRAKE + FAST)
+		w.run("resume", "june", "--past-brake", "--patience", "20s")
+		assert w.status("june")["counts"]["sent"] == 180 - counts["blocked"]
+	stop(w, child)
+
+
+def test_direct_pause_one_provider(w):
+	records = {"mx1.good.example": {"A": ["127.0.0.1"]}, "docomo.ne.jp": domain((10, "mx1.good.example")),
+		"good.example": domain((10, "mx1.good.example"))}
+	child, port = start(w)
+	people = [f"r{i}@{('docomo.ne.jp', 'good.example')[i % 2]}" for i in range(60)]
+	with Nameserver(records) as dns:
+		direct(w, dns, port, extra=FAST)
+		w.write("news.csv", "email\n" + "\n".join(people) + "\n")
+		w.run("import", "news", "news.csv")
+		sender = w.start("send", w.message(), "--list", "news", "--name", "june", "--yes", "--rate", "15/s", "--patience", "20s")
+		wait_until(lambda: "june" in w.run("campaigns", expect=None).out and w.status("june")["counts"]["sent"] > 4)
+		w.run("pause", "june", "--provider", "docomo")
+		w.finish(sender, expect=76)
+		rows = w.deliveries("june")
+		assert {r["provider"] for r in rows.values() if r["state"] == "queued"} == {"docomo"}, w.status("june")
+		assert all(r["state"] == "sent" for a, r in rows.items() if "good" in a)
+		w.run("resume", "june", "--patience", "20s")
+		assert w.status("june")["counts"]["sent"] == 60
 	stop(w, child)

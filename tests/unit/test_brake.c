@@ -14,7 +14,8 @@ static struct brake_finding found;
 static int feed(struct brake *b, struct str provider, int of, int every, enum brake_event bad)
 {
 	for (int i = 1; i <= of; i++) {
-		brake_count(b, provider, every != 0 && i % every == 0 ? bad : BRAKE_ACCEPTED, 1);
+		brake_count(b, provider, STR("x.example"),
+			every != 0 && i % every == 0 ? bad : BRAKE_ACCEPTED, 1);
 		if (brake_check(b, &found))
 			return i;
 	}
@@ -67,7 +68,7 @@ static void one_provider_is_found_among_many(void **state)
 	int n = 0;
 	for (int i = 1; i <= 20000 && n == 0; i++) {
 		bool there = i % 20 == 0;
-		brake_count(b, there ? STR("yahoo") : STR("google"),
+		brake_count(b, there ? STR("yahoo") : STR("google"), STR("x.example"),
 			there && i % 200 == 0 ? BRAKE_BOUNCED : BRAKE_ACCEPTED, 1);
 		n = brake_check(b, &found) ? i : 0;
 	}
@@ -89,7 +90,7 @@ static void a_provider_that_takes_nothing_stops_alone(void **state)
 	struct brake *b = brake_new(&usual);
 	int n = 0;
 	for (int i = 1; i <= 1000 && n == 0; i++) {
-		brake_count(b, i % 2 != 0 ? STR("docomo") : STR("google"),
+		brake_count(b, i % 2 != 0 ? STR("docomo") : STR("google"), STR("x.example"),
 			i % 2 != 0 ? BRAKE_BLOCKED : BRAKE_ACCEPTED, 1);
 		n = brake_check(b, &found) ? i : 0;
 	}
@@ -97,10 +98,10 @@ static void a_provider_that_takes_nothing_stops_alone(void **state)
 	assert_true(found.refuses_all);
 	assert_true(str_is(found.provider, "docomo"));
 	/* It is said once, and does not count against the campaign, nor does what was on its way. */
-	brake_count(b, STR("docomo"), BRAKE_BLOCKED, 30);
+	brake_count(b, STR("docomo"), STR("x.example"), BRAKE_BLOCKED, 30);
 	assert_int_equal(feed(b, STR("google"), 1000, 0, BRAKE_BLOCKED), 0);
 	/* When it has taken something again, anew. */
-	brake_count(b, STR("docomo"), BRAKE_ACCEPTED, 1);
+	brake_count(b, STR("docomo"), STR("x.example"), BRAKE_ACCEPTED, 1);
 	assert_int_equal(feed(b, STR("docomo"), 1000, 1, BRAKE_BLOCKED), 50);
 	assert_true(found.refuses_all);
 	brake_free(&b);
@@ -117,14 +118,45 @@ static void when_nobody_takes_anything_the_campaign_stops(void **state)
 	brake_free(&b);
 }
 
+/* The last of a campaign go to one domain, which refuses them: that is no refusal by everybody. */
+static void one_domain_at_the_end_is_not_everybody(void **state)
+{
+	(void)state;
+	struct brake *b = brake_new(&usual);
+	assert_int_equal(feed(b, STR(""), 1500, 0, BRAKE_BLOCKED), 0);
+	assert_int_equal(feed(b, STR(""), 150, 1, BRAKE_BLOCKED), 0);
+	brake_count(b, STR(""), STR("y.example"), BRAKE_ACCEPTED, 1);
+	static const char *const domains[] = {"a.example", "b.example"};
+	int n = 0;
+	for (int i = 0; i < 100 && n == 0; i++) {
+		brake_count(b, STR(""), str_from(domains[i % 2]), BRAKE_BLOCKED, 1);
+		n = brake_check(b, &found) ? i + 1 : 0;
+	}
+	assert_in_range(n, 10, 50);
+	brake_free(&b);
+}
+
+/* The same, but it is a provider's: its mail alone waits, whoever was refused last. */
+static void one_provider_at_the_end_is_set_apart(void **state)
+{
+	(void)state;
+	struct brake *b = brake_new(&usual);
+	assert_int_equal(feed(b, STR("google"), 1500, 0, BRAKE_BLOCKED), 0);
+	assert_int_equal(feed(b, STR("docomo"), 150, 1, BRAKE_BLOCKED), 50);
+	assert_true(str_is(found.provider, "docomo"));
+	brake_count(b, STR("docomo"), STR("docomo.ne.jp"), BRAKE_BLOCKED, 100);
+	assert_false(brake_check(b, &found));
+	brake_free(&b);
+}
+
 static void complaints_are_of_what_was_accepted(void **state)
 {
 	(void)state;
 	struct brake *b = brake_new(&usual);
 	assert_int_equal(feed(b, STR("yahoo"), 300, 0, BRAKE_BOUNCED), 0);
-	brake_count(b, STR("yahoo"), BRAKE_COMPLAINT, 1); /* 0.33 %, but of one person */
+	brake_count(b, STR("yahoo"), STR("x.example"), BRAKE_COMPLAINT, 1); /* 0.33 %, but of one person */
 	assert_false(brake_check(b, &found));
-	brake_count(b, STR("yahoo"), BRAKE_COMPLAINT, 1);
+	brake_count(b, STR("yahoo"), STR("x.example"), BRAKE_COMPLAINT, 1);
 	assert_true(brake_check(b, &found));
 	assert_int_equal(found.kind, BRAKE_COMPLAINTS);
 	assert_int_equal(found.of, 300);
@@ -132,9 +164,9 @@ static void complaints_are_of_what_was_accepted(void **state)
 	/* 0.2 % over a long campaign is no reason. */
 	b = brake_new(&usual);
 	for (int i = 1; i <= 100000; i++) {
-		brake_count(b, STR("yahoo"), BRAKE_ACCEPTED, 1);
+		brake_count(b, STR("yahoo"), STR("x.example"), BRAKE_ACCEPTED, 1);
 		if (i % 500 == 0)
-			brake_count(b, STR("yahoo"), BRAKE_COMPLAINT, 1);
+			brake_count(b, STR("yahoo"), STR("x.example"), BRAKE_COMPLAINT, 1);
 		assert_false(brake_check(b, &found));
 	}
 	brake_free(&b);
@@ -146,9 +178,9 @@ static void returned_messages_count(void **state)
 	(void)state;
 	struct brake *b = brake_new(&usual);
 	assert_int_equal(feed(b, STR("google"), 1000, 0, BRAKE_BOUNCED), 0);
-	brake_count(b, STR("google"), BRAKE_RETURNED, 50);
+	brake_count(b, STR("google"), STR("x.example"), BRAKE_RETURNED, 50);
 	assert_false(brake_check(b, &found));
-	brake_count(b, STR("google"), BRAKE_RETURNED, 1);
+	brake_count(b, STR("google"), STR("x.example"), BRAKE_RETURNED, 1);
 	assert_true(brake_check(b, &found));
 	assert_int_equal(found.kind, BRAKE_BOUNCES);
 	assert_int_equal(found.of, 1000);
@@ -246,7 +278,7 @@ static void a_restart_changes_nothing(void **state)
 	struct buf text = BUF_INIT(64 << 10);
 	struct str name;
 	struct brake *d = brake_new(&usual);
-	brake_count(d, STR("google"), BRAKE_ACCEPTED, 1);
+	brake_count(d, STR("google"), STR("x.example"), BRAKE_ACCEPTED, 1);
 	assert_true(brake_save(d, 1, &name, &text));
 	assert_true(str_is(name, "google"));
 	assert_false(brake_save(d, 1, &name, &text));
@@ -272,7 +304,7 @@ static void a_report_reads_what_was_kept(void **state)
 	struct brake_view v;
 	struct str name;
 	assert_int_equal(feed(b, STR("google"), 3000, 50, BRAKE_BOUNCED), 0);
-	brake_count(b, STR("google"), BRAKE_COMPLAINT, 3);
+	brake_count(b, STR("google"), STR("x.example"), BRAKE_COMPLAINT, 3);
 	assert_true(brake_save(b, 1, &name, &text));
 	assert_true(brake_read(buf_get(&text), &v));
 	assert_int_equal(v.answered, 3000);
@@ -307,6 +339,8 @@ int main(void)
 		cmocka_unit_test(one_provider_is_found_among_many),
 		cmocka_unit_test(a_provider_that_takes_nothing_stops_alone),
 		cmocka_unit_test(when_nobody_takes_anything_the_campaign_stops),
+		cmocka_unit_test(one_domain_at_the_end_is_not_everybody),
+		cmocka_unit_test(one_provider_at_the_end_is_set_apart),
 		cmocka_unit_test(complaints_are_of_what_was_accepted),
 		cmocka_unit_test(returned_messages_count),
 		cmocka_unit_test(armed_anew_it_counts_from_there),

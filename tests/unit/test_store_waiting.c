@@ -124,6 +124,23 @@ static void waits__by_domain__claimed_and_sent(void **state)
 	spread_end(&l);
 }
 
+static void paused_provider__shows_nothing_to_claim(void **state)
+{
+	struct fixture *f = *state;
+	struct spread l;
+	spread_start(&l, f, 40, 0);
+	OK(f, store_provider_pause(f->s, l.id, STR("docomo"), STR("brake-blocks"), STR(""), NOW, &f->e));
+	shows(&l, "docomo.ne.jp/docomo 0+0, x.example/ 10+0, y.example/ 10+0, gmail.com/google 10+0, ");
+	assert_int_equal(claim(&l, "docomo.ne.jp", 5, NOW), 0);
+	assert_int_equal(claim(&l, "gmail.com", 5, NOW), 5);
+	fixture_check(f);
+	struct resume_options o = {.rate = -1, .doubt = -1, .past_brake = true, .at = NOW + 1};
+	OK(f, store_campaign_resume(f->s, l.id, &o, &f->e));
+	shows(&l, "docomo.ne.jp/docomo 10+0, x.example/ 10+0, y.example/ 10+0, gmail.com/google 5+0, ");
+	assert_int_equal(claim(&l, "docomo.ne.jp", 5, NOW + 1), 5);
+	spread_end(&l);
+}
+
 static void deferred__waits_for_its_time__and_half_the_room_stays_for_fresh_ones(void **state)
 {
 	struct fixture *f = *state;
@@ -377,6 +394,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(waits__by_domain__claimed_and_sent),
+		T(paused_provider__shows_nothing_to_claim),
 		T(deferred__waits_for_its_time__and_half_the_room_stays_for_fresh_ones),
 		T(resume_now__makes_all_claimable_at_once),
 		T(suppressed_and_left__are_passed_by),
