@@ -138,7 +138,6 @@ void call_established(struct link *k)
 	trying_ends(c);
 	l->w->usage[l->hatch.route].working++;
 	shaper_established(&d->group->shaper, mono_us());
-	d->failures = 0;
 	d->closed_until = 0;
 	if (c->site == d->site)
 		d->bad[c->order[c->nth]] = 0;
@@ -193,6 +192,23 @@ static void report_unreached(struct lane *l, struct unreached *u, struct str tex
 	ledger_unreached(l->w->ledger, &l->hatch, u);
 }
 
+static struct str words_of(const struct link *k, const struct smtp_result *r)
+{
+	if (k->call->cut)
+		return STR("timeout: no answer, while many others waited for their turn");
+	return r->reply != NULL ? r->reply->text : str_from(r->why);
+}
+
+static void unreached(struct link *k, const struct smtp_result *r)
+{
+	struct unreached u = {.stage = r->stage, .until = k->lane->dest->closed_until};
+	if (r->reply != NULL) {
+		u.code = r->reply->code;
+		snprintf(u.enhanced, sizeof u.enhanced, "%s", r->reply->enhanced);
+	}
+	report_unreached(k->lane, &u, words_of(k, r), host_of(k->call)->name);
+}
+
 void call_shut(struct lane *l, ms_t until)
 {
 	struct unreached u = {.stage = SMTP_CONNECT, .until = until};
@@ -207,15 +223,13 @@ static void call_failed(struct link *k, const struct smtp_result *r)
 	struct lane *l = k->lane;
 	struct dest *d = l->dest;
 	struct group *g = d->group;
-	struct str text = r->reply != NULL ? r->reply->text : str_from(r->why);
+	struct str text = words_of(k, r);
 	struct verdict v;
 	char who[80];
 	if (l->w->cut || (k->leaving && !k->call->cut)) {
 		shaper_connect_failed(&g->shaper, mono_us(), SHAPER_ABANDONED, NULL, text);
 		return;
 	}
-	if (k->call->cut)
-		text = STR("timeout: no answer, while many others waited for their turn");
 	snprintf(who, sizeof who, "direct/%s", d->site->provider);
 	if (d->site->provider[0] == '\0')
 		who[strlen("direct")] = '\0';
@@ -235,11 +249,8 @@ static void call_failed(struct link *k, const struct smtp_result *r)
 	/* A server that asks for patience is asked again; only then is it an attempt of those who wait. */
 	bool patience = code >= 400 && code < 500 && d->failures < REFUSALS;
 	d->closed_until = clock_mono() + pause_after(d, 0) / (patience ? 2 : 1);
-	if (patience)
-		return;
-	struct unreached u = {.stage = r->stage, .code = code, .until = d->closed_until};
-	snprintf(u.enhanced, sizeof u.enhanced, "%s", r->reply != NULL ? r->reply->enhanced : "");
-	report_unreached(l, &u, text, host_of(k->call)->name);
+	if (!patience)
+		unreached(k, r);
 }
 
 static bool next_host(struct link *k)
@@ -278,6 +289,8 @@ bool call_closed(struct link *k, bool clean, const struct smtp_result *r)
 	if (!l->w->cut && !asked && k->answered == 0) {
 		d->failures++;
 		d->closed_until = clock_mono() + pause_after(d, 0) / 2;
+		if (d->failures >= REFUSALS && l->established == 0)
+			unreached(k, r);
 	}
 	return false;
 }

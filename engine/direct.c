@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+enum { FIRST = 2 }; /* messages that a connection is given at first */
+
 static const ms_t SLOW = 3 * SECOND;           /* who lets us wait longer takes nobody's place */
 static const ms_t PATIENCE_SHORT = 5 * SECOND; /* for an answer, while others have no room to try */
 static const ms_t IDLE_SHORT = 200;            /* for idle ones, while others have none */
@@ -70,8 +72,9 @@ bool direct_told(struct lane *l, struct site *site, bool closed)
 		return false;
 	}
 	if (d->group == NULL && (d->group = group_of(l->w, d, l->hatch.route)) == NULL) {
+		/* What it was given goes back. */
 		log_error("out of memory: mail for %s waits", d->site->name);
-		return false;
+		return true;
 	}
 	atomic_store(&l->hatch.quiet, false);
 	lane_list(l);
@@ -114,8 +117,22 @@ bool direct_needs(const struct lane *l)
 	return true;
 }
 
-int direct_room(struct lane *l, int room)
+/* How much its connections may hold: all of `ahead` only those that answer, so that nothing is claimed just
+ * to stand behind a slow server. */
+static int may_hold(const struct lane *l)
 {
+	int n = 0, ahead = l->route->cfg->ahead;
+	for (const struct link *k = l->links; k != NULL; k = k->next)
+		if (k->established)
+			n += ahead > FIRST && (k->answered == 0 || k->call->slow) ? FIRST : ahead;
+	return n;
+}
+
+int direct_room(struct lane *l)
+{
+	if (l->dest->group == NULL)
+		return 0;
+	int room = may_hold(l) - l->outstanding;
 	int64_t now = mono_us(), start = shaper_room(&l->dest->group->shaper, now, now + SECOND * 250);
 	if (start < INT64_MAX)
 		start -= (int64_t)l->count;

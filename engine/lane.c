@@ -315,8 +315,8 @@ static void lane_ask(struct lane *l)
 {
 	struct route *r = l->route;
 	int room = r->cfg->ahead * l->established - l->outstanding;
-	if (room > 0 && l->dest != NULL)
-		room = direct_room(l, room);
+	if (l->dest != NULL)
+		room = direct_room(l);
 	if (atomic_load(&l->w->draining) ||
 		(room > 0 && l->dest == NULL && route_room(r, mono_us(), mono_us()) == 0))
 		room = 0;
@@ -325,7 +325,7 @@ static void lane_ask(struct lane *l)
 
 void lane_pump(struct lane *l)
 {
-	bool draining = atomic_load(&l->w->draining);
+	bool draining = atomic_load(&l->w->draining) || (l->dest != NULL && l->dest->group == NULL);
 	while (l->count > 0) {
 		struct item *it = &l->items[l->head];
 		const struct run *run = it->batch->run;
@@ -354,6 +354,6 @@ void lane_pump(struct lane *l)
 	if (l->dest == NULL)
 		relay_connect(l);
 	lane_ask(l);
-	if (l->dest != NULL)
+	if (l->dest != NULL && l->dest->group != NULL)
 		direct_pumped(l);
 }

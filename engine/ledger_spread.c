@@ -6,6 +6,7 @@
 
 enum {
 	TURN = 1000,     /* claims of one transaction, in all */
+	FAIL_TURN = 300, /* and of what cannot be delivered */
 	FAIL_SLICE = 64, /* failed deliveries of one errand before the next has its turn */
 	CHUNK = 4096,    /* of the arena of a few claims */
 };
@@ -127,7 +128,7 @@ int spread_fail(struct ledger *l, struct outcome_batch **done, ms_t now, struct 
 	struct arena a;
 	struct claims claims = {.arena = &a};
 	struct outcome_batch *rows = NULL;
-	int budget = TURN, rc = 0;
+	int budget = FAIL_TURN, rc = 0;
 	arena_init(&a, 64 << 10, 64 << 20);
 	while (budget > 0 && rc >= 0 && !ring_empty(&l->window.failed)) {
 		struct errand *r = (struct errand *)l->window.failed.next;

@@ -6,6 +6,7 @@
 enum {
 	WALK = 512,      /* domains looked at between two commits */
 	COUNT_CAP = 256, /* the store counts so far what waits for one */
+	ROOM = 16,       /* for fewer the walk is not worth its while */
 	FLOOR = 64,      /* errands that every campaign may have, however many there are */
 };
 
@@ -200,7 +201,8 @@ static bool claims(const struct watch *w)
 
 bool window_wants(const struct ledger *l, const struct watch *w, ms_t now)
 {
-	return claims(w) && ((w->next_due != 0 && w->next_due <= now) || (w->look && window_room(l, w) > 0));
+	return claims(w) &&
+	       ((w->next_due != 0 && w->next_due <= now) || (w->look && window_room(l, w) >= ROOM));
 }
 
 static int walk(struct ledger *l, struct watch *w, struct err *e)
@@ -333,7 +335,7 @@ int window_fill(struct ledger *l, ms_t now, struct err *e)
 				return -1;
 			watch_stir(w);
 		}
-		if (w->look && window_room(l, w) > 0 && walk(l, w, e) != 0)
+		if (w->look && window_room(l, w) >= ROOM && walk(l, w, e) != 0)
 			return -1;
 	}
 	return look_up_all(l, e);

@@ -109,6 +109,8 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 		atomic_fetch_add_explicit(&run->accepted, 1, memory_order_relaxed);
 	if (r->reply != NULL) {
 		k->answered++;
+		if (l->dest != NULL)
+			l->dest->failures = 0;
 		atomic_store_explicit(&l->route->good_at, clock_mono(), memory_order_relaxed);
 	} else if (!r->doubt) {
 		route_trouble(l->route, "%s at %s", r->why != NULL ? r->why : "no answer",

@@ -44,15 +44,25 @@ static int route_port(const struct config_route *c)
 	return c->port != 0 ? c->port : c->tls == ROUTE_TLS_IMPLICIT ? 465 : 587;
 }
 
-/* Our name in EHLO: configured, else the host's full name, else an address literal (RFC 5321 4.1.3). */
-static char *own_name(const char *configured)
+/* Our name in EHLO: configured, else the host's full name, else, to a relay, an address literal (RFC 5321
+ * 4.1.3): what that says no receiver would believe. */
+static char *own_name(const struct config_route *cfg, struct err *e)
 {
 	char name[256] = "";
-	if (configured != NULL)
-		return strdup(configured);
-	if (gethostname(name, sizeof name - 1) == 0 && strchr(name, '.') != NULL)
-		return strdup(name);
-	return strdup("[127.0.0.1]");
+	const char *found = cfg->helo;
+	if (found == NULL && gethostname(name, sizeof name - 1) == 0 && strchr(name, '.') != NULL)
+		found = name;
+	if (found == NULL && cfg->kind == ROUTE_DIRECT) {
+		err_set(e, ERR_CONFIG, "route",
+			"[route %s] has no name to call itself by: this host has no full one", cfg->name);
+		err_remedy(e, "helo = the name to which the address it sends from leads back in DNS");
+		err_at(e, cfg->at.file, cfg->at.line);
+		return NULL;
+	}
+	char *copy = strdup(found != NULL ? found : "[127.0.0.1]");
+	if (copy == NULL)
+		err_set(e, ERR_INTERNAL, "route", "out of memory");
+	return copy;
 }
 
 /* RFC 5321's times, none over the configured one. */
@@ -72,9 +82,9 @@ int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 	memset(r, 0, sizeof *r);
 	pthread_mutex_init(&r->lock, NULL);
 	r->cfg = cfg;
-	r->helo = own_name(cfg->helo);
+	r->helo = own_name(cfg, e);
 	if (r->helo == NULL)
-		return err_set(e, ERR_INTERNAL, "route", "out of memory");
+		return -1;
 	if (access_used(cfg)) {
 		if (access_new(&r->access, &cfg->password, e) != 0)
 			return -1;

@@ -180,7 +180,7 @@ bool direct_told(struct lane *l, struct site *site, bool closed);
 /* After everything that may have changed what it needs; notes when nothing is left to do. */
 void direct_pumped(struct lane *l);
 bool direct_needs(const struct lane *l);   /* one more connection */
-int direct_room(struct lane *l, int room); /* how many it may claim ahead */
+int direct_room(struct lane *l); /* how many it may claim ahead */
 void direct_free(struct lane *l);
 void direct_tick(struct worker *w, ms_t now);
 
