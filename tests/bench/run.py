@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Measures Postrider beside other programs in the same run and writes build/bench/report.md.
-usage: tests/bench/run.py [import|send|busy|templates|distance]... [--rows N] [--messages N] [--rounds N] [--full]
+usage: tests/bench/run.py [import|send|busy|templates|distance|bounces]... [--rows N] [--messages N] [--rounds N] [--full]
 
 Figures of a shared machine drift; the ratios of one run are what counts. Each figure is the best of the rounds, which take turns
 (of `templates`: the median)."""
@@ -18,6 +18,7 @@ import harness  # noqa: E402
 import peers  # noqa: E402
 from sink import FastSink  # noqa: E402
 from smtpd import Sink  # noqa: E402
+import bounces_bench  # noqa: E402
 import faraway  # noqa: E402
 import templates  # noqa: E402
 
@@ -185,6 +186,10 @@ def bench_distance(args):
 	return faraway.bench(message(), fresh, args.scale)
 
 
+def bench_bounces(args):
+	return bounces_bench.bench(args.bounces, max(args.rounds, 3))
+
+
 def fresh(name):
 	folder = os.path.join(FOLDER, name)
 	shutil.rmtree(folder, ignore_errors=True)
@@ -199,13 +204,14 @@ def main():
 	parser.add_argument("--messages", type=int, default=100000)
 	parser.add_argument("--rounds", type=int, default=2)
 	parser.add_argument("--scale", type=float, default=1, help="of the messages of `distance`")
+	parser.add_argument("--bounces", default=os.path.join(harness.TOP, "..", "shared", "data", "bounces"), help="folder with messages/")
 	parser.add_argument("--full", action="store_true", help="also with ten times the rows and messages, for memory")
 	parser.add_argument("--plain", action="store_true", help="text/plain instead of HTML with its text part")
 	args = parser.parse_args()
 	os.makedirs(FOLDER, exist_ok=True)
 	parts = ["# Measured beside others", ""]
 	for name, bench in (("import", bench_import), ("send", bench_send), ("busy", bench_busy), ("templates", bench_templates),
-			("distance", bench_distance)):
+			("distance", bench_distance), ("bounces", bench_bounces)):
 		if not args.what or name in args.what:
 			parts.append(bench(args))
 	text = "\n".join(parts)

@@ -190,6 +190,30 @@ static void messages__cut_anywhere__stay_harmless(void **state)
 	each_message(read_cut);
 }
 
+/* What is no bounce is none at a return path either, and not with the null sender of an answering program. */
+static int read_at_return_path(const struct wanted *w, struct str message)
+{
+	if (str_is(w->kind, "bounce") || str_is(w->kind, "delayed"))
+		return 0;
+	struct buf b = BUF_INIT(FILE_MAX);
+	buf_puts(&b,
+		"Return-Path: <>\r\nDelivered-To: b-mfrggzdfmztwq2lknnwg23tpob@bounces.books.example\r\n");
+	buf_str(&b, message);
+	struct findings f;
+	assert_int_equal(reader_read(reader, buf_get(&b), NULL, &f), 0);
+	bool found = f.kind == MAIL_BOUNCE || f.kind == MAIL_DELAYED;
+	if (found)
+		print_error("%.*s is taken for a bounce at a return path\n", STR_ARG(w->file));
+	buf_release(&b);
+	return found;
+}
+
+static void messages__no_bounce__is_none_at_a_return_path(void **state)
+{
+	(void)state;
+	each_message(read_at_return_path);
+}
+
 static void fields_of(const char *name, struct findings *f)
 {
 	static struct buf b = BUF_INIT(FILE_MAX);
@@ -313,6 +337,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(messages__each__is_what_it_is),
 		cmocka_unit_test(messages__cut_anywhere__stay_harmless),
+		cmocka_unit_test(messages__no_bounce__is_none_at_a_return_path),
 		cmocka_unit_test(failure__of_a_report__has_its_evidence),
 		cmocka_unit_test(candidates__tokens_of_path_and_returned_header__are_offered),
 		cmocka_unit_test(envelope__recipient__is_the_first_candidate),
