@@ -4,6 +4,7 @@ import re
 
 from harness import interrupt, wait_until
 from nameserver import Nameserver
+from smtpd import Sink
 from test_direct import direct, domain
 from test_sandbox import start, stop
 
@@ -208,3 +209,47 @@ def test_direct_pause_one_provider(w):
 		w.run("resume", "june", "--patience", "20s")
 		assert w.status("june")["counts"]["sent"] == 60
 	stop(w, child)
+
+
+def report(sender, address, text):
+	return (f"From: MAILER-DAEMON@mx.example\nTo: {sender}\nDelivered-To: {sender}\nSubject: failure notice\n\n"
+		"Hi. This is the qmail-send program at mx.example.\n"
+		f"I'm afraid I wasn't able to deliver your message to the following addresses.\n\n<{address}>:\n{text}\n\n"
+		f"--- Below this line is a copy of the message.\n\nReturn-Path: <{sender}>\nSubject: The June list is here\n\nForty.\n")
+
+
+def complaint(sender, message_id):
+	return (f"From: fbl@provider.example\nTo: {sender}\nDelivered-To: {sender}\nSubject: complaint\nMIME-Version: 1.0\n"
+		'Content-Type: multipart/report; report-type=feedback-report; boundary="b"\n\n'
+		"--b\nContent-Type: text/plain\n\nA reader complained.\n"
+		"--b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nUser-Agent: x/1\nVersion: 1\n\n"
+		f"--b\nContent-Type: message/rfc822\n\nMessage-ID: {message_id}\nFrom: news@books.example\nSubject: June\n\nForty.\n--b--\n")
+
+
+def run_and_return(w, sink, make, why):
+	"""A relay that accepts everything; what comes back while the campaign runs is recorded by other processes."""
+	w.configure(sink.port, connections=2, extra=BRAKE + "[suppress]\nhard = 1\n")
+	w.audience(3000)
+	sender = w.start("send", w.message(), "--list", "news", "--name", "june", "--yes", "--rate", "60/s", "--patience", "20s")
+	wait_until(lambda: len(sink.messages) >= 120)
+	box = "".join(f"From MAILER-DAEMON Sun Nov 22 09:00:00 2026\n{make(m)}\n" for m in sink.messages[:40])
+	w.write("box", box)
+	w.run("receive", "box")
+	w.finish(sender, expect=76)
+	status = w.status("june")
+	assert status["why"]["id"] == why and "--past-brake" in status["why"]["remedy"], status
+	assert status["counts"]["queued"] > 1000, status["counts"]
+	return status
+
+
+def test_returned_messages(w):
+	unknown = "192.0.2.1 does not like recipient.\nRemote host said: 550 5.1.1 User unknown\nGiving up on 192.0.2.1."
+	with Sink() as sink:
+		status = run_and_return(w, sink, lambda m: report(m.sender, m.recipients[0], unknown), "brake-bounces")
+	assert status["counts"]["bounced"] == 40, status["counts"]
+
+
+def test_complaints(w):
+	with Sink() as sink:
+		status = run_and_return(w, sink, lambda m: complaint(m.sender, m.header("Message-ID")), "brake-complaints")
+	assert status["complaints"] == 40, status
