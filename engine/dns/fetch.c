@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 static const long LIMIT = 20 * 1000; /* ms, of a whole fetch */
+static const long TRANSFERS = 256;   /* at a time; who waits for his turn uses up his own time */
 
 struct fetcher {
 	CURLM *multi;
@@ -40,7 +41,7 @@ int fetcher_new(struct fetcher **out, const char *ca_file, struct err *e)
 	if (f != NULL && ca_file != NULL)
 		f->ca_file = strdup(ca_file);
 	if (f != NULL && f->multi != NULL && (ca_file == NULL || f->ca_file != NULL)) {
-		curl_multi_setopt(f->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, 16L);
+		curl_multi_setopt(f->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, TRANSFERS);
 		return 0;
 	}
 	fetcher_free(out);
@@ -127,6 +128,8 @@ static bool set_options(struct fetcher *f, struct transfer *t, const char *host)
 		  curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, LIMIT) == CURLE_OK &&
 		  curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, LIMIT / 2) == CURLE_OK &&
 		  curl_easy_setopt(c, CURLOPT_MAXFILESIZE, (long)STS_POLICY) == CURLE_OK &&
+		  /* libcurl keeps header fields, however many: what comes is bounded by time and speed. */
+		  curl_easy_setopt(c, CURLOPT_MAX_RECV_SPEED_LARGE, (curl_off_t)STS_POLICY) == CURLE_OK &&
 		  curl_easy_setopt(c, CURLOPT_USERAGENT, "Postrider/" POSTRIDER_VERSION) == CURLE_OK &&
 		  curl_easy_setopt(c, CURLOPT_ERRORBUFFER, t->why) == CURLE_OK &&
 		  curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, on_body) == CURLE_OK &&

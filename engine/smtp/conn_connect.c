@@ -155,7 +155,7 @@ static void take_rival(struct smtp_conn *c)
 
 int conn_connect(struct smtp_conn *c)
 {
-	int err = EDESTADDRREQ, fd;
+	int err = EDESTADDRREQ, fd = -1;
 	while (c->next < c->ep->naddrs) {
 		c->addr = c->next++;
 		c->began = clock_mono();
