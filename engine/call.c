@@ -71,7 +71,7 @@ static int dial(struct link *k)
 	const struct site_host *h = host_of(c);
 	ms_t most = l->route->cfg->timeout;
 	size_t n = site_addresses(h, c->lot, c->addrs, sizeof c->addrs / sizeof c->addrs[0]);
-	c->options = l->route->smtp;
+	c->options = k->source != NULL ? k->source->smtp : l->route->smtp;
 	if (l->dest->limits.tls_required && c->options.tls == SMTP_TLS_OPPORTUNISTIC)
 		c->options.tls = SMTP_TLS_STARTTLS;
 	if (l->dest->out_of_step) {
@@ -82,6 +82,7 @@ static int dial(struct link *k)
 		.host = h->name,
 		.addrs = c->addrs,
 		.naddrs = n,
+		.source = k->source != NULL ? &k->source->addr : NULL,
 		.connect_timeout = n > 1 ? CONNECT_ONE : CONNECT,
 		.tls = l->route->tls,
 		.policy = &h->policy,
@@ -108,6 +109,7 @@ void call_open(struct lane *l)
 	c->lot = lot(w);
 	draw_order(l, c);
 	k->call = c;
+	k->source = d->source;
 	w->descriptors++;
 	if (dial(k) != 0) {
 		d->closed_until = clock_mono() + SECOND;

@@ -44,6 +44,7 @@ struct deliver {
 	ev_signal sig[3];
 	struct crew crew;
 	bool holding, stopping;
+	ms_t held_since; /* wall clock */
 	enum deliver_end end;
 	bool failed;
 	struct err err;
@@ -182,7 +183,7 @@ static int crew_start(struct deliver *d, struct err *e)
 	size_t broken = 0;
 	for (size_t i = 0; i < cfg->nroutes; i++) {
 		struct route *r = &c->routes[c->nroutes++];
-		if (route_init(r, &cfg->routes[i], e) == 0)
+		if (route_init(r, &cfg->routes[i], e) == 0 && route_sources(r, cfg, e) == 0)
 			continue;
 		/* One that cannot be used does not hold up the others. */
 		r->broken = true;
@@ -266,6 +267,7 @@ static int take_lease(struct deliver *d, struct err *e)
 		return e->code == ERR_AGAIN ? 1 : -1;
 	d->holder = self;
 	d->holding = true;
+	d->held_since = clock_now();
 	if (store_import_recover(d->store, e) == 0 && crew_start_quietly(d, e) == 0)
 		return 0;
 	struct err ignored = {0};
@@ -317,7 +319,7 @@ static ms_t in_vain_for(const struct deliver *d, ms_t now, bool *reached)
 	return answered ? 0 : vain;
 }
 
-static void judge(struct deliver *d, const struct campaign_row *c, ms_t next_attempt)
+static void judge(struct deliver *d, const struct campaign_row *c, const struct live *live)
 {
 	ms_t now = clock_mono(), patience = d->o->patience;
 	if (c->state == CAMPAIGN_FINISHED)
@@ -333,9 +335,10 @@ static void judge(struct deliver *d, const struct campaign_row *c, ms_t next_att
 		d->calling_since = now;
 	if (!d->holding || patience < 0)
 		return;
-	/* Nor is waited for a retry that lies beyond it. */
-	ms_t left = patience - (now - d->waiting_since), away = next_attempt - clock_now();
-	if (c->state == CAMPAIGN_WAITING && (left <= 0 || (next_attempt != 0 && away > left)))
+	/* Nor is waited for a retry that lies beyond it. What another process said of it before may be over. */
+	ms_t left = patience - (now - d->waiting_since), away = live->next_attempt - clock_now();
+	if (c->state == CAMPAIGN_WAITING && live->at >= d->held_since &&
+		(left <= 0 || (live->next_attempt != 0 && away > left)))
 		finish(d, DELIVER_PATIENCE);
 	bool reached;
 	ms_t vain = in_vain_for(d, now, &reached);
@@ -364,7 +367,7 @@ static void look(struct deliver *d)
 		live = (struct live){0};
 	if (d->o->progress != NULL)
 		d->o->progress(d->o->ctx, &c, &n, &live, &d->holder);
-	judge(d, &c, live.next_attempt);
+	judge(d, &c, &live);
 }
 
 static void try_to_take_over(struct deliver *d)

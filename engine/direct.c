@@ -32,6 +32,7 @@ struct hatch *hatch_open(struct worker *w, const struct hatch_options *o)
 	}
 	d->group_name = name;
 	d->shared = o->shared;
+	d->source = o->source;
 	d->limits = *o->limits;
 	l->hatch = (struct hatch){.worker = w, .route = o->route, .site = site_ref(o->site)};
 	l->w = w;

@@ -8,10 +8,12 @@ static const ms_t MEMORY = HOUR;       /* what was learnt of a group outlives it
 static const ms_t NOTHING = MINUTE;    /* where nothing was learnt */
 static const ms_t WHILE_IDLE = SECOND; /* a connection without work may stand in another site's way so long */
 
-static struct group **slot_of(struct worker *w, size_t route, const char *name)
+static struct group **slot_of(
+	struct worker *w, size_t route, const struct route_source *source, const char *name)
 {
 	struct group **at = &w->groups[(hash64(str_from(name)) + route) % GROUP_SLOTS];
-	while (*at != NULL && ((*at)->route != route || strcmp((*at)->name, name) != 0))
+	while (*at != NULL &&
+		((*at)->route != route || (*at)->source != source || strcmp((*at)->name, name) != 0))
 		at = &(*at)->chain;
 	return at;
 }
@@ -24,12 +26,13 @@ static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
 
 struct group *group_of(struct worker *w, const struct dest *d, size_t route)
 {
-	struct group **slot = slot_of(w, route, d->group_name), *g = *slot;
+	struct group **slot = slot_of(w, route, d->source, d->group_name), *g = *slot;
 	size_t n = strlen(d->group_name);
 	if (g == NULL && (g = calloc(1, sizeof *g + n + 1)) != NULL) {
 		memcpy(g->name, d->group_name, n);
 		g->w = w;
 		g->route = route;
+		g->source = d->source;
 		g->shared = d->shared;
 		g->queue_end = &g->queue;
 		shaper_init(&g->shaper, &d->limits, mono_us());

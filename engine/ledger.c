@@ -282,7 +282,8 @@ int ledger_start(struct ledger **out, const struct ledger_options *o, struct err
 		err_set(e, ERR_INTERNAL, "ledger", "out of memory");
 		goto bad;
 	}
-	if (store_open(&l->store, STORE_WRITE, &sc, e) != 0 || ledger_holds_load(l, e) != 0 ||
+	if (store_open(&l->store, STORE_WRITE, &sc, e) != 0 ||
+		source_book_new(&l->sources, o->config, l->store, e) != 0 || ledger_holds_load(l, e) != 0 ||
 		open_books(l, e) != 0)
 		goto bad;
 	if (pthread_create(&l->thread, NULL, ledger_main, l) != 0) {
@@ -298,6 +299,7 @@ bad:
 	store_close(&l->store);
 	free(l->usable);
 	free(l->picking);
+	source_book_free(&l->sources);
 	free(l);
 	return -1;
 }
@@ -355,6 +357,7 @@ int ledger_stop(struct ledger **lp, struct err *e)
 	pthread_mutex_destroy(&l->lock);
 	free(l->usable);
 	free(l->picking);
+	source_book_free(&l->sources);
 	free(l);
 	*lp = NULL;
 	return rc;

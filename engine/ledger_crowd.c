@@ -45,7 +45,7 @@ static struct crowd *crowd_new(
 	return c;
 }
 
-struct crowd *crowd_of(struct ledger *l, size_t route, struct str domain, struct site *s)
+struct crowd *crowd_of(struct ledger *l, size_t route, int source, struct str domain, struct site *s)
 {
 	const char *mx[SITE_HOSTS];
 	struct limits_found found;
@@ -53,7 +53,8 @@ struct crowd *crowd_of(struct ledger *l, size_t route, struct str domain, struct
 	limits_find(l->o.limits, domain, s->provider, mx, mx_names(s, mx), &found);
 	const char *group = found.group != NULL ? found.group : s->name;
 	/* A site's name is bounded; were it not, two would share their connections, nothing worse. */
-	snprintf(key, sizeof key, "%zu %s %s", route, found.group != NULL ? found.group : "", s->name);
+	snprintf(key, sizeof key, "%zu %d %s %s", route, source, found.group != NULL ? found.group : "",
+		s->name);
 	uint64_t hash = hash64(str_from(key));
 	for (struct crowd *c = l->window.crowds[hash % WINDOW]; c != NULL; c = c->chain)
 		if (c->hash == hash && strcmp(c->key, key) == 0) {
@@ -65,11 +66,15 @@ struct crowd *crowd_of(struct ledger *l, size_t route, struct str domain, struct
 			return c;
 		}
 	struct hatch_options o = {.route = route,
+		.source = source >= 0 ? &l->o.routes[route].sources[source] : NULL,
 		.group = group,
 		.shared = found.group != NULL,
 		.limits = &found.limits,
 		.site = s};
-	return crowd_new(l, &o, key, hash);
+	struct crowd *c = crowd_new(l, &o, key, hash);
+	if (c != NULL)
+		c->source = source;
+	return c;
 }
 
 void crowd_join(struct ledger *l, struct errand *r, struct crowd *c)
@@ -161,6 +166,11 @@ void window_every_second(struct ledger *l)
 		if (f->crowd != NULL && f->crowd->down.until < mono)
 			errand_again(l, f);
 	}
+	for (size_t i = 0; i < l->nwatches; i++)
+		if (l->watches[i]->warm_until != 0 && l->watches[i]->warm_until <= clock_now()) {
+			l->watches[i]->warm_until = 0;
+			watch_stir(l->watches[i]);
+		}
 	/* What waits for a relay that is down may go another way. */
 	for (size_t i = 0; i < l->o.nroutes; i++)
 		while (!l->usable[i] && relay_waiting(l, i) > 0)

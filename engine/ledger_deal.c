@@ -290,6 +290,10 @@ void watch_limit_text(struct ledger *l, const struct watch *w, ms_t now, char *o
 		else if (watch_uses(w, w->plan.route[i], l->usable))
 			route_limit_text(r, l->o.config->zone, now, out, n);
 	}
+	char when[CLOCK_TEXT];
+	if (out[0] == '\0' && w->warm_until > now && w->errands == 0 && !w->look)
+		snprintf(out, n, "the volume of sources that are warming up is used until %s",
+			clock_iso(l->o.config->zone, w->warm_until, when));
 }
 
 int watch_connections(const struct ledger *l, const struct watch *w)

@@ -7,6 +7,7 @@
 
 #include "engine/pipeline.h"
 #include "engine/route_choice.h"
+#include "engine/source.h"
 
 struct via {            /* a route of a campaign */
 	bool out;       /* it refused the login or the sender: the campaign goes on without it … */
@@ -26,6 +27,7 @@ struct watch {           /* a campaign as the ledger sees it */
 	struct route_plan plan;     /* n == 0: none of its routes is configured */
 	struct via *via;            /* in the order of the plan */
 	ms_t running_since;         /* monotonic */
+	ms_t warm_until;            /* some of its mail waits for the volume of the next day; 0: none */
 	ms_t quota_seen, quota_end; /* when it was last looked at, when the windows will have let all out */
 	ms_t start_at, until;
 	double rate;
@@ -88,6 +90,8 @@ struct errand {
 	bool many;           /* more than the store counted */
 	size_t route;        /* that its mail is for, once it was looked up */
 	bool asked;          /* the book of that route, which has not answered yet */
+	int slot;            /* 0: its source is chosen each time; else the source of that number, from 1 */
+	int source;          /* of the route; SOURCE_NONE: as the system chooses */
 	struct crowd *crowd; /* NULL: not looked up yet, or that failed */
 	bool failed;
 	struct unreached why; /* with failed, and no crowd */
@@ -103,6 +107,7 @@ struct crowd { /* what waits for one site, or for a relay: then there is neither
 	size_t n;            /* with those that have */
 	int waiting;
 	struct hatch *hatch;
+	int source;            /* of the route; SOURCE_NONE */
 	struct site *site;     /* a reference */
 	struct unreached down; /* until then what waits has failed */
 	char key[];            /* route, group and site */
@@ -161,8 +166,9 @@ struct ledger {
 	struct ledger_holds *holds;
 	struct pace *paces; /* of each route */
 	bool *usable;       /* each route: mail can be given to it, as far as is known */
-	bool *picking;      /* scratch, of the same size */
-	bool starved;       /* the last claims were wanted, and the limits let none through */
+	struct source_book *sources;
+	bool *picking; /* scratch, of the same size */
+	bool starved;  /* the last claims were wanted, and the limits let none through */
 };
 
 /* ---- ledger_runs.c ---- */
@@ -258,9 +264,10 @@ void ring_append(struct ring *to, struct ring *r);
 void ring_remove(struct ring *r);
 /* Something may be claimable that was not. */
 void watch_stir(struct watch *w);
+void watch_warms(struct ledger *l, struct watch *w, ms_t now); /* some of it waits for the next day */
 
 /* ---- ledger_crowd.c: what waits for one site ---- */
-struct crowd *crowd_of(struct ledger *l, size_t route, struct str domain, struct site *s);
+struct crowd *crowd_of(struct ledger *l, size_t route, int source, struct str domain, struct site *s);
 void crowd_join(struct ledger *l, struct errand *r, struct crowd *c);
 void crowd_waits(struct crowd *c, int more); /* so many deliveries more */
 void crowd_free(struct crowd *c);

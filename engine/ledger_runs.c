@@ -326,7 +326,13 @@ const struct watch *ledger_preparing(const struct ledger *l)
 ms_t watch_closed_until(const struct ledger *l, const struct watch *w, ms_t now)
 {
 	bool some = w->fresh > 0 || w->errands > 0 || (!w->spread && w->next_due != 0 && w->next_due <= now);
-	return !some ? 0 : w->shut_until > now ? w->shut_until : watch_blocked_until(l, w, now);
+	ms_t blocked = !some                  ? 0
+		       : w->shut_until > now ? w->shut_until
+					     : watch_blocked_until(l, w, now);
+	/* What is left of it waits for what its sources may carry tomorrow. */
+	if (blocked == 0 && w->warm_until > now && w->errands == 0 && !w->look)
+		blocked = w->warm_until;
+	return blocked;
 }
 
 int watch_turn(struct ledger *l, struct watch *w, ms_t now, struct err *e)

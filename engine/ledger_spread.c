@@ -45,7 +45,7 @@ static bool claimable(const struct errand *r)
 /* Fewer came than were asked for: nothing is left in the store, or it was looked through only in part. */
 static void after_claim(struct ledger *l, struct errand *r, int asked, int got)
 {
-	bool choice = r->watch->plan.n > 1;
+	bool choice = r->watch->plan.n > 1 || (r->slot == 0 && source_count(l->sources, r->route) > 1);
 	if (got > 0)
 		r->watch->fresh -= r->watch->fresh > got ? got : r->watch->fresh;
 	if (got == asked) {
@@ -156,7 +156,18 @@ static int draw(struct ledger *l, struct errand *r, struct hatch *hatch, int max
 	struct handovers *h, struct err *e)
 {
 	struct watch *w = r->watch;
+	int source = hatch->crowd != NULL ? hatch->crowd->source : SOURCE_NONE;
+	struct str provider = str_from(r->provider);
 	max = watch_room(w, max);
+	if (source >= 0) {
+		int may = max > 0 ? source_allow(l->sources, hatch->route, source, provider, max, now, e) : 0;
+		if (may < 0)
+			return -1;
+		/* Its volume for the day is used up: another takes it, or it waits. */
+		if (may == 0 && !source_has_room(l->sources, hatch->route, source, provider, now))
+			errand_again(l, r);
+		max = may;
+	}
 	if (max <= 0)
 		return 0;
 	struct claim_batch *b = ledger_batch(h, w, hatch, CHUNK, e);
@@ -168,6 +179,8 @@ static int draw(struct ledger *l, struct errand *r, struct hatch *hatch, int max
 		return -1;
 	w->drawn += n;
 	watch_dealt(w, hatch->route, n);
+	if (source >= 0 && source_used(l->sources, hatch->route, source, provider, n, now, e) != 0)
+		return -1;
 	after_claim(l, r, max, n);
 	return n;
 }

@@ -42,11 +42,11 @@ void window_init(struct window *w)
 
 /* ---- Errands ---- */
 
-static struct errand **errand_slot(struct window *w, const struct watch *watch, int64_t domain)
+static struct errand **errand_slot(struct window *w, const struct watch *watch, int64_t domain, int slot)
 {
 	uint64_t h = ((uint64_t)domain * 0x9e3779b97f4a7c15ULL) ^ (uint64_t)watch->id * 0xff51afd7ed558ccdULL;
 	struct errand **at = &w->errands[(h >> 32) % WINDOW];
-	while (*at != NULL && ((*at)->watch != watch || (*at)->domain != domain))
+	while (*at != NULL && ((*at)->watch != watch || (*at)->domain != domain || (*at)->slot != slot))
 		at = &(*at)->chain;
 	return at;
 }
@@ -96,7 +96,7 @@ void errand_free(struct ledger *l, struct errand *r)
 	if (r->crowd == NULL && !r->failed)
 		w->nlooking--;
 	leave_crowd(r);
-	*errand_slot(w, r->watch, r->domain) = r->chain;
+	*errand_slot(w, r->watch, r->domain, r->slot) = r->chain;
 	r->watch->errands--;
 	w->n--;
 	free(r);
@@ -142,16 +142,38 @@ struct walk {
 	struct watch *watch;
 	int64_t last;
 	int room;
+	ms_t now;
 };
 
-static int take_domain(void *ctx, const struct waiting_domain *d)
+/* A domain to which much goes has an errand for each source of the route, so that all of them work on it. */
+static int slots_of(const struct walk *k, const struct waiting_domain *d)
 {
-	struct walk *k = ctx;
+	const struct route_plan *p = &k->watch->plan;
+	size_t n = p->n == 1 ? source_count(k->l->sources, p->route[0]) : 0;
+	return n > 1 && d->fresh + d->due >= COUNT_CAP ? (int)n : 0;
+}
+
+/* Is it so that no source may carry more to that provider today? */
+static bool warming(struct walk *k, const struct waiting_domain *d, int slot)
+{
+	const struct route_plan *p = &k->watch->plan;
+	ms_t until = 0;
+	struct err e;
+	if (p->n != 1 || source_count(k->l->sources, p->route[0]) == 0)
+		return false;
+	if (slot > 0 && source_has_room(k->l->sources, p->route[0], slot - 1, d->provider, k->now))
+		return false;
+	if (slot == 0 && source_pick(k->l->sources, p->route[0], d->provider, SOURCE_V4 | SOURCE_V6, k->now,
+				 &until, &e) != SOURCE_WAIT)
+		return false;
+	watch_warms(k->l, k->watch, k->now);
+	return true;
+}
+
+static int take_errand(struct walk *k, const struct waiting_domain *d, int number)
+{
 	struct window *w = &k->l->window;
-	if (k->room == 0)
-		return 1;
-	k->last = d->domain;
-	struct errand **slot = errand_slot(w, k->watch, d->domain), *r = *slot;
+	struct errand **slot = errand_slot(w, k->watch, d->domain, number), *r = *slot;
 	if (r != NULL) {
 		r->many = d->fresh + d->due >= COUNT_CAP;
 		errand_waiting(r, d->fresh + d->due);
@@ -159,10 +181,16 @@ static int take_domain(void *ctx, const struct waiting_domain *d)
 	}
 	if (d->fresh + d->due == 0)
 		return 0;
+	if (k->room == 0)
+		return 1;
+	if (warming(k, d, number))
+		return 0;
 	r = calloc(1, sizeof *r + d->name.n + 1);
 	if (r == NULL)
 		return 1;
 	k->room--;
+	r->slot = number;
+	r->source = SOURCE_NONE;
 	r->watch = k->watch;
 	r->domain = d->domain;
 	r->waiting = d->fresh + d->due;
@@ -176,6 +204,21 @@ static int take_domain(void *ctx, const struct waiting_domain *d)
 	ring_append(&w->looking, &r->in);
 	w->nlooking++;
 	w->stale = true;
+	return 0;
+}
+
+static int take_domain(void *ctx, const struct waiting_domain *d)
+{
+	struct walk *k = ctx;
+	int slots = slots_of(k, d);
+	if (k->room < slots || k->room == 0)
+		return 1;
+	k->last = d->domain;
+	if (slots == 0)
+		return take_errand(k, d, 0);
+	for (int i = 1; i <= slots; i++)
+		if (take_errand(k, d, i) != 0)
+			return 1;
 	return 0;
 }
 
@@ -205,9 +248,16 @@ bool window_wants(const struct ledger *l, const struct watch *w, ms_t now)
 	       ((w->next_due != 0 && w->next_due <= now) || (w->look && window_room(l, w) >= ROOM));
 }
 
-static int walk(struct ledger *l, struct watch *w, struct err *e)
+void watch_warms(struct ledger *l, struct watch *w, ms_t now)
 {
-	struct walk k = {.l = l, .watch = w, .last = w->walked, .room = window_room(l, w)};
+	ms_t until = source_day_ends(l->o.config->zone, now);
+	if (w->warm_until <= now || until < w->warm_until)
+		w->warm_until = until;
+}
+
+static int walk(struct ledger *l, struct watch *w, ms_t now, struct err *e)
+{
+	struct walk k = {.l = l, .watch = w, .last = w->walked, .room = window_room(l, w), .now = now};
 	int n = store_ledger_waiting(l->store, w->id, w->walked, WALK, COUNT_CAP, take_domain, &k, e);
 	if (n < 0)
 		return -1;
@@ -262,6 +312,29 @@ static int provider_known(struct ledger *l, struct errand *r, struct site *s, st
 	return store_ledger_set_provider(l->store, r->domain, str_from(s->provider), e);
 }
 
+static unsigned families(const struct site *s)
+{
+	unsigned has = 0;
+	for (size_t i = 0; i < s->nhosts; i++)
+		for (size_t k = 0; k < s->hosts[i].naddrs; k++)
+			has |= s->hosts[i].addrs[k].ss_family == AF_INET6 ? SOURCE_V6 : SOURCE_V4;
+	return has;
+}
+
+/* Its source. 1: none may carry it today. */
+static int choose_source(struct ledger *l, struct errand *r, const struct site *s, ms_t now, struct err *e)
+{
+	ms_t until;
+	struct str provider = str_from(r->provider);
+	unsigned has = families(s);
+	if (r->slot > 0 && source_fits(l->sources, r->route, r->slot - 1, has)) {
+		r->source = r->slot - 1;
+		return source_has_room(l->sources, r->route, r->source, provider, now) ? 0 : 1;
+	}
+	r->source = source_pick(l->sources, r->route, provider, has, now, &until, e);
+	return r->source == SOURCE_WAIT ? 1 : 0;
+}
+
 /* Chooses the errand's route; of a direct one it asks the book. 1: no answer yet. */
 static int look_up(struct ledger *l, struct errand *r, ms_t mono, struct err *e)
 {
@@ -298,7 +371,15 @@ static int look_up(struct ledger *l, struct errand *r, ms_t mono, struct err *e)
 		w->stale = true;
 		return 0;
 	}
-	struct crowd *c = crowd_of(l, route, domain, site);
+	if (choose_source(l, r, site, clock_now(), e) != 0) {
+		site_unref(&site);
+		watch_warms(l, r->watch, clock_now());
+		ring_append(&w->looking, &r->in);
+		w->nlooking++;
+		errand_free(l, r);
+		return 0;
+	}
+	struct crowd *c = crowd_of(l, route, r->source, domain, site);
 	site_unref(&site);
 	if (c == NULL)
 		return err_set(e, ERR_INTERNAL, "ledger", "out of memory");
@@ -335,7 +416,7 @@ int window_fill(struct ledger *l, ms_t now, struct err *e)
 				return -1;
 			watch_stir(w);
 		}
-		if (w->look && window_room(l, w) >= ROOM && walk(l, w, e) != 0)
+		if (w->look && window_room(l, w) >= ROOM && walk(l, w, now, e) != 0)
 			return -1;
 	}
 	return look_up_all(l, e);

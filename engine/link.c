@@ -55,6 +55,8 @@ static void describe_attempt(struct link *k, const struct job *j, bool accepted,
 	struct worker *w = k->lane->w;
 	const struct smtp_conn_facts *f = smtp_conn_facts(k->conn);
 	row->tls = str_from(f->tls);
+	if (k->source != NULL)
+		row->source = str_from(k->source->cfg->address);
 	row->peer = str_from(f->address);
 	row->connect_ms = (int)f->connect_ms;
 	row->tls_ms = (int)f->tls_ms;
@@ -170,6 +172,8 @@ static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct s
 	l->nlinks--;
 	if (l->dest != NULL)
 		call_over(k);
+	else if (k->source != NULL)
+		atomic_fetch_sub(&k->source->connections, 1);
 	free(k);
 	if (l->dest == NULL && l->established == 0 && route_room(l->route, mono_us(), mono_us()) == 0)
 		lane_give_back_all(l, clock_now());
@@ -216,17 +220,25 @@ int link_open(struct lane *l)
 	ms_t timeout = l->route->cfg->timeout;
 	if (k == NULL)
 		return -1;
+	bool lockstep = atomic_load(&l->route->out_of_step);
+	const struct smtp_options *o = lockstep ? &l->route->lockstep : &l->route->smtp;
+	k->source = route_source_next(l->route);
+	if (k->source != NULL)
+		o = lockstep ? &k->source->lockstep : &k->source->smtp;
 	k->ep = (struct smtp_endpoint){
 		.host = l->route->cfg->host,
 		.addrs = a->v,
 		.naddrs = a->n,
+		.source = k->source != NULL ? &k->source->addr : NULL,
 		.connect_timeout = timeout > 0 && timeout < 30 * SECOND ? timeout : 30 * SECOND,
 		.tls = l->route->tls,
 	};
-	if (link_dial(k, atomic_load(&l->route->out_of_step) ? &l->route->lockstep : &l->route->smtp) != 0) {
+	if (link_dial(k, o) != 0) {
 		free(k);
 		return -1;
 	}
 	link_add(k);
+	if (k->source != NULL)
+		atomic_fetch_add(&k->source->connections, 1);
 	return 0;
 }

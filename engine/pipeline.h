@@ -156,8 +156,9 @@ enum { GROUP_VIEWS = 50 };
 size_t worker_views(struct worker *w, struct group_view out[GROUP_VIEWS]);
 struct hatch_options { /* of a site */
 	size_t route;
-	const char *group; /* who shares the limits; its name in limits or the site's */
-	bool shared;       /* with other sites */
+	struct route_source *source; /* NULL: as the system chooses */
+	const char *group;           /* who shares the limits; its name in limits or the site's */
+	bool shared;                 /* with other sites */
 	const struct limits *limits;
 	struct site *site; /* the hatch takes a reference of its own */
 };

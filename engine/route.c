@@ -2,6 +2,7 @@
 
 #include "src/base/buf.h"
 
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -131,8 +132,98 @@ int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 	return 0;
 }
 
+/* ---- Sources ---- */
+
+/* What the address is called in DNS: where nothing was said, and the host has no full name. */
+static char *reverse_name(const struct sockaddr_storage *a)
+{
+	char name[256];
+	socklen_t n = a->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+	if (getnameinfo((const struct sockaddr *)a, n, name, sizeof name, NULL, 0, NI_NAMEREQD) != 0 ||
+		strchr(name, '.') == NULL)
+		return NULL;
+	return strdup(name);
+}
+
+static char *literal_of(const struct config_source *c, const struct sockaddr_storage *a)
+{
+	char text[80];
+	snprintf(text, sizeof text, "[%s%s]", a->ss_family == AF_INET6 ? "IPv6:" : "", c->address);
+	return strdup(text);
+}
+
+static char *source_name(
+	const struct route *r, const struct config_source *c, const struct sockaddr_storage *a)
+{
+	if (c->helo != NULL)
+		return strdup(c->helo);
+	if (r->cfg->helo != NULL || r->helo[0] != '[')
+		return strdup(r->helo);
+	char *name = config_host_loopback(c->address) ? NULL : reverse_name(a);
+	return name != NULL ? name : literal_of(c, a);
+}
+
+static int source_init(
+	struct route_source *s, const struct route *r, const struct config_source *c, struct err *e)
+{
+	struct sockaddr_in *v4 = (struct sockaddr_in *)&s->addr;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&s->addr;
+	s->cfg = c;
+	s->addr.ss_family = inet_pton(AF_INET, c->address, &v4->sin_addr) == 1 ? AF_INET : AF_INET6;
+	if (s->addr.ss_family == AF_INET6)
+		inet_pton(AF_INET6, c->address, &v6->sin6_addr);
+	int fd = socket(s->addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&s->addr,
+			      s->addr.ss_family == AF_INET6 ? sizeof *v6 : sizeof *v4) != 0) {
+		err_sys(e, ERR_CONFIG, "source", c->address);
+		if (fd >= 0)
+			close(fd);
+		err_remedy(e, "write an address of this host: `ip addr` lists them");
+		return err_at(e, c->at.file, c->at.line);
+	}
+	close(fd);
+	s->helo = source_name(r, c, &s->addr);
+	if (s->helo == NULL)
+		return err_set(e, ERR_INTERNAL, "route", "out of memory");
+	s->smtp = r->smtp;
+	s->smtp.helo = s->helo;
+	s->lockstep = r->lockstep;
+	s->lockstep.helo = s->helo;
+	return 0;
+}
+
+int route_sources(struct route *r, const struct config *c, struct err *e)
+{
+	r->sources = calloc(c->nsources + 1, sizeof *r->sources);
+	if (r->sources == NULL)
+		return err_set(e, ERR_INTERNAL, "route", "out of memory");
+	for (size_t i = 0; i < c->nsources; i++)
+		if (strcmp(c->sources[i].route, r->cfg->name) == 0 &&
+			source_init(&r->sources[r->nsources++], r, &c->sources[i], e) != 0)
+			return -1;
+	return 0;
+}
+
+struct route_source *route_source_next(struct route *r)
+{
+	struct route_source *best = NULL;
+	double least = 0;
+	for (size_t i = 0; i < r->nsources; i++) {
+		struct route_source *s = &r->sources[i];
+		double load = (atomic_load(&s->connections) + 1) / s->cfg->weight;
+		if (best == NULL || load < least) {
+			best = s;
+			least = load;
+		}
+	}
+	return best;
+}
+
 void route_release(struct route *r)
 {
+	for (size_t i = 0; i < r->nsources; i++)
+		free(r->sources[i].helo);
+	free(r->sources);
 	tls_client_free(&r->tls);
 	access_free(&r->access);
 	if (r->password != NULL)

@@ -25,6 +25,14 @@ struct route_addrs {
 	struct sockaddr_storage v[16];
 };
 
+struct route_source { /* an address of ours from which the route connects */
+	const struct config_source *cfg;
+	struct sockaddr_storage addr; /* port 0 */
+	char *helo;
+	struct smtp_options smtp, lockstep; /* as the route's, with that name */
+	_Atomic int connections;            /* of a relay */
+};
+
 struct route {
 	const struct config_route *cfg;
 	struct smtp_options smtp,
@@ -36,9 +44,11 @@ struct route {
 	struct smtp_timeouts timeouts; /* what `smtp` points to */
 	struct tls_client *tls;
 	char *password, *helo;
-	bool broken;           /* its password cannot be read, or the like: `trouble` says why */
-	struct access *access; /* where it logs in by token */
-	_Atomic int no_token;  /* times in a row that there was none, as last told */
+	bool broken;                  /* its password cannot be read, or the like: `trouble` says why */
+	struct route_source *sources; /* none: the system chooses */
+	size_t nsources;
+	struct access *access;               /* where it logs in by token */
+	_Atomic int no_token;                /* times in a row that there was none, as last told */
 	_Atomic(struct route_addrs *) addrs; /* NULL: not resolved (yet) */
 	_Atomic ms_t resolved_at;
 
@@ -67,6 +77,10 @@ struct route {
 };
 
 int route_init(struct route *r, const struct config_route *cfg, struct err *e);
+/* Its [source] sections. ERR_CONFIG: an address that is not this host's. */
+int route_sources(struct route *r, const struct config *c, struct err *e);
+/* The source for one more connection of a relay: by weight. NULL: there are none. */
+struct route_source *route_source_next(struct route *r);
 void route_release(struct route *r);
 /* Looks the host up; blocks. Keeps the old addresses when it fails. */
 int route_resolve(struct route *r, struct err *e);

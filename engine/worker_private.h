@@ -37,7 +37,8 @@ struct link { /* a connection */
 	int doubts;    /* results that said so */
 	unsigned long sent, answered;
 	ms_t idle_since;
-	struct call *call; /* on a direct route: whom it calls */
+	struct call *call;           /* on a direct route: whom it calls */
+	struct route_source *source; /* from which address; NULL: as the system chooses */
 };
 
 struct call {                       /* one attempt at the hosts of a site, in order */
@@ -54,7 +55,8 @@ struct call {                       /* one attempt at the hosts of a site, in or
 	uint64_t lot;
 };
 
-struct dest { /* a site of a direct route */
+struct dest {                        /* a site of a direct route, as one source of it calls there */
+	struct route_source *source; /* NULL: as the system chooses */
 	struct site *site;
 	struct group *group;
 	struct lane *next_open, **back_open; /* of the group's lanes with connections */
@@ -72,10 +74,11 @@ struct dest { /* a site of a direct route */
 	struct limits limits;
 };
 
-struct group { /* sites that share limits, over one route */
+struct group { /* sites that share limits, over one route and source */
 	struct group *chain;
 	struct worker *w;
 	size_t route;
+	const struct route_source *source;
 	bool shared;
 	struct shaper shaper;
 	struct lane *open;

@@ -211,6 +211,35 @@ int store_usage_minutes(struct store *s, struct str route, ms_t since,
 	return rc;
 }
 
+int store_source_add(
+	struct store *s, struct str source, struct str provider, int64_t day, int64_t n, struct err *e)
+{
+	return db_run(s, e,
+		"INSERT INTO source_use(source, provider, day, n) VALUES(?, ?, ?, ?) ON CONFLICT DO UPDATE "
+		"SET n "
+		"= n + excluded.n",
+		"ssii", source, provider, day, n);
+}
+
+int store_source_days(struct store *s, struct str source, struct str provider,
+	int (*row)(void *ctx, int64_t day, int64_t n), void *ctx, struct err *e)
+{
+	int rc;
+	sqlite3_stmt *st =
+		db_query(s, e, "SELECT day, n FROM source_use WHERE source = ? AND provider = ? ORDER BY day",
+			"ss", source, provider);
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(s, st, e)) == 1) {
+		int stop = row(ctx, col_int(st, 0), col_int(st, 1));
+		if (stop != 0) {
+			db_done(st);
+			return stop;
+		}
+	}
+	return rc;
+}
+
 /* 0: none waits, -1: failed. */
 static ms_t next_due_of(struct store *s, int64_t campaign, struct err *e)
 {

@@ -186,7 +186,10 @@ static const char *const schema_steps[SCHEMA_VERSION] = {
 	"TEXT NOT NULL,"
 	" route TEXT NOT NULL, state TEXT NOT NULL, bound TEXT NOT NULL, rate REAL NOT NULL, connections "
 	"INTEGER NOT NULL,"
-	" waiting INTEGER NOT NULL);",
+	" waiting INTEGER NOT NULL);"
+	/* What a source address that is warming up carried, by local day. */
+	"CREATE TABLE source_use(source TEXT NOT NULL, provider TEXT NOT NULL, day INTEGER NOT NULL, n INTEGER "
+	"NOT NULL, PRIMARY KEY(source, provider, day)) WITHOUT ROWID;",
 };
 
 #endif

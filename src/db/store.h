@@ -646,6 +646,12 @@ int64_t store_ledger_usage(struct store *s, struct str route, ms_t since, struct
 /* The same minute by minute, oldest first: `minute` is its beginning. */
 int store_usage_minutes(struct store *s, struct str route, ms_t since,
 	int (*row)(void *ctx, ms_t minute, int64_t n), void *ctx, struct err *e);
+/* What a source address carried to a provider ("": unknown ones), by day: a number that the caller gives.
+ * add: within begin/commit. days: oldest first. */
+int store_source_add(
+	struct store *s, struct str source, struct str provider, int64_t day, int64_t n, struct err *e);
+int store_source_days(struct store *s, struct str source, struct str provider,
+	int (*row)(void *ctx, int64_t day, int64_t n), void *ctx, struct err *e);
 /* When the earliest delivery of that campaign (0: any running) becomes due; 0: none waits for a time. Of a
  * spread campaign: one whose time has come but which was not claimed yet counts as well. */
 ms_t store_ledger_next_due(struct store *s, int64_t campaign, struct err *e);
