@@ -22,7 +22,8 @@ struct again {
 	struct pair *pairs; /* as many as there are reasons at most, squared */
 	size_t npairs, cap;
 	int64_t read, changed, hard, soft_again, lifted, suppressed;
-	bool apply;
+	bool apply, together; /* a transaction is open */
+	ms_t began;
 	struct err *e;
 };
 
@@ -62,6 +63,24 @@ static int show_change(struct again *a, const struct returned_row *was, const st
 	return json_line(doc) != 0 ? output_error(a->e) : 0;
 }
 
+enum { TOGETHER = 40 }; /* ms of one transaction */
+
+static int begin(struct again *a)
+{
+	if (a->together)
+		return 0;
+	a->together = true;
+	a->began = clock_mono();
+	return store_together(a->s, a->e);
+}
+
+static int commit(struct again *a)
+{
+	bool open = a->together;
+	a->together = false;
+	return open ? store_together_end(a->s, true, a->e) : 0;
+}
+
 static int again_one(void *ctx, const struct returned_row *was)
 {
 	struct again *a = ctx;
@@ -82,11 +101,11 @@ static int again_one(void *ctx, const struct returned_row *was)
 	if (a->c->json ? show_change(a, was, &now) != 0 : count_pair(a, was, &now) != 0)
 		return -1;
 	now.at = clock_now();
-	if (a->apply && store_returned_change(a->s, &now, &lifted, &suppressed, a->e) != 0)
+	if (a->apply && (begin(a) != 0 || store_returned_change(a->s, &now, &lifted, &suppressed, a->e) != 0))
 		return -1;
 	a->lifted += lifted;
 	a->suppressed += suppressed;
-	return 0;
+	return a->together && clock_mono() - a->began >= TOGETHER ? commit(a) : 0;
 }
 
 static int by_count(const void *x, const void *y)
@@ -162,7 +181,11 @@ static int reclassify_run(struct cli *c, struct err *e)
 	if (rc == 0)
 		rc = store_returned_walk(a.s, 0, since, again_one, &a, e);
 	if (rc == 0)
+		rc = commit(&a);
+	if (rc == 0)
 		rc = conclude(&a);
+	if (a.together)
+		store_together_end(a.s, false, e);
 	intake_free(&a.in);
 	rules_free(&rules);
 	buf_release(&a.message);
