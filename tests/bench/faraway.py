@@ -111,6 +111,7 @@ def bench(letter, fresh, scale):
 	with peers.Postfix(fresh("distance"), 0, way=distance.FarAway(RTT), **options) as postfix:
 		here = max(smtp_source(postfix, 100, count(6000), size) for _ in range(2))
 		rows.append(["smtp-source -d -s 100, without the way (what that Postfix takes)", f"{here:,.1f}", "", "1.00"])
+		add("smtp-source -d -s 20, without the way", smtp_source(postfix, 20, count(6000), size), None, here)
 		for connections, chunking, messages, wanted in ((1, "no", 150, 9), (1, "yes", 600, 40), (20, "no", 3000, 180),
 				(20, "yes", 6000, max(180, round(0.75 * here)))):
 			rate = postrider(letter, fresh("distance-send"), postfix, connections, chunking, count(messages))
