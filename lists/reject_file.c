@@ -26,7 +26,8 @@ static void put_raw(struct reject_file *r, struct str s)
 	}
 	for (size_t at = 0; at < s.n;) {
 		char c[4];
-		fwrite(c, 1, utf8_put(c, utf8_next(s, &at)), r->f);
+		size_t n = utf8_put(c, utf8_next(s, &at));
+		fwrite(c, 1, n, r->f);
 	}
 }
 

@@ -123,10 +123,11 @@ static bool no_end(uint32_t c)
 static void put_char(struct text_writer *w, uint32_t c)
 {
 	char u[4];
+	size_t n = utf8_put(u, c);
 	int width = utf8_width_char(c);
 	if (width == 2 && w->word_wide && !no_start(c))
 		text_word_end(w);
-	run_add(&w->word, u, utf8_put(u, c));
+	run_add(&w->word, u, n);
 	w->word_width += width > 0 ? (size_t)width : 0;
 	w->word_wide = width == 2 && !no_end(c);
 }

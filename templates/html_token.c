@@ -294,7 +294,8 @@ void html_decode(struct run *out, struct str s)
 			continue;
 		}
 		char u[4];
-		run_add(out, u, utf8_put(u, c));
+		size_t bytes = utf8_put(u, c);
+		run_add(out, u, bytes);
 		i += n;
 	}
 }

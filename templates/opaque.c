@@ -77,7 +77,8 @@ static int add(struct opaque *o, const struct opaque_span *s, struct run *out, s
 	o->spans[o->n] = *s;
 	o->spans[o->n].kind = kind_of(s);
 	char c[4];
-	run_add(out, c, utf8_put(c, FIRST + (uint32_t)o->n));
+	size_t n = utf8_put(c, FIRST + (uint32_t)o->n);
+	run_add(out, c, n);
 	o->n++;
 	return out->failed ? full(e) : 0;
 }

@@ -228,11 +228,11 @@ static int numbers_of_slice(struct walk *w, int64_t campaign, int64_t *from, int
 
 static int read_ref(struct walk *w, const struct audience_ref *r, int64_t **v, size_t *n, size_t *cap)
 {
-	int64_t from, to;
+	int64_t from, to, found;
 	int rc;
 	if (numbers_of_slice(w, r->campaign, &from, &to) < 0)
 		return -1;
-	int cancelled = db_int(w->s, w->e, &(int64_t){0}, "SELECT 1 FROM campaign WHERE id = ? AND state = ?",
+	int cancelled = db_int(w->s, w->e, &found, "SELECT 1 FROM campaign WHERE id = ? AND state = ?",
 		"ii", r->campaign, (int64_t)CAMPAIGN_CANCELLED);
 	if (cancelled < 0)
 		return -1;

@@ -102,8 +102,10 @@ static void check_signature(struct str raw)
 	}
 	buf_puts(&m, "\r\n\r\n");
 	size_t end = (size_t)(strstr(m.p, "\r\n\r\n") + 4 - m.p);
-	struct dkim_message d = {
-		str_n(m.p, end), str_n(m.p + end, m.len - end), STR("books.example"), 1000, NULL};
+	struct dkim_message d = {.header = str_n(m.p, end),
+		.body = str_n(m.p + end, m.len - end),
+		.from_domain = STR("books.example"),
+		.now = 1000};
 	arena_init(&a, 4096, 16 << 20);
 	must(dkim_sign(signer, &d, &a, &out, NULL) == 1);
 	must(v_verify(out, d.body, 0, dkim_key_evp(key)));
