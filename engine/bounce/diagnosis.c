@@ -195,9 +195,34 @@ static struct str host_of(struct str text)
 	return str_n(NULL, 0);
 }
 
+/* "550-5.7.26 one 550-5.7.26 two 550 5.7.26 three": the lines of a reply joined into one keep their codes. */
+static struct str without_codes(struct reading *q, struct str s)
+{
+	if (s.n < 8 || s.p[3] != '-' || code_at(s, 0) == 0)
+		return s;
+	char *out = arena_bytes(q->a, s.n + 1);
+	size_t n = 0, i = 0;
+	struct str enhanced = str_n(s.p + 4, enhanced_at(s, 4));
+	while (out != NULL && i < s.n) {
+		bool again = i > 0 && s.p[i - 1] == ' ' && i + 4 <= s.n && memcmp(s.p + i, s.p, 3) == 0 &&
+			     (s.p[i + 3] == '-' || s.p[i + 3] == ' ');
+		if (again) {
+			i += 4;
+			if (enhanced.n != 0 && str_starts(str_n(s.p + i, s.n - i), enhanced))
+				i += enhanced.n;
+			while (i < s.n && s.p[i] == ' ')
+				i++;
+			continue;
+		}
+		out[n++] = i == 3 ? ' ' : s.p[i];
+		i++;
+	}
+	return str_n(out, n);
+}
+
 void diagnose(struct reading *q, struct str text, struct diagnosis *d)
 {
-	*d = (struct diagnosis){.text = str_trim(field_unfold(q->a, text))};
+	*d = (struct diagnosis){.text = without_codes(q, str_trim(field_unfold(q->a, text)))};
 	size_t at = reply_find(d->text, false, &d->code);
 	if (at < d->text.n) {
 		d->enhanced = enhanced_find(str_n(d->text.p + at, d->text.n - at));

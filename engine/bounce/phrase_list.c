@@ -167,7 +167,7 @@ const struct phrase phrase_list[] = {
 	{"temporary problem delivering", SAYS_DELAYED}, {"temporary non-fatal", SAYS_DELAYED},
 	{"transient non-fatal errors", SAYS_DELAYED}, {"transient non-fatal", SAYS_DELAYED},
 	{"noch nicht zugestellt", SAYS_DELAYED | W}, {"n'a pas encore \xc3\xa9t\xc3\xa9", SAYS_DELAYED | W},
-	{"再送", SAYS_DELAYED}, {"配信が遅", SAYS_DELAYED | W}, {"遅延", W}, {"delayed mail", W}, {"delayed", W}, {"(delay)", W},
+	{"再送を", SAYS_DELAYED}, {"再送いたします", SAYS_DELAYED}, {"再送します", SAYS_DELAYED}, {"配信が遅", SAYS_DELAYED | W}, {"遅延", W}, {"delayed mail", W}, {"delayed", W}, {"(delay)", W},
 	{"warning: could not send", W}, {"warning: message", W}, {"warning--could not send", W}, {"verz\xc3\xb6gert", W},
 	{"retard\xc3\xa9", W}, {"retrasad", W}, {"delay", W}, {"warning", W}, {"not yet delivered", W}, {"fertraging", W},
 	/* ---- delivered ---- */
