@@ -599,6 +599,11 @@ static void policy__tls_is_a_must__never_in_clear(void **state)
 	under_policy(
 		&encrypt, server_context(&other_authority, "DNS:x", -60, 60), starttls_script, DELIVERED);
 	finish();
+	/* A record that only OpenSSL finds to be nonsense is one that cannot be used (RFC 7672 2.2). */
+	const struct tlsa odd = {3, 0, 0, (const unsigned char *)"nonsense", 8};
+	const struct tls_policy dane = {.need = TLS_DANE, .tlsa = &odd, .ntlsa = 1};
+	under_policy(&dane, server_context(&other_authority, "DNS:x", -60, 60), starttls_script, DELIVERED);
+	finish();
 }
 
 static void policy__session_of_a_milder_one__is_not_resumed(void **state)
