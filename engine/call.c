@@ -8,10 +8,9 @@
 
 enum { REFUSALS = 3 }; /* temporary refusals in a row, before what waits is recorded as tried */
 
-static const ms_t CONNECT_ONE = 8 * SECOND; /* to one of several: IPv6 that leads nowhere must not hold up */
-static const ms_t CONNECT = 20 * SECOND;    /* to a host's only address */
-static const ms_t CALL = 2 * MINUTE;        /* after that no other host is tried */
-static const ms_t BAD_HOST = 5 * MINUTE;    /* who did not answer is asked after the others so long */
+static const ms_t CONNECT = 20 * SECOND; /* to each address */
+static const ms_t CALL = 2 * MINUTE;     /* after that no other host is tried */
+static const ms_t BAD_HOST = 5 * MINUTE; /* who did not answer is asked after the others so long */
 static const ms_t UNREACHED_MOST = 15 * MINUTE;
 static const ms_t UNREACHED = MINUTE; /* the least pause after an attempt at all hosts */
 
@@ -83,7 +82,7 @@ static int dial(struct link *k)
 		.addrs = c->addrs,
 		.naddrs = n,
 		.source = k->source != NULL ? &k->source->addr : NULL,
-		.connect_timeout = n > 1 ? CONNECT_ONE : CONNECT,
+		.connect_timeout = CONNECT,
 		.tls = l->route->tls,
 		.policy = &h->policy,
 	};

@@ -1,5 +1,6 @@
 #include "engine/ledger_private.h"
 
+#include "engine/quota.h"
 #include "src/base/hash.h"
 
 #include <stdio.h>
@@ -16,8 +17,20 @@ static size_t mx_names(const struct site *s, const char *out[SITE_HOSTS])
 
 void crowd_free(struct crowd *c)
 {
+	free(c->counted_as);
 	site_unref(&c->site);
 	free(c);
+}
+
+/* Under which its messages of the hour and the day are counted; a space is in no route's name. */
+static char *count_name(struct ledger *l, const struct hatch_options *o)
+{
+	struct buf b = BUF_INIT(4096);
+	buf_printf(&b, "%s %s %s", l->o.routes[o->route].cfg->name,
+		o->source != NULL ? o->source->cfg->address : "", o->group);
+	char *name = b.failed ? NULL : strdup(buf_cstr(&b));
+	buf_release(&b);
+	return name;
 }
 
 static struct crowd *crowd_new(
@@ -32,9 +45,11 @@ static struct crowd *crowd_new(
 	ring_init(&c->errands);
 	/* All sites that share limits belong to one worker, which then needs no lock to keep to them. */
 	uint64_t owner = hash64(str_from(o->group)) + o->route;
-	c->hatch = hatch_open(l->o.workers[owner % l->o.nworkers], o);
-	if (c->hatch == NULL) {
-		free(c);
+	c->rate = o->limits->rate;
+	bool counted = c->rate.per_hour > 0 || c->rate.per_day > 0;
+	if ((counted && (c->counted_as = count_name(l, o)) == NULL) ||
+		(c->hatch = hatch_open(l->o.workers[owner % l->o.nworkers], o)) == NULL) {
+		crowd_free(c);
 		return NULL;
 	}
 	c->hatch->crowd = c;
@@ -104,6 +119,26 @@ void window_unreached(struct ledger *l, struct crowd *c, const struct unreached 
 	crowd_waits(c, -c->waiting);
 }
 
+int crowd_allow(struct ledger *l, struct crowd *c, int max, ms_t now, struct err *e)
+{
+	struct quota q;
+	if (c->counted_as == NULL || max <= 0)
+		return max;
+	if (now < c->full_until)
+		return 0;
+	if (quota_read_named(&q, l->store, c->counted_as, &c->rate, now, e) != 0)
+		return -1;
+	c->full_until = q.until;
+	return q.room < max ? (int)q.room : max;
+}
+
+int crowd_used(struct ledger *l, struct crowd *c, int n, ms_t now, struct err *e)
+{
+	return c->counted_as == NULL || n == 0
+		       ? 0
+		       : store_usage_add(l->store, str_from(c->counted_as), n, now, e);
+}
+
 /* Campaigns of which nothing can go out for a while, because all sites they still have mail for are closed.
  */
 static void look_for_shut(struct ledger *l, ms_t mono)
@@ -113,6 +148,8 @@ static void look_for_shut(struct ledger *l, ms_t mono)
 	for (size_t i = 0; i < WINDOW; i++)
 		for (struct crowd *c = l->window.crowds[i]; c != NULL; c = c->chain) {
 			ms_t until = atomic_load(&c->hatch->shut_until);
+			if (c->full_until - clock_now() > until - mono)
+				until = mono + c->full_until - clock_now();
 			for (struct ring *r = c->errands.next; until > mono && r != &c->errands;
 				r = r->next) {
 				struct watch *w = ((struct errand *)r)->watch;

@@ -110,6 +110,9 @@ struct crowd { /* what waits for one site, or for a relay: then there is neither
 	int source;            /* of the route; SOURCE_NONE */
 	struct site *site;     /* a reference */
 	struct unreached down; /* until then what waits has failed */
+	struct rate_spec rate; /* of those who share its limits: /h and /d are counted here … */
+	char *counted_as;      /* … under that name; NULL: there is no such limit */
+	ms_t full_until;       /* wall clock */
 	char key[];            /* route, group and site */
 };
 
@@ -271,6 +274,9 @@ struct crowd *crowd_of(struct ledger *l, size_t route, int source, struct str do
 void crowd_join(struct ledger *l, struct errand *r, struct crowd *c);
 void crowd_waits(struct crowd *c, int more); /* so many deliveries more */
 void crowd_free(struct crowd *c);
+/* Its share of the hour and the day: how many of `max` may be claimed now, 0 none, -1. */
+int crowd_allow(struct ledger *l, struct crowd *c, int max, ms_t now, struct err *e);
+int crowd_used(struct ledger *l, struct crowd *c, int n, ms_t now, struct err *e); /* n < 0: given back */
 /* The site could not be reached. */
 void window_unreached(struct ledger *l, struct crowd *c, const struct unreached *u);
 void window_every_second(struct ledger *l); /* sites whose time is over, crowds that nobody needs */

@@ -159,17 +159,17 @@ static int draw(struct ledger *l, struct errand *r, struct hatch *hatch, int max
 	int source = hatch->crowd != NULL ? hatch->crowd->source : SOURCE_NONE;
 	struct str provider = str_from(r->provider);
 	max = watch_room(w, max);
-	if (source >= 0) {
-		int may = max > 0 ? source_allow(l->sources, hatch->route, source, provider, max, now, e) : 0;
-		if (may < 0)
-			return -1;
+	if (hatch->crowd != NULL)
+		max = crowd_allow(l, hatch->crowd, max, now, e);
+	if (source >= 0 && max > 0) {
+		int may = source_allow(l->sources, hatch->route, source, provider, max, now, e);
 		/* Its volume for the day is used up: another takes it, or it waits. */
 		if (may == 0 && !source_has_room(l->sources, hatch->route, source, provider, now))
 			errand_again(l, r);
 		max = may;
 	}
 	if (max <= 0)
-		return 0;
+		return max;
 	struct claim_batch *b = ledger_batch(h, w, hatch, CHUNK, e);
 	if (b == NULL)
 		return -1;
@@ -179,6 +179,8 @@ static int draw(struct ledger *l, struct errand *r, struct hatch *hatch, int max
 		return -1;
 	w->drawn += n;
 	watch_dealt(w, hatch->route, n);
+	if (hatch->crowd != NULL && crowd_used(l, hatch->crowd, n, now, e) != 0)
+		return -1;
 	if (source >= 0 && source_used(l->sources, hatch->route, source, provider, n, now, e) != 0)
 		return -1;
 	after_claim(l, r, max, n);

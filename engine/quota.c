@@ -111,6 +111,13 @@ int quota_read(struct quota *q, struct store *s, const struct config_route *r, m
 	return 0;
 }
 
+int quota_read_named(struct quota *q, struct store *s, const char *name, const struct rate_spec *rate,
+	ms_t now, struct err *e)
+{
+	const struct config_route like = {.name = name, .rate = *rate};
+	return quota_read(q, s, &like, now, e);
+}
+
 /* ---- Ahead ---- */
 
 struct play {

@@ -16,6 +16,9 @@ struct quota {
 	ms_t span;
 };
 int quota_read(struct quota *q, struct store *s, const struct config_route *r, ms_t now, struct err *e);
+/* The same of anything whose messages are counted under a name: receivers that share limits. */
+int quota_read_named(struct quota *q, struct store *s, const char *name, const struct rate_spec *rate,
+	ms_t now, struct err *e);
 
 struct forecast_ask {
 	int64_t messages;

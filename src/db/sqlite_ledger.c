@@ -191,6 +191,14 @@ int64_t store_ledger_usage(struct store *s, struct str route, ms_t since, struct
 	return rc < 0 ? -1 : n;
 }
 
+int store_usage_add(struct store *s, struct str name, int64_t n, ms_t now, struct err *e)
+{
+	int64_t id;
+	if (name_id(s, name, &id, e) < 0)
+		return -1;
+	return delta_add(s, DELTA_USAGE, id, now / MINUTE, 0, 0, 0, n, STR(""), e);
+}
+
 int store_usage_minutes(struct store *s, struct str route, ms_t since,
 	int (*row)(void *ctx, ms_t minute, int64_t n), void *ctx, struct err *e)
 {

@@ -141,3 +141,17 @@ def test_a_test_message(w):
 		assert "accepted by mx1.good.example" in out and len(sink.messages) == 1, out
 		out = w.run("--json", "test", "june.html", "--to", "ann@null.example", expect=69).json
 		assert out["stage"] == "dns" and out["code"] == 556, out
+
+
+def test_a_receivers_hour(w):
+	"""An hourly limit of one receiver holds over a restart, and everybody else's mail goes on."""
+	records = {"mx.good.example": {"A": ["127.0.0.1"]}, "good.example": domain((10, "mx.good.example")),
+		"mx.other.example": {"A": ["127.0.0.1"]}, "other.example": domain((10, "mx.other.example"))}
+	people = [f"p{i}@{d}.example" for i in range(20) for d in ("good", "other")]
+	with Nameserver(records) as dns, Sink() as sink:
+		direct(w, dns, sink.port, extra="[provider good.example]\nrate = 7/h\n")
+		send(w, people, "--patience", "0", expect=75)
+		w.run("--json", "resume", "june", "--patience", "0", expect=75)
+		took = [r for m in sink.messages for r in m.recipients]
+		assert sorted(r.split("@")[1] for r in took) == ["good.example"] * 7 + ["other.example"] * 20, took
+		assert w.status("june")["counts"]["queued"] == 13
