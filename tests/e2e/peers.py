@@ -279,6 +279,7 @@ class Postfix(Peer):
 class Exim(Peer):
 	"""Accepts for everyone and hands on to the sink. Options: tls as above; deny = a condition of recipients that are refused."""
 	name = "exim"
+	fixed = {"/etc/exim4": "etc"}  # where it looks by itself: with -C it would lose its rights when it returns mail
 
 	def configure(self):
 		tls = ""
@@ -287,7 +288,7 @@ class Exim(Peer):
 				self.write(f"etc/{name}.pem", open(path).read())
 			tls = "tls_advertise_hosts = *\ntls_certificate = /srv/etc/cert.pem\ntls_privatekey = /srv/etc/key.pem\n"
 		deny = f"deny {self.options['deny']}\n  " if self.options.get("deny") else ""
-		self.write("etc/exim.conf", f"""primary_hostname = relay.example
+		self.write("etc/exim4.conf", f"""primary_hostname = relay.example
 daemon_smtp_ports = {self.port}
 local_interfaces = 127.0.0.1
 spool_directory = /srv/spool
@@ -312,13 +313,13 @@ all:
 rcpt:
   {deny}accept
 begin routers
-sink:
+{self.options.get("routers", "")}sink:
   driver = manualroute
   route_list = * 127.0.0.1
   self = send
   transport = sink
 begin transports
-sink:
+{self.options.get("transports", "")}sink:
   driver = smtp
   port = {self.sink_port}
   hosts_try_fastopen =
@@ -331,11 +332,12 @@ begin retry
 			self.folder(folder, "Debian-exim", 0o750)
 
 	def run(self):
-		self.spawn("/usr/sbin/exim4", "-C", "/srv/etc/exim.conf", "-bdf", "-q5s")
+		os.makedirs(os.path.join(ROOT, "etc/exim4"), exist_ok=True)
+		self.spawn("/usr/sbin/exim4", "-bdf", "-q5s")
 
 
 class OpenSmtpd(Peer):
-	"""Accepts for everyone and hands on to the sink. Without TLS: Debian 12's 6.8 cannot do it with OpenSSL 3."""
+	"""Accepts for everyone and hands on to the sink; rules: lines in front of that. Without TLS: Debian 12's 6.8 cannot do it with OpenSSL 3."""
 	name = "opensmtpd"
 	fixed = {"/var/spool": "spool"}
 
@@ -343,7 +345,7 @@ class OpenSmtpd(Peer):
 		self.write("etc/smtpd.conf", f"""smtp max-message-size 35M
 listen on 127.0.0.1 port {self.port} hostname relay.example
 action sink relay host "smtp://127.0.0.1:{self.sink_port}"
-match from any for any action sink
+{self.options.get("rules", "")}match from any for any action sink
 """)
 		self.write("etc/mailname", "relay.example\n")
 

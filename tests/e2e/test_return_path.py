@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import socket
 
 import peers
 from harness import PROGRAM, wait_until
@@ -40,30 +41,74 @@ def recorded(w, campaign):
 	return counts.get("bounced", 0) + counts.get("blocked", 0)
 
 
-def test_postfix_returns_by_its_pipe(w):
-	addresses = [f"r{i}{kind}@{'gmail.com' if i % 3 == 0 else 'x.example'}" for i in range(60)
+def circle(w, peer, addresses, serve=None):
+	"""A campaign through the peer: whoever the receivers refuse comes back, and every state and suppression is right."""
+	w.message(LETTER)
+	w.write("all.csv", "email\n" + "".join(a + "\n" for a in addresses))
+	w.run("import", "news", "all.csv")
+	for name in [".", *(n for n in os.listdir(w.folder) if n.startswith("postrider"))]:
+		os.chown(w.path(name), peers.USERS["vmail"], -1)  # as whom the mail server hands over
+	if serve:
+		w.start("serve")
+		wait_until(lambda: listens(serve), 10)
+	w.run("send", "june.html", "--list", "news", "--name", "june", "--yes")
+	expected = sum(state_of(a) != "sent" for a in addresses)
+	try:
+		wait_until(lambda: recorded(w, "june") == expected, 30)
+	except AssertionError:
+		print(w.run("bounces", "--nobodys").out, peer.logs())
+		raise
+	rows = w.deliveries("june")
+	assert {a: r["state"] for a, r in rows.items()} == {a: state_of(a) for a in addresses}
+	unknown = {a for a in addresses if "unknown" in a}
+	assert suppressed(w) == unknown
+	assert all(r["reason"] == "user-unknown" for a, r in rows.items() if a in unknown)
+	assert sum(w.status("june")["counts"].values()) == len(addresses)
+	return unknown, expected
+
+
+def listens(port):
+	try:
+		socket.create_connection(("127.0.0.1", port), 1).close()
+		return True
+	except OSError:
+		return False
+
+
+def people(n):
+	return [f"r{i}{kind}@{'gmail.com' if i % 3 == 0 else 'x.example'}" for i in range(n)
 		for kind in ([["unknown", "full", "policy"][i % 3]] if i % 5 == 0 else [""])]
-	pipe = "postrider unix - n n - 4 pipe user=vmail null_sender= argv=" \
-		f"{peers.program_of_host(PROGRAM)} --config /srv/host{w.path('postrider.conf')} receive --recipient ${{recipient}}"
+
+
+def receive(w):
+	return f"{peers.program_of_host(PROGRAM)} --config /srv/host{w.path('postrider.conf')} receive"
+
+
+def test_postfix_returns_by_its_pipe(w):
+	pipe = f"postrider unix - n n - 4 pipe user=vmail null_sender= argv={receive(w)} --recipient ${{recipient}}"
 	with Receivers() as sink, peers.Postfix(w.folder, sink.port, host=True, services=[pipe],
 			main={"transport_maps": "inline:{ bounces.books.example=postrider: }", "default_destination_concurrency_limit": "20"}) as peer:
 		w.configure(peer.port, connections=4)
-		w.message(LETTER)
-		with open(w.path("all.csv"), "w") as f:
-			f.write("email\n" + "".join(a + "\n" for a in addresses))
-		w.run("import", "news", "all.csv")
-		for name in [".", *(n for n in os.listdir(w.folder) if n.startswith("postrider"))]:
-			os.chown(w.path(name), peers.USERS["vmail"], -1)
-		w.run("send", "june.html", "--list", "news", "--name", "june", "--yes")
-		expected = sum(state_of(a) != "sent" for a in addresses)
-		wait_until(lambda: recorded(w, "june") == expected, 40)
-		rows = w.deliveries("june")
-		assert {a: r["state"] for a, r in rows.items()} == {a: state_of(a) for a in addresses}
-		unknown = {a for a in addresses if "unknown" in a}
-		assert suppressed(w) == unknown
-		assert all(r["reason"] == "user-unknown" for a, r in rows.items() if a in unknown)
-		assert sum(w.status("june")["counts"].values()) == len(addresses)
+		unknown, expected = circle(w, peer, people(60))
 		again_and_forged(w, unknown, expected)
+
+
+def test_exim_returns_by_its_pipe(w):
+	router = "back:\n  driver = accept\n  domains = bounces.books.example\n  transport = postrider\n"
+	transport = f"postrider:\n  driver = pipe\n  command = {receive(w)}\n  user = vmail\n  group = vmail\n  log_output\n"
+	with Receivers() as sink, peers.Exim(w.folder, sink.port, host=True, routers=router, transports=transport) as peer:
+		w.configure(peer.port, connections=2)
+		circle(w, peer, people(30))
+
+
+def test_opensmtpd_returns_to_the_listener(w):
+	port = peers.free_port()
+	rules = f'action back relay host "smtp://127.0.0.1:{port}"\nmatch from any for domain bounces.books.example action back\n'
+	with Receivers() as sink, peers.OpenSmtpd(w.folder, sink.port, rules=rules) as peer:
+		w.configure(peer.port, connections=2)
+		conf = open(w.path("postrider.conf")).read()
+		w.write("postrider.conf", conf.replace("[return-path]\n", f"[return-path]\nlisten = 127.0.0.1:{port}\n"))
+		circle(w, peer, people(30), serve=port)
 
 
 def again_and_forged(w, unknown, expected):
