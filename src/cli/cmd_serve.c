@@ -2,6 +2,7 @@
 #include "src/base/log.h"
 #include "src/cli/cli.h"
 #include "src/serve/become.h"
+#include "src/serve/fetch.h"
 #include "src/serve/listener.h"
 
 #include <unistd.h>
@@ -39,10 +40,15 @@ static int serve(struct deliver_options *o, struct listener *l, struct err *e)
 	const struct listener_options lo = {
 		.config = o->config, .store = o->store, .keys = o->keys, .rules = o->rules};
 	enum deliver_end end = DELIVER_INTERRUPTED;
-	if (l != NULL && listener_start(l, &lo, e) != 0)
+	const struct poller_options fo = {
+		.config = o->config, .store = o->store, .keys = o->keys, .rules = o->rules};
+	struct poller *f = NULL;
+	if ((l != NULL && listener_start(l, &lo, e) != 0) || poller_start(&f, &fo, e) != 0)
 		return -1;
 	log_info("serve: delivering what is launched, scheduled or due");
-	return deliver_run(o, &end, e);
+	int rc = deliver_run(o, &end, e);
+	poller_stop(&f);
+	return rc;
 }
 
 static int run(struct cli *c, struct err *e)

@@ -156,31 +156,49 @@ static int finish_dkim(struct config_dkim *d, struct err *e)
 	return 0;
 }
 
+static int finish_mailbox(const struct config_mailbox *m, struct err *e)
+{
+	if (m->url == NULL)
+		return config_bad(e, m->at,
+			"[mailbox %s]: url is missing: imaps:// or pop3s:// and the server", m->name);
+	if (m->user == NULL || m->password.from == SECRET_NONE)
+		return config_bad(e, m->at,
+			"[mailbox %s]: user and a password are needed (password-file, -env or -command)",
+			m->name);
+	if (m->after == MAILBOX_MOVE && strncmp(m->url, "pop3", 4) == 0)
+		return config_bad(
+			e, m->at, "[mailbox %s]: POP3 has no folders: after = keep or delete", m->name);
+	return 0;
+}
+
 /* Parts were met in the reverse order of their list. */
 static int collect(struct loader *p, struct err *e)
 {
 	struct config *c = &p->l->c;
-	size_t nroutes = 0, ndomains = 0, ndkim = 0, nsources = 0, nproviders = 0;
+	size_t nroutes = 0, ndomains = 0, ndkim = 0, nsources = 0, nproviders = 0, nmailboxes = 0;
 	for (const struct part *part = p->parts; part != NULL; part = part->next) {
 		nroutes += part->section->makes == SECTION_ROUTE;
 		ndomains += part->section->makes == SECTION_DOMAIN;
 		ndkim += part->section->makes == SECTION_DKIM;
 		nsources += part->section->makes == SECTION_SOURCE;
 		nproviders += part->section->makes == SECTION_PROVIDER;
+		nmailboxes += part->section->makes == SECTION_MAILBOX;
 	}
 	c->routes = arena_zalloc(&p->l->arena, (nroutes + 1) * sizeof *c->routes);
 	c->domains = arena_zalloc(&p->l->arena, (ndomains + 1) * sizeof *c->domains);
 	c->dkim = arena_zalloc(&p->l->arena, (ndkim + 1) * sizeof *c->dkim);
 	c->sources = arena_zalloc(&p->l->arena, (nsources + 1) * sizeof *c->sources);
 	c->providers = arena_zalloc(&p->l->arena, (nproviders + 1) * sizeof *c->providers);
+	c->mailboxes = arena_zalloc(&p->l->arena, (nmailboxes + 1) * sizeof *c->mailboxes);
 	if (c->routes == NULL || c->domains == NULL || c->dkim == NULL || c->sources == NULL ||
-		c->providers == NULL)
+		c->providers == NULL || c->mailboxes == NULL)
 		return no_memory(e);
 	c->nroutes = nroutes;
 	c->ndomains = ndomains;
 	c->ndkim = ndkim;
 	c->nsources = nsources;
 	c->nproviders = nproviders;
+	c->nmailboxes = nmailboxes;
 	for (const struct part *part = p->parts; part != NULL; part = part->next) {
 		if (part->section->makes == SECTION_DOMAIN)
 			c->domains[--ndomains] = part->name;
@@ -192,7 +210,12 @@ static int collect(struct loader *p, struct err *e)
 			memcpy(&c->routes[--nroutes], part->base, sizeof *c->routes);
 		if (part->section->makes == SECTION_SOURCE)
 			memcpy(&c->sources[--nsources], part->base, sizeof *c->sources);
+		if (part->section->makes == SECTION_MAILBOX)
+			memcpy(&c->mailboxes[--nmailboxes], part->base, sizeof *c->mailboxes);
 	}
+	for (size_t i = 0; i < c->nmailboxes; i++)
+		if (finish_mailbox(&c->mailboxes[i], e) != 0)
+			return -1;
 	for (size_t i = 0; i < c->ndkim; i++)
 		if (finish_dkim(&c->dkim[i], e) != 0)
 			return -1;

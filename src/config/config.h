@@ -121,6 +121,19 @@ struct config_provider {  /* [provider NAME]; 0: not given */
 	struct config_at at;
 };
 
+struct config_mailbox { /* [mailbox NAME]: returned mail is fetched from it */
+	const char *name;
+	const char *url; /* imaps://, imap://, pop3s:// or pop3://, the host, and for IMAP the folder */
+	const char *user;
+	struct secret password; /* with XOAUTH2: an access token */
+	enum { MAILBOX_AUTH_ANY, MAILBOX_AUTH_XOAUTH2 } auth;
+	const char *ca_file;
+	enum { MAILBOX_KEEP, MAILBOX_MOVE, MAILBOX_DELETE } after; /* of mail that was matched */
+	const char *folder;                                        /* for MAILBOX_MOVE */
+	ms_t every;                                                /* serve looks so often */
+	struct config_at at;
+};
+
 struct config {
 	const char *path; /* of the file; NULL: none was found, defaults */
 	const char *database, *timezone, *secret_file;
@@ -142,6 +155,8 @@ struct config {
 	size_t nroutes;
 	struct config_source *sources;
 	size_t nsources;
+	struct config_mailbox *mailboxes; /* in the order of the file */
+	size_t nmailboxes;
 	ms_t *retry_delays; /* the last repeats */
 	size_t nretry;
 	ms_t retry_expire;

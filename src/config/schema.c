@@ -14,6 +14,7 @@
 #define D(field) offsetof(struct config_dkim, field)
 #define S(field) offsetof(struct config_source, field)
 #define P(field) offsetof(struct config_provider, field)
+#define M(field) offsetof(struct config_mailbox, field)
 
 static const char *const doubt_words[] = {"skip", "resend", "hold", NULL};
 static const char *const law_words[] = {"none", "jp", "us", "ca", "eu", "uk", "au", NULL};
@@ -49,6 +50,41 @@ static int read_preset(const struct field *f, const struct value *v, void *base,
 			e, v->at, "unknown preset \"%.60s\": did you mean \"%s\"?", v->text, near.best);
 	return config_bad(
 		e, v->at, "unknown preset \"%.60s\": leave it out and write host, port and tls", v->text);
+}
+
+static int read_mailbox_url(const struct field *f, const struct value *v, void *base, struct err *e)
+{
+	static const char *const forms[] = {"imaps://", "imap://", "pop3s://", "pop3://"};
+	for (size_t i = 0; i < 4; i++) {
+		size_t n = strlen(forms[i]);
+		if (strncmp(v->text, forms[i], n) == 0 && v->text[n] != '\0' && v->text[n] != '/' &&
+			strpbrk(v->text, " @;?#") == NULL)
+			return read_text(f, v, base, e);
+	}
+	return config_bad(e, v->at,
+		"url = %.100s: expected imaps://SERVER, imaps://SERVER/FOLDER or pop3s://SERVER, without "
+		"user and "
+		"password",
+		v->text);
+}
+
+/* keep, delete, or "move FOLDER". */
+static int read_after(const struct field *f, const struct value *v, void *base, struct err *e)
+{
+	struct config_mailbox *m = base;
+	(void)f;
+	const char *folder = strncmp(v->text, "move ", 5) == 0 ? v->text + 5 : NULL;
+	if (strcmp(v->text, "keep") == 0)
+		m->after = MAILBOX_KEEP;
+	else if (strcmp(v->text, "delete") == 0)
+		m->after = MAILBOX_DELETE;
+	else if (folder != NULL && *folder != '\0' && strpbrk(folder, "\"\\") == NULL) {
+		m->after = MAILBOX_MOVE;
+		m->folder = folder;
+	} else
+		return config_bad(e, v->at,
+			"after = %.60s: expected keep, delete, or move and a folder's name", v->text);
+	return 0;
 }
 
 static const struct field global_fields[] = {
@@ -156,13 +192,18 @@ static const struct field return_path_fields[] = {
 	{0},
 };
 
+static const char *const mailbox_auth_words[] = {"", "xoauth2", NULL};
+
 static const struct field mailbox_fields[] = {
-	{"url", check_text, 0, NULL, 0, 0},
-	{"user", check_text, 0, NULL, 0, 0},
-	{"password-file", check_text, 0, NULL, 0, 0},
-	{"password-env", check_text, 0, NULL, 0, 0},
-	{"password-command", check_text, 0, NULL, 0, 0},
-	{"after", check_text, 0, NULL, 0, 0},
+	{"url", read_mailbox_url, M(url), NULL, 0, 0},
+	{"user", read_text, M(user), NULL, 0, 0},
+	{"password-file", read_secret_file, M(password), NULL, 0, 0},
+	{"password-env", read_secret_env, M(password), NULL, 0, 0},
+	{"password-command", read_secret_command, M(password), NULL, 0, 0},
+	{"auth", read_word, M(auth), mailbox_auth_words, 0, 0},
+	{"ca-file", read_path, M(ca_file), NULL, 0, 0},
+	{"after", read_after, 0, NULL, 0, 0},
+	{"every", read_span, M(every), NULL, 10000, 0},
 	{0},
 };
 
@@ -289,6 +330,22 @@ static void *begin_source(
 	return s;
 }
 
+static void *begin_mailbox(
+	struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
+{
+	if (begin_named(c, a, name, at, e) == NULL)
+		return NULL;
+	struct config_mailbox *m = arena_zalloc(a, sizeof *m);
+	if (m == NULL) {
+		err_set(e, ERR_INTERNAL, "cannot read the configuration", "out of memory");
+		return NULL;
+	}
+	m->name = name;
+	m->at = at;
+	m->every = 5 * MINUTE;
+	return m;
+}
+
 static void *begin_provider(
 	struct config *c, struct arena *a, const char *name, struct config_at at, struct err *e)
 {
@@ -350,7 +407,7 @@ const struct section sections[] = {
 	{"provider", true, provider_fields, begin_provider, SECTION_PROVIDER},
 	{"retry", false, retry_fields, begin_config, SECTION_OTHER},
 	{"return-path", false, return_path_fields, begin_config, SECTION_OTHER},
-	{"mailbox", true, mailbox_fields, begin_named, SECTION_OTHER},
+	{"mailbox", true, mailbox_fields, begin_mailbox, SECTION_MAILBOX},
 	{"unsubscribe", false, unsubscribe_fields, begin_config, SECTION_OTHER},
 	{"http", false, http_fields, begin_config, SECTION_OTHER},
 	{"suppress", false, suppress_fields, begin_config, SECTION_OTHER},

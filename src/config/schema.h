@@ -20,7 +20,8 @@ struct section {
 		SECTION_DKIM,
 		SECTION_ROUTE,
 		SECTION_SOURCE,
-		SECTION_PROVIDER
+		SECTION_PROVIDER,
+		SECTION_MAILBOX
 	} makes; /* collected by config.c when all is read */
 };
 

@@ -27,7 +27,8 @@ void listener_advice(const struct config *c)
 	log_error("A mail server has that port? Write `listen = lmtp:127.0.0.1:2424`, and let it hand over:");
 	log_error("  Postfix, main.cf:  relay_domains = $mydestination %s", d);
 	log_error("                     transport_maps = inline:{ %s=lmtp:inet:127.0.0.1:2424 }", d);
-	log_error("  Exim, a router:    driver = manualroute, domains = %s, transport = bounces, route_list = * "
+	log_error("  Exim, a router:    driver = manualroute, domains = %s, transport = bounces, route_list "
+		  "= * "
 		  "127.0.0.1 byname, self = send",
 		d);
 	log_error("  and its transport: driver = smtp, protocol = lmtp, port = 2424, allow_localhost");
@@ -36,8 +37,8 @@ void listener_advice(const struct config *c)
 static int no_port(struct door *d, struct err *e)
 {
 	int why = errno;
-	err_set(e, why == EADDRINUSE ? ERR_AGAIN : ERR_CREATE, "return path", "cannot listen on %s: %s", d->name,
-		strerror(why));
+	err_set(e, why == EADDRINUSE ? ERR_AGAIN : ERR_CREATE, "return path", "cannot listen on %s: %s",
+		d->name, strerror(why));
 	if (why == EACCES)
 		return err_remedy(e, "Ports below 1024 are for root: start it as root with [daemon] user, or "
 				     "give it CAP_NET_BIND_SERVICE.");
@@ -63,7 +64,8 @@ static int bind_local(struct door *d, const char *path, struct err *e)
 		unlink(path);
 	}
 	/* Who may connect is decided by the folder; what is taken, by the tokens. */
-	if (bind(d->fd, (struct sockaddr *)&a, sizeof a) != 0 || chmod(path, 0666) != 0 || listen(d->fd, 128) != 0)
+	if (bind(d->fd, (struct sockaddr *)&a, sizeof a) != 0 || chmod(path, 0666) != 0 ||
+		listen(d->fd, 128) != 0)
 		return no_port(d, e);
 	return 0;
 }
@@ -85,7 +87,8 @@ static int bind_address(struct door *d, char *text, struct err *e)
 				.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV},
 			*a = NULL;
 	if (getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, colon + 1, &hints, &a) != 0)
-		return err_set(e, ERR_CONFIG, "return path", "listen: %s: not an address and a port", d->name);
+		return err_set(
+			e, ERR_CONFIG, "return path", "listen: %s: not an address and a port", d->name);
 	int one = 1;
 	d->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	bool ok = d->fd >= 0;
@@ -168,7 +171,8 @@ static SSL_CTX *load_tls(const struct listener *l, struct err *e)
 	if (c->return_path.certificate == NULL)
 		return certificate_own(l->host, NULL, e);
 	const char *key = c->return_path.certificate_key;
-	return certificate_load(c->return_path.certificate, key != NULL ? key : c->return_path.certificate, e);
+	return certificate_load(
+		c->return_path.certificate, key != NULL ? key : c->return_path.certificate, e);
 }
 
 static void set_tls(struct listener *l, SSL_CTX *tls)
@@ -232,13 +236,18 @@ static void *loop_main(void *arg)
 
 static void set_door(struct door *d)
 {
-	d->socket = (struct socket_options){.tls = d->l->tls, .idle = IDLE, .in_max = 256 << 10, .out_max = 1 << 20};
+	d->socket = (struct socket_options){
+		.tls = d->l->tls, .idle = IDLE, .in_max = 256 << 10, .out_max = 1 << 20};
 	d->socket.smtp = (struct smtp_server_options){.name = d->l->host,
 		.lmtp = d->lmtp,
 		.starttls = d->name[0] != '/' && strncmp(d->name, "lmtp:/", 6) != 0,
 		.chunking = true,
 		.smtputf8 = true,
-		.limits = {.size = LISTENER_SIZE, .recipients = 100, .messages = 200, .commands = 2000, .errors = 20}};
+		.limits = {.size = LISTENER_SIZE,
+			.recipients = 100,
+			.messages = 200,
+			.commands = 2000,
+			.errors = 20}};
 	ev_io_init(&d->io, on_accept, d->fd, EV_READ);
 	d->io.data = d;
 	ev_io_start(d->l->loop, &d->io);

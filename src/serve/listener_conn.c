@@ -19,12 +19,12 @@ struct listener_conn {
 	struct socket *socket;
 	struct sockaddr_storage peer;
 	ms_t since, progress; /* monotonic: begun; last recipient accepted or message taken */
-	bool useful;	      /* it has had a recipient accepted */
+	bool useful;          /* it has had a recipient accepted */
 	struct recipient to[LISTENER_RCPTS];
 	int nto;
 	char from[320];
 	struct buf message;
-	size_t held;	       /* of it, counted in the listener's sum */
+	size_t held;           /* of it, counted in the listener's sum */
 	struct parcel *parcel; /* under way */
 };
 
@@ -78,7 +78,8 @@ static bool too_many(struct listener *l, struct str address)
 	char folded[320];
 	size_t n = address.n < sizeof folded ? address.n : sizeof folded;
 	for (size_t i = 0; i < n; i++)
-		folded[i] = (char)(address.p[i] >= 'A' && address.p[i] <= 'Z' ? address.p[i] | 32 : address.p[i]);
+		folded[i] =
+			(char)(address.p[i] >= 'A' && address.p[i] <= 'Z' ? address.p[i] | 32 : address.p[i]);
 	uint64_t hash = hash64(str_n(folded, n));
 	struct recent *r = &l->recent[hash % LISTENER_RECENT];
 	int64_t hour = clock_mono() / HOUR;
@@ -189,7 +190,8 @@ void conn_answer(struct parcel *p)
 	if (c != NULL) {
 		c->parcel = NULL;
 		c->progress = clock_mono();
-		smtp_server_answer(socket_smtp(c->socket), (struct smtp_answer){p->code, p->enhanced, p->words});
+		smtp_server_answer(
+			socket_smtp(c->socket), (struct smtp_answer){p->code, p->enhanced, p->words});
 		socket_pump(c->socket);
 	}
 	free(p->text);
@@ -235,7 +237,8 @@ static bool admit(struct listener *l, const struct sockaddr_storage *peer)
 
 static bool over(const struct listener_conn *c, ms_t now)
 {
-	return c->parcel == NULL && (now - c->progress > NOWHERE * (c->useful ? 3 : 1) || now - c->since > LONGEST);
+	return c->parcel == NULL &&
+	       (now - c->progress > NOWHERE * (c->useful ? 3 : 1) || now - c->since > LONGEST);
 }
 
 void conn_sweep(struct listener *l, ms_t now)

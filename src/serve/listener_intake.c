@@ -68,8 +68,8 @@ static int keep_letter(struct office *o, const struct parcel *p, const char *to,
 {
 	const char *dir = o->l->o.config->return_path.postmaster;
 	char name[400], tmp[4600], new[4600];
-	snprintf(name, sizeof name, "%lld.P%dQ%lu.%s", (long long)(p->at / SECOND), (int)getpid(), ++o->letters,
-		o->host);
+	snprintf(name, sizeof name, "%lld.P%dQ%lu.%s", (long long)(p->at / SECOND), (int)getpid(),
+		++o->letters, o->host);
 	snprintf(tmp, sizeof tmp, "%s/tmp/%s", dir, name);
 	snprintf(new, sizeof new, "%s/new/%s", dir, name);
 	if (write_letter(tmp, p, to, e) != 0)
@@ -128,7 +128,8 @@ static void handle(struct office *o, struct parcel *p)
 	for (int i = 0; i < p->nto; i++) {
 		struct err e = {0};
 		const struct recipient *to = &p->to[i];
-		int rc = to->post == POST_MASTER ? keep_letter(o, p, to->address, &e) : read_message(o, p, to, &e);
+		int rc = to->post == POST_MASTER ? keep_letter(o, p, to->address, &e)
+						 : read_message(o, p, to, &e);
 		if (rc == 0)
 			continue;
 		/* What is written twice then counts once. */

@@ -19,7 +19,7 @@ enum {
 	LISTENER_RECENT = 4096 /* addresses remembered for that */
 };
 #define LISTENER_SIZE ((uint64_t)64 << 20) /* a message; of most only the beginning is kept */
-#define LISTENER_KEEP ((size_t)1 << 20)	   /* as much as is read of a returned message */
+#define LISTENER_KEEP ((size_t)1 << 20)    /* as much as is read of a returned message */
 #define LISTENER_POST ((size_t)10 << 20)   /* a letter to postmaster */
 #define LISTENER_HELD ((size_t)96 << 20)   /* of all messages under way */
 
@@ -78,7 +78,7 @@ struct listener {
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
 	struct parcel *todo, **todo_end, *done; /* under lock */
-	bool reading_over;			/* under lock */
+	bool reading_over;                      /* under lock */
 	_Atomic bool stopping, reload;
 	ms_t stop_at;
 };

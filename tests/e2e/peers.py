@@ -18,7 +18,7 @@ from distance import Here
 TOP = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 PEERS = os.path.join(TOP, "build", "peers")
 ROOT = os.path.join(PEERS, "root")
-SERVERS = ["postfix", "exim4-daemon-light", "exim4-base", "opensmtpd", "dovecot-core", "rspamd", "nsd", "unbound", "ldnsutils"]
+SERVERS = ["postfix", "exim4-daemon-light", "exim4-base", "opensmtpd", "dovecot-core", "dovecot-imapd", "dovecot-pop3d", "rspamd", "nsd", "unbound", "ldnsutils"]
 # Accounts of the servers, in the root's own passwd: real ones are not needed for files that only they use.
 USERS = {"root": 0, "mail": 8, "nobody": 65534, "postfix": 52525, "Debian-exim": 52526, "opensmtpd": 52527,
 	"opensmtpq": 52528, "dovecot": 52529, "dovenull": 52530, "vmail": 52531, "_rspamd": 52532, "nsd": 52533, "unbound": 52534}
@@ -274,6 +274,56 @@ class Postfix(Peer):
 			while not os.path.exists(self.srv + "/queue/private/auth") and time.monotonic() < end:
 				time.sleep(0.02)
 		self.spawn("/usr/lib/postfix/sbin/master", "-c", "/srv/etc", "-d")
+
+
+class Dovecot(Peer):
+	"""Mailboxes by IMAP (port) and POP3 (pop3_port): Maildirs in mail/USER below `srv`, of the users = {name: password}.
+	Options: tls = (cert, key) files: STARTTLS, and logins in the clear are refused."""
+	name = "mailboxes"
+
+	def configure(self):
+		self.pop3_port = free_port()
+		tls = "ssl = no\ndisable_plaintext_auth = no\n"
+		if self.options.get("tls"):
+			for name, path in zip(("cert", "key"), self.options["tls"]):
+				self.write(f"etc/{name}.pem", open(path).read(), 0o600)
+			tls = "ssl = required\nssl_cert = </srv/etc/cert.pem\nssl_key = </srv/etc/key.pem\n"
+		self.write("etc/users", "".join(f"{u}:{{PLAIN}}{p}\n" for u, p in self.options["users"].items()))
+		self.write("etc/dovecot.conf", "base_dir = /srv/run\nprotocols = imap pop3\nlisten = 127.0.0.1\n" + tls +
+			"log_path = /srv/log/dovecot.log\nauth_mechanisms = plain login\nauth_failure_delay = 0\nstats_writer_socket_path =\n"
+			"default_internal_user = dovecot\ndefault_internal_group = dovecot\ndefault_login_user = dovenull\n"
+			"mail_location = maildir:/srv/mail/%u\nfirst_valid_uid = 1\nmail_uid = vmail\nmail_gid = vmail\n"
+			"passdb {\n driver = passwd-file\n args = /srv/etc/users\n}\nuserdb {\n driver = static\n args = uid=vmail"
+			" gid=vmail home=/srv/mail/%u\n}\nservice anvil {\n unix_listener anvil-auth-penalty {\n  mode = 0\n }\n}\n"
+			f"service imap-login {{\n inet_listener imap {{\n  port = {self.port}\n }}\n inet_listener imaps {{\n  port = 0\n }}\n}}\n"
+			f"service pop3-login {{\n inet_listener pop3 {{\n  port = {self.pop3_port}\n }}\n inet_listener pop3s {{\n  port = 0\n }}\n}}\n")
+		for folder in ("run", "log"):
+			self.folder(folder, "root")
+		self.folder("mail", "vmail", 0o700)
+		for user in self.options["users"]:
+			for part in ("", "/tmp", "/new", "/cur"):
+				self.folder(f"mail/{user}{part}", "vmail", 0o700)
+
+	def deliver(self, user, name, text):
+		path = os.path.join(self.srv, "mail", user, "new", name)
+		with open(path, "w", newline="") as f:
+			f.write(text)
+		own(path, "vmail", 0o600)
+
+	def messages(self, user, folder=""):
+		place = os.path.join(self.srv, "mail", user, "." + folder if folder else "")
+		return sorted(n for part in ("new", "cur") if os.path.isdir(os.path.join(place, part)) for n in os.listdir(os.path.join(place, part)))
+
+	def run(self):
+		self.spawn("/usr/sbin/dovecot", "-F", "-c", "/srv/etc/dovecot.conf")
+
+	def ready(self):
+		for port, hello in ((self.port, b"* OK"), (self.pop3_port, b"+OK")):
+			with socket.create_connection((self.address, port), 5) as s:
+				s.settimeout(5)
+				if not s.recv(100).startswith(hello):
+					return False
+		return True
 
 
 class Exim(Peer):

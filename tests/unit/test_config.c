@@ -110,7 +110,7 @@ static void the_manual_s_example__loads(void **state)
 		     "[provider google]\nconnections = 5\nrate = 20/s\n"
 		     "[retry]\ndelays = 1m, 2h\nexpire = 5d\n"
 		     "[return-path]\naddress = bounce+{token}@books.example\n"
-		     "[mailbox old]\nurl = imaps://mail.example\nafter = keep\n"
+		     "[mailbox old]\nurl = imaps://mail.example\nuser = bounces\npassword-env = PW\nafter = move Read\n"
 		     "[unsubscribe]\nurl = https://books.example/u?t={token}\nscope = lists\n"
 		     "[http]\nlisten = 127.0.0.1:8080\npublic-url = https://mail.books.example\n"
 		     "[suppress]\nsoft = 5\n[brake]\nbounces = 2.5%\n[log]\nformat = json\nsize = 10M\n"

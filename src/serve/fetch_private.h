@@ -1,0 +1,30 @@
+/* What IMAP and POP3 share: a session over libcurl, and what a message leads to. */
+#ifndef SERVE_FETCH_PRIVATE_H
+#define SERVE_FETCH_PRIVATE_H
+
+#include "src/base/buf.h"
+#include "src/serve/fetch.h"
+
+#include <curl/curl.h>
+
+struct session {
+	const struct fetch_options *o;
+	CURL *curl;
+	struct buf password, body;
+	char base[512];   /* the URL without folder, ending in / */
+	char folder[256]; /* of the URL; INBOX */
+	char why[CURL_ERROR_SIZE];
+	struct fetch_count *n;
+};
+
+/* Asks for base + path, with a command of our own if that is not NULL; the answer is in s->body, cut to what
+ * is read of a message. answer false: a command that only succeeds or fails. */
+int session_ask(struct session *s, const char *path, const char *command, bool answer, struct err *e);
+/* Reads the message in s->body and acts. *matched: it is about a delivery of ours. */
+int session_message(struct session *s, const char *id, bool *matched, struct err *e);
+bool session_stopped(const struct session *s);
+
+int fetch_imap(struct session *s, struct err *e);
+int fetch_pop3(struct session *s, struct err *e);
+
+#endif
