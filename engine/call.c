@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <strings.h>
 
-enum { REFUSALS = 3 }; /* temporary refusals in a row, before what waits is recorded as tried */
+enum {
+	REFUSALS = 3,    /* temporary refusals in a row, before what waits is recorded as tried */
+	SAID_MAX = 3000, /* bytes kept of what was said with hosts that could not be used */
+};
 
 static const ms_t CONNECT = 20 * SECOND; /* to each address */
 static const ms_t CALL = 2 * MINUTE;     /* after that no other host is tried */
@@ -106,6 +109,7 @@ void call_open(struct lane *l)
 	c->link = k;
 	c->site = site_ref(d->site);
 	c->lot = lot(w);
+	buf_init(&c->said, SAID_MAX);
 	draw_order(l, c);
 	k->call = c;
 	k->source = d->source;
@@ -161,6 +165,7 @@ void call_over(struct link *k)
 			l->dest->next_open->dest->back_open = l->dest->back_open;
 	}
 	site_unref(&k->call->site);
+	buf_release(&k->call->said);
 	free(k->call);
 	group_touch(l->dest->group);
 	if (l->w->starved != NULL)
@@ -203,6 +208,8 @@ static struct str words_of(const struct link *k, const struct smtp_result *r)
 static void unreached(struct link *k, const struct smtp_result *r)
 {
 	struct unreached u = {.stage = r->stage, .until = k->lane->dest->closed_until};
+	const struct buf *said = &k->call->said;
+	u.said = said->len != 0 ? strndup(said->p, said->len) : NULL;
 	if (r->reply != NULL) {
 		u.code = r->reply->code;
 		snprintf(u.enhanced, sizeof u.enhanced, "%s", r->reply->enhanced);
@@ -269,10 +276,20 @@ static bool next_host(struct link *k)
 	return dial(k) == 0;
 }
 
+/* What was said with a host that could not be used, for those who wait for this site. */
+static void keep_words(struct link *k)
+{
+	buf_str(&k->call->said, str_from(host_of(k->call)->name));
+	buf_str(&k->call->said, STR(":\n"));
+	smtp_client_dialogue(smtp_conn_client(k->conn), &k->call->said);
+}
+
 bool call_closed(struct link *k, bool clean, const struct smtp_result *r)
 {
 	struct lane *l = k->lane;
 	struct dest *d = l->dest;
+	if (!k->established || k->answered == 0)
+		keep_words(k);
 	if ((r->out_of_step || k->doubts > 1) && !d->out_of_step) {
 		d->out_of_step = true;
 		log_info("%s: its replies do not match our commands; from now on one message at a time",

@@ -73,8 +73,10 @@ void ledger_pause(struct ledger *l, size_t route, int64_t campaign, struct str w
 void ledger_unreached(struct ledger *l, struct hatch *h, const struct unreached *u)
 {
 	struct unreached_request *r = calloc(1, sizeof *r);
-	if (r == NULL)
+	if (r == NULL) {
+		free(u->said);
 		return;
+	}
 	r->hatch = h;
 	r->u = *u;
 	pthread_mutex_lock(&l->lock);
@@ -349,6 +351,7 @@ int ledger_stop(struct ledger **lp, struct err *e)
 	ledger_holds_free(l);
 	for (struct unreached_request *r = l->unreached, *next; r != NULL; r = next) {
 		next = r->next;
+		free(r->u.said);
 		free(r);
 	}
 	store_close(&l->store);

@@ -19,6 +19,7 @@ void crowd_free(struct crowd *c)
 {
 	free(c->counted_as);
 	site_unref(&c->site);
+	free(c->down.said);
 	free(c);
 }
 
@@ -109,6 +110,7 @@ void crowd_join(struct ledger *l, struct errand *r, struct crowd *c)
 
 void window_unreached(struct ledger *l, struct crowd *c, const struct unreached *u)
 {
+	free(c->down.said);
 	c->down = *u;
 	while (!ring_empty(&c->errands)) {
 		struct errand *r = (struct errand *)c->errands.next;

@@ -97,6 +97,7 @@ static void fail_claim(
 	row->domain = arena_str(&b->arena, row->domain);
 	row->address = arena_str(&b->arena, row->address);
 	row->site = arena_str(&b->arena, str_from(u->host));
+	row->dialogue = arena_str(&b->arena, str_from(u->said));
 	row->route = str_from(l->o.routes[r->route].cfg->name);
 	b->from[b->n++] = NULL;
 	atomic_fetch_add(&run->answered, 1);

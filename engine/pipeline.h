@@ -119,6 +119,8 @@ struct unreached {
 	enum smtp_stage stage;
 	int code; /* 0: no reply */
 	char enhanced[12], text[300], host[256];
+	char *said; /* with all its hosts (engine/smtp/dialogue.h); NULL: nothing. Goes with it to the ledger
+		     */
 	ms_t until; /* monotonic */
 };
 void ledger_unreached(struct ledger *l, struct hatch *h, const struct unreached *u);

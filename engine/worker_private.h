@@ -49,6 +49,7 @@ struct call {                       /* one attempt at the hosts of a site, in or
 	size_t nth; /* in `order` */
 	struct sockaddr_storage addrs[8];
 	struct smtp_options options;
+	struct buf said; /* with the hosts that could not be used */
 	bool trying, cut;
 	bool slow;  /* the server has let us wait for long */
 	ms_t since; /* of the whole attempt; then of the last progress */
@@ -182,8 +183,8 @@ void relay_closed(struct link *k, bool clean, const struct smtp_result *r);
 bool direct_told(struct lane *l, struct site *site, bool closed);
 /* After everything that may have changed what it needs; notes when nothing is left to do. */
 void direct_pumped(struct lane *l);
-bool direct_needs(const struct lane *l);   /* one more connection */
-int direct_room(struct lane *l); /* how many it may claim ahead */
+bool direct_needs(const struct lane *l); /* one more connection */
+int direct_room(struct lane *l);         /* how many it may claim ahead */
 void direct_free(struct lane *l);
 void direct_tick(struct worker *w, ms_t now);
 

@@ -56,6 +56,8 @@ def test_what_dns_says(w):
 		"a@nowhere.example": ("bounced", "domain-unknown"), "a@broken.example": ("deferred", "dns-failed"),
 		"a@dead.example": ("deferred", "connection-refused"), "a@alive.example": ("sent", ""), "a@plain.example": ("sent", "")}, found
 	assert rows["a@alive.example"]["site"] == "mx1.good.example"
+	dialogue = w.run("--json", "trace", "a@dead.example").json["deliveries"][0]["tries"][0]["dialogue"]
+	assert dialogue[0] == "mx.dead.example:" and "127.0.0.9 port" in dialogue[1] and "refused" in dialogue[1], dialogue
 	assert not w.run("suppressions", "list").out.strip(), "who cannot be found in DNS today may come back"
 
 
