@@ -67,10 +67,13 @@ static const char *read_from(int fd)
 {
 	static char text[4096];
 	struct pollfd p = {.fd = fd, .events = POLLIN};
+	size_t n = 0;
+	ssize_t got;
 	fflush(NULL);
-	poll(&p, 1, 50);
-	ssize_t n = read(fd, text, sizeof text - 1);
-	text[n > 0 ? n : 0] = '\0';
+	/* A terminal hands on each write by itself. */
+	while (poll(&p, 1, 50) > 0 && (got = read(fd, text + n, sizeof text - 1 - n)) > 0)
+		n += (size_t)got;
+	text[n] = '\0';
 	return text;
 }
 
