@@ -21,7 +21,7 @@ enum part_role {
 
 struct part {
 	enum part_role role;
-	struct str type; /* "text/plain", lower case */
+	struct str type; /* "text/plain", as written */
 	struct str header, body;
 	bool html, alternative; /* alternative: of multipart/alternative */
 	bool named;             /* has a file name: an attachment */

@@ -1,18 +1,12 @@
-/* The report as lines of prose: where it ends, whom it names, what it says of each. Mail systems of forty
- * years have written such texts, and none by a standard. What they have in common: an address stands at the
- * beginning of its line or behind a word like "recipient", near a statement that something failed; the
- * server's reply stands with it, or below; the returned message comes last. */
-#include "engine/bounce/reader_private.h"
-
-#define NEAR     6 /* lines */
-#define FRAMES   400
-#define ENOUGH   4 /* points that make an address a failed recipient, where a mail system wrote */
-#define AT_LEAST 2 /* and where nobody has so many */
-#define CERTAIN  6 /* and where that is not known */
+/* The report as lines of prose: where it ends, whom it names. Mail systems of forty years have written such
+ * texts, and none by a standard. What they have in common: an address stands at the beginning of its line or
+ * behind a word like "recipient", near a statement that something failed; the server's reply stands with it,
+ * or below; the returned message comes last. */
+#include "engine/bounce/prose_private.h"
 
 /* ---- splitting ---- */
 
-static bool is_blank(char c)
+bool is_blank(char c)
 {
 	return c == ' ' || c == '\t';
 }
@@ -24,7 +18,7 @@ static struct str trim_end(struct str s)
 	return s;
 }
 
-static struct str trim_begin(struct str s)
+struct str trim_begin(struct str s)
 {
 	while (s.n != 0 && is_blank(s.p[0]))
 		s = str_n(s.p + 1, s.n - 1);
@@ -58,7 +52,7 @@ static bool is_header_start(struct str s)
 	return false;
 }
 
-static bool is_rule(char c)
+bool is_rule(char c)
 {
 	return c == '-' || c == '=' || c == '*' || c == '#' || c == '_' || c == '~' || c == '+' || c == '|' ||
 	       c == '>';
@@ -85,7 +79,7 @@ static bool announces(const struct prose *p, int i)
 }
 
 /* Somebody quotes it; ">>>" is how transcripts write commands. */
-static bool is_quoted(const struct reading *q, struct str s)
+bool is_quoted(const struct reading *q, struct str s)
 {
 	return s.n > 1 && s.p[0] == '>' && s.p[1] != '>' && !q->signed_by_daemon;
 }
@@ -166,348 +160,6 @@ void prose_split(struct reading *q)
 			break;
 	}
 }
-
-/* ---- addresses ---- */
-
-struct frame {
-	struct str address;
-	int line, points;
-	size_t from, to; /* in the line */
-	bool leading, reply;
-};
-
-static bool is_role_address(struct str a)
-{
-	static const char *const roles[] = {"postmaster@", "mailer-daemon@", "abuse@", "support@",
-		"helpdesk@", "help@", "hostmaster@", "admin@", "administrator@", "webmaster@", "unblock@",
-		"removal@", "noreply@", "no-reply@"};
-	for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++)
-		if (a.n > strlen(roles[i]) && strncasecmp(a.p, roles[i], strlen(roles[i])) == 0)
-			return true;
-	return false;
-}
-
-/* Nothing but bullets, brackets, numbers and reply codes stands before it. */
-static bool leads(struct str before)
-{
-	for (size_t i = 0; i < before.n; i++) {
-		unsigned char c = (unsigned char)before.p[i];
-		if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= 0x80 && c < 0xe2))
-			return false;
-	}
-	return before.n < 40;
-}
-
-/* A link or a Message-ID, not somebody's address. */
-static bool is_in_link(struct str before)
-{
-	size_t i = before.n;
-	while (i > 0 && !is_blank(before.p[i - 1]))
-		i--;
-	struct str word = str_n(before.p + i, before.n - i);
-	return find_nocase(word, "://") < word.n || find_nocase(word, "mailto:") < word.n;
-}
-
-static struct str fold_blanks(struct reading *q, struct str s)
-{
-	char *out = arena_bytes(q->a, s.n + 1);
-	size_t n = 0;
-	for (size_t i = 0; out != NULL && i < s.n; i++) {
-		char c = s.p[i] == '\t' ? ' ' : s.p[i];
-		if (c != ' ' || (n > 0 && out[n - 1] != ' '))
-			out[n++] = c;
-	}
-	return str_n(out, n);
-}
-
-static int points_for_words(struct reading *q, struct str before, struct str after)
-{
-	struct str near = fold_blanks(q, before.n > 40 ? str_n(before.p + before.n - 40, 40) : before);
-	near = near.n > 28 ? str_n(near.p + near.n - 28, 28) : near;
-	uint32_t signs = phrases_in(q->r->phrases, near);
-	if (find_nocase(near, "generated from") < near.n || find_nocase(near, "expanded from") < near.n)
-		return 0;
-	if (is_in_link(before) || (signs & SAYS_OTHER))
-		return -4;
-	if (signs & SAYS_RECIPIENT)
-		return 3;
-	after = trim_begin(after);
-	uint32_t behind = phrases_in(q->r->phrases, after.n > 60 ? str_n(after.p, 60) : after);
-	return behind & SAYS_FAILED ? 2 : 0;
-}
-
-static int points_for_place(const struct prose *p, int line)
-{
-	if (p->line[line].signs & SAYS_FAILED)
-		return 2;
-	int seen = 0;
-	for (int i = line - 1; i >= 0 && seen < NEAR; i--) {
-		if (p->line[i].s.n == 0)
-			continue;
-		if (p->line[i].signs & SAYS_FAILED)
-			return 2;
-		seen++;
-	}
-	for (int i = line + 1; i < p->n && i <= line + 3; i++)
-		if (p->line[i].signs & SAYS_FAILED)
-			return 1;
-	return 0;
-}
-
-static bool begins_field(const struct prose *p, int i, const char *name)
-{
-	return i >= 0 && i < p->n && begins_nocase(trim_begin(p->line[i].s), name);
-}
-
-/* "To:" among Subject and Sent tells what the message was, not whom it did not reach. */
-static bool is_message_to(const struct prose *p, int i)
-{
-	if (!begins_field(p, i, "to:"))
-		return false;
-	for (int k = i - 2; k <= i + 2; k++)
-		if (begins_field(p, k, "subject:") || begins_field(p, k, "sent:"))
-			return true;
-	return false;
-}
-
-static bool is_message_field(struct str line)
-{
-	static const char *const names[] = {"from:", "subject:", "message-id:", "date:", "sent:", "reply-to:",
-		"sender:", "cc:", "mail from:", "references:", "in-reply-to:", "x-",
-		"return-path:", "user-agent:"};
-	line = trim_begin(line);
-	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		if (line.n > strlen(names[i]) && strncasecmp(line.p, names[i], strlen(names[i])) == 0)
-			return true;
-	return false;
-}
-
-static int points(struct reading *q, const struct frame *f, size_t since)
-{
-	const struct prose *p = &q->prose;
-	struct str s = p->line[f->line].s;
-	struct str before = str_n(s.p + since, f->from - since), after = str_n(s.p + f->to, s.n - f->to);
-	int sum = f->leading ? 3 : points_for_words(q, before, after);
-	if (f->leading) {
-		struct str t = trim_begin(after);
-		if (t.n == 0 || strchr(":,[(;.", t.p[0]) != NULL || str_starts(t, STR("on ")))
-			sum++;
-	}
-	sum += points_for_place(p, f->line) + (f->reply ? 2 : 0);
-	if (same_address(f->address, q->out->to))
-		sum += 2;
-	else if (is_own(q, f->address))
-		sum -= 3;
-	if (is_role_address(f->address) && !same_address(f->address, q->out->to))
-		sum -= 3;
-	if (is_message_field(s) || is_message_to(p, f->line))
-		sum -= 4;
-	if (is_quoted(q, s))
-		sum -= 5;
-	return sum;
-}
-
-static int find_frames(struct reading *q, struct frame *out)
-{
-	struct prose *p = &q->prose;
-	int n = 0;
-	for (int i = 0; i < p->n && n < FRAMES; i++) {
-		struct str s = p->line[i].s;
-		if (s.n > 2000 || str_find(s, '@') == s.n)
-			continue;
-		int code = 0;
-		bool reply = reply_find(s, false, &code) < s.n;
-		struct found_address a;
-		for (size_t at = 0, since = 0; n < FRAMES && address_next(s, &at, &a); since = a.to) {
-			struct frame *f = &out[n++];
-			*f = (struct frame){
-				.address = a.text, .line = i, .from = a.from, .to = a.to, .reply = reply};
-			f->leading = since == 0 && leads(str_n(s.p, a.from));
-			f->points = points(q, f, since);
-		}
-	}
-	return n;
-}
-
-/* ---- what is said of an address ---- */
-
-static bool is_session(struct str s)
-{
-	s = trim_begin(s);
-	return str_starts(s, STR(">>>")) || str_starts(s, STR("<<<"));
-}
-
-/* The end of what is said of the frame at f[i]: where another address is treated. */
-static int region_end(const struct reading *q, const struct frame *f, int n, int i, int least)
-{
-	for (int k = i + 1; k < n; k++)
-		if (f[k].points >= least && !same_address(f[k].address, f[i].address) &&
-			f[k].line > f[i].line)
-			return f[k].line;
-	return q->prose.n;
-}
-
-/* Line `i` from `from`: where a reply stands in it, else -1. */
-static long reply_in_line(const struct prose *p, int i, size_t from)
-{
-	int code;
-	struct str s = p->line[i].s;
-	if (from > s.n)
-		return -1;
-	struct str rest = str_n(s.p + from, s.n - from);
-	size_t at = reply_find(rest, false, &code);
-	if (at == rest.n) {
-		/* "5.4.1 Recipient address rejected": the code is left out. */
-		struct str t = trim_begin(rest);
-		while (t.n != 0 && (is_rule(t.p[0]) || is_blank(t.p[0])))
-			t = str_n(t.p + 1, t.n - 1);
-		struct str enhanced = enhanced_find(str_n(t.p, t.n < 8 ? t.n : 8));
-		return enhanced.n != 0 && enhanced.p == t.p && t.n > enhanced.n + 4 ? (long)(t.p - s.p) : -1;
-	}
-	return (long)(from + at);
-}
-
-/* A reply with the lines that continue it. */
-static struct str reply_text(struct reading *q, int i, size_t from, int end)
-{
-	const struct prose *p = &q->prose;
-	struct buf b = BUF_INIT(4000);
-	struct str line = str_n(p->line[i].s.p + from, p->line[i].s.n - from);
-	buf_str(&b, line);
-	int first = 0;
-	reply_find(line, true, &first);
-	bool open = line.n > 3 && line.p[3] == '-';
-	for (int k = i + 1; k < end && k < i + 14; k++) {
-		struct str s = trim_begin(p->line[k].s);
-		if (s.n == 0 || is_session(s) || is_rule(s.p[0]) || str_starts(s, STR("Giving up")))
-			break;
-		int code = 0;
-		if (reply_find(s, true, &code) == 0 && s.n > 4) {
-			if (code != first || !open)
-				break;
-			open = s.p[3] == '-';
-			s = str_n(s.p + 4, s.n - 4);
-		}
-		buf_putc(&b, ' ');
-		buf_str(&b, s);
-	}
-	struct str out = arena_str(q->a, buf_get(&b));
-	buf_release(&b);
-	return out;
-}
-
-/* The first paragraph with words in it, from behind the address on. */
-static struct str paragraph(struct reading *q, int i, size_t from, int end)
-{
-	const struct prose *p = &q->prose;
-	struct buf b = BUF_INIT(4000);
-	bool words = false;
-	for (int k = i; k < end && k < i + 16; k++) {
-		struct str s = p->line[k].s;
-		s = k == i ? str_n(s.p + from, s.n - from) : s;
-		s = trim_begin(s);
-		if (s.n == 0 || is_rule(s.p[0])) {
-			if (words)
-				break;
-			if (s.n == 0 || s.n < 4 || (unsigned char)s.p[s.n - 1] == (unsigned char)s.p[0])
-				continue;
-		}
-		if (b.len != 0)
-			buf_putc(&b, ' ');
-		buf_str(&b, s);
-		for (size_t c = 0; c < s.n; c++)
-			words = words || ((s.p[c] | 0x20) >= 'a' && (s.p[c] | 0x20) <= 'z') ||
-				(unsigned char)s.p[c] >= 0x80;
-	}
-	struct str out = words ? arena_str(q->a, buf_get(&b)) : str_n(NULL, 0);
-	buf_release(&b);
-	return out;
-}
-
-/* All lines of the region, for the command and the host that are named around the reply. */
-static struct str region_text(struct reading *q, int i, int end)
-{
-	const struct prose *p = &q->prose;
-	int last = end < i + 30 ? end : i + 30;
-	if (last > p->n)
-		last = p->n;
-	if (last <= i || p->line[i].part != p->line[last - 1].part)
-		return str_n(p->line[i].s.p, p->line[i].s.n);
-	const char *from = p->line[i].s.p;
-	return str_n(from, (size_t)(p->line[last - 1].s.p + p->line[last - 1].s.n - from));
-}
-
-/* In a transcript the command stands on the line before the reply. */
-static struct str command_before(struct reading *q, int i)
-{
-	const struct prose *p = &q->prose;
-	for (int k = i - 1; k >= 0 && k >= i - 6; k--) {
-		struct str s = trim_begin(p->line[k].s);
-		if (!str_starts(s, STR(">>>")))
-			continue;
-		struct diagnosis d;
-		diagnose(q, region_text(q, k, i + 6), &d);
-		return d.command;
-	}
-	return str_n(NULL, 0);
-}
-
-static bool is_only(const struct frame *f, int n, int i, int least)
-{
-	for (int k = 0; k < n; k++)
-		if (f[k].points >= least && !same_address(f[k].address, f[i].address))
-			return false;
-	return true;
-}
-
-static void explain_frame(
-	struct reading *q, const struct frame *f, int n, int i, int least, struct diagnosis *d)
-{
-	const struct prose *p = &q->prose;
-	int end = region_end(q, f, n, i, least), line = f[i].line;
-	struct str text = str_n(NULL, 0);
-	*d = (struct diagnosis){0};
-	for (int k = line; k < end && k < line + 40 && text.n == 0; k++) {
-		long at = reply_in_line(p, k, 0);
-		if (at < 0)
-			continue;
-		text = reply_text(q, k, (size_t)at, end);
-		diagnose(q, text, d);
-		if (d->command.n == 0)
-			d->command = command_before(q, k);
-	}
-	/* One recipient: the reply may stand above, too. */
-	for (int k = line - 1; text.n == 0 && k >= 0 && is_only(f, n, i, least); k--) {
-		long at = reply_in_line(p, k, 0);
-		if (at < 0)
-			continue;
-		text = reply_text(q, k, (size_t)at, line);
-		diagnose(q, text, d);
-	}
-	struct diagnosis around;
-	if (text.n == 0) {
-		text = paragraph(q, line, f[i].to, end);
-		if (text.n == 0 && !f[i].leading)
-			text = paragraph(q, line, 0, end);
-		if (text.n == 0 && line > 0) {
-			int up = line - 1;
-			while (up > 0 && (p->line[up].s.n == 0 || p->line[up - 1].s.n != 0))
-				up--;
-			text = paragraph(q, up, 0, line);
-		}
-		diagnose(q, text, d);
-	}
-	diagnose(q, region_text(q, line, end), &around);
-	if (str_is(around.command, "data")) /* what made it answer there may stand below */
-		diagnose(q, region_text(q, line, end + 3), &around);
-	if (d->command.n == 0)
-		d->command = around.command;
-	if (d->host.n == 0)
-		d->host = around.host;
-	if (d->enhanced.n == 0)
-		d->enhanced = around.enhanced;
-}
-
 /* ---- the two ways in ---- */
 
 static int best_points(const struct frame *f, int n)
@@ -525,7 +177,7 @@ static void add_frame(struct reading *q, const struct frame *f, int n, int i, in
 	if (to == NULL)
 		return;
 	struct diagnosis d;
-	explain_frame(q, f, n, i, least, &d);
+	frame_explain(q, f, n, i, least, &d);
 	if (!known)
 		to->who = to->why = (struct evidence){"text", q->prose.line[f[i].line].part,
 			mail_line(q->mail, q->prose.line[f[i].line].part, f[i].address)};
@@ -588,7 +240,7 @@ int prose_read(struct reading *q)
 	if (f == NULL)
 		return 0;
 	size_t before = q->out->nfailures;
-	int n = find_frames(q, f), best = best_points(f, n), least = q->text_is_sure ? ENOUGH : CERTAIN;
+	int n = frames_find(q, f), best = best_points(f, n), least = q->text_is_sure ? ENOUGH : CERTAIN;
 	if (best > least + 3)
 		least = best - 3;
 	int part = 0;
@@ -614,7 +266,7 @@ void prose_explain(struct reading *q)
 	struct frame *f = arena_alloc(q->a, FRAMES * sizeof *f);
 	if (f == NULL || q->prose.n == 0)
 		return;
-	int n = find_frames(q, f);
+	int n = frames_find(q, f);
 	for (size_t k = 0; k < q->out->nfailures; k++) {
 		struct failure *to = &q->r->failures[k];
 		struct diagnosis d = {0};
@@ -623,14 +275,14 @@ void prose_explain(struct reading *q)
 			if (same_address(f[i].address, to->address) ||
 				same_address(f[i].address, to->other)) {
 				struct diagnosis more;
-				explain_frame(q, f, n, i, ENOUGH, &more);
+				frame_explain(q, f, n, i, ENOUGH, &more);
 				if (!found || (d.code == 0 && more.code != 0))
 					d = more;
 				found = true;
 			}
 		if (!found && q->out->nfailures == 1 && q->prose.n > 0) {
 			struct frame all = {.line = 0, .address = to->address};
-			explain_frame(q, &all, 1, 0, ENOUGH, &d);
+			frame_explain(q, &all, 1, 0, ENOUGH, &d);
 			found = d.code != 0 || to->diagnostic.n == 0;
 		}
 		if (found && (to->code == 0 || d.code == 0 || d.code == to->code))

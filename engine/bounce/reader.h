@@ -98,8 +98,10 @@ struct feedback {
 
 struct findings {
 	enum mail_kind kind;
-	struct evidence because;  /* of the kind */
-	struct failure *failures; /* bounce, delayed, delivered; complaint, optout: the people concerned */
+	struct evidence because; /* of the kind */
+	/* Bounce (with those that are still being tried, see action), delayed, delivered; complaint, optout:
+	 * the people concerned. */
+	struct failure *failures;
 	size_t nfailures;
 	size_t nthrough; /* of a bounce or delay: recipients that were delivered, relayed or expanded, who
 			    are not among the failures */
