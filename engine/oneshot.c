@@ -89,6 +89,26 @@ static int call(struct oneshot *o, const struct smtp_endpoint *ep, const struct 
 	return 0;
 }
 
+/* From one of the route's own addresses that can reach the host; NULL: as the system chooses. */
+static const struct route_source *source_for(const struct route *r, const struct smtp_endpoint *ep)
+{
+	for (size_t i = 0; i < r->nsources; i++)
+		for (size_t k = 0; k < ep->naddrs; k++)
+			if (r->sources[i].addr.ss_family == ep->addrs[k].ss_family)
+				return &r->sources[i];
+	return NULL;
+}
+
+static int call_from(struct oneshot *o, struct smtp_endpoint *ep, const struct route *r, size_t end, struct err *e)
+{
+	const struct route_source *s = source_for(r, ep);
+	struct smtp_options so = s != NULL ? s->smtp : r->smtp;
+	ep->source = s != NULL ? &s->addr : NULL;
+	/* Each result belongs to one dialogue that a person can follow with -v. */
+	so.pipeline = false;
+	return call(o, ep, &so, end, e);
+}
+
 static int by_relay(struct oneshot *o, struct route *r, struct err *e)
 {
 	if (route_resolve(r, e) != 0 || (r->access != NULL && access_wait(r->access, e) != 0))
@@ -101,7 +121,7 @@ static int by_relay(struct oneshot *o, struct route *r, struct err *e)
 		.tls = r->tls};
 	for (size_t i = 0; i < o->n; i++)
 		snprintf(o->results[i].host, sizeof o->results[i].host, "%s", r->cfg->host);
-	return call(o, &ep, &r->smtp, o->n, e);
+	return call_from(o, &ep, r, o->n, e);
 }
 
 /* ---- Straight to the recipient's hosts ---- */
@@ -155,7 +175,7 @@ static int to_hosts(struct oneshot *o, size_t i, struct route *r, const struct s
 		o->next = i;
 		o->results[i] = (struct oneshot_result){0};
 		snprintf(o->results[i].host, sizeof o->results[i].host, "%s", host->name);
-		if (call(o, &ep, &r->smtp, i + 1, e) != 0)
+		if (call_from(o, &ep, r, i + 1, e) != 0)
 			return -1;
 		if (o->results[i].accepted || o->results[i].stage >= SMTP_MAIL)
 			break;
@@ -184,8 +204,8 @@ int oneshot_send(const struct config *c, const struct config_route *cfg, const s
 	struct route route;
 	struct oneshot o = {.n = n, .results = results};
 	int rc = route_init(&route, cfg, e);
-	/* Each result belongs to one dialogue that a person can follow with -v. */
-	route.smtp.pipeline = false;
+	if (rc == 0)
+		rc = route_sources(&route, c, e);
 	if (rc == 0)
 		rc = prepare(&o, letters, e);
 	if (rc == 0)

@@ -187,6 +187,14 @@ static bool same_address(const char *a, const char *b)
 #define AHEAD          8
 #define AHEAD_CHUNKING 16 /* with 8, who answers once in two round trips (Nagle) is idle half of the time */
 
+/* A route that has no name of its own goes by that of its first source. */
+static void name_route(struct config *c, const struct config_source *s)
+{
+	for (size_t i = 0; i < c->nroutes; i++)
+		if (c->routes[i].helo == NULL && strcmp(c->routes[i].name, s->route) == 0)
+			c->routes[i].helo = s->helo;
+}
+
 int config_finish_routes(struct config *c, struct err *e)
 {
 	for (size_t i = 0; i < c->nroutes; i++) {
@@ -201,6 +209,7 @@ int config_finish_routes(struct config *c, struct err *e)
 	for (size_t i = 0; i < c->nsources; i++) {
 		if (source_route(c, &c->sources[i], e) != 0 || source_warm_up(c, &c->sources[i], e) != 0)
 			return -1;
+		name_route(c, &c->sources[i]);
 		for (size_t k = 0; k < i; k++)
 			if (same_address(c->sources[k].address, c->sources[i].address))
 				return config_bad(e, c->sources[i].at,

@@ -5,7 +5,9 @@ import re
 import time
 
 from harness import interrupt, wait_until
+from nameserver import Nameserver
 from smtpd import Sink
+from test_direct import direct, domain
 
 
 def relay(name, port, **keys):
@@ -72,6 +74,12 @@ class Sandbox:
 	def kill(self):
 		self.child.kill()
 		self.child.wait()
+
+	def __enter__(self):
+		return self
+
+	def __exit__(self, *exc):
+		self.kill()
 
 	def took(self):
 		lines = [json.loads(line) for line in open(self.log)] if os.path.exists(self.log) else []
@@ -220,6 +228,52 @@ def test_the_senders_domain_chooses(w):
 		w.run("send", "june.html", "--list", "news", "--name", "july", "--yes", "--again", "--route", "main")
 		assert len(a.messages) == 20 and len(b.messages) == 20
 		w.run("send", "june.html", "--list", "news", "--name", "may", "--yes", "--again", "--route", "main,x", expect=66)
+
+
+def test_a_provider_has_a_route_of_its_own(w):
+	with Sink() as a, Sink() as b:
+		w.configure(a.port, rate="200/s", extra=relay("d", b.port, **{"for": "docomo"}) + "[retry]\ndelays = 1s\n")
+		w.message()
+		people = [f"p{i}@{'docomo.ne.jp' if i % 3 == 0 else f'x{i % 20}.example'}" for i in range(300)]
+		w.write("news.csv", "email\n" + "\n".join(people) + "\n")
+		w.run("import", "news", "news.csv")
+		send(w)
+		assert w.audit("june", Both(a, b), people) == {"sent": 300}
+		assert {m.recipients[0].split("@")[1] for m in b.messages} == {"docomo.ne.jp"} and len(b.messages) == 100
+		assert not any("docomo" in m.recipients[0] for m in a.messages)
+
+
+def test_a_direct_route_and_a_relay(w):
+	records = {"mx.good.example": {"A": ["127.0.0.1"]}, **{f"x{i}.example": domain((10, "mx.good.example")) for i in range(20)}}
+	people = [f"p{i}@{'docomo.ne.jp' if i % 3 == 0 else f'x{i % 20}.example'}" for i in range(300)]
+	with Nameserver(records) as dns, Sink() as a, Sandbox(w, "b") as b:
+		direct(w, dns, a.port, extra=relay("d", b.port, rate="50/s", **{"for": "docomo"}) + "[retry]\ndelays = 1s\n")
+		w.message()
+		w.write("news.csv", "email\n" + "\n".join(people) + "\n")
+		w.run("import", "news", "news.csv")
+		child = w.start("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "60s")
+		wait_until(lambda: len(b.took()) > 20)
+		b.kill()
+		time.sleep(0.5)
+		b.start()
+		w.finish(child)
+		assert w.status("june")["counts"]["sent"] == 300
+		assert len(a.messages) == 200 and {line["rcpt"].split("@")[1] for line in b.took()} == {"docomo.ne.jp"}
+		routes = {row["route"] for row in w.deliveries("june").values()}
+		assert routes == {"main", "d"}, routes
+
+
+def test_direct_and_relay_share_by_weight(w):
+	records = {"mx.good.example": {"A": ["127.0.0.1"]}, "big.example": domain((10, "mx.good.example"))}
+	people = [f"p{i}@big.example" for i in range(1200)]
+	with Nameserver(records) as dns, Sink() as a, Sink() as b:
+		direct(w, dns, a.port, weight=3, extra=relay("b", b.port, weight=1))
+		w.message()
+		w.write("news.csv", "email\n" + "\n".join(people) + "\n")
+		w.run("import", "news", "news.csv")
+		send(w)
+		assert w.audit("june", Both(a, b), people) == {"sent": 1200}
+		assert 200 <= len(b.messages) <= 450, (len(a.messages), len(b.messages))
 
 
 def test_a_route_that_vanished(w):

@@ -130,6 +130,8 @@ static void sources__belong_to_a_route(void **state)
 	assert_string_equal(s[0].address, "192.0.2.1");
 	assert_string_equal(s[0].route, "out");
 	assert_string_equal(s[0].helo, "out1.books.example");
+	assert_string_equal(c->routes[1].helo, "out1.books.example");
+	assert_string_equal(c->routes[0].helo, "[192.0.2.3]");
 	assert_true(s[0].weight == 3 && s[1].weight == 1);
 	assert_int_equal(s[0].warm_up.n, 3);
 	assert_int_equal(s[0].warm_up.volume[2], 200);
