@@ -13,9 +13,13 @@
 
 static char dir[] = "/tmp/test_config_routes.XXXXXX";
 
+static char top[512];
+
 static int setup(void **state)
 {
 	(void)state;
+	if (getcwd(top, sizeof top) == NULL)
+		return -1;
 	return mkdtemp(dir) != NULL ? chdir(dir) : -1;
 }
 
@@ -149,6 +153,22 @@ static void sources__belong_to_a_route(void **state)
 	config_free(&c);
 }
 
+static void the_direct_example__loads(void **state)
+{
+	(void)state;
+	char path[600];
+	struct err e = {0};
+	struct config *c;
+	snprintf(path, sizeof path, "%s/examples/direct/postrider.conf", top);
+	if (config_load(path, &c, &e) != 0)
+		fail_msg("%s:%ld: %s", e.file, e.line, e.why);
+	assert_int_equal(c->nroutes, 2);
+	assert_int_equal(c->nsources, 2);
+	assert_string_equal(c->sources[1].route, "out");
+	assert_true(c->routes[1].weight == 0);
+	config_free(&c);
+}
+
 #define DIRECT "[route out]\nkind = direct\n"
 
 static void errors__name_line_and_remedy(void **state)
@@ -204,6 +224,7 @@ int main(void)
 		cmocka_unit_test(a_preset__gives_way_to_what_is_said),
 		cmocka_unit_test(resolvers),
 		cmocka_unit_test(sources__belong_to_a_route),
+		cmocka_unit_test(the_direct_example__loads),
 		cmocka_unit_test(errors__name_line_and_remedy),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
