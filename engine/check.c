@@ -280,7 +280,8 @@ static int keep(struct check *out, const struct check_table *t, struct err *e)
 	}
 	if (a->failed)
 		return err_set(e, ERR_INTERNAL, "check", "out of memory");
-	qsort(out->found, out->n, sizeof *out->found, by_severity);
+	if (out->n > 1)
+		qsort(out->found, out->n, sizeof *out->found, by_severity);
 	return 0;
 }
 

@@ -41,7 +41,7 @@ static struct crowd *crowd_new(
 	struct crowd *c = calloc(1, sizeof *c + n + 1);
 	if (c == NULL)
 		return NULL;
-	memcpy(c->key, key, n);
+	memcpy(c->key, key, n + 1);
 	c->hash = hash;
 	ring_init(&c->errands);
 	/* All sites that share limits belong to one worker, which then needs no lock to keep to them. */

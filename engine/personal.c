@@ -351,7 +351,9 @@ static int compose(const struct personal *p, struct token_signer *t, const struc
 	fill_unsubscribe(p, t, c, a, r);
 	if (a->failed)
 		return err_set(e, ERR_DATA, "message", "larger than the limit of %zu bytes", a->max);
-	if (message_compose(p->message, r, want_parts, a, &out->mail, e) != 0)
+	int rc = message_compose(p->message, r, want_parts, a, &out->mail, e);
+	r->unique = str_n(NULL, 0); /* it was ours */
+	if (rc != 0)
 		return -1;
 	out->rcpt = c->address;
 	out->envid = str_n(r->message_id.p, strlen(token));

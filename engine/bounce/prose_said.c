@@ -79,7 +79,7 @@ static struct str paragraph(struct reading *q, int i, size_t from, int end)
 		if (s.n == 0 || is_rule(s.p[0])) {
 			if (words)
 				break;
-			if (s.n == 0 || s.n < 4 || (unsigned char)s.p[s.n - 1] == (unsigned char)s.p[0])
+			if (s.n < 4 || (unsigned char)s.p[s.n - 1] == (unsigned char)s.p[0])
 				continue;
 		}
 		if (b.len != 0)

@@ -232,8 +232,8 @@ static int read_ref(struct walk *w, const struct audience_ref *r, int64_t **v, s
 	int rc;
 	if (numbers_of_slice(w, r->campaign, &from, &to) < 0)
 		return -1;
-	int cancelled = db_int(w->s, w->e, &found, "SELECT 1 FROM campaign WHERE id = ? AND state = ?",
-		"ii", r->campaign, (int64_t)CAMPAIGN_CANCELLED);
+	int cancelled = db_int(w->s, w->e, &found, "SELECT 1 FROM campaign WHERE id = ? AND state = ?", "ii",
+		r->campaign, (int64_t)CAMPAIGN_CANCELLED);
 	if (cancelled < 0)
 		return -1;
 	sqlite3_stmt *st = db_query(w->s, w->e,
