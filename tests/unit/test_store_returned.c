@@ -542,6 +542,88 @@ static void domains__dead_ones_and_their_people(void **state)
 	end(&w);
 }
 
+/* Whatever comes back at whatever moment: rows, tallies, what waits and what is in doubt agree. */
+static void random_sequences__agree_with_the_check(void **state)
+{
+	static const enum reply_class classes[] = {CLASS_HARD, CLASS_SOFT, CLASS_BLOCK, CLASS_NONE};
+	struct world w;
+	ms_t now = NOW;
+	int64_t ids[3], kept[200], nkept = 0, n, next, domains[4];
+	srand(11);
+	start(&w, *state);
+	fixture_people(w.f, "news", 9, 60);
+	for (int i = 0; i < 3; i++)
+		ids[i] = send_campaign(&w, i == 1);
+	for (int i = 0; i < 4; i++)
+		domains[i] = fixture_sql(w.f, "SELECT min(id) FROM domain") + i;
+	for (int step = 0; step < 250; step++) {
+		int64_t id = ids[rand() % 3];
+		now += rand() % 30;
+		switch (rand() % 9) {
+		case 0:
+		case 1:
+		case 2: /* some are sent, some deferred, some in doubt, some stay on their way */
+			arena_reset(&w.arena);
+			w.c.n = 0;
+			OK(w.f, store_ledger_begin(w.f->s, w.f->epoch, now, &w.f->e));
+			if (id == ids[1]) {
+				OK(w.f, store_ledger_ripen(w.f->s, id, now, &next, &w.f->e));
+				OK(w.f, store_ledger_claim_domain(w.f->s, id, domains[rand() % 4], STR("mx"),
+						5, now, &w.c, &w.f->e));
+			} else {
+				OK(w.f, store_ledger_claim(w.f->s, id, rand() % 2 ? CLAIM_DUE : CLAIM_FRESH,
+						STR("mx"), 5, now, &w.c, &w.f->e));
+			}
+			OK(w.f, store_ledger_commit(w.f->s, &w.f->e));
+			for (size_t i = 0; i < w.c.n; i++) {
+				static const enum outcome_kind kinds[] = {OUTCOME_FINAL, OUTCOME_FINAL,
+					OUTCOME_DEFER, OUTCOME_DOUBT, OUTCOME_RETURN};
+				struct outcome_row o = fixture_sent(w.c.v[i].delivery, now);
+				o.kind = kinds[rand() % 5];
+				o.due = now + rand() % 40;
+				if (rand() % 5 != 0)
+					fixture_record(w.f, &o, 1, now);
+			}
+			break;
+		case 3:
+		case 4:
+		case 5: { /* anything comes back for anybody */
+			struct returned_new r =
+				bounce(&w, DELIVERY_ID(id, rand() % 70), classes[rand() % 4], now);
+			r.effect = (enum returned_effect)(rand() % 4);
+			struct returned_done done = returns(&w, &r);
+			if (!done.duplicate && nkept < 200)
+				kept[nkept++] = done.id;
+			break;
+		}
+		case 6:
+			if (nkept > 0) {
+				struct returned_change c = {.id = kept[rand() % nkept],
+					.class = classes[rand() % 4],
+					.reason = STR("other"),
+					.rule = STR("r")};
+				OK(w.f, store_returned_change(w.f->s, &c, NULL, NULL, &w.f->e));
+			}
+			break;
+		case 7:
+			fixture_sql(w.f, "UPDATE lease SET pid = 1, pid_start = 1");
+			fixture_lease(w.f);
+			OK(w.f, store_ledger_recover(w.f->s, w.f->epoch, rand() % 3, now, &n, &w.f->e));
+			break;
+		default: {
+			struct resume_options o = {
+				.rate = -1, .now = rand() % 2, .doubt = rand() % 3 - 1, .at = now};
+			OK(w.f, store_campaign_resume(w.f->s, id, &o, &w.f->e));
+		}
+		}
+		int64_t problems = -1;
+		OK(w.f, store_check(w.f->s, fixture_count_row, NULL, &problems, &w.f->e));
+		if (problems != 0)
+			fail_msg("step %d", step);
+	}
+	end(&w);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -560,6 +642,7 @@ int main(void)
 		T(find__by_person_and_relay_id),
 		T(troubled__and_what_is_forgotten_after_a_delivery_that_stayed),
 		T(domains__dead_ones_and_their_people),
+		T(random_sequences__agree_with_the_check),
 		T(prune__words_then_deliveries__sums_stay),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
