@@ -31,6 +31,7 @@ static int read_options(struct cli *c, struct sandbox_options *o, struct err *e)
 		.ca_out = cli_value(c, "ca-out"),
 		.auth = cli_value(c, "auth"),
 		.keep = cli_value(c, "keep"),
+		.return_to = cli_value(c, "return-to"),
 		.log = cli_value(c, "log"),
 		.max_connections = (int)connections,
 		.messages_per_connection = (unsigned long)messages};
@@ -62,7 +63,8 @@ static int say_counts(const struct cli *c, const struct sandbox *s, struct err *
 		const char *name;
 		unsigned long n;
 	} rows[] = {{"accepted", n.accepted}, {"refused", n.refused}, {"deferred", n.deferred},
-		{"dropped", n.dropped}, {"messages", n.messages}, {"connections", n.connections}};
+		{"dropped", n.dropped}, {"messages", n.messages}, {"connections", n.connections},
+		{"returned", n.returned}};
 	json_t *o = c->json ? json_object() : NULL;
 	int rc = 0;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -121,6 +123,9 @@ static const struct option sandbox_options[] = {
 	{.name = "ca-out", .value = "FILE", .help = "write that certificate here, for ca-file of a route"},
 	{.name = "auth", .value = "USER:PASSWORD", .help = "ask for this login"},
 	{.name = "keep", .value = "DIR", .help = "put what is accepted into this Maildir"},
+	{.name = "return-to",
+		.value = "HOST:PORT",
+		.help = "send bounces, complaints and automatic answers there: to [return-path] listen"},
 	{.name = "log", .value = "FILE", .help = "append a line of JSON for each recipient"},
 	{.name = "messages", .value = "N", .help = "close a connection after so many messages"},
 	{.name = "max-connections", .value = "N", .help = "refuse more than so many at once (2,000)"},
@@ -137,6 +142,8 @@ const struct command cmd_sandbox = {
 		"Words at the end of a local part, or as a domain's first label, fix what\n"
 		"happens: bounce@, ann-full@, ann@disabled.example, block, spam, big, greylist,\n"
 		"defer-3, never, slow-2 (seconds), limit, quota, drop, drop-data, drop-end.\n"
+		"With --return-to these are taken, and then something comes back: returned,\n"
+		"returned-full, complaint, away.\n"
 		"A sender that ends in `refused` is not allowed. All others are decided by the\n"
 		"profile: clean accepts them, typical has about 2 % unknown users, 1 % full\n"
 		"mailboxes, 3 % greylisted once and 0.5 % blocked, hostile much more. The same\n"

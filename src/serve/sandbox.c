@@ -129,6 +129,8 @@ static int set_up(struct sandbox *s, const struct sandbox_options *o, struct err
 	if ((o->tls || o->tls_implicit) &&
 		(s->socket.tls = certificate_own("localhost", o->ca_out, e)) == NULL)
 		return -1;
+	if (o->return_to != NULL && (s->back = sandbox_return_new(s, o->return_to, e)) == NULL)
+		return -1;
 	return set_files(s, o, e) != 0 || listen_on(s, o->port, e) != 0 ? -1 : 0;
 }
 
@@ -136,6 +138,8 @@ static void *run(void *arg)
 {
 	struct sandbox *s = arg;
 	ev_run(s->loop, 0);
+	while (!sandbox_return_end(s->back))
+		ev_run(s->loop, EVRUN_ONCE);
 	while (s->conns != NULL)
 		sandbox_conn_close(s->conns);
 	return NULL;
@@ -176,6 +180,7 @@ static void tear_down(struct sandbox *s)
 		ev_loop_destroy(s->loop);
 	SSL_CTX_free(s->socket.tls);
 	fates_free(&s->fates);
+	sandbox_return_free(s->back);
 	free(s->auth);
 	free(s->keep);
 	free(s);
@@ -210,6 +215,7 @@ struct sandbox_counts sandbox_counts(const struct sandbox *s)
 		.messages = s->counts.messages,
 		.connections = s->counts.connections,
 		.open = s->counts.open,
+		.returned = s->counts.returned,
 		.bytes = s->counts.bytes};
 }
 

@@ -21,6 +21,9 @@
  * - closed without a reply, once: drop (at RCPT), drop-data (in the middle of the message), drop-end (after
  * the message was taken)
  *
+ * - accepted, and later something comes back, if it has somewhere to go (return_to): returned (unknown user),
+ * returned-full, complaint, away (an automatic answer)
+ *
  * A sender whose local part ends in `refused` is not allowed (553 at MAIL). The wording is that of the
  * recipient's provider. */
 #ifndef SERVE_SANDBOX_H
@@ -39,22 +42,23 @@ struct sandbox_options {     /* zero is the default; the strings are lent for th
 	const char *profile; /* "clean" (default), "typical", "hostile", or a file: see sandbox_fate.h */
 	const char *rates;   /* "unknown=2%,full=0.5%": in place of the profile's */
 	uint64_t seed;
-	bool no_words;       /* addresses mean nothing: only the profile decides */
-	ms_t rtt;            /* every byte we say goes out this much later */
-	bool tls;            /* STARTTLS with a certificate of our own, for localhost, 127.0.0.1 and ::1 */
-	bool tls_implicit;   /* TLS from the first byte */
-	const char *ca_out;  /* where that certificate is written as PEM, to verify it with; NULL: nowhere */
-	const char *auth;    /* "user:password"; NULL: no login needed */
-	const char *keep;    /* a Maildir for what is accepted; NULL: discarded */
-	const char *log;     /* JSON Lines, one for each recipient; NULL: none */
-	int max_connections; /* 0: 2,000; the next ones are refused with 421 */
+	bool no_words;      /* addresses mean nothing: only the profile decides */
+	ms_t rtt;           /* every byte we say goes out this much later */
+	bool tls;           /* STARTTLS with a certificate of our own, for localhost, 127.0.0.1 and ::1 */
+	bool tls_implicit;  /* TLS from the first byte */
+	const char *ca_out; /* where that certificate is written as PEM, to verify it with; NULL: nowhere */
+	const char *auth;   /* "user:password"; NULL: no login needed */
+	const char *keep;   /* a Maildir for what is accepted; NULL: discarded */
+	const char *return_to; /* "127.0.0.1:PORT": where bounces and complaints are sent; NULL: nowhere */
+	const char *log;       /* JSON Lines, one for each recipient; NULL: none */
+	int max_connections;   /* 0: 2,000; the next ones are refused with 421 */
 	unsigned long messages_per_connection; /* 0: as the profile says */
 	bool no_pipelining, no_chunking;       /* not offered */
 };
 
 struct sandbox_counts { /* since the start; of recipients, but for the last line */
-	unsigned long accepted, refused, deferred, dropped; /* dropped: closed without a reply */
-	unsigned long messages, connections, open;          /* open: connections now */
+	unsigned long accepted, refused, deferred, dropped;  /* dropped: closed without a reply */
+	unsigned long messages, connections, open, returned; /* open: connections now */
 	unsigned long long bytes;
 };
 

@@ -86,7 +86,7 @@ static struct smtp_answer on_rcpt(void *ctx, struct str rcpt)
 	if (d.fate == FATE_DROP)
 		a = (struct smtp_answer){SMTP_DROP, NULL, NULL};
 	else if (d.fate == FATE_SLOW || d.fate == FATE_DROP_DATA || d.fate == FATE_DROP_END ||
-		 fate_at_end(d.fate))
+		 fate_comes_back(d.fate) || fate_at_end(d.fate))
 		c->end = d;
 	else
 		a = fate_reply(d.fate, rcpt, c->text, sizeof c->text);
@@ -102,7 +102,8 @@ static struct smtp_answer on_rcpt(void *ctx, struct str rcpt)
 static bool on_data(void *ctx, struct str piece)
 {
 	struct sandbox_conn *c = ctx;
-	size_t most = c->s->keep != NULL ? SANDBOX_MESSAGE_MAX : c->s->log != NULL ? SANDBOX_HEADER_MAX : 0;
+	bool header = c->s->log != NULL || c->s->back != NULL;
+	size_t most = c->s->keep != NULL ? SANDBOX_MESSAGE_MAX : header ? SANDBOX_HEADER_MAX : 0;
 	size_t room = most > c->message.len ? most - c->message.len : 0;
 	c->size += piece.n;
 	c->s->counts.bytes += piece.n;
@@ -120,6 +121,9 @@ static struct smtp_answer accept_message(struct sandbox_conn *c)
 		sandbox_keep(s, buf_get(&c->from), buf_get(&c->rcpts), buf_get(&c->message)) != 0)
 		return (struct smtp_answer){452, "4.3.1", "The sandbox cannot write the message"};
 	c->taken = true;
+	if (s->back != NULL && fate_comes_back(c->end.fate))
+		sandbox_return(
+			s->back, c->end.fate, buf_get(&c->from), str_from(c->rcpts.p), buf_get(&c->message));
 	snprintf(c->text, sizeof c->text, "Ok: queued as %08" PRIX64 "%08lX", s->run & 0xffffffff, id);
 	return (struct smtp_answer){250, "2.0.0", c->text};
 }

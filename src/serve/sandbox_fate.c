@@ -43,6 +43,10 @@ static const struct {
 	{"bounce", FATE_UNKNOWN},
 	{"unknown", FATE_UNKNOWN},
 	{"disabled", FATE_DISABLED},
+	{"returned-full", FATE_RETURNED_FULL},
+	{"returned", FATE_RETURNED},
+	{"complaint", FATE_COMPLAINT},
+	{"away", FATE_AWAY},
 	{"full", FATE_FULL},
 	{"greylist", FATE_GREYLIST},
 	{"defer", FATE_DEFER},
@@ -71,6 +75,12 @@ static const struct {
 		"drop-end=0.5%",
 		PARTS / 20, 20},
 };
+
+bool fate_comes_back(enum fate fate)
+{
+	return fate == FATE_RETURNED || fate == FATE_RETURNED_FULL || fate == FATE_COMPLAINT ||
+	       fate == FATE_AWAY;
+}
 
 static bool fate_word(struct str word, enum fate *fate)
 {

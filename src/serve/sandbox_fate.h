@@ -31,6 +31,10 @@ enum fate {
 	FATE_DROP,
 	FATE_DROP_DATA,
 	FATE_DROP_END,
+	FATE_RETURNED,
+	FATE_RETURNED_FULL,
+	FATE_COMPLAINT,
+	FATE_AWAY,
 	FATE_NFATES
 };
 
@@ -57,6 +61,7 @@ bool fates_busy(const struct fates *f, unsigned long connection); /* this connec
 
 bool fates_span(struct str s, ms_t *out); /* "80ms", "2s", up to a minute */
 
+bool fate_comes_back(enum fate fate); /* accepted, and then something is sent back */
 /* At the end of the message, or already at RCPT? */
 bool fate_at_end(enum fate fate);
 /* In the words of the provider that serves the recipient's domain. The text is made in buf. */

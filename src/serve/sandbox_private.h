@@ -32,11 +32,12 @@ struct sandbox {
 	char *auth;
 	char *keep; /* NULL: discard */
 	FILE *log;
-	uint64_t run; /* in queue ids and file names, so that two runs do not meet */
+	struct sandbox_return *back; /* NULL: nothing is sent back */
+	uint64_t run;                /* in queue ids and file names, so that two runs do not meet */
 	unsigned long next_file;
 	struct sandbox_conn *conns;
 	struct {
-		atomic_ulong accepted, refused, deferred, dropped, messages, connections, open;
+		atomic_ulong accepted, refused, deferred, dropped, messages, connections, open, returned;
 		atomic_ullong bytes;
 	} counts;
 };
@@ -44,6 +45,14 @@ struct sandbox {
 /* sandbox_conn.c */
 void sandbox_conn_open(struct sandbox *s, int fd);
 void sandbox_conn_close(struct sandbox_conn *c);
+
+/* sandbox_return.c */
+/* where: "127.0.0.1:PORT". NULL: ERR_USAGE, ERR_INTERNAL. */
+struct sandbox_return *sandbox_return_new(struct sandbox *s, const char *where, struct err *e);
+void sandbox_return(
+	struct sandbox_return *b, enum fate fate, struct str from, struct str rcpt, struct str message);
+bool sandbox_return_end(struct sandbox_return *b); /* in the loop, until it is true */
+void sandbox_return_free(struct sandbox_return *b);
 
 /* sandbox_keep.c */
 struct sandbox_receipt {

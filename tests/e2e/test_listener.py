@@ -168,3 +168,33 @@ def test_a_taken_port(w):
 		wait_until(lambda: len(sink.messages) == 3, 20)
 		interrupt(child)
 		w.finish(child, (0, 75))
+
+
+def test_the_sandbox_sends_back(w):
+	"""The circle closed on one machine: what the sandbox took and returns, in many forms, changes exactly whom it concerns."""
+	with socket.socket() as a, socket.socket() as b:
+		a.bind(("127.0.0.1", 0))
+		b.bind(("127.0.0.1", 0))
+		port, back = a.getsockname()[1], b.getsockname()[1]
+	kinds = ["returned", "returned-full", "complaint", "away", "good"]
+	w.configure(port)
+	conf = open(w.path("postrider.conf")).read()
+	w.write("postrider.conf", conf.replace("[return-path]\n", f"[return-path]\nlisten = 127.0.0.1:{back}\n") + "complaints = 100%\n")
+	w.message()
+	addresses = [f"r{i}-{kinds[i % 5]}@mail.example" for i in range(100)]
+	w.write("all.csv", "email\n" + "".join(a + "\n" for a in addresses))
+	w.run("import", "news", "all.csv")
+	sandbox = w.start("sandbox", "--port", port, "--return-to", f"127.0.0.1:{back}")
+	serve = w.start("serve")
+	wait_until(lambda: "listens" in open(sandbox.out).read(), 10)
+	w.run("send", "june.html", "--list", "news", "--name", "june", "--yes")
+	wait_until(lambda: w.status("june")["counts"].get("bounced", 0) == 40 and w.status("june")["complaints"] == 20, 20)
+	wait_until(lambda: open(serve.out + ".err").read().count("listener: autoreply") == 20, 20)
+	rows = w.deliveries("june")
+	assert {a for a, r in rows.items() if r["state"] == "bounced"} == {a for a in addresses if "returned" in a}
+	out = {line.split(",")[0] for line in w.run("suppressions", "export").out.replace("\ufeff", "").splitlines()[1:]}
+	assert out == {a for a in addresses if a.endswith(("-returned@mail.example", "-complaint@mail.example"))}, out
+	interrupt(sandbox)
+	assert " 80" in w.finish(sandbox).out
+	interrupt(serve)
+	w.finish(serve, (0, 75))
