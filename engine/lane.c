@@ -82,7 +82,7 @@ void lane_unlist(struct lane *l)
 bool lane_push(struct lane *l, struct item it, bool front)
 {
 	if (l->count == l->cap) {
-		size_t cap = l->cap == 0 ? 256 : l->cap * 2;
+		size_t cap = l->cap == 0 ? (l->dest != NULL ? 8 : 256) : l->cap * 2;
 		struct item *v = malloc(cap * sizeof *v);
 		if (v == NULL)
 			return false;

@@ -80,7 +80,7 @@ static void after_record(struct ledger *l, struct outcome_batch *done)
 				n++;
 			hatch_ack(b->from[i], (int)n);
 		}
-		worker_wake(b->worker);
+		worker_recorded(b->worker);
 		let_go(l, b);
 	}
 }

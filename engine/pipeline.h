@@ -174,6 +174,7 @@ void hatch_give(struct hatch *h, struct claim_batch *b);
 void hatch_ack(struct hatch *h, int n);
 void hatch_tell(struct hatch *h); /* there may be work */
 void worker_wake(struct worker *w);
+void worker_recorded(struct worker *w); /* a batch of its outcomes; wakes it as well */
 /* Takes nothing new, gives back what is unsent, finishes what is on the wire within `grace`, then cuts
  * connections. */
 void worker_drain(struct worker *w, ms_t grace);

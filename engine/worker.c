@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 static const ms_t IDLE = 10 * SECOND; /* an unused connection is closed after that */
+enum { AHEAD = 2 };                   /* batches of outcomes that are not full */
+
 static const ms_t STALE = 2 * SECOND; /* a claim that found no connection for so long goes back */
 
 void run_unref(struct run *r)
@@ -52,8 +54,15 @@ void worker_flush(struct worker *w)
 {
 	if (w->done == NULL || w->done->n == 0)
 		return;
+	atomic_fetch_add(&w->with_ledger, 1);
 	ledger_outcomes(w->ledger, w->done);
 	w->done = NULL;
+}
+
+void worker_recorded(struct worker *w)
+{
+	atomic_fetch_sub(&w->with_ledger, 1);
+	worker_wake(w);
 }
 
 static void take_claims(struct lane *l, struct claim_batch *b)
@@ -149,8 +158,11 @@ static void on_wake(struct ev_loop *loop, ev_async *a, int revents)
 static void on_flush(struct ev_loop *loop, ev_prepare *p, int revents)
 {
 	(void)loop, (void)revents;
-	group_turn(p->data);
-	worker_flush(p->data);
+	struct worker *w = p->data;
+	group_turn(w);
+	/* While the ledger is busy with others, a batch may as well fill up. */
+	if (atomic_load(&w->with_ledger) < AHEAD)
+		worker_flush(w);
 }
 
 static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)

@@ -141,6 +141,7 @@ struct worker {
 	ms_t swept;
 	size_t bytes;
 	struct outcome_batch *done; /* not yet given to the ledger */
+	_Atomic int with_ledger;    /* batches that were */
 	struct job *free_jobs;
 	struct buf dialogue; /* of the attempt whose result is at hand */
 	pthread_mutex_t lock;
