@@ -82,6 +82,12 @@ bool direct_told(struct lane *l, struct site *site, bool closed)
 	return true;
 }
 
+/* Is its group's hourly or daily limit used up? */
+static bool full(const struct lane *l, ms_t now)
+{
+	return atomic_load_explicit(&l->hatch.full_until, memory_order_relaxed) > now;
+}
+
 void direct_pumped(struct lane *l)
 {
 	struct dest *d = l->dest;
@@ -105,7 +111,7 @@ bool direct_needs(const struct lane *l)
 {
 	const struct dest *d = l->dest;
 	int work = atomic_load(&l->hatch.work) + (int)l->count;
-	if (work <= 0 || atomic_load(&l->w->draining))
+	if (work <= 0 || atomic_load(&l->w->draining) || full(l, clock_mono()))
 		return false;
 	if (l->established == 0)
 		return d->trying == 0;
@@ -163,7 +169,7 @@ static void look_at_link(struct lane *l, struct link *k, ms_t now)
 	k->call->slow = slow;
 	if (!k->ready || k->leaving)
 		return;
-	bool work = atomic_load(&l->hatch.work) > 0 || l->count > 0;
+	bool work = (atomic_load(&l->hatch.work) > 0 && !full(l, now)) || l->count > 0;
 	ms_t idle = l->w->starved != NULL ? IDLE_SHORT : l->dest->limits.idle;
 	bool many = l->established > shaper_connections(&l->dest->group->shaper, mono_us());
 	if ((work && !many) || (!many && now - k->idle_since < idle))
@@ -182,7 +188,10 @@ static void look_at_site(struct lane *l, ms_t now)
 	bool resting = s->state == SHAPER_SUSPENDED || s->state == SHAPER_DOWN,
 	     waits = atomic_load(&l->hatch.work) > 0;
 	ms_t until = resting && s->until / 1000 > d->closed_until ? s->until / 1000 : d->closed_until;
-	atomic_store(&l->hatch.shut_until, until > now ? until : 0);
+	ms_t shut = full(l, now) ? atomic_load(&l->hatch.full_until) : 0;
+	if (shut < until)
+		shut = until;
+	atomic_store(&l->hatch.shut_until, shut > now ? shut : 0);
 	if (until <= now || !waits)
 		d->shut_since = 0;
 	else if (d->shut_since == 0)

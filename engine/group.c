@@ -4,9 +4,8 @@
 
 #include <stdlib.h>
 
-static const ms_t MEMORY = HOUR;       /* what was learnt of a group outlives its last lane by that */
-static const ms_t NOTHING = MINUTE;    /* where nothing was learnt */
-static const ms_t WHILE_IDLE = SECOND; /* a connection without work may stand in another site's way so long */
+static const ms_t MEMORY = HOUR;    /* what was learnt of a group outlives its last lane by that */
+static const ms_t NOTHING = MINUTE; /* where nothing was learnt */
 
 static struct group **slot_of(
 	struct worker *w, size_t route, const struct route_source *source, const char *name)
@@ -142,12 +141,11 @@ static bool worker_has_room(const struct worker *w, size_t route)
 /* Another site of the group could use the place of a connection that has nothing to do. */
 static void make_room(struct group *g)
 {
-	ms_t now = clock_mono();
 	for (struct lane *l = g->open; l != NULL; l = l->dest->next_open) {
 		if (atomic_load(&l->hatch.work) > 0 || l->count > 0)
 			continue;
 		for (struct link *k = l->links; k != NULL; k = k->next) {
-			if (!k->ready || (g->queue == l) || now - k->idle_since < WHILE_IDLE / 10)
+			if (!k->ready || k->under_way > 0)
 				continue;
 			k->leaving = true;
 			k->ready = false;

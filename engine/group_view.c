@@ -28,6 +28,19 @@ static void offer(struct group **top, size_t *n, struct group *g)
 	top[at] = g;
 }
 
+static void full_text(const struct group *g, const char *who, const struct zone *z, struct group_view *v)
+{
+	const struct rate_spec *r = &g->shaper.limits.rate;
+	char day[40] = "", hour[40] = "", when[CLOCK_TEXT];
+	if (r->per_day > 0)
+		snprintf(day, sizeof day, "%lld a day", (long long)r->per_day);
+	if (r->per_hour > 0)
+		snprintf(hour, sizeof hour, "%lld an hour", (long long)r->per_hour);
+	snprintf(v->limit, sizeof v->limit, "%s: %s%s%s, used up until %s", who, hour,
+		hour[0] != '\0' && day[0] != '\0' ? ", " : "", day,
+		clock_iso(z, clock_now() + g->full_until - clock_mono(), when));
+}
+
 static void describe(struct worker *w, const struct group *g, struct group_view *v)
 {
 	char who[140];
@@ -40,8 +53,11 @@ static void describe(struct worker *w, const struct group *g, struct group_view 
 	v->waiting = g->waiting;
 	snprintf(who, sizeof who, "%s %.120s",
 		g->shared && strchr(g->name, '.') == NULL ? "provider" : "site", g->name);
-	shaper_limit_text(
-		&g->shaper, who, w->o.config->zone, mono_us(), clock_now(), v->limit, sizeof v->limit);
+	if (g->full_until > clock_mono())
+		full_text(g, who, w->o.config->zone, v);
+	else
+		shaper_limit_text(&g->shaper, who, w->o.config->zone, mono_us(), clock_now(), v->limit,
+			sizeof v->limit);
 	/* Where nothing waits, nothing binds, whatever the last "no" was for. */
 	if (g->waiting == 0 && g->shaper.state == SHAPER_OK)
 		v->limit[0] = '\0';
@@ -53,8 +69,10 @@ void group_views_write(struct worker *w)
 	struct group_view v[GROUP_VIEWS];
 	size_t n = 0;
 	for (struct lane *l = w->lanes; l != NULL; l = l->next)
-		if (l->dest != NULL && l->dest->group != NULL)
+		if (l->dest != NULL && l->dest->group != NULL) {
 			l->dest->group->waiting += atomic_load(&l->hatch.work) + (int)l->count;
+			l->dest->group->full_until = atomic_load(&l->hatch.full_until);
+		}
 	for (size_t i = 0; i < GROUP_SLOTS; i++)
 		for (struct group *g = w->groups[i]; g != NULL; g = g->chain) {
 			g->rate = g->rate == 0 ? (double)g->accepted

@@ -317,8 +317,7 @@ static void lane_ask(struct lane *l)
 	int room = r->cfg->ahead * l->established - l->outstanding;
 	if (l->dest != NULL)
 		room = direct_room(l);
-	if (atomic_load(&l->w->draining) ||
-		(room > 0 && l->dest == NULL && route_room(r, mono_us(), mono_us()) == 0))
+	if (atomic_load(&l->w->draining) || (l->dest == NULL && clock_mono() < atomic_load(&r->closed_until)))
 		room = 0;
 	ledger_want(l->w->ledger, &l->hatch, room > 0 ? room : 0);
 }

@@ -53,6 +53,12 @@ static struct crowd *crowd_new(
 		crowd_free(c);
 		return NULL;
 	}
+	for (size_t i = 0; counted && i < WINDOW; i++)
+		for (const struct crowd *other = l->window.crowds[i]; other != NULL; other = other->chain)
+			if (other->full_until != 0 && strcmp(other->counted_as, c->counted_as) == 0) {
+				c->full_until = other->full_until;
+				atomic_store(&c->hatch->full_until, atomic_load(&other->hatch->full_until));
+			}
 	c->hatch->crowd = c;
 	c->site = site_ref(o->site);
 	struct crowd **slot = &l->window.crowds[hash % WINDOW];
@@ -121,6 +127,41 @@ void window_unreached(struct ledger *l, struct crowd *c, const struct unreached 
 	crowd_waits(c, -c->waiting);
 }
 
+static bool shares(const struct crowd *a, const struct crowd *b)
+{
+	return a->counted_as != NULL && b->counted_as != NULL && strcmp(a->counted_as, b->counted_as) == 0;
+}
+
+static void set_full(struct crowd *c, ms_t until)
+{
+	c->full_until = until;
+	atomic_store(&c->hatch->full_until, until != 0 ? until - clock_now() + clock_mono() : 0);
+}
+
+/* For all that share the limit: those that ask for nothing are to know it too. */
+static void set_all(struct ledger *l, const struct crowd *like, ms_t mono, ms_t until)
+{
+	for (size_t i = 0; i < WINDOW; i++)
+		for (struct crowd *c = l->window.crowds[i]; c != NULL; c = c->chain) {
+			if (!shares(c, like))
+				continue;
+			c->looked_at = mono;
+			set_full(c, until);
+			if (until == 0 && atomic_load(&c->hatch->want) > 0)
+				ledger_hungry(l, c->hatch);
+		}
+}
+
+/* Claims that were given back made room, or time did. Once for all that share it. */
+static int look_again(struct ledger *l, struct crowd *c, ms_t mono, ms_t now, struct err *e)
+{
+	struct quota q;
+	if (quota_read_named(&q, l->store, c->counted_as, &c->rate, now, e) != 0)
+		return -1;
+	set_all(l, c, mono, q.until);
+	return 0;
+}
+
 int crowd_allow(struct ledger *l, struct crowd *c, int max, ms_t now, struct err *e)
 {
 	struct quota q;
@@ -130,7 +171,8 @@ int crowd_allow(struct ledger *l, struct crowd *c, int max, ms_t now, struct err
 		return 0;
 	if (quota_read_named(&q, l->store, c->counted_as, &c->rate, now, e) != 0)
 		return -1;
-	c->full_until = q.until;
+	if (q.until != 0)
+		set_all(l, c, clock_mono(), q.until);
 	return q.room < max ? (int)q.room : max;
 }
 
@@ -150,8 +192,8 @@ static void look_for_shut(struct ledger *l, ms_t mono)
 	for (size_t i = 0; i < WINDOW; i++)
 		for (struct crowd *c = l->window.crowds[i]; c != NULL; c = c->chain) {
 			ms_t until = atomic_load(&c->hatch->shut_until);
-			if (c->full_until - clock_now() > until - mono)
-				until = mono + c->full_until - clock_now();
+			if (atomic_load(&c->hatch->full_until) > until)
+				until = atomic_load(&c->hatch->full_until);
 			for (struct ring *r = c->errands.next; until > mono && r != &c->errands;
 				r = r->next) {
 				struct watch *w = ((struct errand *)r)->watch;
@@ -181,10 +223,10 @@ static bool crowd_over(struct ledger *l, struct crowd *c)
 	return !hungry && c->down.until < clock_mono();
 }
 
-void window_every_second(struct ledger *l)
+int window_every_second(struct ledger *l, struct err *e)
 {
 	struct window *w = &l->window;
-	ms_t mono = clock_mono();
+	ms_t mono = clock_mono(), now = clock_now();
 	for (size_t i = 0; i < WINDOW; i++)
 		for (struct crowd **at = &w->crowds[i], *c; (c = *at) != NULL;) {
 			if (crowd_over(l, c)) {
@@ -193,6 +235,8 @@ void window_every_second(struct ledger *l)
 				crowd_free(c);
 				continue;
 			}
+			if (c->full_until != 0 && c->looked_at != mono && look_again(l, c, mono, now, e) != 0)
+				return -1;
 			while (c->site->expires < mono && !ring_empty(&c->errands))
 				errand_again(l, (struct errand *)c->errands.next);
 			at = &c->chain;
@@ -214,4 +258,5 @@ void window_every_second(struct ledger *l)
 	for (size_t i = 0; i < l->o.nroutes; i++)
 		while (!l->usable[i] && relay_waiting(l, i) > 0)
 			errand_again(l, (struct errand *)w->relays[i]->errands.next);
+	return 0;
 }

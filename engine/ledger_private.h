@@ -112,7 +112,8 @@ struct crowd { /* what waits for one site, or for a relay: then there is neither
 	struct unreached down; /* until then what waits has failed */
 	struct rate_spec rate; /* of those who share its limits: /h and /d are counted here … */
 	char *counted_as;      /* … under that name; NULL: there is no such limit */
-	ms_t full_until;       /* wall clock */
+	ms_t full_until;       /* wall clock; 0: there is room */
+	ms_t looked_at;        /* monotonic */
 	char key[];            /* route, group and site */
 };
 
@@ -279,7 +280,8 @@ int crowd_allow(struct ledger *l, struct crowd *c, int max, ms_t now, struct err
 int crowd_used(struct ledger *l, struct crowd *c, int n, ms_t now, struct err *e); /* n < 0: given back */
 /* The site could not be reached. */
 void window_unreached(struct ledger *l, struct crowd *c, const struct unreached *u);
-void window_every_second(struct ledger *l); /* sites whose time is over, crowds that nobody needs */
+int window_every_second(
+	struct ledger *l, struct err *e); /* sites whose time is over, crowds that nobody needs */
 
 /* ---- ledger_spread.c ---- */
 /* Within a transaction: what waits behind failed errands is claimed and recorded as tried; the rows go to the

@@ -403,7 +403,8 @@ void ledger_publish_work(struct ledger *l, ms_t now)
 
 int ledger_every_second(struct ledger *l, ms_t now, struct err *e)
 {
-	window_every_second(l);
+	if (window_every_second(l, e) != 0)
+		return -1;
 	for (size_t r = 0; r < l->o.nroutes; r++)
 		if (l->books[r] != NULL && sites_save(l->books[r], l->store, e) != 0)
 			return -1;

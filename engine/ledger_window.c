@@ -85,6 +85,7 @@ static void leave_crowd(struct errand *r)
 
 void watch_stir(struct watch *w)
 {
+	w->shut_until = 0; /* until the next look */
 	if (w->look)
 		w->again = true;
 	w->look = true;

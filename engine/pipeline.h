@@ -52,6 +52,7 @@ struct hatch {
 	size_t route;
 	struct crowd *crowd;     /* the ledger's own: what waits for that site; NULL at a relay's */
 	_Atomic int work;        /* of a site: about how many deliveries wait for it */
+	_Atomic ms_t full_until; /* monotonic: its group's hourly or daily limit is used up until then */
 	_Atomic ms_t shut_until; /* monotonic: nothing can go to that site before; 0: it can */
 	_Atomic bool quiet;      /* the worker has nothing of it in hand and no connection */
 	/* Under the ledger's lock: */

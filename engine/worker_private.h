@@ -92,6 +92,8 @@ struct group { /* sites that share limits, over one route and source */
 	double rate;            /* accepted a second, smoothed; for status, as `waiting` */
 	int64_t waiting;
 	ev_timer timer;
+	ms_t full_until; /* monotonic: its hourly or daily limit is used up until then, as the last look found
+			  */
 	char name[];
 };
 

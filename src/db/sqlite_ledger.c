@@ -202,7 +202,9 @@ int store_usage_add(struct store *s, struct str name, int64_t n, ms_t now, struc
 int store_usage_minutes(struct store *s, struct str route, ms_t since,
 	int (*row)(void *ctx, ms_t minute, int64_t n), void *ctx, struct err *e)
 {
-	int rc;
+	int rc = deltas_flush(s, e);
+	if (rc < 0)
+		return -1;
 	sqlite3_stmt *st = db_query(s, e,
 		"SELECT u.minute, u.n FROM name r JOIN usage u ON u.route = r.id WHERE r.text = ? AND "
 		"u.minute >= ? ORDER BY u.minute",
