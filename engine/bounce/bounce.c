@@ -73,8 +73,8 @@ static bool prose_is_sure(struct reading *q)
 		return failed || subject;
 	if ((q->subject & SAYS_NOTICE) || top(q, "In-Reply-To").n != 0)
 		return false;
-	if (q->daemon)
-		return failed || subject;
+	if (q->daemon && (subject || (failed && has_evidence(q))))
+		return true;
 	if (opens_as_machine(&q->prose))
 		return failed;
 	return failed && subject && has_evidence(q);

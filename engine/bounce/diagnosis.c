@@ -4,6 +4,8 @@
 #include "engine/smtp/client.h"
 #include "lists/provider.h"
 
+#define DIAGNOSTIC_MAX 4000 /* bytes that are looked at */
+
 static bool digit(char c)
 {
 	return c >= '0' && c <= '9';
@@ -222,6 +224,8 @@ static struct str without_codes(struct reading *q, struct str s)
 
 void diagnose(struct reading *q, struct str text, struct diagnosis *d)
 {
+	if (text.n > DIAGNOSTIC_MAX)
+		text.n = DIAGNOSTIC_MAX;
 	*d = (struct diagnosis){.text = without_codes(q, str_trim(field_unfold(q->a, text)))};
 	size_t at = reply_find(d->text, false, &d->code);
 	if (at < d->text.n) {

@@ -127,5 +127,12 @@ int reader_read(struct reader *r, struct str message, const struct envelope *env
 	r->arena.failed = false;
 	*out = (struct findings){.failures = r->failures, .candidates = r->candidates};
 	struct reading q = {.r = r, .a = &r->arena, .mail = &r->mail, .env = env, .out = out};
-	return read_one(&q, message) != 0 || r->arena.failed ? -1 : 0;
+	if (read_one(&q, message) == 0 && !r->arena.failed)
+		return 0;
+	if (r->arena.total < ARENA_MAX / 2)
+		return -1;
+	/* It was made to need more than any report does. */
+	*out = (struct findings){
+		.failures = r->failures, .candidates = r->candidates, .broken = true, .cut = true};
+	return 0;
 }

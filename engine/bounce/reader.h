@@ -124,8 +124,10 @@ struct reader;
 /* The rules are borrowed. NULL: out of memory. */
 struct reader *reader_new(const struct rules *rules);
 void reader_free(struct reader **r);
+
 /* Reads one message (any line ends; a "From " line in front is passed over). env may be NULL. The findings
- * point into the reader and the message and live until the next call. -1: out of memory. */
+ * point into the reader and the message and live until the next call. What was made to need more memory than
+ * any report does is `none`, `broken` and `cut`. -1: out of memory. */
 int reader_read(struct reader *r, struct str message, const struct envelope *env, struct findings *out);
 
 #endif
