@@ -287,6 +287,12 @@ static void set_apart(struct brake *b, struct meter *m)
 	window_take_back(&m->answers, n);
 }
 
+/* Does it refuse, after so many in a row, while others take their mail? */
+static bool refuses(const struct brake *b, const struct meter *m, int64_t enough)
+{
+	return !m->refusal_told && m->refused_in_row >= enough && m->answers.sum.of != b->v[0].answers.sum.of;
+}
+
 static bool find_refusal(struct brake *b, struct brake_finding *out)
 {
 	struct meter *all = &b->v[0];
@@ -295,7 +301,7 @@ static bool find_refusal(struct brake *b, struct brake_finding *out)
 		return false;
 	for (size_t i = 1; i < b->n; i++) {
 		struct meter *m = &b->v[i];
-		if (m->refusal_told || m->refused_in_row < enough || m->answers.sum.of == all->answers.sum.of)
+		if (!refuses(b, m, enough))
 			continue;
 		found_refusal(b, m, str_from(m->provider), out);
 		set_apart(b, m);
@@ -309,6 +315,21 @@ static bool find_refusal(struct brake *b, struct brake_finding *out)
 	return true;
 }
 
+/* The share of blocks is one provider's doing, which refuses everything, though not often enough yet to be told by
+ * that alone. */
+static bool find_culprit(struct brake *b, struct brake_finding *out)
+{
+	for (size_t i = 1; i < b->n; i++) {
+		struct meter *m = &b->v[i];
+		if (!refuses(b, m, REFUSALS_LEAST) || m->refused_in_row * 2 < b->v[0].answers.sum.bad[1])
+			continue;
+		found_refusal(b, m, str_from(m->provider), out);
+		set_apart(b, m);
+		return true;
+	}
+	return false;
+}
+
 bool brake_check(struct brake *b, struct brake_finding *out)
 {
 	struct worst w = {0};
@@ -316,6 +337,8 @@ bool brake_check(struct brake *b, struct brake_finding *out)
 		return true;
 	for (size_t i = 0; i < b->n; i++)
 		judge_meter(&w, &b->v[i], &b->limits);
+	if (w.finding.kind == BRAKE_BLOCKS && find_culprit(b, out))
+		return true;
 	*out = w.finding;
 	return w.finding.kind != BRAKE_NONE;
 }

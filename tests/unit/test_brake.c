@@ -136,6 +136,36 @@ static void one_domain_at_the_end_is_not_everybody(void **state)
 	brake_free(&b);
 }
 
+/* A fifth of the mail is docomo's, which takes nothing: the share in all is passed before it has refused fifty. */
+static void a_share_that_is_one_providers_doing(void **state)
+{
+	(void)state;
+	struct brake *b = brake_new(&usual);
+	int n = 0;
+	for (int i = 1; i <= 1000 && n == 0; i++) {
+		bool there = i % 5 == 0;
+		brake_count(b, there ? STR("docomo") : STR("google"), STR("x.example"),
+			there ? BRAKE_BLOCKED : BRAKE_ACCEPTED, 1);
+		n = brake_check(b, &found) ? i : 0;
+	}
+	assert_int_equal(n, 200);
+	assert_true(found.refuses_all);
+	assert_true(str_is(found.provider, "docomo"));
+	assert_int_equal(feed(b, STR("google"), 3000, 15, BRAKE_BLOCKED), 0);
+	brake_free(&b);
+	/* Where others block as well, it is the campaign's. */
+	b = brake_new(&usual);
+	n = 0;
+	for (int i = 1; i <= 1000 && n == 0; i++) {
+		brake_count(b, i % 20 == 0 ? STR("docomo") : STR("google"), STR("x.example"),
+			i % 20 == 0 || i % 8 == 0 ? BRAKE_BLOCKED : BRAKE_ACCEPTED, 1);
+		n = brake_check(b, &found) ? i : 0;
+	}
+	assert_int_equal(n, 200);
+	assert_false(found.refuses_all);
+	brake_free(&b);
+}
+
 /* The same, but it is a provider's: its mail alone waits, whoever was refused last. */
 static void one_provider_at_the_end_is_set_apart(void **state)
 {
@@ -340,6 +370,7 @@ int main(void)
 		cmocka_unit_test(a_provider_that_takes_nothing_stops_alone),
 		cmocka_unit_test(when_nobody_takes_anything_the_campaign_stops),
 		cmocka_unit_test(one_domain_at_the_end_is_not_everybody),
+		cmocka_unit_test(a_share_that_is_one_providers_doing),
 		cmocka_unit_test(one_provider_at_the_end_is_set_apart),
 		cmocka_unit_test(complaints_are_of_what_was_accepted),
 		cmocka_unit_test(returned_messages_count),
