@@ -240,5 +240,7 @@ void book_run(struct sites *b)
 		lookup_free(&r->lookup);
 		free(r);
 	}
+	if (b->probe_query.open)
+		resolver_cancel(b->plain != NULL ? b->plain : b->resolver, &b->probe_query);
 	resolver_free(&b->plain);
 }
