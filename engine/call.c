@@ -302,7 +302,9 @@ bool call_closed(struct link *k, bool clean, const struct smtp_result *r)
 		return false;
 	}
 	bool asked = k->leaving || (clean && r->reply == NULL);
-	shaper_closed(&d->group->shaper, mono_us(), (unsigned)k->answered, !asked && !l->w->cut);
+	/* One of many sites that share limits hangs up: that says nothing of the others. */
+	bool early = !asked && !l->w->cut && (k->answered > 0 || !d->group->shared);
+	shaper_closed(&d->group->shaper, mono_us(), (unsigned)k->answered, early);
 	/* Who greets us and hangs up before anything was answered is not called again at once. */
 	if (!l->w->cut && !asked && k->answered == 0) {
 		d->failures++;
