@@ -8,6 +8,7 @@
 static const ms_t IDLE = 10 * SECOND; /* an unused connection is closed after that */
 enum { AHEAD = 2 };                   /* batches of outcomes that are not full */
 
+static const ms_t UNHEARD = 30 * SECOND;
 static const ms_t STALE = 2 * SECOND; /* a claim that found no connection for so long goes back */
 
 void run_unref(struct run *r)
@@ -171,6 +172,13 @@ static void on_timer(struct ev_loop *loop, ev_timer *t, int revents)
 	lane_pump(t->data);
 }
 
+/* A server that was there before greets sooner; this connection leads to one that has died. */
+static bool unheard(const struct lane *l, const struct link *k, ms_t now)
+{
+	return !k->established && !k->leaving && l->route->cfg->timeout == 0 &&
+	       atomic_load(&l->route->ever_connected) != 0 && now - k->idle_since > UNHEARD;
+}
+
 static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 {
 	struct worker *w = t->data;
@@ -188,6 +196,10 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 		bool work = atomic_load(&l->route->work) > 0 || l->count > 0;
 		int over = atomic_load(&l->route->connections) - route_connections(l->route);
 		for (struct link *k = l->links; k != NULL; k = k->next) {
+			if (unheard(l, k, now)) {
+				smtp_conn_abort(k->conn);
+				continue;
+			}
 			bool unused = !work && now - k->idle_since >= IDLE;
 			if (!k->ready || k->under_way > 0 || (over <= 0 && !unused))
 				continue;
