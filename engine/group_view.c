@@ -48,6 +48,7 @@ static void describe(struct worker *w, const struct group *g, struct group_view 
 	v->shared = g->shared;
 	snprintf(v->name, sizeof v->name, "%s", g->name);
 	snprintf(v->state, sizeof v->state, "%s", shaper_state_names[g->shaper.state]);
+	snprintf(v->source, sizeof v->source, "%s", g->source != NULL ? g->source->cfg->address : "");
 	v->rate = g->rate;
 	v->connections = g->shaper.established;
 	v->waiting = g->waiting;

@@ -134,6 +134,7 @@ static struct live_group view_of(const struct ledger *l, const struct group_view
 		.kind = site ? LIVE_SITE : LIVE_PROVIDER,
 		.name = str_from(v->name),
 		.route = str_from(l->o.routes[v->route].cfg->name),
+		.source = str_from(v->source),
 		.state = str_from(v->state),
 		.rate = v->rate,
 		.connections = v->connections,

@@ -150,6 +150,7 @@ struct group_view {
 	size_t route;
 	bool shared; /* named by a provider or a section of the shaping file; else by its one site */
 	char name[128], state[16], limit[160]; /* limit: what binds; "": nothing */
+	char source[48];                       /* our address; "": as the system chooses */
 	double rate;                           /* accepted a second */
 	int connections;
 	int64_t waiting;

@@ -25,8 +25,10 @@ static json_t *group_json(const struct live_group *g)
 {
 	json_t *j = json_object();
 	json_object_set_new(j, kinds[g->kind], view_str(g->name));
-	if (g->kind != LIVE_ROUTE)
+	if (g->kind != LIVE_ROUTE) {
 		json_object_set_new(j, "route", view_str(g->route));
+		json_object_set_new(j, "source", g->source.n > 0 ? view_str(g->source) : json_null());
+	}
 	json_object_set_new(j, "state", view_str(g->state));
 	json_object_set_new(j, "rate", json_real(g->rate));
 	json_object_set_new(j, "connections", json_integer(g->connections));
@@ -75,6 +77,25 @@ static void text_holdings(struct buf *out, const struct report *r, const struct 
 			text_count(r->held_suppressions, n));
 }
 
+/* Whether another address of ours has a line for the same receiver. */
+static bool has_twin(const struct report *r, const struct live_group *g)
+{
+	for (size_t i = 0; i < r->ngroups; i++)
+		if (&r->groups[i] != g && r->groups[i].kind == g->kind && str_eq(r->groups[i].name, g->name))
+			return true;
+	return false;
+}
+
+static void text_limit(struct buf *out, const struct report *r, const struct live_group *g, size_t room)
+{
+	if (g->source.n > 0 && has_twin(r, g)) {
+		utf8_safe(out, g->source);
+		buf_puts(out, ": ");
+		room = room > g->source.n + 2 + 20 ? room - g->source.n - 2 : 20;
+	}
+	view_shortened(out, bare_limit(g), room);
+}
+
 void live_text(struct buf *out, const struct report *r, const struct zone *z, size_t columns)
 {
 	enum { BEFORE = 71 };
@@ -90,7 +111,7 @@ void live_text(struct buf *out, const struct report *r, const struct zone *z, si
 		view_padded(out, g->state, 10);
 		rate_text(out, g->rate);
 		buf_printf(out, " %5d %9s  ", g->connections, text_count(g->waiting, n));
-		view_shortened(out, bare_limit(g), columns > BEFORE + 20 ? columns - BEFORE : 20);
+		text_limit(out, r, g, columns > BEFORE + 20 ? columns - BEFORE : 20);
 		buf_putc(out, '\n');
 	}
 	if (r->ngroups > SHOWN)

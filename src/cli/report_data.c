@@ -125,6 +125,7 @@ static int add_group(void *ctx, const struct live_group *x)
 	*out = *x;
 	out->name = arena_str(&r->arena, x->name);
 	out->route = arena_str(&r->arena, x->route);
+	out->source = arena_str(&r->arena, x->source);
 	out->state = arena_str(&r->arena, x->state);
 	out->limit = arena_str(&r->arena, x->limit);
 	return 0;

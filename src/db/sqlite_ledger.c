@@ -322,11 +322,13 @@ int store_ledger_set_groups(struct store *s, const struct live_group *v, size_t 
 	/* Rows are written over: nothing of the second before stays, and the table does not grow. */
 	for (size_t i = 0; i < n; i++)
 		if (db_run(s, e,
-			    "INSERT OR REPLACE INTO live_group(n, at, kind, name, route, state, bound, rate, "
+			    "INSERT OR REPLACE INTO live_group(n, at, kind, name, route, source, state, "
+			    "bound, rate, "
 			    "connections, "
-			    "waiting) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			    "iiissssdii", (int64_t)i, now, (int64_t)v[i].kind, v[i].name, v[i].route,
-			    v[i].state, v[i].limit, v[i].rate, (int64_t)v[i].connections, v[i].waiting) < 0)
+			    "waiting) VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			    "iiisssssdii", (int64_t)i, now, (int64_t)v[i].kind, v[i].name, v[i].route,
+			    v[i].source, v[i].state, v[i].limit, v[i].rate, (int64_t)v[i].connections,
+			    v[i].waiting) < 0)
 			return -1;
 	return db_run(s, e, "DELETE FROM live_group WHERE n >= ?", "i", (int64_t)n);
 }

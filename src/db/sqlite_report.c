@@ -74,7 +74,8 @@ int store_live_groups(struct store *s, ms_t since, int (*row)(void *ctx, const s
 	int rc;
 	arena_init(&a, 16 << 10, 1u << 20);
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT kind, name, route, state, bound, rate, connections, waiting FROM live_group WHERE at "
+		"SELECT kind, name, route, source, state, bound, rate, connections, waiting FROM live_group "
+		"WHERE at "
 		">= ? ORDER "
 		"BY n LIMIT ?",
 		"ii", since, (int64_t)MOST);
@@ -85,11 +86,12 @@ int store_live_groups(struct store *s, ms_t since, int (*row)(void *ctx, const s
 			.kind = (enum live_kind)col_int(st, 0),
 			.name = arena_str(&a, col_str(st, 1)),
 			.route = arena_str(&a, col_str(st, 2)),
-			.state = arena_str(&a, col_str(st, 3)),
-			.limit = arena_str(&a, col_str(st, 4)),
-			.rate = sqlite3_column_double(st, 5),
-			.connections = (int)col_int(st, 6),
-			.waiting = col_int(st, 7),
+			.source = arena_str(&a, col_str(st, 3)),
+			.state = arena_str(&a, col_str(st, 4)),
+			.limit = arena_str(&a, col_str(st, 5)),
+			.rate = sqlite3_column_double(st, 6),
+			.connections = (int)col_int(st, 7),
+			.waiting = col_int(st, 8),
 		};
 	if (rc == 0 && a.failed)
 		rc = db_nomem(e);

@@ -184,11 +184,13 @@ static const char *const schema_steps[SCHEMA_VERSION] = {
 	/* What the holder shows of routes, providers and sites; written anew every second. */
 	"CREATE TABLE live_group(n INTEGER PRIMARY KEY, at INTEGER NOT NULL, kind INTEGER NOT NULL, name "
 	"TEXT NOT NULL,"
-	" route TEXT NOT NULL, state TEXT NOT NULL, bound TEXT NOT NULL, rate REAL NOT NULL, connections "
+	" route TEXT NOT NULL, source TEXT NOT NULL, state TEXT NOT NULL, bound TEXT NOT NULL, rate REAL NOT "
+	"NULL, connections "
 	"INTEGER NOT NULL,"
 	" waiting INTEGER NOT NULL);"
 	/* What a source address that is warming up carried, by local day. */
-	"CREATE TABLE source_use(source TEXT NOT NULL, provider TEXT NOT NULL, day INTEGER NOT NULL, n INTEGER "
+	"CREATE TABLE source_use(source TEXT NOT NULL, provider TEXT NOT NULL, day INTEGER NOT NULL, n "
+	"INTEGER "
 	"NOT NULL, PRIMARY KEY(source, provider, day)) WITHOUT ROWID;",
 };
 

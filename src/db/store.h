@@ -690,10 +690,10 @@ int store_ledger_set_live(struct store *s, int64_t campaign, const struct live *
 enum live_kind { LIVE_ROUTE, LIVE_PROVIDER, LIVE_SITE };
 struct live_group { /* a route, or receivers that share limits over one: the busiest and the troubled ones */
 	enum live_kind kind;
-	struct str name, route;
-	struct str state; /* "ok", "slowed", "suspended", "probing", "recovering", "down" */
-	struct str limit; /* what binds; n == 0: nothing */
-	double rate;      /* accepted a second */
+	struct str name, route, source; /* source: our address; n == 0: as the system chooses */
+	struct str state;               /* "ok", "slowed", "suspended", "probing", "recovering", "down" */
+	struct str limit;               /* what binds; n == 0: nothing */
+	double rate;                    /* accepted a second */
 	int connections;
 	int64_t waiting; /* deliveries that could go now, about */
 };

@@ -37,7 +37,7 @@ def test_direct(w):
 		wait_until(lambda: "june" in w.run("campaigns", expect=None).out and w.status("june").get("providers"))
 		seen = wait_until(lambda: next((p for p in w.status("june")["providers"] if 5 < p["rate"] < 15), None))
 		assert (seen["provider"], seen["state"], seen["limit"]) == ("yahoo", "ok", "provider yahoo: 10/s"), seen
-		assert seen["waiting"] > 0 and 1 <= seen["connections"] <= 2, seen
+		assert seen["waiting"] > 0 and 1 <= seen["connections"] <= 2 and seen["source"] is None, seen
 		status = w.status("june")
 		assert status["limit"] == "provider yahoo: 10/s", status
 		assert "provider yahoo" in w.run("status", "june").out

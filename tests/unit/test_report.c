@@ -213,20 +213,21 @@ static void live__the_limit_without_the_name_again(void **state)
 	(void)state;
 	struct report r = campaign("june");
 	struct live_group groups[] = {
-		{LIVE_PROVIDER, STR("google"), STR("out"), STR("slowed"),
+		{LIVE_PROVIDER, STR("google"), STR("out"), STR("192.0.2.1"), STR("slowed"),
 			STR("provider google: 12/s, which is what it takes"), 11.6, 3, 12345},
-		{LIVE_SITE, STR("mx.\x1b[2Jexample"), STR("out"), STR("down"), STR("mx: \x1b[31mdown"), 0, 0,
-			7},
+		{LIVE_SITE, STR("mx.\x1b[2Jexample"), STR("out"), STR(""), STR("down"),
+			STR("mx: \x1b[31mdown"), 0, 0, 7},
+		{LIVE_PROVIDER, STR("google"), STR("out"), STR("192.0.2.2"), STR("ok"), STR(""), 30, 3, 5},
 	};
 	struct holding holding = {STR("docomo"), 1796083200000, 1796169600000};
 	r.groups = groups;
-	r.ngroups = 2;
+	r.ngroups = 3;
 	r.holdings = &holding;
 	r.nholdings = 1;
 	r.held_suppressions = 134;
 	const char *plain = text(&r, 120);
 	assert_non_null(strstr(plain, "  provider google                 slowed          12/s     3    "
-				      "12,345  12/s, which is what it takes\n"));
+				      "12,345  192.0.2.1: 12/s, which is what it takes\n"));
 	assert_null(strchr(plain, '\x1b'));
 	assert_non_null(strstr(plain, "suppressions list --held` shows 134"));
 }
