@@ -1,3 +1,4 @@
+#include "src/db/sqlite_schema.h"
 #include "tests/unit/store_fixture.h"
 
 #include <signal.h>
@@ -66,6 +67,58 @@ static void open__newer_schema__is_refused(void **state)
 	fixture_sql(f, "PRAGMA user_version = 99");
 	FAILS(f, ERR_DATA, try_open(f, STORE_WRITE, f->path));
 	assert_non_null(strstr(f->e.why, "newer"));
+}
+
+/* A campaign half sent, as the version before left it. */
+static const char *const half_sent = "INSERT INTO campaign(id, name, state, subject, sender, message_path, "
+				     "content_hash, audience, route, rate, canary,"
+				     " canary_open, created, start_at, until, started, audience_n, rows, "
+				     "cursor) VALUES(1, 'june', 2, '', '', '', '', '{}',"
+				     " '', 0, 0, 0, 1, 1, 0, 1, 2, 2, 1);"
+				     "INSERT INTO domain VALUES(1, 'x.example', 0);"
+				     "INSERT INTO contact(id, address, domain, added, changed) VALUES(1, "
+				     "'a@x.example', 1, 1, 1), (2, 'b@x.example', 1, 1, 1);"
+				     "INSERT INTO address VALUES(1, 1), (2, 2);"
+				     "INSERT INTO delivery VALUES(4294967297, 1, 1, 0, 1, 1, NULL, 1, 0, "
+				     "NULL), (4294967298, 2, 1, 0, 0, 0, NULL, 1, 0, NULL);"
+				     "INSERT INTO tally VALUES(1, 0, 3, 1), (1, 0, 10, 1), (1, 0, 12, 1);"
+				     "PRAGMA application_id = 1349743730; PRAGMA user_version = 1";
+
+static void open__older_schema__is_brought_up_and_goes_on(void **state)
+{
+	struct fixture *f = *state;
+	char name[128], *why = NULL;
+	sqlite3 *db;
+	struct campaign_counts n;
+	struct arena a;
+	struct claims c = {.arena = &a};
+	snprintf(name, sizeof name, "%s.copy", f->path);
+	sqlite3_open(name, &db);
+	if (sqlite3_exec(db, schema_steps[0], NULL, NULL, &why) != SQLITE_OK ||
+		sqlite3_exec(db, half_sent, NULL, NULL, &why) != SQLITE_OK)
+		fail_msg("%s", why);
+	sqlite3_close(db);
+	FAILS(f, ERR_DATA, try_open(f, STORE_READ, name));
+	store_close(&f->s);
+	strcat(f->path, ".copy");
+	f->s = fixture_open(f, STORE_WRITE);
+	fixture_lease(f);
+	arena_init(&a, 1024, 1 << 20);
+	assert_int_equal(fixture_claim(f, 1, CLAIM_FRESH, 10, NOW, &c), 1);
+	struct returned_new r = {.fingerprint = STR("x"),
+		.effect = RETURNED_FAILED,
+		.delivery = DELIVERY_ID(1, 1),
+		.at = NOW,
+		.class = CLASS_BLOCK};
+	struct returned_done done;
+	OK(f, store_returned(f->s, &r, &done, &f->e));
+	assert_true(done.lowered);
+	OK(f, store_campaign_counts(f->s, 1, true, &n, &f->e));
+	assert_int_equal(n.state[DELIVERY_BLOCKED], 1);
+	assert_int_equal(n.state[DELIVERY_SENDING], 1);
+	arena_release(&a);
+	free(c.v);
+	f->path[strlen(f->path) - strlen(".copy")] = '\0';
 }
 
 static void read__writing__is_refused(void **state)
@@ -242,6 +295,7 @@ int main(void)
 		T(open__nothing_there__names_init),
 		T(open__foreign_files__are_refused),
 		T(open__newer_schema__is_refused),
+		T(open__older_schema__is_brought_up_and_goes_on),
 		T(read__writing__is_refused),
 		T(write__lock_held_by_another__is_again),
 		T(data_version__changes_with_others),
