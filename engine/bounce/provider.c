@@ -74,17 +74,19 @@ void event_person(struct event *v, struct str address, enum report_action action
 
 void event_candidates(struct event *v, const char *name, const json_t *value)
 {
-	const char *key;
-	json_t *in;
-	size_t i;
+	json_t *in = (json_t *)(uintptr_t)value; /* iterating wants it so; nothing is changed */
 	if (json_is_string(value)) {
 		struct str s = str_n(json_string_value(value), json_string_length(value));
 		candidate_add(v->q, CANDIDATE_REPORT, str_from(name), arena_str(v->q->a, s));
 	} else if (json_is_object(value)) {
-		json_object_foreach((json_t *)(uintptr_t)value, key, in) if (json_is_string(in))
-			event_candidates(v, arena_strdup(v->q->a, key), in);
+		for (void *at = json_object_iter(in); at != NULL; at = json_object_iter_next(in, at))
+			if (json_is_string(json_object_iter_value(at)))
+				event_candidates(v, arena_strdup(v->q->a, json_object_iter_key(at)),
+					json_object_iter_value(at));
 	} else if (json_is_array(value)) {
-		json_array_foreach(value, i, in) if (json_is_string(in)) event_candidates(v, name, in);
+		for (size_t i = 0; i < json_array_size(value); i++)
+			if (json_is_string(json_array_get(value, i)))
+				event_candidates(v, name, json_array_get(value, i));
 	}
 }
 
@@ -178,9 +180,9 @@ static int read_envelope(struct source *s, const json_t *doc)
 static int read_document(struct source *s, const json_t *doc)
 {
 	if (json_is_array(doc)) {
-		size_t i;
-		json_t *one;
-		json_array_foreach(doc, i, one) if (read_document(s, one) != 0) return -1;
+		for (size_t i = 0; i < json_array_size(doc); i++)
+			if (read_document(s, json_array_get(doc, i)) != 0)
+				return -1;
 		return 0;
 	}
 	if (!json_is_object(doc))

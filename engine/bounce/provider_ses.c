@@ -51,9 +51,9 @@ static void sent_message(struct event *v, const json_t *mail)
 	struct str id = event_str(v, json_object_get(mail, "commonHeaders"), "messageId");
 	if (v->q->out->message_id.n == 0)
 		event_message_id(v, id);
-	const char *key;
-	json_t *tag;
-	json_object_foreach(json_object_get(mail, "tags"), key, tag) event_candidates(v, "tag", tag);
+	json_t *tags = json_object_get(mail, "tags");
+	for (void *at = json_object_iter(tags); at != NULL; at = json_object_iter_next(tags, at))
+		event_candidates(v, "tag", json_object_iter_value(at));
 }
 
 static ms_t time_of(struct event *v, const json_t *part)

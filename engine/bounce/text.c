@@ -112,6 +112,8 @@ static bool is_address_tag(struct str source, const struct html_token *t)
 
 struct str html_strip(struct arena *a, struct str html)
 {
+	if (html.n == 0)
+		return html;
 	struct html_lexer x = {.s = html};
 	struct html_token t;
 	struct run out = {.a = a}, text = {.a = a};
