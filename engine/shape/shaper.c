@@ -352,7 +352,7 @@ void shaper_start(struct shaper *s, int64_t now)
 
 enum sense { GOOD, NOTHING, SITE_TROUBLE, TOO_MUCH };
 
-static enum sense sense_of(enum shaper_answer a, const struct verdict *v)
+static enum sense sense_of(const struct shaper *s, enum shaper_answer a, const struct verdict *v)
 {
 	if (a == SHAPER_ACCEPTED)
 		return GOOD;
@@ -362,6 +362,9 @@ static enum sense sense_of(enum shaper_answer a, const struct verdict *v)
 		return TOO_MUCH;
 	if (v->scope == SCOPE_ADDRESS || v->scope == SCOPE_MESSAGE)
 		return GOOD;
+	/* Of a relay that is a receiver's trouble, and there are many receivers. */
+	if (s->limits.relay && v->scope == SCOPE_SITE)
+		return NOTHING;
 	return v->action == ACTION_RETRY || v->action == ACTION_REQUEUE ? SITE_TROUBLE : NOTHING;
 }
 
@@ -401,7 +404,7 @@ void shaper_answer(struct shaper *s, int64_t now, int64_t started, enum shaper_a
 			s->probe_out = false;
 		return;
 	}
-	enum sense sense = sense_of(a, v);
+	enum sense sense = sense_of(s, a, v);
 	if (a != SHAPER_LOST)
 		s->failures = 0;
 	if (sense == TOO_MUCH && too_many(v)) {
