@@ -18,10 +18,11 @@ from distance import Here
 TOP = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 PEERS = os.path.join(TOP, "build", "peers")
 ROOT = os.path.join(PEERS, "root")
-SERVERS = ["postfix", "exim4-daemon-light", "exim4-base", "opensmtpd", "dovecot-core", "dovecot-imapd", "dovecot-pop3d", "rspamd", "nsd", "unbound", "ldnsutils"]
+SERVERS = ["postfix", "exim4-daemon-light", "exim4-base", "opensmtpd", "dovecot-core", "dovecot-imapd", "dovecot-pop3d", "sendmail-bin", "sendmail-cf", "m4", "rspamd", "nsd", "unbound", "ldnsutils"]
 # Accounts of the servers, in the root's own passwd: real ones are not needed for files that only they use.
 USERS = {"root": 0, "mail": 8, "nobody": 65534, "postfix": 52525, "Debian-exim": 52526, "opensmtpd": 52527,
-	"opensmtpq": 52528, "dovecot": 52529, "dovenull": 52530, "vmail": 52531, "_rspamd": 52532, "nsd": 52533, "unbound": 52534}
+	"opensmtpq": 52528, "dovecot": 52529, "dovenull": 52530, "vmail": 52531, "_rspamd": 52532, "nsd": 52533, "unbound": 52534,
+	"smmsp": 52535}
 GROUPS = {"root": 0, "postdrop": 52540, "opensmtpq": 52528, "adm": 4, "tty": 5, "nogroup": 65534}
 
 
@@ -405,6 +406,50 @@ action sink relay host "smtp://127.0.0.1:{self.sink_port}"
 			self.folder("spool/smtpd" + name, user, mode, "root")
 		self.folder("spool/smtpd/offline", "root", 0o770, "opensmtpq")
 		self.spawn("/usr/sbin/smtpd", "-d", "-f", "/srv/etc/smtpd.conf")
+
+
+class Sendmail(Peer):
+	"""Hands on to the sink; option back: the port on this host that takes what goes to bounces.books.example."""
+	name = "sendmail"
+	fixed = {"/var/spool": "spool"}
+
+	def configure(self):
+		self.write("etc/sendmail.mc", f"""divert(0)dnl
+OSTYPE(`linux')dnl
+define(`confDOMAIN_NAME', `relay.example')dnl
+define(`QUEUE_DIR', `/srv/queue')dnl
+define(`STATUS_FILE', `/srv/statistics')dnl
+define(`confPID_FILE', `/srv/sendmail.pid')dnl
+define(`confCW_FILE', `')dnl
+define(`confDONT_PROBE_INTERFACES', `True')dnl
+define(`confQUEUE_LA', `1000')dnl
+define(`confREFUSE_LA', `1000')dnl
+define(`confTO_IDENT', `0')dnl
+undefine(`ALIAS_FILE')dnl
+FEATURE(`nouucp', `reject')dnl
+FEATURE(`nocanonify')dnl
+FEATURE(`promiscuous_relay')dnl
+FEATURE(`accept_unresolvable_domains')dnl
+DAEMON_OPTIONS(`Port={self.port}, Addr=127.0.0.1, Name=MTA')dnl
+FEATURE(`no_default_msa')dnl
+define(`SMART_HOST', `relay:[127.0.0.1]')dnl
+define(`RELAY_MAILER_ARGS', `TCP $h {self.sink_port}')dnl
+define(`SMTP8_MAILER_ARGS', `TCP $h {self.options.get("back", 9)}')dnl
+MAILER(`smtp')dnl
+LOCAL_RULE_0
+R$* < @ bounces.books.example $* > $*	$#smtp8 $@ [127.0.0.1] $: $1 < @ bounces.books.example > $3
+""")
+		for folder in ("queue", "spool"):
+			self.folder(folder, "root", 0o700)
+
+	def run(self):
+		made = subprocess.run(self.command("/usr/bin/m4", "-D_CF_DIR_=/usr/share/sendmail/cf/", "/usr/share/sendmail/cf/m4/cf.m4",
+			"/srv/etc/sendmail.mc"), capture_output=True, text=True)
+		if made.returncode != 0:
+			raise RuntimeError("sendmail.cf: " + made.stderr)
+		self.write("etc/sendmail.cf", made.stdout)
+		program = glob.glob(ROOT + "/usr/lib*/**/sm.bin/sendmail", recursive=True) + glob.glob(ROOT + "/usr/libexec/sendmail/sendmail")
+		self.spawn(program[0][len(ROOT):], "-bD", "-C", "/srv/etc/sendmail.cf", "-q2s", "-D", "/srv/sendmail.log")
 
 
 class Rspamd(Peer):

@@ -111,6 +111,15 @@ def test_opensmtpd_returns_to_the_listener(w):
 		circle(w, peer, people(30), serve=port)
 
 
+def test_sendmail_returns_to_the_listener(w):
+	port = peers.free_port()
+	with Receivers() as sink, peers.Sendmail(w.folder, sink.port, back=port) as peer:
+		w.configure(peer.port, connections=2)
+		conf = open(w.path("postrider.conf")).read()
+		w.write("postrider.conf", conf.replace("[return-path]\n", f"[return-path]\nlisten = 127.0.0.1:{port}\n"))
+		circle(w, peer, people(30), serve=port)
+
+
 def again_and_forged(w, unknown, expected):
 	"""A returned message is kept as it came: given again it counts once, tampered with it is nobody's."""
 	bounces = [b for b in map(json.loads, w.run("--json", "bounces").out.splitlines()) if b["source"] == "receive"]
