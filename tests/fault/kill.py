@@ -178,7 +178,9 @@ def main():
 		os.makedirs(folder)
 		print(f"{recipients} recipients, {kills} kills, {'direct, ' if kind is Direct else ''}ahead {ahead}, seed {args.seed}", flush=True)
 		start = time.monotonic()
-		with RecordingSink(folder) as sink, kind(folder, sink, recipients, kills, ahead, args.seed, audit) as trial:
+		# Over the relay messages go whole, several under way; to the hosts one after the other.
+		options = [] if kind is Direct else ["--chunking"]
+		with RecordingSink(folder, *options) as sink, kind(folder, sink, recipients, kills, ahead, args.seed, audit) as trial:
 			try:
 				trial.go()
 			except (AssertionError, subprocess.TimeoutExpired) as e:
