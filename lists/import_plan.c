@@ -222,7 +222,8 @@ static int find_email(struct import_plan *p, const struct import_request *q, str
 		candidates == 0 ? "no column holds mail addresses" : "several columns hold mail addresses");
 	list_columns(p, e);
 	if (e != NULL && strlen(e->remedy) + 40 < sizeof e->remedy)
-		strcat(e->remedy, "; choose one: --email COLUMN");
+		memcpy(e->remedy + strlen(e->remedy), "; choose one: --email COLUMN",
+			sizeof "; choose one: --email COLUMN");
 	return -1;
 }
 

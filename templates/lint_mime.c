@@ -220,7 +220,7 @@ static void charset_complaint(
 {
 	if (!known)
 		lint_add(l, L_CHARSET_UNKNOWN, place, at, "nobody knows the charset \"%s\"",
-			lint_show(l, c->value));
+			lint_show(l, c != NULL ? c->value : STR("")));
 	else
 		lint_add(l, L_CHARSET_INVALID, place, at, "its bytes are not %s",
 			lint_show(l, c != NULL ? c->value : STR("UTF-8")));

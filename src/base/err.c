@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int err_set(struct err *e, enum err_code code, const char *what, const char *why, ...)
+int(err_set)(struct err *e, enum err_code code, const char *what, const char *why, ...)
 {
 	if (e == NULL)
 		return -1;
@@ -17,7 +17,7 @@ int err_set(struct err *e, enum err_code code, const char *what, const char *why
 	return -1;
 }
 
-int err_at(struct err *e, const char *file, long line)
+int(err_at)(struct err *e, const char *file, long line)
 {
 	if (e != NULL) {
 		snprintf(e->file, sizeof e->file, "%s", file != NULL ? file : "");
@@ -26,7 +26,7 @@ int err_at(struct err *e, const char *file, long line)
 	return -1;
 }
 
-int err_remedy(struct err *e, const char *fmt, ...)
+int(err_remedy)(struct err *e, const char *fmt, ...)
 {
 	if (e == NULL)
 		return -1;
@@ -37,7 +37,7 @@ int err_remedy(struct err *e, const char *fmt, ...)
 	return -1;
 }
 
-int err_sys(struct err *e, enum err_code code, const char *what, const char *name)
+int(err_sys)(struct err *e, enum err_code code, const char *what, const char *name)
 {
 	int saved = errno;
 	return err_set(

@@ -165,6 +165,10 @@ struct store {
 /* Fills `e` from the connection's last error; returns -1. */
 int db_error(struct store *s, const char *what, struct err *e);
 int db_nomem(struct err *e);
+#ifdef __clang_analyzer__
+#define db_error(...) ((void)db_error(__VA_ARGS__), -1)
+#define db_nomem(...) ((void)db_nomem(__VA_ARGS__), -1)
+#endif
 sqlite3_stmt *db_stmt(struct store *s, const char *sql, struct err *e);
 /* Types, one letter for each ?: i int64_t, s struct str as text, b struct str as blob, z const char *, d
  * double, n NULL (no argument), t int64_t where 0 is NULL, x struct str where n == 0 is NULL (text). */

@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <time.h>
 
-int db_nomem(struct err *e)
+int(db_nomem)(struct err *e)
 {
 	return err_set(e, ERR_INTERNAL, "store", "out of memory");
 }
 
-int db_error(struct store *s, const char *what, struct err *e)
+int(db_error)(struct store *s, const char *what, struct err *e)
 {
 	int rc = s->db != NULL ? sqlite3_errcode(s->db) : SQLITE_NOMEM;
 	int ext = s->db != NULL ? sqlite3_extended_errcode(s->db) : rc;
