@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Measures Postrider beside other programs in the same run and writes build/bench/report.md.
-usage: tests/bench/run.py [import|send|busy|templates|distance|bounces]... [--rows N] [--messages N] [--rounds N] [--full]
+usage: tests/bench/run.py [import|send|busy|templates|distance|bounces|sites|shaping]... [--rows N] [--messages N] [--rounds N] [--full]
 
 Figures of a shared machine drift; the ratios of one run are what counts. Each figure is the best of the rounds, which take turns
 (of `templates`: the median)."""
@@ -20,6 +20,8 @@ from sink import FastSink  # noqa: E402
 from smtpd import Sink  # noqa: E402
 import bounces_bench  # noqa: E402
 import faraway  # noqa: E402
+import shaping  # noqa: E402
+import sites  # noqa: E402
 import templates  # noqa: E402
 
 FOLDER = os.path.join(harness.BUILD, "bench")
@@ -190,6 +192,22 @@ def bench_bounces(args):
 	return bounces_bench.bench(args.bounces, max(args.rounds, 3))
 
 
+def bench_sites(args):
+	"""Does healthy mail suffer from sites that are dead, silent, slow, or unknown to DNS?"""
+	good, bad, each = (14000, 6000, 5) if args.full else (1400, 600, 20)
+	alone, beside = (sites.Run(fresh("sites"), good, n, each) for n in (0, bad))
+	ratio = beside.healthy / alone.healthy
+	lines = [f"| {name} | {r.healthy:.1f} | {r.took / r.healthy:,.0f} | {r.cpu:.1f} | {r.rss:.0f} |"
+		for name, r in ((f"{good:,} sites", alone), (f"and {bad:,} bad ones", beside))]
+	return "\n".join([f"## Direct delivery to {good * each:,} people at {good:,} sites, alone and beside {bad:,} bad sites", "",
+		"| healthy mail | seconds | per second | CPU s | peak MiB |", "|---|---|---|---|---|", *lines, "",
+		f"Ratio {ratio:.2f} (at most 1.2). All healthy mail arrived: {alone.took == alone.want and beside.took == beside.want}.", ""])
+
+
+def bench_shaping(args):
+	return shaping.report(fresh("shaping"), args.full)
+
+
 def fresh(name):
 	folder = os.path.join(FOLDER, name)
 	shutil.rmtree(folder, ignore_errors=True)
@@ -211,7 +229,7 @@ def main():
 	os.makedirs(FOLDER, exist_ok=True)
 	parts = ["# Measured beside others", ""]
 	for name, bench in (("import", bench_import), ("send", bench_send), ("busy", bench_busy), ("templates", bench_templates),
-			("distance", bench_distance), ("bounces", bench_bounces)):
+			("distance", bench_distance), ("bounces", bench_bounces), ("sites", bench_sites), ("shaping", bench_shaping)):
 		if not args.what or name in args.what:
 			parts.append(bench(args))
 	text = "\n".join(parts)

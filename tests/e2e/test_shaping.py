@@ -33,13 +33,13 @@ def check_found(sink, phases, after):
 
 
 def test_the_rate_that_a_receiver_takes_is_found(w):
-	phases = [(60, 16), (20, 16)]
+	phases = [(60, 13), (20, 13)]
 	with Receiver(rates=phases) as sink, Names(w.folder, {"big": "127.0.0.1"}) as names:
 		direct(w, names, sink.port)
-		people = w.audience(1250, address="r{0}@d0.big.example")
+		people = w.audience(1000, address="r{0}@d0.big.example")
 		w.run("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "forever")
-		assert w.audit("june", sink, people) == {"sent": 1250}
-		check_found(sink, phases, 8)
+		assert w.audit("june", sink, people) == {"sent": 1000}
+		check_found(sink, phases, 7)
 
 
 def test_the_rate_that_a_relay_takes_is_found(w):
