@@ -127,7 +127,8 @@ struct play {
 	struct window *windows; /* of the plan's routes, in its order */
 	bool *usable;           /* of the configuration's */
 	int64_t left;
-	double credit; /* of the campaign's own rate */
+	bool unlimited; /* some went where nothing limits the pace */
+	double credit;  /* of the campaign's own rate */
 	ms_t now;
 };
 
@@ -165,6 +166,7 @@ static int64_t give(struct play *p, struct window *w, double most)
 	int64_t n = least(p->left, most >= 9e15 ? INT64_MAX : (int64_t)most);
 	if (n <= 0)
 		return 0;
+	p->unlimited = p->unlimited || minute_room(p, w) >= 9e15;
 	if (p->f->start == 0)
 		p->f->start = p->now;
 	window_use(w, n);
@@ -272,7 +274,7 @@ int forecast(struct forecast *f, const struct route_plan *plan, struct store *s,
 		note_full(&p, &p.windows[i]);
 	f->rate = pace(&p);
 	play(&p);
-	if (f->nfull == 0 && f->rate == 0)
+	if ((f->nfull == 0 && f->rate == 0) || p.unlimited)
 		f->end = 0;
 	rc = 0;
 done:

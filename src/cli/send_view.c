@@ -35,6 +35,11 @@ static const char *span_word(ms_t span)
 	return span == DAY ? "day" : "hour";
 }
 
+static const char *span_text(ms_t span)
+{
+	return span == DAY ? "a day" : "an hour";
+}
+
 static const char *end_text(const struct send *s, char out[TEXT_NUMBER])
 {
 	return s->forecast.end == INT64_MAX ? "more than a year from now"
@@ -51,10 +56,11 @@ static void quota_warnings(const struct send *s)
 	char a[TEXT_NUMBER], b[TEXT_NUMBER], end[TEXT_NUMBER];
 	for (size_t i = 0; i < s->forecast.nfull; i++) {
 		const struct quota *q = &s->forecast.full[i].quota;
-		log_warn("this campaign passes the quota of route %s (%s a %s, %s of them used): it will be "
-			 "done at %s",
-			s->forecast.full[i].route->name, text_count(q->limit, a), span_word(q->span),
-			text_count(q->used, b), end_text(s, end));
+		bool known = s->forecast.end != 0;
+		log_warn("this campaign passes the quota of route %s (%s %s, %s of them used)%s%s",
+			s->forecast.full[i].route->name, text_count(q->limit, a), span_text(q->span),
+			text_count(q->used, b), known ? ": it will be done at " : "",
+			known ? end_text(s, end) : "");
 	}
 }
 
@@ -74,8 +80,11 @@ void send_warnings(const struct send *s)
 			 "be counted");
 	route_warnings(s);
 	/* Where a summary is shown it says so. */
-	if (s->c->json || s->c->quiet)
-		quota_warnings(s);
+	if (!s->c->json && !s->c->quiet)
+		return;
+	quota_warnings(s);
+	if (too_late(s))
+		log_warn("--until comes before that: who was not sent to by then gets nothing");
 }
 
 /* ---- What the person sees before it goes out ---- */
@@ -113,9 +122,9 @@ static void times(const struct send *s, FILE *f)
 		fprintf(f, "Quiet hours  until %s: nothing goes out before\n",
 			text_time(s->cfg->zone, quiet, when));
 	for (size_t i = 0; i < fc->nfull; i++)
-		fprintf(f, "Quota        route %s: %s a %s, %s of them used: this campaign passes it\n",
+		fprintf(f, "Quota        route %s: %s %s, %s of them used: this campaign passes it\n",
 			fc->full[i].route->name, text_count(fc->full[i].quota.limit, a),
-			span_word(fc->full[i].quota.span), text_count(fc->full[i].quota.used, b));
+			span_text(fc->full[i].quota.span), text_count(fc->full[i].quota.used, b));
 	if (fc->end == INT64_MAX)
 		fprintf(f, "End          %s\n", end_text(s, when));
 	else if (fc->end != 0)

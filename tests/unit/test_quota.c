@@ -191,6 +191,10 @@ static void forecast__a_reserve_takes_over(void **state)
 	planned(2, "a,b");
 	ahead(f, 100 + 600, 0);
 	assert_true(fc.end != 0 && llabs(fc.end - START - 10 * MINUTE) <= 2 * MINUTE);
+	/* One that nothing limits is as fast as its server. */
+	routes[1].rate = (struct rate_spec){0};
+	ahead(f, 100 + 600, 0);
+	assert_true(fc.end == 0 && fc.nfull == 1);
 }
 
 int main(void)
