@@ -12,6 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { TOGETHER = 64 }; /* messages in one transaction, and not longer than: */
+static const ms_t TOGETHER_MS = 40;
+
 struct office {
 	struct listener *l;
 	struct store *store;
@@ -120,25 +123,59 @@ static int read_message(struct office *o, const struct parcel *p, const struct r
 	return 0;
 }
 
-static void handle(struct office *o, struct parcel *p)
+static void answer(struct parcel *p, bool done)
 {
-	p->code = 250;
-	p->enhanced = "2.0.0";
-	p->words = "Ok";
+	p->code = done ? 250 : 451;
+	p->enhanced = done ? "2.0.0" : "4.3.0";
+	p->words = done ? "Ok" : "Not now, come again later";
+}
+
+static int handle(struct office *o, struct parcel *p, struct err *e)
+{
 	for (int i = 0; i < p->nto; i++) {
-		struct err e = {0};
 		const struct recipient *to = &p->to[i];
-		int rc = to->post == POST_MASTER ? keep_letter(o, p, to->address, &e)
-						 : read_message(o, p, to, &e);
-		if (rc == 0)
-			continue;
-		/* What is written twice then counts once. */
-		log_err(LOG_LEVEL_WARN, &e);
-		p->code = 451;
-		p->enhanced = "4.3.0";
-		p->words = "Not now, come again later";
-		return;
+		int rc = to->post == POST_MASTER ? keep_letter(o, p, to->address, e)
+						 : read_message(o, p, to, e);
+		if (rc != 0)
+			return -1;
 	}
+	return 0;
+}
+
+/* Up to `most` of them as one transaction: one wait for the disk. Returns the first that was not looked at.
+ */
+static struct parcel *together(struct office *o, struct parcel *first, int most, bool *done, struct err *e)
+{
+	struct parcel *p = first;
+	ms_t began = clock_mono();
+	*done = open_store(o, e) == 0 && store_together(o->store, e) == 0;
+	if (!*done)
+		return first->next;
+	for (int n = 0; p != NULL && n < most && clock_mono() - began < TOGETHER_MS && *done; n++) {
+		*done = handle(o, p, e) == 0;
+		p = p->next;
+	}
+	struct err none = {0};
+	if (store_together_end(o->store, *done, *done ? e : &none) != 0)
+		*done = false;
+	return p;
+}
+
+/* One that cannot be recorded does not take the others with it: then each is tried alone. */
+static struct parcel *handle_some(struct office *o, struct parcel *first)
+{
+	struct err e = {0};
+	bool done;
+	struct parcel *p = together(o, first, TOGETHER, &done, &e);
+	if (!done && first->next != p) {
+		e = (struct err){0};
+		p = together(o, first, 1, &done, &e);
+	}
+	if (!done)
+		log_err(LOG_LEVEL_WARN, &e);
+	for (struct parcel *q = first; q != p; q = q->next)
+		answer(q, done);
+	return p;
 }
 
 void intake_give(struct listener *l, struct parcel *p)
@@ -151,19 +188,29 @@ void intake_give(struct listener *l, struct parcel *p)
 	pthread_mutex_unlock(&l->lock);
 }
 
+/* All that is there; waits for the first. */
 static struct parcel *take(struct listener *l)
 {
 	pthread_mutex_lock(&l->lock);
 	while (l->todo == NULL && !l->reading_over)
 		pthread_cond_wait(&l->cond, &l->lock);
 	struct parcel *p = l->todo;
-	if (p != NULL) {
-		l->todo = p->next;
-		if (l->todo == NULL)
-			l->todo_end = &l->todo;
-	}
+	l->todo = NULL;
+	l->todo_end = &l->todo;
 	pthread_mutex_unlock(&l->lock);
 	return p;
+}
+
+static void give_back(struct listener *l, struct parcel *first, struct parcel *end)
+{
+	pthread_mutex_lock(&l->lock);
+	for (struct parcel *p = first, *next; p != end; p = next) {
+		next = p->next;
+		p->next = l->done;
+		l->done = p;
+	}
+	pthread_mutex_unlock(&l->lock);
+	ev_async_send(l->loop, &l->wake);
 }
 
 void *intake_main(void *listener)
@@ -173,14 +220,11 @@ void *intake_main(void *listener)
 	struct parcel *p;
 	if (gethostname(o.host, sizeof o.host - 1) != 0)
 		snprintf(o.host, sizeof o.host, "localhost");
-	while ((p = take(l)) != NULL) {
-		handle(&o, p);
-		pthread_mutex_lock(&l->lock);
-		p->next = l->done;
-		l->done = p;
-		pthread_mutex_unlock(&l->lock);
-		ev_async_send(l->loop, &l->wake);
-	}
+	while ((p = take(l)) != NULL)
+		for (struct parcel *rest; p != NULL; p = rest) {
+			rest = handle_some(&o, p);
+			give_back(l, p, rest);
+		}
 	intake_free(&o.intake);
 	store_close(&o.store);
 	return NULL;
