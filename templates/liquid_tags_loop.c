@@ -20,6 +20,7 @@ static int loop_attribute(struct parser *p, struct lexer *x, struct for_loop *f,
 			      : "Invalid attribute in for loop. Valid attributes are limit and offset");
 	struct named n;
 	if (str_is(name, "offset") && !table) {
+		/* Two tokens on. NOLINTNEXTLINE(misc-redundant-expression) */
 		if (lq_lex_next(p, x) != 0 || lq_lex_next(p, x) != 0)
 			return -1;
 		if (x->tok.kind == T_ID && str_is(x->tok.s, "continue")) {

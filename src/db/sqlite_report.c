@@ -163,8 +163,8 @@ int store_report_providers(struct store *s, int64_t campaign, bool holder_alive,
 			p->provider = arena_str(&all.a, col_str(st, 1));
 		}
 		if (state >= 0)
-			p->state[state] += col_int(
-				st, 3); /* NOLINT: no provider has number 0, so the first row made one */
+			/* The first row made one. NOLINTNEXTLINE */
+			p->state[state] += col_int(st, 3);
 	}
 	if (rc == 0 && all.a.failed)
 		rc = db_nomem(e);

@@ -285,7 +285,7 @@ static bool read_percent(struct str s, unsigned *out)
 		end++;
 	if (end != text + s.n || !(v >= 0 && v <= 100))
 		return false;
-	*out = (unsigned)(v * (PARTS / 100) + 0.5);
+	*out = (unsigned)(v * PARTS / 100 + 0.5);
 	return true;
 }
 
