@@ -70,8 +70,14 @@ static void throttled(struct shaper *s, int64_t now, int64_t asked, struct str w
 	bool again = s->state == SHAPER_PROBING || s->state == SHAPER_RECOVERING;
 	if (s->state == SHAPER_SUSPENDED || s->state == SHAPER_DOWN) {
 		/* The same trouble; but who names a longer time gets it. */
-		if (now + asked > s->until)
+		if (now + asked > s->until) {
 			s->until = now + asked;
+			s->pause = asked;
+			if (asked >= LONG) {
+				s->why = SHAPER_PAUSE_LONG;
+				words_set(s, words);
+			}
+		}
 		return;
 	}
 	/* Where the rate is what binds, fewer connections would only make it uneven. */
@@ -296,7 +302,8 @@ static void not_connected(
 	struct shaper *s, int64_t now, enum shaper_fault how, const struct verdict *v, struct str words)
 {
 	bool congested = s->limits.reset_is_congestion && (how == SHAPER_RESET || how == SHAPER_TIMEOUT);
-	bool slow = says_slow(v) && !too_many(v);
+	/* Of an extra connection a busy server says no more than that it is one too many. */
+	bool slow = says_slow(v) && !too_many(v) && (s->established == 0 || asked_for(s, v) > 0);
 	if (s->state == SHAPER_DOWN)
 		return; /* those that fall together are one failure */
 	if (congested && s->established > 0)
@@ -418,7 +425,7 @@ void shaper_answer(struct shaper *s, int64_t now, int64_t started, enum shaper_a
 		probe_answered(s, now, sense, v, text);
 		return;
 	}
-	if (sense == TOO_MUCH && (!old || asked_for(s, v) > 0)) {
+	if (sense == TOO_MUCH && (!old || asked_for(s, v) >= LONG)) {
 		throttled(s, now, asked_for(s, v), text);
 	} else if (sense == SITE_TROUBLE && !old) {
 		s->trouble += (1 - s->trouble) * MEMORY;

@@ -173,6 +173,25 @@ static void connections__one_refused_while_others_stand__shows_how_many(void **s
 	assert_true(shaper_connections(&s, now) >= 3);
 }
 
+static void connections__an_extra_one_refused_for_any_reason__is_no_matter_of_rate(void **state)
+{
+	(void)state;
+	begin(&plain);
+	while (s.established < 2)
+		if (!connect_one())
+			accepted(1);
+	accepted(20);
+	while (shaper_may_connect(&s, now) != 0)
+		accepted(1);
+	struct verdict v;
+	rules_decide(rules, STR(""), STR("greeting"), 421, STR("4.3.2"), STR("service not available"), &v);
+	shaper_connecting(&s, now);
+	shaper_connect_failed(&s, now, SHAPER_GREETING, &v, STR("421 service not available"));
+	assert_int_equal(s.state, SHAPER_OK);
+	assert_int_equal(shaper_connections(&s, now), 2);
+	accepted(20);
+}
+
 static void connections__too_many_said_to_a_message__one_fewer_and_no_pause(void **state)
 {
 	(void)state;
@@ -500,6 +519,28 @@ static void suspension__grows_while_it_does_not_help__up_to_the_most(void **stat
 	assert_true(shaper_may_send(&s, now) >= 7200 * US);
 }
 
+static void suspension__asked_for_by_a_later_answer__is_one(void **state)
+{
+	(void)state;
+	begin(&plain);
+	while (s.established < 4)
+		if (!connect_one())
+			accepted(1);
+	accepted(100);
+	int64_t at[3];
+	for (int i = 0; i < 3; i++)
+		assert_true(start_one(&at[i]));
+	now += 10000;
+	answer(at[0], "", "mail", 421, "", "too many messages, slow down");
+	assert_true(shaper_may_send(&s, now) <= US);
+	answer(at[1], "google", "end", 421, "4.7.28", "unusual rate of mail");
+	assert_true(shaper_may_send(&s, now) >= 600 * US);
+	assert_int_equal(shaper_connections(&s, now), 0);
+	now += 600 * US;
+	accepted(1);
+	assert_int_equal(s.state, SHAPER_RECOVERING);
+}
+
 static void suspension__at_the_greeting(void **state)
 {
 	(void)state;
@@ -578,6 +619,7 @@ int main(void)
 		cmocka_unit_test(connections__begin_small_and_grow_by_one_a_round),
 		cmocka_unit_test(connections__idle_ones_are_no_reason_for_more),
 		cmocka_unit_test(connections__one_refused_while_others_stand__shows_how_many),
+		cmocka_unit_test(connections__an_extra_one_refused_for_any_reason__is_no_matter_of_rate),
 		cmocka_unit_test(connections__too_many_said_to_a_message__one_fewer_and_no_pause),
 		cmocka_unit_test(connections__none_comes_about__down_with_growing_pauses),
 		cmocka_unit_test(connections__greets_and_hangs_up__is_down_too),
@@ -592,6 +634,7 @@ int main(void)
 		cmocka_unit_test(throttled__given_back_probe_is_no_answer),
 		cmocka_unit_test(gmail_4_7_28__published_recovery),
 		cmocka_unit_test(suspension__grows_while_it_does_not_help__up_to_the_most),
+		cmocka_unit_test(suspension__asked_for_by_a_later_answer__is_one),
 		cmocka_unit_test(suspension__at_the_greeting),
 		cmocka_unit_test(relay__what_it_passes_on_suspends_nothing__what_it_says_of_us_does),
 		cmocka_unit_test(status__says_what_binds),
