@@ -165,6 +165,38 @@ static void closed_before_the_end__is_tried_again(void **state)
 	assert_true(row.due > 10 * MINUTE);
 }
 
+static void unsited(struct claim claim, enum smtp_stage stage, int code, const char *text, const char *reason)
+{
+	struct unsited_facts f = {.claim = &claim,
+		.stage = stage,
+		.code = code,
+		.enhanced = STR(""),
+		.text = str_from(text),
+		.reason = reason,
+		.now = 10 * MINUTE};
+	consequence_unsited(&config, rules, &f, &row, &verdict);
+}
+
+static void no_host__is_deferred_or_bounces__and_never_suppresses(void **state)
+{
+	(void)state;
+	unsited(first, SMTP_DNS, 556, "takes no mail", "domain-refuses-mail");
+	assert_int_equal(row.state, DELIVERY_BOUNCED);
+	assert_true(str_is(row.reason, "domain-refuses-mail"));
+	assert_false(row.suppress);
+	unsited(first, SMTP_DNS, 450, "no answer", "dns-failed");
+	assert_int_equal(row.state, DELIVERY_DEFERRED);
+	assert_int_not_equal(row.due, 0);
+	unsited(first, SMTP_CONNECT, 0, "192.0.2.1 port 25: Connection refused", NULL);
+	assert_int_equal(row.state, DELIVERY_DEFERRED);
+	assert_true(str_is(row.reason, "connection-refused"));
+	struct claim old = first;
+	old.attempt = 9;
+	old.first_attempt = 10 * MINUTE - DAY;
+	unsited(old, SMTP_CONNECT, 0, "192.0.2.1 port 25: Connection refused", NULL);
+	assert_int_equal(row.state, DELIVERY_EXPIRED);
+}
+
 static int setup(void **state)
 {
 	struct err e = {0};
@@ -191,6 +223,7 @@ int main(void)
 		cmocka_unit_test(temporary__is_deferred_by_the_schedule__then_expires),
 		cmocka_unit_test(doubt__is_resent_once__or_as_the_rule_says),
 		cmocka_unit_test(closed_before_the_end__is_tried_again),
+		cmocka_unit_test(no_host__is_deferred_or_bounces__and_never_suppresses),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
