@@ -68,6 +68,8 @@ static int open_world(struct cli *c, struct rehearsal *r, struct err *e)
 		.tls = ROUTE_TLS_NONE,
 		.connections = 20,
 		.messages_per_connection = 500,
+		.chunking = ROUTE_CHUNKING_YES,
+		.ahead = 16,
 		.weight = -1,
 	};
 	r->config = *real;

@@ -115,3 +115,15 @@ def test_mistakes(w):
 	w.run("sandbox", "--ca-out", "ca.pem", expect=64)
 	w.run("sandbox", "--profile", "no-such", expect=66)
 	w.run("sandbox", "--port", 0, "--log", "missing/log", expect=73)
+
+
+def test_a_rehearsal(w):
+	"""The whole campaign to a sandbox of its own; the real database and the real server learn nothing of it."""
+	w.configure(9)
+	w.audience(300)
+	w.message()
+	done = w.run("--json", "send", "june.html", "--list", "news", "--name", "june", "--rehearse", timeout=60, expect=(0, 75))
+	counts = done.json["counts"]
+	assert sum(counts.values()) == done.json["audience"] == 300 and counts["sent"] > 270, done
+	assert counts.get("queued", 0) == 0 and counts.get("bounced", 0) > 0
+	w.run("status", "june", expect=66)
