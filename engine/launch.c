@@ -96,12 +96,8 @@ int launch_known(
 }
 
 struct repeats {
-	struct launch *l;
 	const char *name;
-	int64_t n;
-	char *other;
-	size_t other_n;
-	int64_t ids[AUDIENCE_MAX];
+	int64_t ids[AUDIENCE_MAX]; /* newest first */
 	size_t nids;
 };
 
@@ -110,31 +106,50 @@ static int one_repeat(void *ctx, const struct campaign_row *c)
 	struct repeats *r = ctx;
 	if (str_is(c->name, r->name) || r->nids == AUDIENCE_MAX)
 		return 0;
-	if (r->nids == 0)
-		snprintf(r->other, r->other_n, "%.*s", STR_ARG(c->name));
 	r->ids[r->nids++] = c->id;
 	return 0;
+}
+
+/* How many of the audience had, or will have, one of those campaigns. -1: failed. */
+static int64_t had_one(struct launch *l, const int64_t *ids, size_t n, struct err *e)
+{
+	const unsigned had = 1U << DELIVERY_QUEUED | 1U << DELIVERY_SENDING | 1U << DELIVERY_DEFERRED |
+			     1U << DELIVERY_SENT | 1U << DELIVERY_DOUBT;
+	struct audience rest = l->audience;
+	struct selection all, left;
+	for (size_t i = 0; i < n && rest.nnot_of < AUDIENCE_MAX; i++)
+		rest.not_of[rest.nnot_of++] = (struct audience_ref){ids[i], had};
+	if (store_audience_count(l->store, &l->audience, &all, e) != 0 ||
+		store_audience_count(l->store, &rest, &left, e) != 0)
+		return -1;
+	return all.audience - left.audience;
 }
 
 int launch_repeats(struct launch *l, const char *name, ms_t since, int64_t *n, char *other, size_t other_n,
 	struct err *e)
 {
-	struct repeats r = {.l = l, .name = name, .other = other, .other_n = other_n};
-	const unsigned had = 1U << DELIVERY_QUEUED | 1U << DELIVERY_SENDING | 1U << DELIVERY_DEFERRED |
-			     1U << DELIVERY_SENT | 1U << DELIVERY_DOUBT;
+	struct repeats r = {.name = name};
+	struct campaign_row c;
 	*n = 0;
 	if (store_campaigns_with_content(l->store, str_from(l->hash), since, one_repeat, &r, e) < 0)
 		return -1;
 	if (r.nids == 0)
 		return 0;
-	struct audience rest = l->audience;
-	struct selection all, left;
-	for (size_t i = 0; i < r.nids && rest.nnot_of < AUDIENCE_MAX; i++)
-		rest.not_of[rest.nnot_of++] = (struct audience_ref){r.ids[i], had};
-	if (store_audience_count(l->store, &l->audience, &all, e) != 0 ||
-		store_audience_count(l->store, &rest, &left, e) != 0)
-		return -1;
-	*n = all.audience - left.audience;
+	*n = had_one(l, r.ids, r.nids, e);
+	if (*n <= 0)
+		return (int)*n;
+	/* The newest of those that reach these people is the one to name. */
+	for (size_t i = 0; i < r.nids; i++) {
+		int64_t some = i + 1 < r.nids ? had_one(l, &r.ids[i], 1, e) : 1;
+		if (some < 0)
+			return -1;
+		if (some == 0)
+			continue;
+		if (store_campaign_by_id(l->store, r.ids[i], &c, e) != 0)
+			return -1;
+		snprintf(other, other_n, "%.*s", STR_ARG(c.name));
+		return 0;
+	}
 	return 0;
 }
 

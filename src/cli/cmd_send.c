@@ -120,7 +120,8 @@ static int check_repeats(struct send *s, struct err *e)
 		return 0;
 	char count[TEXT_NUMBER];
 	err_set(e, ERR_DATA, "send",
-		"%s of these people had the same message in the last 7 days, in campaign `%s`",
+		"%s of these people had the same message in the last 7 days, or wait for it, in campaign "
+		"`%s`",
 		text_count(n, count), other);
 	return err_remedy(e, "--not-of %s leaves them out; --again sends it to them once more", other);
 }

@@ -104,7 +104,7 @@ static int conclude(struct cli *c, int64_t campaign, enum deliver_end end, struc
 		 : run_print(c, &r, e) != 0 ? -1
 					    : status_of(&r);
 	if (rc == ERR_AGAIN && end == DELIVER_PATIENCE)
-		hint(c, &r, "some are deferred, and waiting for their next try is left to you");
+		hint(c, &r, "some wait for their next try or for room in a quota, and that is left to you");
 	else if (rc == ERR_AGAIN && end == DELIVER_INTERRUPTED)
 		hint(c, &r, "interrupted, and nothing recorded is lost");
 	else if (rc == ERR_AGAIN && end == DELIVER_HELD && !c->quiet)
