@@ -276,7 +276,7 @@ static void found_refusal(
 		.refuses_all = true};
 }
 
-/* One provider takes nothing any more, while others take their mail: its refusals are not the others'. */
+/* One provider takes nothing any more: its refusals are not the others'. */
 static void set_apart(struct brake *b, struct meter *m)
 {
 	struct meter *all = &b->v[0];
@@ -287,10 +287,11 @@ static void set_apart(struct brake *b, struct meter *m)
 	window_take_back(&m->answers, n);
 }
 
-/* Does it refuse, after so many in a row, while others take their mail? */
-static bool refuses(const struct brake *b, const struct meter *m, int64_t enough)
+/* Does it refuse, after so many in a row? Where nobody else was tried yet as well: the others may take
+ * theirs, and if they do not, that is soon seen. */
+static bool refuses(const struct meter *m, int64_t enough)
 {
-	return !m->refusal_told && m->refused_in_row >= enough && m->answers.sum.of != b->v[0].answers.sum.of;
+	return !m->refusal_told && m->refused_in_row >= enough;
 }
 
 static bool find_refusal(struct brake *b, struct brake_finding *out)
@@ -301,7 +302,7 @@ static bool find_refusal(struct brake *b, struct brake_finding *out)
 		return false;
 	for (size_t i = 1; i < b->n; i++) {
 		struct meter *m = &b->v[i];
-		if (!refuses(b, m, enough))
+		if (!refuses(m, enough))
 			continue;
 		found_refusal(b, m, str_from(m->provider), out);
 		set_apart(b, m);
@@ -315,13 +316,13 @@ static bool find_refusal(struct brake *b, struct brake_finding *out)
 	return true;
 }
 
-/* The share of blocks is one provider's doing, which refuses everything, though not often enough yet to be told by
- * that alone. */
+/* The share of blocks is one provider's doing, which refuses everything, though not often enough yet to be
+ * told by that alone. */
 static bool find_culprit(struct brake *b, struct brake_finding *out)
 {
 	for (size_t i = 1; i < b->n; i++) {
 		struct meter *m = &b->v[i];
-		if (!refuses(b, m, REFUSALS_LEAST) || m->refused_in_row * 2 < b->v[0].answers.sum.bad[1])
+		if (!refuses(m, REFUSALS_LEAST) || m->refused_in_row * 2 < b->v[0].answers.sum.bad[1])
 			continue;
 		found_refusal(b, m, str_from(m->provider), out);
 		set_apart(b, m);

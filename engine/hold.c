@@ -14,14 +14,16 @@ enum {
 	USUAL_LEAST = 1000,  /* answers, before a usual share is known */
 	USUAL_MOST = 100000, /* then the past counts half */
 	UNUSUAL_LEAST = 20,  /* unknown ones, whatever the share */
-	FORMAT = 1,
+	KEPT_LEAST = 20,     /* answers, for a group to be kept: a burst may be cut by the end of a process */
+	FORMAT = 2,
 };
 
 static const double SHARE = 0.10, TIMES = 5;
+static const ms_t REACH = 7 * DAY; /* what was said before is not of the same burst */
 
 struct bucket {
 	int of, unknown;
-	ms_t began;
+	ms_t began; /* the earliest answer: they come from several workers, not quite in order */
 };
 
 struct group {
@@ -104,7 +106,7 @@ static void count(struct group *g, bool unknown, ms_t now)
 			into_usual(g, b->of, b->unknown);
 		*b = (struct bucket){0};
 	}
-	if (b->of == 0)
+	if (b->of == 0 || now < b->began)
 		b->began = now;
 	b->of++;
 	b->unknown += unknown;
@@ -128,21 +130,23 @@ static double limit(const struct group *g)
 }
 
 /* The burst began with the first of the newest buckets that are worse than half its limit. */
-static ms_t burst_began(const struct group *g)
+static ms_t burst_began(const struct group *g, ms_t now)
 {
 	ms_t since = g->v[g->at].began;
 	for (int i = 0; i < BUCKETS; i++) {
 		const struct bucket *b = &g->v[(g->at + BUCKETS - i) % BUCKETS];
 		if (b->of == 0 || (b->of == BUCKET && (double)b->unknown < limit(g) / 2 * (double)b->of))
 			break;
-		since = b->began;
+		if (b->began < since)
+			since = b->began;
 	}
-	return since;
+	return since > now - REACH ? since : now - REACH;
 }
 
 static enum hold_change in_burst(struct group *g, bool unknown, ms_t now)
 {
-	bool quiet = now - g->last_unknown > DAY && !unknown;
+	/* What comes later is judged anew, and may be of another burst. */
+	bool quiet = now - g->last_unknown > DAY;
 	count(g, unknown, now);
 	if (quiet || (g->of >= HOLD_AFTER && (double)g->unknown < limit(g) / 2 * (double)g->of)) {
 		g->burst = false;
@@ -160,10 +164,11 @@ enum hold_change holds_count(struct holds *h, struct str name, bool unknown, ms_
 	if (g->burst)
 		return in_burst(g, unknown, now);
 	count(g, unknown, now);
-	if (!unknown || g->of < HOLD_AFTER || g->unknown < UNUSUAL_LEAST ||
+	/* Not only at an unknown one: the answer that makes them enough to judge may be the last for long. */
+	if (g->of < HOLD_AFTER || g->unknown < UNUSUAL_LEAST ||
 		(double)g->unknown <= limit(g) * (double)g->of)
 		return HOLD_NOTHING;
-	*since = burst_began(g);
+	*since = burst_began(g, now);
 	g->burst = true;
 	clear_window(g);
 	return HOLD_BEGINS;
@@ -171,57 +176,77 @@ enum hold_change holds_count(struct holds *h, struct str name, bool unknown, ms_
 
 /* ---- Keeping ---- */
 
+/* The window's buckets with something in them, oldest first: answers, unknown, began. */
+static void put_window(struct buf *text, const struct group *g)
+{
+	for (int i = 1; i <= BUCKETS; i++) {
+		const struct bucket *b = &g->v[(g->at + i) % BUCKETS];
+		if (b->of != 0)
+			buf_printf(text, " %d %d %" PRId64, b->of, b->unknown, b->began);
+	}
+}
+
 int holds_save(struct holds *h, int (*save)(void *ctx, struct str group, struct str text), void *ctx)
 {
 	struct buf text = BUF_INIT(4096);
 	int rc = 0;
 	for (int i = 0; i < SETS * WAYS && rc == 0; i++) {
 		struct group *g = &h->sets[i / WAYS][i % WAYS];
-		if (g->name == NULL || !g->dirty || (!g->burst && g->of + g->usual_of < HOLD_AFTER))
+		if (g->name == NULL || !g->dirty || (!g->burst && g->of + g->usual_of < KEPT_LEAST))
 			continue;
 		g->dirty = false;
 		buf_clear(&text);
-		/* The window goes as one bucket: what it was made of is gone after its next 2,000. */
-		buf_printf(&text, "%d %d %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64, FORMAT,
-			g->burst, g->of, g->unknown, g->usual_of, g->usual_unknown, g->last_unknown);
+		buf_printf(&text, "%d %d %" PRId64 " %" PRId64 " %" PRId64, FORMAT, g->burst, g->usual_of,
+			g->usual_unknown, g->last_unknown);
+		put_window(&text, g);
 		rc = save(ctx, str_from(g->name), buf_get(&text));
 	}
 	buf_release(&text);
 	return rc;
 }
 
+/* The next number of the text; false: there is none, or it is out of bounds. */
+static bool get_number(struct str *s, int64_t most, int64_t *out)
+{
+	long long n;
+	*s = str_trim(*s);
+	size_t end = str_find(*s, ' ');
+	if (end == 0 || !str_int(str_n(s->p, end), 0, most, &n))
+		return false;
+	*s = str_n(s->p + end, s->n - end);
+	*out = n;
+	return true;
+}
+
+static bool get_window(struct str *s, struct group *g)
+{
+	int64_t of, unknown, began;
+	for (int i = 0; str_trim(*s).n != 0; i++) {
+		if (i == BUCKETS || !get_number(s, BUCKET, &of) || !get_number(s, of, &unknown) ||
+			!get_number(s, INT64_MAX, &began))
+			return false;
+		g->at = i;
+		g->v[i] = (struct bucket){(int)of, (int)unknown, began};
+		g->of += of;
+		g->unknown += unknown;
+	}
+	return true;
+}
+
 bool holds_load(struct holds *h, struct str name, struct str text)
 {
-	int format, burst;
-	int64_t of, unknown, usual_of, usual_unknown, last;
-	char z[200];
-	if (text.n >= sizeof z || name.n == 0)
-		return false;
-	snprintf(z, sizeof z, "%.*s", STR_ARG(text));
-	if (sscanf(z, "%d %d %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNd64, &format, &burst, &of,
-		    &unknown, &usual_of, &usual_unknown, &last) != 7 ||
-		format != FORMAT || of < 0 || of > HOLD_WINDOW || unknown < 0 || unknown > of ||
-		usual_of < 0 || usual_of > USUAL_MOST || usual_unknown < 0 || usual_unknown > usual_of)
+	int64_t format, burst;
+	struct group got = {0};
+	if (name.n == 0 || !get_number(&text, FORMAT, &format) || format != FORMAT ||
+		!get_number(&text, 1, &burst) || !get_number(&text, USUAL_MOST, &got.usual_of) ||
+		!get_number(&text, got.usual_of, &got.usual_unknown) ||
+		!get_number(&text, INT64_MAX, &got.last_unknown) || !get_window(&text, &got))
 		return false;
 	struct group *g = place(h, name);
 	if (g == NULL)
 		return false;
-	clear_window(g);
-	g->burst = burst != 0;
-	g->usual_of = usual_of;
-	g->usual_unknown = usual_unknown;
-	g->last_unknown = last;
-	/* Spread over the buckets again. */
-	for (; of > 0; g->at = (g->at + 1) % BUCKETS) {
-		int take = of < BUCKET ? (int)of : BUCKET;
-		int bad = (int)(unknown * take / of);
-		g->v[g->at] = (struct bucket){take, bad, last};
-		g->of += take;
-		g->unknown += bad;
-		of -= take;
-		unknown -= bad;
-		if (of == 0)
-			break;
-	}
+	got.name = g->name;
+	got.burst = burst != 0;
+	*g = got;
 	return true;
 }

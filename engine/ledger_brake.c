@@ -16,15 +16,15 @@ struct watch_brake {
 
 struct loading {
 	struct brake *brake;
-	int64_t campaign;
+	const char *campaign;
 };
 
 static int load_meter(void *ctx, struct str name, struct str data)
 {
 	struct loading *l = ctx;
 	if (!brake_load(l->brake, name, data))
-		log_warn("campaign %lld: what its brake counted for \"%.*s\" cannot be read, and counts anew",
-			(long long)l->campaign, STR_ARG(name));
+		log_warn("campaign %s: what its brake counted for \"%.*s\" cannot be read, and counts anew",
+			l->campaign, STR_ARG(name));
 	return 0;
 }
 
@@ -51,7 +51,7 @@ int watch_brake_load(struct ledger *l, struct watch *w, struct err *e)
 	if (w->brake == NULL || (w->brake->brake = brake_new(&limits)) == NULL)
 		return err_set(e, ERR_INTERNAL, "brake", "out of memory");
 	brake_arm(w->brake->brake, w->armed);
-	struct loading x = {w->brake->brake, w->id};
+	struct loading x = {w->brake->brake, w->name};
 	return store_meters(l->store, w->id, load_meter, &x, e) < 0 ? -1 : 0;
 }
 
@@ -132,8 +132,8 @@ static int act(struct ledger *l, struct watch *w, const struct brake_finding *f,
 	int rc;
 	explain(w->brake, f, &text);
 	if (f->refuses_all && f->provider.n != 0) {
-		log_warn("campaign %lld: mail to %.*s is paused (%s): %s", (long long)w->id,
-			STR_ARG(f->provider), why, buf_cstr(&text));
+		log_warn("campaign %s: mail to %.*s is paused (%s): %s", w->name, STR_ARG(f->provider), why,
+			buf_cstr(&text));
 		rc = store_provider_pause(
 			l->store, w->id, f->provider, str_from(why), buf_get(&text), now, e);
 		w->look = true;

@@ -241,7 +241,7 @@ bool watch_leave_out(struct watch *w, size_t route, ms_t now, const char *why, c
 	if (v == NULL || !route_plan_covers(&w->plan, out))
 		return false;
 	if (!v->out)
-		log_warn("campaign %lld goes on without route %s (%s): %s", (long long)w->id,
+		log_warn("campaign %s goes on without route %s (%s): %s", w->name,
 			w->plan.config->routes[route].name, why, text);
 	snprintf(v->text, sizeof v->text, "%s", text);
 	v->out_until = now + OUT;

@@ -33,6 +33,7 @@ struct watch {           /* a campaign as the ledger sees it */
 	double rate;
 	int64_t canary;
 	bool doubt_final;
+	char *name; /* what people call it */
 	char *audience;
 	int64_t in_flight; /* claimed by us, without a recorded outcome */
 	int64_t drawn;     /* claimed in this transaction */

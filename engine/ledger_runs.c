@@ -29,6 +29,7 @@ void watch_free(struct watch *w)
 	}
 	watch_brake_free(w);
 	free(w->via);
+	free(w->name);
 	free(w->audience);
 	free(w);
 }
@@ -82,7 +83,7 @@ static int unless_halted(int rc, struct err *e)
 int watch_pause(struct ledger *l, struct watch *w, const char *why, const char *text, struct err *e)
 {
 	halt(w, CAMPAIGN_PAUSED);
-	log_warn("campaign %lld paused (%s): %s", (long long)w->id, why, text);
+	log_warn("campaign %s paused (%s): %s", w->name, why, text);
 	return unless_halted(
 		store_campaign_pause(l->store, w->id, str_from(why), str_from(text), clock_now(), e), e);
 }
@@ -90,7 +91,7 @@ int watch_pause(struct ledger *l, struct watch *w, const char *why, const char *
 static int cancel_campaign(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 {
 	halt(w, CAMPAIGN_CANCELLED);
-	log_warn("campaign %lld: its --until has passed, the rest is cancelled", (long long)w->id);
+	log_warn("campaign %s: its --until has passed, the rest is cancelled", w->name);
 	return unless_halted(store_campaign_cancel(l->store, w->id, now, e), e);
 }
 
@@ -108,7 +109,10 @@ static int take_campaign(void *ctx, const struct campaign_row *c)
 			l->cap = cap;
 		}
 		w = calloc(1, sizeof *w);
-		if (w == NULL || (w->audience = strndup(c->audience.p, c->audience.n)) == NULL) {
+		if (w == NULL || (w->name = strndup(c->name.p, c->name.n)) == NULL ||
+			(w->audience = strndup(c->audience.p, c->audience.n)) == NULL) {
+			if (w != NULL)
+				free(w->name);
 			free(w);
 			return 1;
 		}
@@ -326,9 +330,7 @@ const struct watch *ledger_preparing(const struct ledger *l)
 ms_t watch_closed_until(const struct ledger *l, const struct watch *w, ms_t now)
 {
 	bool some = w->fresh > 0 || w->errands > 0 || (!w->spread && w->next_due != 0 && w->next_due <= now);
-	ms_t blocked = !some                  ? 0
-		       : w->shut_until > now ? w->shut_until
-					     : watch_blocked_until(l, w, now);
+	ms_t blocked = !some ? 0 : w->shut_until > now ? w->shut_until : watch_blocked_until(l, w, now);
 	/* What is left of it waits for what its sources may carry tomorrow. */
 	if (blocked == 0 && w->warm_until > now && w->errands == 0 && !w->look)
 		blocked = w->warm_until;

@@ -36,8 +36,11 @@ static void bar(struct buf *out, const struct share *s, const char *colour)
 	double w = s->limit > 0 ? BAR_W / 2.0 * share / s->limit : 0;
 	buf_printf(out, "<td class=\"n\">%.*f&#8239;%%</td><td class=\"wide\"><svg viewBox=\"0 0 %d %d\">",
 		s->limit < 0.01 ? 2 : 1, 100 * share, BAR_W, BAR_H);
-	buf_printf(out, "<title>%lld of %lld; the limit is %g %%</title>", (long long)s->bad,
-		(long long)s->of, 100 * s->limit);
+	buf_printf(out, "<title>%lld of %lld; ", (long long)s->bad, (long long)s->of);
+	if (s->limit > 0)
+		buf_printf(out, "the limit is %g %%</title>", 100 * s->limit);
+	else
+		buf_puts(out, "the brake is off</title>");
 	buf_printf(out, "<rect width=\"%.1f\" height=\"%d\" fill=\"var(--%s)\"/>", w < BAR_W ? w : BAR_W,
 		BAR_H, colour);
 	if (s->limit > 0)
@@ -90,12 +93,23 @@ void html_brakes(struct buf *out, const struct report *r)
 
 /* ---- Text, JSON ---- */
 
+static void limits_text(struct buf *out, const struct brake_limits *l)
+{
+	const double limits[SHARES] = {l->bounces, l->blocks, l->complaints};
+	buf_printf(out, "  %-16s %12s", "limit", "");
+	for (int k = 0; k < SHARES; k++)
+		if (limits[k] > 0)
+			buf_printf(out, " %10g %%", 100 * limits[k]);
+		else
+			buf_printf(out, " %12s", "off");
+	buf_putc(out, '\n');
+}
+
 void brakes_text(struct buf *out, const struct report *r)
 {
 	char n[TEXT_NUMBER];
 	if (r->nbrakes == 0)
 		return;
-	const struct brake_limits *l = &r->brakes[0].view.limits;
 	buf_printf(out, "\n  %-16s %12s %12s %12s %12s\n", "brake", "last answers", "bounced", "blocked",
 		"complaints");
 	for (size_t i = 0; i < r->nbrakes && i < SHOWN; i++) {
@@ -111,8 +125,7 @@ void brakes_text(struct buf *out, const struct report *r)
 			out->len--;
 		buf_putc(out, '\n');
 	}
-	buf_printf(out, "  %-16s %12s %10g %% %10g %% %10g %%\n", "limit", "", 100 * l->bounces,
-		100 * l->blocks, 100 * l->complaints);
+	limits_text(out, &r->brakes[0].view.limits);
 }
 
 json_t *brakes_json(const struct report *r)

@@ -82,11 +82,12 @@ static int hold_one(
 	return 0;
 }
 
-/* Failures behind *before, newest first, back to `since`. 1 while there are more. */
+/* Failures behind *before, newest first, back to `since`. 1 while there are more. They were recorded in
+ * turns, so those of one turn are not in the order of their times. */
 static int hold_slice(
 	struct store *s, int64_t *before, struct str name, ms_t since, int64_t *held, struct err *e)
 {
-	enum { SLICE = 500 };
+	enum { SLICE = 500, DISORDER = MINUTE };
 	struct refused v[SLICE];
 	int n = 0, rc;
 	sqlite3_stmt *st = db_query(s, e,
@@ -97,7 +98,7 @@ static int hold_slice(
 	if (st == NULL)
 		return -1;
 	int seen = 0;
-	while ((rc = db_step(s, st, e)) == 1 && col_int(st, 3) >= since) {
+	while ((rc = db_step(s, st, e)) == 1 && col_int(st, 3) >= since - DISORDER) {
 		*before = col_int(st, 0);
 		seen++;
 		if (col_int(st, 4) == CLASS_HARD)

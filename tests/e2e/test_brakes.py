@@ -162,6 +162,37 @@ def test_held(w):
 	stop(w, child)
 
 
+def test_held_across_the_brake(w):
+	"""The brake stops the campaign in the middle of such a burst, and once more: all of it is held."""
+	w.write("profile", "bad*@docomo.ne.jp unknown\n")
+	child, port = start(w, "--profile", "profile")
+	w.configure(port, connections=2, extra="[brake]\nbounces = 5%\ncomplaints = 0%\nafter = 200\n")
+	people = [f"{'bad' if i % 5 == 0 else 'r'}{i}@docomo.ne.jp" for i in range(400)]
+	w.write("news.csv", "email\n" + "\n".join(people) + "\n")
+	w.run("import", "news", "news.csv")
+	send(w, "--first", "150", expect=76)
+	out = w.run("resume", "june", "--patience", "20s", expect=76)
+	assert "campaign june paused (brake-bounces)" in out.err, out.err
+	w.run("resume", "june", "--past-brake", "--patience", "20s", expect=(0, 76))
+	rows = [json.loads(line) for line in w.run("--json", "suppressions", "list", "--provider", "docomo").out.splitlines()]
+	counts = w.status("june")["counts"]
+	assert len(rows) == counts["bounced"] > 60, (len(rows), counts)
+	assert all(r["held_until"] for r in rows), [r for r in rows if not r["held_until"]]
+	assert re.search(r"limit +5 % .* off\n", w.run("report", "june").out)
+	stop(w, child)
+
+
+def test_one_provider_refuses_first(w):
+	"""Its mail comes first in the list: it alone waits, the others get theirs."""
+	people = [f"r{i}@docomo.ne.jp" for i in range(60)] + [f"r{i}@d{i}.example" for i in range(100)]
+	child = world(w, "*@docomo.ne.jp block\n", people)
+	send(w, expect=76)
+	status = w.status("june")
+	assert [p["provider"] for p in status["paused_providers"]] == ["docomo"], status
+	assert status["counts"]["sent"] == 100, status
+	stop(w, child)
+
+
 FAST = "[provider docomo]\nrate = 200/s\nconnections = 4\n"
 
 

@@ -107,6 +107,26 @@ static void a_provider_that_takes_nothing_stops_alone(void **state)
 	brake_free(&b);
 }
 
+/* It came first in the list, and nobody else was tried yet. */
+static void a_provider_that_comes_first_stops_alone(void **state)
+{
+	(void)state;
+	struct brake *b = brake_new(&usual);
+	assert_int_equal(feed(b, STR("docomo"), 60, 1, BRAKE_BLOCKED), 50);
+	assert_true(found.refuses_all);
+	assert_true(str_is(found.provider, "docomo"));
+	brake_count(b, STR("docomo"), STR("x.example"), BRAKE_BLOCKED, 10);
+	assert_false(brake_check(b, &found));
+	assert_int_equal(feed(b, STR(""), 300, 0, BRAKE_BLOCKED), 0);
+	brake_free(&b);
+	/* But when the others take nothing either, the campaign stops. */
+	b = brake_new(&usual);
+	assert_int_equal(feed(b, STR("docomo"), 60, 1, BRAKE_BLOCKED), 50);
+	assert_int_equal(feed(b, STR(""), 300, 1, BRAKE_BLOCKED), 50);
+	assert_int_equal(found.provider.n, 0);
+	brake_free(&b);
+}
+
 static void when_nobody_takes_anything_the_campaign_stops(void **state)
 {
 	(void)state;
@@ -136,7 +156,8 @@ static void one_domain_at_the_end_is_not_everybody(void **state)
 	brake_free(&b);
 }
 
-/* A fifth of the mail is docomo's, which takes nothing: the share in all is passed before it has refused fifty. */
+/* A fifth of the mail is docomo's, which takes nothing: the share in all is passed before it has refused
+ * fifty. */
 static void a_share_that_is_one_providers_doing(void **state)
 {
 	(void)state;
@@ -368,6 +389,7 @@ int main(void)
 		cmocka_unit_test(a_late_burst_is_found),
 		cmocka_unit_test(one_provider_is_found_among_many),
 		cmocka_unit_test(a_provider_that_takes_nothing_stops_alone),
+		cmocka_unit_test(a_provider_that_comes_first_stops_alone),
 		cmocka_unit_test(when_nobody_takes_anything_the_campaign_stops),
 		cmocka_unit_test(one_domain_at_the_end_is_not_everybody),
 		cmocka_unit_test(a_share_that_is_one_providers_doing),

@@ -10,12 +10,14 @@
 
 static ms_t now, since;
 
-/* `n` answers, a second apart, every `every`-th unknown (0: none); how many until something changed, 0: nothing did. */
+/* `n` answers, a second apart, every `every`-th unknown (0: none); how many until something changed, 0:
+ * nothing did. */
 static int feed(struct holds *h, const char *group, int n, int every, enum hold_change want)
 {
 	for (int i = 1; i <= n; i++) {
 		now += SECOND;
-		enum hold_change c = holds_count(h, str_from(group), every != 0 && i % every == 0, now, &since);
+		enum hold_change c =
+			holds_count(h, str_from(group), every != 0 && i % every == 0, now, &since);
 		if (c == want)
 			return i;
 		assert_true(c == HOLD_NOTHING || c == HOLD_GOES_ON);
@@ -105,7 +107,7 @@ static void groups_do_not_mix(void **state)
 }
 
 struct kept {
-	char group[10][40], text[10][200];
+	char group[10][40], text[10][1000];
 	int n;
 };
 
@@ -134,9 +136,32 @@ static void a_restart_knows(void **state)
 	k.n = 0;
 	assert_int_equal(holds_save(h, keep, &k), 0);
 	assert_int_equal(k.n, 0);
-	static const char *const bad[] = {"", "1", "2 0 0 0 0 0 0", "1 0 5000 0 0 0 0", "1 0 10 11 0 0 0", "1 0 -1 0 0 0 0"};
+	static const char *const bad[] = {"", "2", "1 0 0 0 0", "3 0 0 0 0", "2 2 0 0 0", "2 0 10 11 0",
+		"2 0 -1 0 0", "2 0 0 0 0 101 0 0", "2 0 0 0 0 10 11 0", "2 0 0 0 0 10 1", "2 0 0 0 0 x"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_false(holds_load(g, STR("x"), str_from(bad[i])));
+	holds_free(&h);
+	holds_free(&g);
+}
+
+/* A process that ended before the burst was seen: the next one knows when it began. */
+static void a_burst_over_two_processes(void **state)
+{
+	(void)state;
+	struct holds *h = start(), *g = holds_new();
+	struct kept k = {.n = 0};
+	ms_t began = now + SECOND;
+	assert_int_equal(feed(h, "docomo", 150, 5, HOLD_BEGINS), 0);
+	assert_int_equal(holds_save(h, keep, &k), 0);
+	assert_int_equal(k.n, 1);
+	assert_true(holds_load(g, str_from(k.group[0]), str_from(k.text[0])));
+	now += HOUR;
+	/* The 200th is a good one. */
+	assert_int_equal(feed(g, "docomo", 48, 5, HOLD_BEGINS), 0);
+	now += SECOND;
+	assert_int_equal(holds_count(g, STR("docomo"), true, now, &since), HOLD_NOTHING);
+	assert_int_equal(holds_count(g, STR("docomo"), false, now, &since), HOLD_BEGINS);
+	assert_int_equal(since, began);
 	holds_free(&h);
 	holds_free(&g);
 }
@@ -150,6 +175,7 @@ int main(void)
 		cmocka_unit_test(a_burst_ends),
 		cmocka_unit_test(groups_do_not_mix),
 		cmocka_unit_test(a_restart_knows),
+		cmocka_unit_test(a_burst_over_two_processes),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
