@@ -1,5 +1,6 @@
 #include "engine/bounce/intake.h"
 
+#include "engine/bounce/provider.h"
 #include "lists/address.h"
 #include "src/base/hash.h"
 
@@ -110,6 +111,8 @@ static bool identity(struct str message, unsigned char out[SHA256_LEN])
 		sha256(id, out);
 		return true;
 	}
+	if (head == message.n)
+		head = 0; /* an event, or a row: all of it */
 	return body_identity(str_n(message.p + head, message.n - head), out);
 }
 
@@ -388,29 +391,78 @@ int intake_message(struct intake *in, struct str message, const struct envelope 
 
 /* ---- Read again ---- */
 
+struct again {
+	struct job *j;
+	struct str key; /* of the person */
+	bool failed;    /* somebody, and the verdict is about that */
+	struct verdict verdict;
+};
+
+static void judge(struct again *a, const struct findings *f)
+{
+	bool partial;
+	a->j->f = f;
+	const struct failure *x = f->kind == MAIL_BOUNCE ? choose(a->j, a->key, &partial) : NULL;
+	if (x == NULL)
+		return;
+	a->failed = true;
+	a->verdict = x->verdict;
+}
+
+static int judge_notice(void *ctx, const struct notice *n)
+{
+	judge(ctx, &n->findings);
+	return 0;
+}
+
+/* Of an event of several people: the one whom the row names, where nobody is known to us. */
+static struct str named_key(struct intake *in, struct str address)
+{
+	struct address a;
+	struct err none = {0};
+	return address.n != 0 && address_parse(address, &in->arena, &a, &none) == 0 ? a.key : str_n(NULL, 0);
+}
+
+/* 0, INTAKE_UNREAD, -1 */
+static int read_kept(struct again *a, const struct returned_row *was, struct str message)
+{
+	struct intake *in = a->j->in;
+	struct findings f;
+	if (provider_is_source(was->source)) {
+		if (provider_read_again(in->reader, was->source, message, judge_notice, a, a->j->e) != 0)
+			return -1;
+		return a->failed ? 0 : INTAKE_UNREAD;
+	}
+	if (reader_read(in->reader, message, NULL, &f) != 0)
+		return err_set(a->j->e, ERR_INTERNAL, "returned mail", "out of memory");
+	judge(a, &f);
+	return 0;
+}
+
 int intake_again(struct intake *in, const struct returned_row *was, struct str message,
 	struct returned_change *now, struct err *e)
 {
-	struct findings f;
 	struct attribution who = {.delivery = was->delivery, .contact = was->contact};
 	struct intake_event ev = {.who = who};
-	struct job j = {.in = in, .f = &f, .e = e};
-	struct str key;
+	struct job j = {.in = in, .e = e};
+	struct again a = {.j = &j};
 	ms_t first;
 	*now = (struct returned_change){.id = was->id, .reason = STR(""), .rule = STR("")};
 	if (!str_is(was->kind, mail_kind_names[MAIL_BOUNCE]))
 		return 0;
 	arena_reset(&in->arena);
-	if (reader_read(in->reader, message, NULL, &f) != 0)
-		return err_set(e, ERR_INTERNAL, "returned mail", "out of memory");
-	if (who_is_it(&j, &ev, &key, &first) != 0)
+	if (who_is_it(&j, &ev, &a.key, &first) != 0)
 		return -1;
-	const struct failure *x = f.kind == MAIL_BOUNCE ? choose(&j, key, &ev.partial) : NULL;
-	if (x != NULL) {
-		now->class = x->verdict.class;
-		now->scope = x->verdict.scope;
-		now->reason = x->verdict.reason;
-		now->rule = rule_name(&in->arena, &x->verdict);
+	if (a.key.n == 0)
+		a.key = named_key(in, was->address);
+	int rc = read_kept(&a, was, message);
+	if (rc != 0)
+		return rc;
+	if (a.failed) {
+		now->class = a.verdict.class;
+		now->scope = a.verdict.scope;
+		now->reason = a.verdict.reason;
+		now->rule = rule_name(&in->arena, &a.verdict);
 	}
 	return now->class != was->class || now->scope != was->scope || !str_eq(now->reason, was->reason);
 }

@@ -69,7 +69,9 @@ int intake_message(struct intake *in, struct str message, const struct envelope 
 int intake_findings(struct intake *in, const struct findings *f, struct str evidence,
 	const struct intake_source *source, ms_t at, struct intake_result *out, struct err *e);
 /* What a kept message is read as today. 1: otherwise than `was` says, and *now is filled (lent till the next
- * call; class none: it is no failure at all); 0: the same, or nothing in it to compare. */
+ * call; class none: it is no failure at all); 0: the same, or nothing in it to compare; INTAKE_UNREAD: the
+ * event or row that was kept cannot be read any more, and stays what it is. */
+enum { INTAKE_UNREAD = 2 };
 int intake_again(struct intake *in, const struct returned_row *was, struct str message,
 	struct returned_change *now, struct err *e);
 /* Does mail to that address concern us: has it a valid token? For deciding at RCPT; asks no store. */

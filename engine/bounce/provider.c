@@ -232,3 +232,31 @@ int provider_read_json(struct reader *r, struct str bytes, const struct provider
 	}
 	return read != 0 ? 0 : err_set(e, ERR_DATA, "events", "empty");
 }
+
+/* ---- read again ---- */
+
+bool provider_is_source(struct str source)
+{
+	static const char *const names[] = {
+		"ses", "sendgrid", "mailgun", "postmark", "mailjet", "brevo", "sparkpost", "csv"};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		if (str_is(source, names[i]))
+			return true;
+	return false;
+}
+
+int provider_read_again(struct reader *r, struct str source, struct str evidence,
+	int (*each)(void *ctx, const struct notice *n), void *ctx, struct err *e)
+{
+	struct err why = {0};
+	int rc = 0;
+	if (!str_is(source, "csv"))
+		rc = provider_read_json(r, evidence, NULL, each, ctx, &why);
+	else if (evidence.n != 0 && evidence.p[evidence.n - 1] == '\n' && /* it is whole */
+		 provider_is_csv(evidence))
+		rc = provider_read_csv(r, evidence, each, ctx, &why);
+	if (rc == 0 || why.code == ERR_DATA)
+		return 0;
+	*e = why;
+	return -1;
+}

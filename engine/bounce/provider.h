@@ -23,7 +23,7 @@ struct notice {
 	bool verified;
 	ms_t at;             /* when it happened, as the event says; 0: it does not */
 	struct str id;       /* the event's own, where it has one */
-	struct str evidence; /* the event alone, as JSON or as the row */
+	struct str evidence; /* the event alone, as JSON, or the row below the names of its columns */
 };
 
 struct provider_keys {
@@ -44,6 +44,12 @@ int provider_read_json(struct reader *r, struct str bytes, const struct provider
 	int (*each)(void *ctx, const struct notice *n), void *ctx, struct err *e);
 int provider_read_csv(struct reader *r, struct str bytes, int (*each)(void *ctx, const struct notice *n),
 	void *ctx, struct err *e);
+
+/* Evidence that was kept of an event, read again; `source` is notice.provider. `each` is not called where it
+ * cannot be read as such, which is no error. -1: what `each` failed with. */
+bool provider_is_source(struct str source);
+int provider_read_again(struct reader *r, struct str source, struct str evidence,
+	int (*each)(void *ctx, const struct notice *n), void *ctx, struct err *e);
 
 /* ---- SNS (docs.aws.amazon.com/sns: verifying the signatures of messages) ---- */
 

@@ -52,6 +52,7 @@ struct columns {
 	size_t n;
 	size_t address; /* the one that names it best */
 	bool any_address, any_why;
+	struct str names; /* the first row, as it stands */
 };
 
 static void columns_read(const struct csv_row *row, struct columns *c)
@@ -129,7 +130,8 @@ static void row_event(struct event *v, const struct csv_row *row, const struct c
 		reply = 0;
 	v->n->provider = "csv";
 	event_message_id(v, joined(v, row, c, COLUMN_MESSAGE_ID));
-	struct str words = arena_printf(v->q->a, "csv %.*s %.*s", STR_ARG(kind), STR_ARG(why));
+	struct str words =
+		arena_printf(v->q->a, "csv %.*s %.*s %.*s", STR_ARG(code), STR_ARG(kind), STR_ARG(why));
 	event_kind(v, is, "csv");
 	event_person(v, arena_str(v->q->a, row->field[c->address]),
 		is == MAIL_BOUNCE      ? REPORT_FAILED
@@ -137,7 +139,7 @@ static void row_event(struct event *v, const struct csv_row *row, const struct c
 		: is == MAIL_DELIVERED ? REPORT_DELIVERED
 				       : REPORT_UNSTATED,
 		(long)reply, code, why, words);
-	v->n->evidence = row->raw;
+	v->n->evidence = arena_printf(v->q->a, "%.*s\n%.*s\n", STR_ARG(c->names), STR_ARG(row->raw));
 }
 
 static int read_row(struct reader *r, const struct csv_row *row, const struct columns *c,
@@ -162,11 +164,15 @@ int provider_read_csv(struct reader *r, struct str bytes, int (*each)(void *ctx,
 	struct csv_reader *in = NULL;
 	struct csv_row row;
 	struct columns c = {0};
+	struct buf names = BUF_INIT(PROVIDER_BYTES);
 	if (csv_reader_open_memory(&in, bytes, &o, e) != 0)
 		return -1;
 	int more = csv_reader_next(in, &row, e);
-	if (more == 1)
+	if (more == 1) {
 		columns_read(&row, &c);
+		buf_str(&names, row.raw);
+		c.names = buf_get(&names);
+	}
 	if (more >= 0 && (!c.any_address || !c.any_why)) {
 		err_set(e, ERR_DATA, "list of errors",
 			"its first row names no column of addresses, or none that says why");
@@ -176,5 +182,6 @@ int provider_read_csv(struct reader *r, struct str bytes, int (*each)(void *ctx,
 		if (row.bad == NULL && c.address < row.nfields && read_row(r, &row, &c, each, ctx, e) != 0)
 			more = -1;
 	csv_reader_close(&in);
+	buf_release(&names);
 	return more < 0 ? -1 : 0;
 }

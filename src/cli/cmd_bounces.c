@@ -1,4 +1,4 @@
-#include "engine/bounce/reader.h"
+#include "engine/bounce/provider.h"
 #include "src/cli/bounce_view.h"
 #include "src/cli/campaign_view.h"
 #include "src/cli/cli.h"
@@ -123,21 +123,50 @@ static int show_message(struct cli *c, struct str text, struct err *e)
 	return out_printf(c, "%s", text.n != 0 ? "  | …\n" : "") != 0 ? output_error(e) : 0;
 }
 
-/* How it is read today, by the rules there are now. */
-static int show_reading(struct cli *c, struct str message, struct err *e)
+struct rereading { /* what was kept, by the rules there are now */
+	struct bounce_view view;
+	bool read;
+	struct err *e;
+};
+
+static int show_findings(struct rereading *r, const struct findings *f)
+{
+	r->read = true;
+	out_printf(r->view.c, "\nThe message, as it is read now\n");
+	return bounce_view_findings(&r->view, f, r->e);
+}
+
+static int show_notice(void *ctx, const struct notice *n)
+{
+	return show_findings(ctx, &n->findings);
+}
+
+/* An event, or a row of a list of errors. */
+static int read_notice(struct rereading *r, struct reader *reader, struct str source, struct str message)
+{
+	if (provider_read_again(reader, source, message, show_notice, r, r->e) != 0)
+		return -1;
+	return r->read || out_printf(r->view.c, "\nWhat was kept of it cannot be read again.\n") == 0
+		       ? 0
+		       : output_error(r->e);
+}
+
+static int show_reading(struct cli *c, struct str source, struct str message, struct err *e)
 {
 	const struct config *cfg = cli_config(c, e);
 	struct rules *rules = cfg != NULL ? rules_load(cfg->rules_file, e) : NULL;
 	struct reader *reader = rules != NULL ? reader_new(rules) : NULL;
+	struct rereading r = {.view = {.c = c}, .e = e};
 	struct findings found;
 	int rc = -1;
-	if (rules != NULL && (reader == NULL || reader_read(reader, message, NULL, &found) != 0)) {
+	if (rules != NULL && reader == NULL)
 		err_set(e, ERR_INTERNAL, "bounces", "out of memory");
-	} else if (rules != NULL) {
-		const struct bounce_view v = {.c = c};
-		out_printf(c, "\nThe message, as it is read now\n");
-		rc = bounce_view_findings(&v, &found, e);
-	}
+	else if (rules != NULL && provider_is_source(source))
+		rc = read_notice(&r, reader, source, message);
+	else if (rules != NULL && reader_read(reader, message, NULL, &found) != 0)
+		err_set(e, ERR_INTERNAL, "bounces", "out of memory");
+	else if (rules != NULL)
+		rc = show_findings(&r, &found);
 	reader_free(&reader);
 	rules_free(&rules);
 	return rc;
@@ -161,7 +190,7 @@ static int explain_returned(struct cli *c, struct store *s, const struct failure
 		if (message.len == 0)
 			rc = out_printf(c, "\nThe message is not kept any more.\n") != 0 ? output_error(e)
 											 : 0;
-		else if ((rc = show_reading(c, buf_get(&message), e)) == 0)
+		else if ((rc = show_reading(c, f->back.source, buf_get(&message), e)) == 0)
 			rc = show_message(c, buf_get(&message), e);
 	}
 	buf_release(&message);

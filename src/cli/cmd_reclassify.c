@@ -21,7 +21,7 @@ struct again {
 	struct buf message;
 	struct pair *pairs; /* as many as there are reasons at most, squared */
 	size_t npairs, cap;
-	int64_t read, changed, hard, soft_again, lifted, suppressed;
+	int64_t read, unread, changed, hard, soft_again, lifted, suppressed;
 	bool apply, together; /* a transaction is open */
 	ms_t began;
 	struct err *e;
@@ -91,8 +91,9 @@ static int again_one(void *ctx, const struct returned_row *was)
 		return -1;
 	a->read++;
 	int rc = intake_again(a->in, was, buf_get(&a->message), &now, a->e);
-	if (rc <= 0)
-		return rc;
+	a->unread += rc == INTAKE_UNREAD;
+	if (rc != 1)
+		return rc < 0 ? -1 : 0;
 	a->changed++;
 	/* What it would mean for the person; the store looks closer when it is done. */
 	a->hard += now.class == CLASS_HARD && was->class != CLASS_HARD && was->effect == RETURNED_FAILED;
@@ -151,6 +152,9 @@ static int conclude(struct again *a)
 		a->changed != 0 ? "\n" : "", text_count(a->changed, n[0]), text_count(a->read, n[1]),
 		a->apply ? "were" : "would be");
 	int rc = 0;
+	if (a->unread != 0)
+		out_printf(a->c, "%s of them could not be read again and stay what they are.\n",
+			text_count(a->unread, n[2]));
 	if (a->apply)
 		rc = out_printf(a->c, "%s addresses are not suppressed any more, %s are from now on.\n",
 			text_count(a->lifted, n[2]), text_count(a->suppressed, n[3]));

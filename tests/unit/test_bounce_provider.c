@@ -380,6 +380,11 @@ static void csv__lists_of_errors__are_read(void **state)
 		      "hana@example.jp,ソフトバウンス,容量超過\njiro@example.jp,配信停止,\n"),
 		"csv bounce taro@example.jp hard user-unknown\ncsv bounce hana@example.jp soft mailbox-full\n"
 		"csv optout jiro@example.jp - -\n");
+	/* The code in a column of its own; without one it is not known at what stage that was said. */
+	csv_gives(STR("email,code,reason\nann@example.net,550,User unknown\nbob@example.net,,User unknown\n"
+		      "eve@example.net,550,rejected as spam\n"),
+		"csv bounce ann@example.net hard user-unknown\ncsv bounce bob@example.net soft user-unknown\n"
+		"csv bounce eve@example.net message content-spam\n");
 	/* The same in Shift_JIS: メールアドレス, 理由; 宛先不明. */
 	csv_gives(
 		STR("\x83\x81\x81[\x83\x8b\x83"

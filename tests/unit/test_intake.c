@@ -2,6 +2,7 @@
 #include "tests/unit/store_fixture.h"
 
 #include "engine/bounce/intake.h"
+#include "engine/bounce/provider.h"
 #include "src/base/file.h"
 
 #include <ctype.h>
@@ -20,6 +21,8 @@ struct world { /* a campaign to 8 people, sent */
 	int64_t campaign;
 	struct intake_result res;
 	ms_t sent;
+	int unread;
+	bool cut; /* the kept evidence is */
 };
 
 static void write_keys(struct world *w, const char *text)
@@ -445,8 +448,11 @@ static int keep_again(void *ctx, const struct returned_row *r)
 	struct returned_change now;
 	struct buf b = BUF_INIT(RETURNED_KEEP + 1);
 	OK(w->f, store_returned_message(w->f->s, r->id, &b, &w->f->e));
-	int rc = intake_again(w->in, r, buf_get(&b), &now, &w->f->e);
-	OK(w->f, rc);
+	int rc = intake_again(w->in, r, w->cut ? str_n(b.p, b.len / 2) : buf_get(&b), &now, &w->f->e);
+	OK(w->f, rc < 0 ? rc : 0);
+	w->unread += rc == INTAKE_UNREAD;
+	if (rc != 1)
+		rc = 0;
 	if (rc == 1)
 		OK(w->f, store_returned_change(w->f->s, &now, NULL, NULL, &w->f->e));
 	buf_release(&b);
@@ -474,6 +480,57 @@ static void again__by_new_rules(void **state)
 	end(&w);
 }
 
+static int one_notice(void *ctx, const struct notice *n)
+{
+	struct world *w = ctx;
+	const struct intake_source src = {.name = n->provider, .vouched = true};
+	OK(w->f, intake_findings(w->in, &n->findings, n->evidence, &src, clock_now(), &w->res, &w->f->e));
+	return 0;
+}
+
+/* Nothing of it is a returned message, and by the same rules all of it is read as it was. */
+static void again__events_and_rows(void **state)
+{
+	struct world w;
+	start(&w, *state);
+	struct reader *r = reader_new(w.rules);
+	OK(w.f, provider_read_json(r,
+			STR("[{\"email\":\"p3@y.example\",\"event\":\"bounce\",\"sg_event_id\":\"a\","
+			    "\"status\":"
+			    "\"4.2.2\",\"reason\":\"452 4.2.2 mailbox full\"},"
+			    "{\"email\":\"p1@docomo.ne.jp\",\"event\":\"bounce\",\"sg_event_id\":\"b\","
+			    "\"status\":"
+			    "\"5.1.1\",\"reason\":\"550 5.1.1 virtual mailbox table\"}]"),
+			NULL, one_notice, &w, &w.f->e));
+	assert_true(suppressed(&w, "p1@docomo.ne.jp"));
+	OK(w.f, provider_read_csv(r,
+			STR("email,type,reason\np2@x.example,ハードバウンス,宛先不明\n"
+			    "stranger@x.example,ハードバウンス,宛先不明\nother@x.example,ハードバウンス,"
+			    "宛先不明\n"),
+			one_notice, &w, &w.f->e));
+	reader_free(&r);
+	int64_t n = nsuppressed(&w);
+	assert_int_equal(n, 2);
+	assert_int_equal(fixture_sql(w.f, "SELECT count(*) FROM returned"), 5);
+	OK(w.f, store_returned_walk(w.f->s, 0, 0, keep_again, &w, &w.f->e));
+	assert_int_equal(w.routes[0].ahead, 0);
+	assert_int_equal(w.unread, 0);
+	w.cut = true;
+	OK(w.f, store_returned_walk(w.f->s, 0, 0, keep_again, &w, &w.f->e));
+	assert_int_equal(w.unread, 5);
+	assert_int_equal(nsuppressed(&w), n);
+	w.cut = false;
+	rules_free(&w.rules);
+	w.rules = rules_parse(
+		STR("* * * * \"virtual mailbox table\" -> soft address mailbox-busy fail\n"), &w.f->e);
+	write_keys(&w, KEY0);
+	OK(w.f, store_returned_walk(w.f->s, 0, 0, keep_again, &w, &w.f->e));
+	assert_int_equal(w.routes[0].ahead, 1);
+	assert_false(suppressed(&w, "p1@docomo.ne.jp"));
+	assert_int_equal(nsuppressed(&w), 1);
+	end(&w);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -491,6 +548,7 @@ int main(void)
 		T(vouched__by_address_and_relay_id),
 		T(dry_run__changes_nothing),
 		T(again__by_new_rules),
+		T(again__events_and_rows),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
