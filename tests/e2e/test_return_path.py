@@ -199,7 +199,14 @@ def test_mailbox_files(w):
 	w.run("receive", stdin=b"From: a@x.example\n\nhello\n", expect=75)
 	os.rename(w.path("away.db"), w.path("postrider.db"))
 	w.run("prune")
-	w.run("reclassify")
+	# By the same rules all of it is what it was, whatever form it came in.
+	assert w.run("reclassify", "--apply").out.startswith("0 of ")
+	assert suppressed(w) == set(addresses[:5]) and w.status("june")["counts"]["bounced"] == 4
+	rows = [json.loads(line) for line in w.run("--json", "bounces", "--nobodys").out.splitlines()]
+	assert {r["source"] for r in rows} >= {"ses", "csv"}
+	for row in rows:
+		if row["source"] in ("ses", "csv"):
+			assert "Read as    bounce" in w.run("bounces", "--explain", str(row["id"])).out
 	w.write("typo.csv", "email\na@gmial.com\n")
 	w.run("import", "more", "typo.csv")
 	found = [json.loads(line) for line in w.run("--json", "hygiene", "--at-least", "1").out.splitlines()]
