@@ -335,7 +335,8 @@ static void judge(struct deliver *d, const struct campaign_row *c, const struct 
 		d->calling_since = now;
 	if (!d->holding || patience < 0)
 		return;
-	/* Nor is waited for a retry that lies beyond it. What another process said of it before may be over. */
+	/* Nor is waited for a retry that lies beyond it. What another process said of it before may be over.
+	 */
 	ms_t left = patience - (now - d->waiting_since), away = live->next_attempt - clock_now();
 	if (c->state == CAMPAIGN_WAITING && live->at >= d->held_since &&
 		(left <= 0 || (live->next_attempt != 0 && away > left)))

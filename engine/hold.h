@@ -1,10 +1,10 @@
-/* Receivers make mistakes too: when one suddenly calls many addresses unknown that it took before, its word is not
- * believed at once. What is suppressed on it meanwhile is held (src/db/store.h, "held").
+/* Receivers make mistakes too: when one suddenly calls many addresses unknown that it took before, its word
+ * is not believed at once. What is suppressed on it meanwhile is held (src/db/store.h, "held").
  *
- * Pure. For each provider, and for each domain without a known one, it looks at the last HOLD_WINDOW answers: more
- * than a tenth of at least 200 called unknown, or five times the usual share of that receiver, is a burst. It is over
- * when 200 answers show less than half of that, or nobody was called unknown for a day. Memory is fixed: what was
- * asked least is forgotten first. */
+ * Pure. For each provider, and for each domain without a known one, it looks at the last HOLD_WINDOW answers:
+ * more than a tenth of at least 200 called unknown, or five times the usual share of that receiver, is a
+ * burst. It is over when 200 answers show less than half of that, or nobody was called unknown for a day.
+ * Memory is fixed: what was asked least is forgotten first. */
 #ifndef ENGINE_HOLD_H
 #define ENGINE_HOLD_H
 

@@ -99,7 +99,8 @@ static const struct route_source *source_for(const struct route *r, const struct
 	return NULL;
 }
 
-static int call_from(struct oneshot *o, struct smtp_endpoint *ep, const struct route *r, size_t end, struct err *e)
+static int call_from(
+	struct oneshot *o, struct smtp_endpoint *ep, const struct route *r, size_t end, struct err *e)
 {
 	const struct route_source *s = source_for(r, ep);
 	struct smtp_options so = s != NULL ? s->smtp : r->smtp;

@@ -2,8 +2,8 @@
  *
  * A rule is a line of data: provider, stage, code, enhanced code, text -> class, scope, reason, action. The
  * shipped rules are built in (engine/rules.conf); a user's own file is read first. The first match decides;
- * the last rules match by the first digit alone, so that something always does. Returned mail is asked about in
- * the same way (engine/bounce). */
+ * the last rules match by the first digit alone, so that something always does. Returned mail is asked about
+ * in the same way (engine/bounce). */
 #ifndef ENGINE_OUTCOME_H
 #define ENGINE_OUTCOME_H
 
@@ -46,10 +46,10 @@ void rules_free(struct rules **r);
 
 /* provider: of the server that answered, or of the recipient ("google", or empty). On a direct route
  * "direct/google" or "direct"; anything else is taken as a relay's answer and matches rules for `relay` too.
- * stage as in smtp_stage_names ("rcpt", "end" …); "returned" or "returned/end" for what a returned message says,
- * where the command is unknown or known. code 0: no reply, `text` then says what happened ("timed
- * out", "closed", "connection refused" …). What v points to lives as long as the rules. Safe from any thread,
- * about 1 us. */
+ * stage as in smtp_stage_names ("rcpt", "end" …); "returned" or "returned/end" for what a returned message
+ * says, where the command is unknown or known. code 0: no reply, `text` then says what happened ("timed out",
+ * "closed", "connection refused" …). What v points to lives as long as the rules. Safe from any thread, about
+ * 1 us. */
 void rules_decide(const struct rules *r, struct str provider, struct str stage, int code, struct str enhanced,
 	struct str text, struct verdict *v);
 

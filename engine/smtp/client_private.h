@@ -102,7 +102,7 @@ struct smtp_client {
 	bool open_transaction;
 	bool proved; /* a message that went out whole was accepted: others may follow before the answer */
 	unsigned long begun, answered;
-	unsigned refusals; /* of recipients whose message had gone out */
+	unsigned refusals;      /* of recipients whose message had gone out */
 	struct smtp_reply held; /* a slot's refused MAIL; its text is in held_text */
 	char held_text[1000];
 

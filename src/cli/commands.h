@@ -24,7 +24,7 @@
 	X(cmd_status)                                                                                        \
 	X(cmd_report)                                                                                        \
 	X(cmd_receive)                                                                                       \
-	X(cmd_fetch)                                                                                       \
+	X(cmd_fetch)                                                                                         \
 	X(cmd_bounces)                                                                                       \
 	X(cmd_trace)                                                                                         \
 	X(cmd_serve)                                                                                         \
