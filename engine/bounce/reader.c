@@ -87,7 +87,7 @@ struct str wrapped_report(struct reading *q)
 	if (at >= begin && at < end)
 		return str_n(at, (size_t)(end - at));
 	struct str in_prose = q->prose.returned;
-	return at >= in_prose.p && at < in_prose.p + in_prose.n ? in_prose : none;
+	return in_prose.n != 0 && at >= in_prose.p && at < in_prose.p + in_prose.n ? in_prose : none;
 }
 
 static int read_one(struct reading *q, struct str message);
