@@ -102,6 +102,11 @@ static int session_open(struct session *s, struct err *e)
 	return 0;
 }
 
+void session_place_name(const struct session *s, char *out, size_t n)
+{
+	snprintf(out, n, "mailbox.%s", s->o->mailbox->name);
+}
+
 bool session_stopped(const struct session *s)
 {
 	return s->o->stop != NULL && atomic_load(s->o->stop);

@@ -19,11 +19,6 @@ static uint32_t number_behind(const char *text, const char *word)
 	return p != NULL ? (uint32_t)strtoul(p + strlen(word), NULL, 10) : 0;
 }
 
-static void meta_name(const struct session *s, char *out, size_t n)
-{
-	snprintf(out, n, "mailbox.%s", s->o->mailbox->name);
-}
-
 static int load_place(struct session *s, struct place *p, struct err *e)
 {
 	char command[400], name[100], folder[256];
@@ -44,7 +39,7 @@ static int load_place(struct session *s, struct place *p, struct err *e)
 	if (p->validity == 0 || p->next == 0)
 		return err_set(e, ERR_UNREACH, "mailbox", "%s: the server does not tell its UIDs",
 			s->o->mailbox->name);
-	meta_name(s, name, sizeof name);
+	session_place_name(s, name, sizeof name);
 	uint32_t validity = 0, last = 0;
 	if (store_meta_get(s->o->store, name, &b, &none) == 0 &&
 		sscanf(buf_cstr(&b), "imap %" SCNu32 " %" SCNu32, &validity, &last) == 2 &&
@@ -63,7 +58,7 @@ static int save_place(struct session *s, const struct place *p, struct err *e)
 	char name[100], value[60];
 	if (s->o->dry_run)
 		return 0;
-	meta_name(s, name, sizeof name);
+	session_place_name(s, name, sizeof name);
 	snprintf(value, sizeof value, "imap %" PRIu32 " %" PRIu32, p->validity, p->last);
 	return store_meta_set(s->o->store, name, str_from(value), e);
 }

@@ -64,17 +64,12 @@ static int read_list(struct session *s, struct listing *l, struct err *e)
 	return 0;
 }
 
-static void meta_name(const struct session *s, char *out, size_t n)
-{
-	snprintf(out, n, "mailbox.%s", s->o->mailbox->name);
-}
-
 static int mark_met(struct session *s, struct listing *l, struct err *e)
 {
 	char name[100];
 	struct buf b = BUF_INIT(64 << 20);
 	struct err none = {0};
-	meta_name(s, name, sizeof name);
+	session_place_name(s, name, sizeof name);
 	int rc = store_meta_get(s->o->store, name, &b, &none);
 	struct str known = buf_get(&b);
 	if (rc == 0 && known.n > 5 && memcmp(known.p, "pop3 ", 5) == 0)
@@ -93,7 +88,7 @@ static int save_met(struct session *s, const struct listing *l, struct err *e)
 	struct buf b = BUF_INIT(64 << 20);
 	if (s->o->dry_run)
 		return 0;
-	meta_name(s, name, sizeof name);
+	session_place_name(s, name, sizeof name);
 	buf_add(&b, "pop3 ", 5);
 	for (size_t i = 0; i < l->n; i++)
 		if (l->met[i])

@@ -22,6 +22,8 @@ struct session {
 int session_ask(struct session *s, const char *path, const char *command, bool answer, struct err *e);
 /* Reads the message in s->body and acts. *matched: it is about a delivery of ours. */
 int session_message(struct session *s, const char *id, bool *matched, struct err *e);
+/* Under which the store keeps what of the mailbox was read. */
+void session_place_name(const struct session *s, char *out, size_t n);
 bool session_stopped(const struct session *s);
 
 int fetch_imap(struct session *s, struct err *e);

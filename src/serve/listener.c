@@ -129,7 +129,7 @@ int listener_bind(const struct config *c, struct listener **out, struct err *e)
 	struct listener *l = calloc(1, sizeof *l);
 	if (l == NULL)
 		return err_set(e, ERR_INTERNAL, "listener", "out of memory");
-	l->todo_end = &l->todo;
+	l->inbox_end = &l->inbox;
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->cond, NULL);
 	snprintf(text, sizeof text, "%s", c->return_path.listen);
@@ -334,7 +334,7 @@ void listener_stop(struct listener **lp)
 		pthread_mutex_unlock(&l->lock);
 		pthread_join(l->reading, NULL);
 	}
-	parcels_free(l->todo);
+	parcels_free(l->inbox);
 	parcels_free(l->done);
 	for (int i = 0; i < l->ndoors; i++) {
 		if (l->doors[i].fd >= 0)

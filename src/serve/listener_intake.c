@@ -182,8 +182,8 @@ void intake_give(struct listener *l, struct parcel *p)
 {
 	l->parcels++;
 	pthread_mutex_lock(&l->lock);
-	*l->todo_end = p;
-	l->todo_end = &p->next;
+	*l->inbox_end = p;
+	l->inbox_end = &p->next;
 	pthread_cond_signal(&l->cond);
 	pthread_mutex_unlock(&l->lock);
 }
@@ -192,11 +192,11 @@ void intake_give(struct listener *l, struct parcel *p)
 static struct parcel *take(struct listener *l)
 {
 	pthread_mutex_lock(&l->lock);
-	while (l->todo == NULL && !l->reading_over)
+	while (l->inbox == NULL && !l->reading_over)
 		pthread_cond_wait(&l->cond, &l->lock);
-	struct parcel *p = l->todo;
-	l->todo = NULL;
-	l->todo_end = &l->todo;
+	struct parcel *p = l->inbox;
+	l->inbox = NULL;
+	l->inbox_end = &l->inbox;
 	pthread_mutex_unlock(&l->lock);
 	return p;
 }

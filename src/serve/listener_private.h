@@ -77,8 +77,8 @@ struct listener {
 	struct recent *recent;
 	pthread_mutex_t lock;
 	pthread_cond_t cond;
-	struct parcel *todo, **todo_end, *done; /* under lock */
-	bool reading_over;                      /* under lock */
+	struct parcel *inbox, **inbox_end, *done; /* under lock */
+	bool reading_over;                        /* under lock */
 	_Atomic bool stopping, reload;
 	ms_t stop_at;
 };
