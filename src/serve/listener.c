@@ -115,7 +115,8 @@ static int open_door(struct listener *l, char *text, struct err *e)
 		d->lmtp = true;
 		text += 5;
 	}
-	if (*text == '/')
+	d->local = *text == '/';
+	if (d->local)
 		return bind_local(d, text, e);
 	return bind_address(d, text, e);
 }
@@ -240,7 +241,7 @@ static void set_door(struct door *d)
 		.tls = d->l->tls, .idle = IDLE, .in_max = 256 << 10, .out_max = 1 << 20};
 	d->socket.smtp = (struct smtp_server_options){.name = d->l->host,
 		.lmtp = d->lmtp,
-		.starttls = d->name[0] != '/' && strncmp(d->name, "lmtp:/", 6) != 0,
+		.starttls = !d->local,
 		.chunking = true,
 		.smtputf8 = true,
 		.limits = {.size = LISTENER_SIZE,
@@ -339,8 +340,8 @@ void listener_stop(struct listener **lp)
 	for (int i = 0; i < l->ndoors; i++) {
 		if (l->doors[i].fd >= 0)
 			close(l->doors[i].fd);
-		if (strncmp(l->doors[i].name, "lmtp:/", 6) == 0 && l->running)
-			unlink(l->doors[i].name + 5);
+		if (l->doors[i].local && l->running)
+			unlink(strchr(l->doors[i].name, '/'));
 	}
 	if (l->loop != NULL)
 		ev_loop_destroy(l->loop);

@@ -47,6 +47,7 @@ struct door { /* a socket that listens */
 	struct listener *l;
 	int fd;
 	bool lmtp;
+	bool local; /* a path on this machine */
 	ev_io io;
 	struct socket_options socket;
 	char name[128];
