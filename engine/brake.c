@@ -403,29 +403,16 @@ bool brake_save(struct brake *b, size_t i, struct str *provider, struct buf *out
 	return true;
 }
 
-/* The next number of the text; false: there is none, or it is out of bounds. */
-static bool get_number(struct str *s, int64_t most, int64_t *out)
-{
-	long long n;
-	*s = str_trim(*s);
-	size_t end = str_find(*s, ' ');
-	if (end == 0 || !str_int(str_n(s->p, end), 0, most, &n))
-		return false;
-	*s = str_n(s->p + end, s->n - end);
-	*out = n;
-	return true;
-}
-
 static bool get_window(struct str *s, struct window *w)
 {
 	struct window got = {.span = w->span};
 	int64_t span;
-	if (!get_number(s, INT64_MAX, &span) || !get_number(s, BUCKETS - 1, &got.at))
+	if (!str_next_int(s, 0, INT64_MAX, &span) || !str_next_int(s, 0, BUCKETS - 1, &got.at))
 		return false;
 	for (int i = 0; i < BUCKETS; i++) {
 		struct bucket *b = &got.v[i];
-		if (!get_number(s, span, &b->of) || !get_number(s, INT32_MAX, &b->bad[0]) ||
-			!get_number(s, INT32_MAX, &b->bad[1]))
+		if (!str_next_int(s, 0, span, &b->of) || !str_next_int(s, 0, INT32_MAX, &b->bad[0]) ||
+			!str_next_int(s, 0, INT32_MAX, &b->bad[1]))
 			return false;
 		got.sum.of += b->of;
 		got.sum.bad[0] += b->bad[0];
@@ -448,11 +435,12 @@ struct head {
 static bool get_head(struct str *s, struct head *h)
 {
 	int64_t format;
-	if (!get_number(s, FORMAT, &format) || format != FORMAT || !get_number(s, INT64_MAX, &h->armed) ||
-		!get_number(s, INT32_MAX, &h->row) || !get_number(s, 1, &h->told))
+	if (!str_next_int(s, 0, FORMAT, &format) || format != FORMAT ||
+		!str_next_int(s, 0, INT64_MAX, &h->armed) || !str_next_int(s, 0, INT32_MAX, &h->row) ||
+		!str_next_int(s, 0, 1, &h->told))
 		return false;
 	for (int i = 0; i < 3; i++)
-		if (!get_number(s, INT64_MAX, &h->returned[i]))
+		if (!str_next_int(s, 0, INT64_MAX, &h->returned[i]))
 			return false;
 	return true;
 }
@@ -485,7 +473,7 @@ bool brake_read(struct str saved, struct brake_view *out)
 	if (!get_head(&saved, &h) || !get_window(&saved, &answers) || !get_window(&saved, &accepted))
 		return false;
 	for (int i = 0; i < 4; i++)
-		if (!get_number(&saved, i < 3 ? PARTS : INT64_MAX, &n[i]))
+		if (!str_next_int(&saved, 0, i < 3 ? PARTS : INT64_MAX, &n[i]))
 			return false;
 	*out = (struct brake_view){
 		.answered = answers.sum.of,

@@ -1,22 +1,6 @@
 /* Only for messages that we composed: their layout is known, and they hold no hostile structure. */
 #include "engine/check_private.h"
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-static int digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 struct encoded {
 	struct str s;
 	char cte; /* 'q', 'b' or '7' */
@@ -61,8 +45,8 @@ static size_t decode_qp(struct str s, char *out, size_t room)
 	for (size_t i = 0; i < s.n && n < room; i++) {
 		if (s.p[i] != '=') {
 			out[n++] = s.p[i];
-		} else if (i + 2 < s.n && hex(s.p[i + 1]) >= 0 && hex(s.p[i + 2]) >= 0) {
-			out[n++] = (char)(hex(s.p[i + 1]) << 4 | hex(s.p[i + 2]));
+		} else if (i + 2 < s.n && str_hex_digit(s.p[i + 1]) >= 0 && str_hex_digit(s.p[i + 2]) >= 0) {
+			out[n++] = (char)(str_hex_digit(s.p[i + 1]) << 4 | str_hex_digit(s.p[i + 2]));
 			i += 2;
 		} else {
 			i += 2;
@@ -76,7 +60,7 @@ static size_t decode_base64(struct str s, char *out, size_t room)
 	unsigned bits = 0, have = 0;
 	size_t n = 0;
 	for (size_t i = 0; i < s.n && n < room; i++) {
-		int v = digit(s.p[i]);
+		int v = str_base64_digit(s.p[i]);
 		if (v < 0)
 			continue;
 		bits = bits << 6 | (unsigned)v;

@@ -205,25 +205,12 @@ int holds_save(struct holds *h, int (*save)(void *ctx, struct str group, struct 
 	return rc;
 }
 
-/* The next number of the text; false: there is none, or it is out of bounds. */
-static bool get_number(struct str *s, int64_t most, int64_t *out)
-{
-	long long n;
-	*s = str_trim(*s);
-	size_t end = str_find(*s, ' ');
-	if (end == 0 || !str_int(str_n(s->p, end), 0, most, &n))
-		return false;
-	*s = str_n(s->p + end, s->n - end);
-	*out = n;
-	return true;
-}
-
 static bool get_window(struct str *s, struct group *g)
 {
 	int64_t of, unknown, began;
 	for (int i = 0; str_trim(*s).n != 0; i++) {
-		if (i == BUCKETS || !get_number(s, BUCKET, &of) || !get_number(s, of, &unknown) ||
-			!get_number(s, INT64_MAX, &began))
+		if (i == BUCKETS || !str_next_int(s, 0, BUCKET, &of) || !str_next_int(s, 0, of, &unknown) ||
+			!str_next_int(s, 0, INT64_MAX, &began))
 			return false;
 		g->at = i;
 		g->v[i] = (struct bucket){(int)of, (int)unknown, began};
@@ -237,10 +224,10 @@ bool holds_load(struct holds *h, struct str name, struct str text)
 {
 	int64_t format, burst;
 	struct group got = {0};
-	if (name.n == 0 || !get_number(&text, FORMAT, &format) || format != FORMAT ||
-		!get_number(&text, 1, &burst) || !get_number(&text, USUAL_MOST, &got.usual_of) ||
-		!get_number(&text, got.usual_of, &got.usual_unknown) ||
-		!get_number(&text, INT64_MAX, &got.last_unknown) || !get_window(&text, &got))
+	if (name.n == 0 || !str_next_int(&text, 0, FORMAT, &format) || format != FORMAT ||
+		!str_next_int(&text, 0, 1, &burst) || !str_next_int(&text, 0, USUAL_MOST, &got.usual_of) ||
+		!str_next_int(&text, 0, got.usual_of, &got.usual_unknown) ||
+		!str_next_int(&text, 0, INT64_MAX, &got.last_unknown) || !get_window(&text, &got))
 		return false;
 	struct group *g = place(h, name);
 	if (g == NULL)

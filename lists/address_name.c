@@ -6,28 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-				      : -1;
-}
-
-static int base64(char c)
-{
-	static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const char *at = c != '\0' ? strchr(alphabet, c) : NULL;
-	return at != NULL ? (int)(at - alphabet) : -1;
-}
-
 /* Both write at most s.n bytes. */
 static size_t decode_q(struct str s, char *out)
 {
 	size_t n = 0;
 	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '=' && i + 2 < s.n && hex(s.p[i + 1]) >= 0 && hex(s.p[i + 2]) >= 0) {
-			out[n++] = (char)(hex(s.p[i + 1]) * 16 + hex(s.p[i + 2]));
+		if (s.p[i] == '=' && i + 2 < s.n && str_hex_digit(s.p[i + 1]) >= 0 &&
+			str_hex_digit(s.p[i + 2]) >= 0) {
+			out[n++] = (char)(str_hex_digit(s.p[i + 1]) * 16 + str_hex_digit(s.p[i + 2]));
 			i += 2;
 		} else {
 			out[n++] = s.p[i] == '_' ? ' ' : s.p[i];
@@ -41,7 +27,7 @@ static size_t decode_b(struct str s, char *out)
 	unsigned bits = 0, have = 0;
 	size_t n = 0;
 	for (size_t i = 0; i < s.n; i++) {
-		int v = base64(s.p[i]);
+		int v = str_base64_digit(s.p[i]);
 		if (v < 0)
 			continue;
 		bits = (bits << 6 | (unsigned)v) & 0xffff;

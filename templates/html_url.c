@@ -62,12 +62,6 @@ int html_map_urls(struct str html, html_url_fn *fn, void *ctx, struct run *out, 
 
 /* --- addresses --- */
 
-static int unhex(char c)
-{
-	char low = (char)(c | 0x20);
-	return c >= '0' && c <= '9' ? c - '0' : low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
-}
-
 bool html_url_is_file(struct str url, struct run *out)
 {
 	if (url.n == 0 || url.p[0] == '/' || url.p[0] == '#' || url.p[0] == '?' || opaque_in(url))
@@ -79,8 +73,8 @@ bool html_url_is_file(struct str url, struct run *out)
 	for (size_t i = 0; i < url.n; i++) {
 		int high = -1, low = -1;
 		if (url.p[i] == '%' && i + 2 < url.n) {
-			high = unhex(url.p[i + 1]);
-			low = unhex(url.p[i + 2]);
+			high = str_hex_digit(url.p[i + 1]);
+			low = str_hex_digit(url.p[i + 2]);
 		}
 		if (high >= 0 && low >= 0) {
 			run_putc(out, (char)(high << 4 | low));

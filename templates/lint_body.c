@@ -56,22 +56,14 @@ static struct str plain(struct linter *l, struct str s, enum lint_cte cte, struc
 
 /* ---- Quoted-printable ---- */
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-				      : -1;
-}
-
 /* What stands at the = of line.p[i]; returns how much of the line it takes. */
 static size_t qp_escape(struct linter *l, struct str line, size_t i, struct str place, struct run *out)
 {
-	if (i + 2 < line.n && hex(line.p[i + 1]) >= 0 && hex(line.p[i + 2]) >= 0) {
+	if (i + 2 < line.n && str_hex_digit(line.p[i + 1]) >= 0 && str_hex_digit(line.p[i + 2]) >= 0) {
 		if (islower((unsigned char)line.p[i + 1]) || islower((unsigned char)line.p[i + 2]))
 			lint_add(l, L_QP_CASE, place, line.p + i, "an escape is written in lower case: %.3s",
 				line.p + i);
-		run_putc(out, (char)(hex(line.p[i + 1]) << 4 | hex(line.p[i + 2])));
+		run_putc(out, (char)(str_hex_digit(line.p[i + 1]) << 4 | str_hex_digit(line.p[i + 2])));
 		return 3;
 	}
 	struct str shown = str_n(line.p + i, line.n - i < 3 ? line.n - i : 3);
@@ -110,17 +102,6 @@ static void qp_line(struct linter *l, struct str line, bool ended, struct str pl
 
 /* ---- Base64 ---- */
 
-static int digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 struct base64_reader {
 	unsigned bits, have;
 	size_t digits, pads;
@@ -133,7 +114,7 @@ static void base64_line(
 		lint_add(l, L_B64_LINE, place, line.p, "a line has %zu characters, over the limit of 76",
 			line.n);
 	for (size_t i = 0; i < line.n; i++) {
-		int v = digit(line.p[i]);
+		int v = str_base64_digit(line.p[i]);
 		if (line.p[i] == '=' && b->digits % 4 + b->pads >= 2 && b->digits % 4 != 0 && b->pads < 2) {
 			b->pads++;
 			continue;

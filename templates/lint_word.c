@@ -60,22 +60,16 @@ static enum looks read_word(struct str s, size_t i, struct word *w)
 	return LOOKS_WORD;
 }
 
-static int hex(char c)
-{
-	return c >= '0' && c <= '9'   ? c - '0'
-	       : c >= 'A' && c <= 'F' ? c - 'A' + 10
-	       : c >= 'a' && c <= 'f' ? c - 'a' + 10
-				      : -1;
-}
-
 static bool decode_q(struct words *p, const struct word *w, struct run *out)
 {
 	for (size_t i = 0; i < w->text.n; i++) {
 		char c = w->text.p[i];
 		if (c == '=') {
-			if (i + 2 >= w->text.n || hex(w->text.p[i + 1]) < 0 || hex(w->text.p[i + 2]) < 0)
+			if (i + 2 >= w->text.n || str_hex_digit(w->text.p[i + 1]) < 0 ||
+				str_hex_digit(w->text.p[i + 2]) < 0)
 				return false;
-			run_putc(out, (char)(hex(w->text.p[i + 1]) << 4 | hex(w->text.p[i + 2])));
+			run_putc(out, (char)(str_hex_digit(w->text.p[i + 1]) << 4 |
+					      str_hex_digit(w->text.p[i + 2])));
 			i += 2;
 		} else if ((unsigned char)c >= 0x7f) {
 			return false;
@@ -89,17 +83,6 @@ static bool decode_q(struct words *p, const struct word *w, struct run *out)
 	return true;
 }
 
-static int base64_digit(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 static bool decode_b(const struct word *w, struct run *out)
 {
 	struct str t = w->text;
@@ -108,7 +91,7 @@ static bool decode_b(const struct word *w, struct run *out)
 	if (t.n % 4 != 0)
 		return false;
 	for (size_t i = 0; i < t.n - pad; i++) {
-		int v = base64_digit(t.p[i]);
+		int v = str_base64_digit(t.p[i]);
 		if (v < 0)
 			return false;
 		bits = bits << 6 | (unsigned)v;

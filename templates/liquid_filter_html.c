@@ -158,14 +158,6 @@ static int filter_url_param_escape(struct vm *vm, const struct call *c, struct v
 	return percent_encode(vm, c, false, out);
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 static int filter_url_decode(struct vm *vm, const struct call *c, struct value *out)
 {
 	struct text t;
@@ -175,11 +167,11 @@ static int filter_url_decode(struct vm *vm, const struct call *c, struct value *
 	struct str s = lq_to_s(vm, &c->in);
 	lq_text_init(&t, vm->a, s.n);
 	for (size_t i = 0; i < s.n; i++) {
-		bool code = s.p[i] == '%' && i + 2 < s.n && hex_digit(s.p[i + 1]) >= 0 &&
-			    hex_digit(s.p[i + 2]) >= 0;
+		bool code = s.p[i] == '%' && i + 2 < s.n && str_hex_digit(s.p[i + 1]) >= 0 &&
+			    str_hex_digit(s.p[i + 2]) >= 0;
 		char b = s.p[i] == '+' ? ' ' : s.p[i];
 		if (code) {
-			b = (char)(hex_digit(s.p[i + 1]) * 16 + hex_digit(s.p[i + 2]));
+			b = (char)(str_hex_digit(s.p[i + 1]) * 16 + str_hex_digit(s.p[i + 2]));
 			i += 2;
 		}
 		lq_text_add(&t, &b, 1);

@@ -10,11 +10,6 @@ static void collect(const MD_CHAR *p, MD_SIZE n, void *ctx)
 	run_add(ctx, p, n);
 }
 
-static int unhex(char c)
-{
-	return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* md4c writes links with %XX: a hidden span in one is four of them. */
 static bool hidden_in_link(struct str s, size_t i, char out[OPAQUE_LEN])
 {
@@ -22,7 +17,7 @@ static bool hidden_in_link(struct str s, size_t i, char out[OPAQUE_LEN])
 		return false;
 	for (size_t k = 0; k < OPAQUE_LEN; k++) {
 		const char *p = s.p + i + 3 * k;
-		int high = unhex(p[1]), low = unhex(p[2]);
+		int high = str_hex_digit(p[1]), low = str_hex_digit(p[2]);
 		if (p[0] != '%' || high < 0 || low < 0)
 			return false;
 		out[k] = (char)(high << 4 | low);

@@ -75,17 +75,6 @@ bool smtp_param_take(struct str *s, struct str *keyword, struct str *value)
 	return true;
 }
 
-static int base64_value(char c)
-{
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 size_t smtp_base64(struct str s, char *out, size_t max)
 {
 	if (str_eq(s, STR("=")))
@@ -97,7 +86,7 @@ size_t smtp_base64(struct str s, char *out, size_t max)
 		int pad = i + 4 == s.n ? (s.p[i + 3] == '=') + (s.p[i + 3] == '=' && s.p[i + 2] == '=') : 0;
 		uint32_t v = 0;
 		for (size_t k = 0; k < 4; k++) {
-			int d = (int)k < 4 - pad ? base64_value(s.p[i + k]) : 0;
+			int d = (int)k < 4 - pad ? str_base64_digit(s.p[i + k]) : 0;
 			if (d < 0)
 				return (size_t)-1;
 			v = v << 6 | (uint32_t)d;

@@ -40,3 +40,32 @@ bool str_int(struct str s, long long min, long long max, long long *out)
 	*out = v;
 	return true;
 }
+
+bool str_next_int(struct str *s, int64_t min, int64_t max, int64_t *out)
+{
+	long long n;
+	*s = str_trim(*s);
+	size_t end = str_find(*s, ' ');
+	if (!str_int(str_n(s->p, end), min, max, &n))
+		return false;
+	*out = n;
+	*s = str_n(s->p + end, s->n - end);
+	return true;
+}
+
+int str_hex_digit(char c)
+{
+	char low = (char)(c | 0x20);
+	return c >= '0' && c <= '9' ? c - '0' : low >= 'a' && low <= 'f' ? low - 'a' + 10 : -1;
+}
+
+int str_base64_digit(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <string.h>
 #include <strings.h>
 
@@ -63,5 +64,11 @@ static inline size_t str_find(struct str a, char c)
 struct str str_trim(struct str s);
 /* Reads all of `s` as a decimal integer within [min, max]. False: not a number or outside. */
 bool str_int(struct str s, long long min, long long max, long long *out);
+/* The same of the word that `s` begins with, which is taken off `s`; words are parted by spaces. */
+bool str_next_int(struct str *s, int64_t min, int64_t max, int64_t *out);
+
+/* What a digit stands for, in either case of letters; -1: it is none. */
+int str_hex_digit(char c);
+int str_base64_digit(char c);
 
 #endif
