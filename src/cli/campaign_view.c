@@ -264,7 +264,8 @@ void view_remedy(struct buf *out, struct str why, struct str name)
 		{"doubt", "`postrider resume NAME --doubt=resend` sends to those once more, --doubt=skip "
 			  "leaves them"},
 		{"route", "bring the route back into the configuration, then `postrider resume NAME`"},
-		{"restored", "`postrider resume NAME` goes on from the backup's state"},
+		{"restored",
+			"`postrider resume NAME` says what to look at first; with --past-restore it goes on"},
 		{"interrupted", "nobody delivers it now: `postrider resume NAME` goes on"},
 	};
 	for (size_t i = 0; i < sizeof remedies / sizeof remedies[0]; i++) {

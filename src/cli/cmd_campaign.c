@@ -1,6 +1,7 @@
 /* campaigns, status, pause, resume, cancel. */
 #include "src/cli/campaign_view.h"
 #include "src/cli/cli.h"
+#include "src/cli/copies.h"
 #include "src/cli/output.h"
 #include "src/cli/run.h"
 
@@ -346,6 +347,8 @@ static int resume_run(struct cli *c, struct err *e)
 	}
 	if (row.state == CAMPAIGN_PAUSED && str_starts(row.why, STR("brake-")) && !o.past_brake)
 		return braked(&row, e);
+	if (!cli_given(c, "past-restore") && copies_refuse(&row, e) != 0)
+		return -1;
 	if (store_campaign_resume(s, id, &o, e) != 0)
 		return -1;
 	if (!cli_given(c, "detach"))
@@ -365,6 +368,8 @@ static const struct option resume_options[] = {
 		.value = "resend|skip",
 		.help = "what becomes of those that may or may not have arrived"},
 	{.name = "past-brake", .help = "go on although the brake stopped it; it counts anew from here"},
+	{.name = "past-restore",
+		.help = "go on although the database is a copy: nothing went out elsewhere since"},
 	{.name = "now", .help = "do not wait for the retry times of deferred ones"},
 	{.name = "rate", .value = "N/s", .help = "no faster than that from now on"},
 	RUN_OPTIONS,

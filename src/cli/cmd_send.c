@@ -1,6 +1,7 @@
 #include "engine/access.h"
 #include "src/base/log.h"
 #include "src/cli/campaign_view.h"
+#include "src/cli/copies.h"
 #include "src/cli/output.h"
 #include "src/cli/rehearse.h"
 #include "src/cli/run.h"
@@ -323,6 +324,8 @@ static int send_steps(struct send *s, struct err *e)
 		check_message(s, e) != 0 || check_size(s, e) != 0 || look_ahead(s, e) != 0)
 		return -1;
 	send_warnings(s);
+	if (copies_warn(s->c, s->launch.store, e) != 0)
+		return -1;
 	if (dry)
 		return send_dry_run(s, e);
 	if (rehearse)

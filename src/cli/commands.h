@@ -32,6 +32,7 @@
 	X(cmd_history)                                                                                       \
 	X(cmd_reclassify)                                                                                    \
 	X(cmd_prune)                                                                                         \
+	X(cmd_adopt)                                                                                         \
 	X(cmd_sandbox)                                                                                       \
 	X(cmd_help)                                                                                          \
 	X(cmd_version)

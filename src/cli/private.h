@@ -2,6 +2,7 @@
 #ifndef CLI_PRIVATE_H
 #define CLI_PRIVATE_H
 
+#include "src/base/machine.h"
 #include "src/cli/cli.h"
 #include "src/cli/output.h"
 
@@ -23,6 +24,7 @@ struct cli_private {
 	struct suppress_rule suppress; /* as configured, for the store */
 	struct token_keys *keys;
 	char actor[300];
+	char home[MACHINE_ID_MAX]; /* this machine, as the store compares it */
 };
 
 extern const struct command *const commands[]; /* ends with NULL */

@@ -44,6 +44,7 @@ static int make_copy(struct cli *c, struct rehearsal *r, struct err *e)
 	if (store_backup(real, r->db, e) != 0 || cli_store_config(c, &r->sc, e) != 0)
 		return -1;
 	r->sc.path = r->db;
+	r->sc.home = NULL;
 	if (store_open(&r->store, STORE_WRITE, &r->sc, e) != 0)
 		return -1;
 	if (store_lease_get(r->store, clock_now(), &h, e) == 1 &&

@@ -20,9 +20,11 @@ int cli_store_config(struct cli *c, struct store_config *out, struct err *e)
 		return -1;
 	c->own->suppress = (struct suppress_rule){
 		cfg->suppress.hard, cfg->suppress.soft, cfg->suppress.soft_days, cfg->suppress.complaint};
+	machine_id(cfg->machine, c->own->home);
 	*out = (struct store_config){.path = cfg->database,
 		.suppress = &c->own->suppress,
 		.actor = cli_actor(c),
+		.home = c->own->home,
 		.provider_of = provider_of_domain,
 		.migrating = migrating};
 	/* Where there is no database, that is what must be said first. */

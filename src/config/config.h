@@ -137,6 +137,7 @@ struct config_mailbox { /* [mailbox NAME]: returned mail is fetched from it */
 struct config {
 	const char *path; /* of the file; NULL: none was found, defaults */
 	const char *database, *timezone, *secret_file;
+	const char *machine; /* what the database knows this machine by; NULL: its machine id */
 	const struct zone *zone;
 	enum doubt_rule doubt;
 	int ahead;

@@ -95,6 +95,7 @@ static const struct field global_fields[] = {
 	{"ahead", read_int, C(ahead), NULL, 1, 1000},
 	{"quiet", read_quiet, 0, NULL, 0, 0},
 	{"law", read_law, 0, law_words, 0, 0},
+	{"machine", read_text, C(machine), NULL, 0, 0},
 	{"rules", read_path, C(rules_file), NULL, 0, 0},
 	{"workers", read_int, C(workers), NULL, 0, 256},
 	{0},

@@ -134,7 +134,7 @@ struct prepare;
 
 struct store {
 	sqlite3 *db;
-	char *path, *actor;
+	char *path, *actor, *home; /* home: this machine, NULL: not asked */
 	enum store_mode mode;
 	bool bulk;
 	ms_t busy, busy_since;
@@ -336,6 +336,13 @@ bool filter_uses(const struct filter *f, enum filter_field_kind field);
 /* The first number of the campaign whose contact is >= `contact` (rows + 1: none). */
 int delivery_bisect(
 	struct store *s, int64_t campaign, int64_t rows, int64_t contact, int64_t *n, struct err *e);
+
+/* ---- sqlite_home.c ---- */
+
+/* Before anything is written. ERR_PAUSED: it is a copy. */
+int home_check(struct store *s, const struct store_config *c, struct err *e);
+/* Where it is at home is recorded if nothing is known, or if it was moved on this machine. */
+int home_settle(struct store *s, const struct store_config *c, struct err *e);
 
 /* ---- sqlite_history.c ---- */
 

@@ -57,9 +57,11 @@ static int create(struct store *s, const struct campaign_new *c, const struct co
 		return err_set(e, ERR_DATA, "campaign", "the name \"%.*s\" is taken", STR_ARG(c->name));
 	if (rc < 0 ||
 		db_run(s, e,
-			"INSERT INTO campaign(name, state, subject, sender, message_path, content_hash, "
+			"INSERT INTO campaign(id, name, state, subject, sender, message_path, content_hash, "
 			"audience, route, rate, canary, "
-			"canary_open, created, start_at, until, spread, ripe_until) VALUES(?, ?, ?, ?, ?, ?, "
+			"canary_open, created, start_at, until, spread, ripe_until) VALUES((SELECT "
+			"max(coalesce((SELECT max(id) FROM campaign), 0) + 1, coalesce((SELECT value FROM "
+			"meta WHERE name = 'campaign_from'), 0))), ?, ?, ?, ?, ?, ?, "
 			"?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
 			"sissssssdiiiiiii", c->name, state, c->subject, c->from, c->message_path,
 			c->content_hash, c->audience, c->route, c->rate, c->canary, (int64_t)(c->canary > 0),

@@ -74,6 +74,8 @@ static int check_version(struct store *s, const struct store_config *c, struct e
 			(int)version, SCHEMA_VERSION);
 		return err_remedy(e, "use the newer postrider");
 	}
+	if (s->mode == STORE_WRITE && home_check(s, c, e) < 0)
+		return -1;
 	if (version == SCHEMA_VERSION)
 		return 0;
 	if (s->mode == STORE_READ) {
@@ -118,11 +120,13 @@ static int open_db(struct store *s, const struct store_config *c, struct err *e)
 	if (filter_functions(s) < 0)
 		return db_nomem(e);
 	if (s->mode == STORE_CREATE) {
-		if (db_script(s, "PRAGMA journal_mode = WAL", e) < 0 || setup(s, c, e) < 0)
+		if (db_script(s, "PRAGMA journal_mode = WAL", e) < 0 || setup(s, c, e) < 0 ||
+			migrate(s, 0, e) < 0)
 			return -1;
-		return migrate(s, 0, e);
+	} else if (check_version(s, c, e) < 0 || setup(s, c, e) < 0) {
+		return -1;
 	}
-	return check_version(s, c, e) < 0 ? -1 : setup(s, c, e);
+	return home_settle(s, c, e);
 }
 
 static int store_new(struct store **out, enum store_mode mode, const struct store_config *c, struct err *e)
@@ -138,6 +142,7 @@ static int store_new(struct store **out, enum store_mode mode, const struct stor
 	s->suppress = c->suppress != NULL ? *c->suppress : suppress_rule_default;
 	s->domain_cache = calloc(DOMAIN_CACHE, sizeof *s->domain_cache);
 	s->actor = strdup(c->actor != NULL ? c->actor : "");
+	s->home = c->home != NULL ? strdup(c->home) : NULL;
 	buf_init(&s->forget_key, 4096);
 	buf_str(&s->forget_key, c->forget_key);
 	for (int i = 0; i < LENT_N; i++)
@@ -149,7 +154,8 @@ static int store_new(struct store **out, enum store_mode mode, const struct stor
 	bool plain = c->path[0] == '/' || c->path[0] == '.';
 	if (asprintf(&s->path, "%s%s", plain ? "" : "./", c->path) < 0)
 		s->path = NULL;
-	if (s->path == NULL || s->actor == NULL || s->domain_cache == NULL || s->forget_key.failed)
+	if (s->path == NULL || s->actor == NULL || (c->home != NULL && s->home == NULL) ||
+		s->domain_cache == NULL || s->forget_key.failed)
 		return db_nomem(e);
 	return 0;
 }
@@ -212,6 +218,7 @@ void store_close(struct store **sp)
 	free(s->last_sent);
 	free(s->domain_cache);
 	free(s->actor);
+	free(s->home);
 	free(s->path);
 	free(s);
 }

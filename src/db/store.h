@@ -62,10 +62,12 @@ struct store_config {
 	void *ctx;
 	size_t cache_bytes; /* page cache; 0: 16 MiB */
 	bool bulk;          /* import: a larger cache, checkpoints by size */
+	const char *home;   /* this machine (src/base/machine.h); NULL: not asked, see "Copies" */
+	bool adopting;      /* open for writing although it is at home elsewhere: for store_adopt() alone */
 };
 
 /* ERR_NOINPUT: no database there (the remedy names `postrider init`); ERR_DATA: not a Postrider database,
- * damaged, or written by a newer version. */
+ * damaged, or written by a newer version; ERR_PAUSED: for writing, and it is a copy. */
 int store_open(struct store **s, enum store_mode mode, const struct store_config *c, struct err *e);
 void store_close(struct store **s);
 /* Changes when any other connection committed something; cheap enough for every loop turn. */
@@ -822,6 +824,44 @@ struct domain_failure {
 /* Domains that took no mail at all since then: they are not there, or refuse it as a whole. By id; *out is
  * the caller's to free. At most 20,000 of them. In slices. */
 int store_dead_domains(struct store *s, ms_t since, struct domain_failure **out, size_t *n, struct err *e);
+
+/* ---- Copies ---- */
+/*
+ * A database is at home on one machine, at one path. One that was carried elsewhere, or copied while the
+ * original is still there, is only read until somebody adopts it: two that send would mail people twice. One
+ * that was moved on its machine goes on.
+ */
+
+struct copy_campaign { /* one that is not over */
+	struct str name;
+	enum campaign_state state;
+	int64_t audience;
+	int64_t unsent; /* queued, deferred or on the wire as this copy knows it: may have been sent since */
+	int64_t doubt;
+};
+struct adopt {
+	const char *how; /* for the history: "adopt", "restore" */
+	ms_t as_of;      /* the copy shows things as they were then; 0: as its last holder or change says */
+	ms_t now;
+	bool detached;        /* surely nobody writes to this very file */
+	struct str home_path; /* where it will lie; n == 0: where it lies */
+	/* What is kept as the reason of the pause, told to whoever resumes it. */
+	void (*say)(void *ctx, const struct copy_campaign *c, ms_t as_of, const char *host, struct buf *text);
+	void *ctx;
+};
+struct adopted {
+	char host[256]; /* where it was at home; "": never told */
+	ms_t as_of;
+	int64_t campaigns; /* paused */
+};
+/* Pauses every campaign that is not over (reason `restored`), makes this machine the database's home, and
+ * numbers new people, lists and campaigns from beyond what the original may have given out meanwhile, so that
+ * a token in mail which it sent names nobody here. ERR_AGAIN: a process elsewhere writes to it right now. */
+int store_adopt(struct store *s, const struct adopt *a, struct adopted *done, struct err *e);
+/* 1: for writing this database needs no adopting; 0: it is a copy. */
+int store_is_home(struct store *s, struct err *e);
+/* 1: it was adopted; what happened between the two times elsewhere is not known to it. 0: never. */
+int store_adopted(struct store *s, ms_t *as_of, ms_t *at, struct err *e);
 
 /* ---- Retention ---- */
 
