@@ -3,7 +3,7 @@
 #   make              build/postrider
 #   make demo         install what is missing, build, and watch the main job against the built-in sandbox
 #   make test         all tests; test-unit, test-e2e, fault, fuzz, fuzz-replay, conformance: parts of it, or longer forms
-#   make bench        measured beside other programs, into build/bench/report.md
+#   make bench        measured beside other programs, into build/bench/report.md; T="NAME..." for some, bench-quick in two minutes
 #   make deps         install the Debian packages that build and tests need; does nothing when all are there
 #   make install      PREFIX= and DESTDIR= are respected; also uninstall
 #   make format lint  clang-format; clang-format's check, clang-tidy and cppcheck
@@ -135,7 +135,7 @@ $B/fuzz/%: tests/fuzz/fuzz_%.c $B/tests/fuzz/replay.o $B/libpostrider.a $B/flags
 	$(Q)$(CC) $(OWN) -Wno-missing-prototypes $(CPPFLAGS) $(CFLAGS) $(OWNLD) $(LDFLAGS) -o $@ $< \
 	  $(if $(filter fuzz,$(SAN)),-fsanitize=fuzzer,$B/tests/fuzz/replay.o) $B/libpostrider.a $(LIBS)
 
-.PHONY: test test-unit test-floors test-e2e fault fuzz fuzz-replay conformance bench demo
+.PHONY: test test-unit test-floors test-e2e fault fuzz fuzz-replay conformance bench bench-quick bench-prepare bench-build demo
 test: deps
 	@MAKE="$(MAKE)" PYTHON="$(PYTHON)" sh tests/run
 test-unit: $(UNIT)
@@ -161,10 +161,16 @@ BOUNCES ?= ../shared/data/bounces
 conformance: all tools
 	@$(PYTHON) tests/conformance.py $B/postrider $(SUITE)
 	@$(PYTHON) tests/bounces.py $B/tools/read_bounces $(BOUNCES)
-bench: deps
+# T: names of benchmarks (tests/bench/run.py --list); without, all but the long ones, in about twenty minutes.
+bench: bench-build
+	@$(PYTHON) tests/bench/run.py $(T)
+bench-quick: bench-build
+	@$(PYTHON) tests/bench/run.py --quick $(T)
+bench-prepare: bench-build
+	@$(PYTHON) tests/bench/run.py --prepare $(T)
+bench-build: deps
 	-@$(MAKE) --no-print-directory deps-bench
 	@$(MAKE) --no-print-directory -j$$(nproc) all tools $B/bench/driver/templates
-	@$(PYTHON) tests/bench/run.py $(T)
 demo: deps
 	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@sh tests/demo.sh $B

@@ -3,11 +3,13 @@ import glob
 import json
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
 
 import harness
+from measure import ratios
 
 sys.path.insert(0, os.path.join(harness.TOP, "tests"))
 import bounces  # noqa: E402
@@ -18,13 +20,13 @@ for(1..$ARGV[0]) { Sisimai->make($_, 'delivered' => 1) for @f } print time - $t,
 """
 
 
-def sample(folder):
-	"""The set's messages, or our own where there is none."""
-	for at in (folder, os.path.join(harness.TOP, "tests", "bounces")):
+def sample():
+	"""The messages in the folder of $BOUNCES, or our own where there is none."""
+	for at in (os.environ.get("BOUNCES") or os.path.join(harness.TOP, "..", "shared", "data", "bounces"), os.path.join(harness.TOP, "tests", "bounces")):
 		files = sorted(glob.glob(os.path.join(at, "messages", "*.eml")))
 		if files:
 			return at, files
-	raise FileNotFoundError(folder)
+	raise FileNotFoundError(at)
 
 
 def ours(files, rounds):
@@ -51,13 +53,26 @@ def sisimai(files, rounds):
 	return float(run.stdout), after.ru_maxrss / 1024, after.ru_utime - before.ru_utime
 
 
-def bench(folder, rounds):
-	at, files = sample(folder)
+def reading(b):
+	"""Reading returned mail, one core, beside Sisimai."""
+	at, files = sample()
+	b.title = "Reading returned mail, one core"
+	mine, theirs = b.add("postrider"), b.add("Sisimai (Perl, Debian)")
 	mean = sum(os.path.getsize(f) for f in files) / len(files)
-	mine = min((ours(files, 20) for _ in range(rounds)), key=lambda r: r[0])
-	rows = [f"| Postrider | {20 * len(files) / mine[0]:,.0f} | {mine[1]:.0f} |"]
-	theirs = sisimai(files, 2)
-	if theirs is not None:
-		rows.append(f"| Sisimai (Perl, Debian) | {2 * len(files) / theirs[0]:,.0f} | {theirs[1]:.0f} |")
-	return "\n".join(["## Reading returned mail", "", "| reader | messages a second | peak MiB |", "|---|---|---|", *rows, "",
-		f"{len(files)} messages of {mean / 1000:.1f} KB on average from {os.path.relpath(at, harness.TOP)}, one core, all read into memory before.", ""])
+
+	def us():
+		seconds, rss, _ = ours(files, 20)
+		mine.add(20 * len(files), seconds, seconds, rss)
+
+	def them():
+		run = sisimai(files, 2)
+		if run is None:
+			b.without("Sisimai", "it cannot be fetched, or Perl is not there")
+		else:
+			theirs.add(2 * len(files), run[0], run[2], run[1])
+	b.rounds(3, 1, us, them)
+	b.note(f"{len(files)} messages of {mean / 1000:.1f} KB on average from {os.path.relpath(at, harness.TOP)}, all read into memory before."
+		+ (f" {statistics.median(ratios(mine, theirs)):.0f} times as many a second." if theirs.samples else ""))
+
+
+BENCHES = {"bounces": reading}

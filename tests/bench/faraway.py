@@ -1,7 +1,5 @@
 """Delivery over a path with 100 ms round trip (tests/tools/distance.c), to Postfix and to the sink, beside other clients."""
-import json
 import os
-import shutil
 import smtplib
 import subprocess
 import threading
@@ -10,6 +8,8 @@ import time
 import distance
 import harness
 import peers
+from campaigns import fresh, letter
+from others import node_modules
 from sink import FastSink
 
 RTT = 100
@@ -75,52 +75,52 @@ def python_smtplib(server, connections, messages, size):
 
 
 def nodemailer(folder, server, connections, messages, size):
-	home = os.path.join(harness.BUILD, "bench", "node")
-	if not os.path.isdir(os.path.join(home, "node_modules", "nodemailer")):
-		if not shutil.which("npm"):
-			return None
-		os.makedirs(home, exist_ok=True)
-		if subprocess.run(["npm", "install", "--silent", "--prefix", home, "nodemailer"], capture_output=True).returncode != 0:
-			return None
-	with open(os.path.join(home, "mail.js"), "w") as f:
+	with open(os.path.join(folder, "mail.js"), "w") as f:
 		f.write(MAIL)
-	out = subprocess.run(["node", "mail.js", server.address, str(server.port), str(connections), str(messages), str(size)], cwd=home,
-		check=True, capture_output=True, text=True, timeout=600).stdout
+	out = subprocess.run(["node", "mail.js", server.address, str(server.port), str(connections), str(messages), str(size)], cwd=folder,
+		env={**os.environ, "NODE_PATH": os.path.join(node_modules(), "node_modules")}, check=True, capture_output=True, text=True, timeout=600).stdout
 	return messages / float(out)
 
 
-def bench(letter, fresh, scale):
+def far(b):
+	"""Delivery over a path of 100 ms round trip to Postfix and to the sink, beside smtp-source, nodemailer and smtplib."""
+	b.title = f"Over a way of {RTT} ms round trip"
 	if not distance.permitted():
-		return "## Over a long way\n\nNot measured: TUN devices and namespaces need root here.\n"
-	try:
-		peers.need()
-	except peers.Unavailable as e:
-		return f"## Over a long way\n\nNot measured: {e}\n"
-	rows, notes, size = [], [], SIZE
-	count = lambda n: max(20, int(n * scale))
+		b.without("the way", "TUN devices and namespaces need root here")
+		return
+	peers.need()
+	lines, size = ["| client | messages/s | of smtp-source |", "|---|---|---|"], SIZE
 
-	def add(name, rate, wanted=None, reference=None):
-		if rate is None:
-			notes.append(f"NOT MEASURED: {name}: npm cannot fetch it here.")
-			return
-		rows.append([name, f"{rate:,.1f}", "" if wanted is None else f"≥ {wanted}" + ("" if rate >= wanted else " **missed**"),
-			"" if reference is None else f"{rate / reference:.2f}"])
+	def count(messages):
+		return max(20, messages // b.count(1, 10))
+
+	def add(name, rate, reference=None):
+		lines.append(f"| {name} | {rate:,.1f} | " + ("" if reference is None else f"{rate / reference:.2f}") + " |")
+		return rate
 
 	# What is delivered goes nowhere, for all alike.
 	options = {"main": {"relayhost": "", "default_transport": "discard:", "smtpd_client_connection_count_limit": "0"}}
 	with peers.Postfix(fresh("distance"), 0, way=distance.FarAway(RTT), **options) as postfix:
 		here = max(smtp_source(postfix, 100, count(6000), size) for _ in range(2))
-		rows.append(["smtp-source -d -s 100, without the way (what that Postfix takes)", f"{here:,.1f}", "", "1.00"])
-		add("smtp-source -d -s 20, without the way", smtp_source(postfix, 20, count(6000), size), None, here)
-		for connections, chunking, messages, wanted in ((1, "no", 150, 9), (1, "yes", 600, 40), (20, "no", 3000, 180),
-				(20, "yes", 6000, max(180, round(0.75 * here)))):
-			rate = postrider(letter, fresh("distance-send"), postfix, connections, chunking, count(messages))
-			add(f"postrider, Postfix, {connections} connections, " + ("CHUNKING" if chunking == "yes" else "PIPELINING only"), rate, wanted, here)
+		add("smtp-source -d -s 100, without the way (what that Postfix takes)", here, here)
+		add("smtp-source -d -s 20, without the way", smtp_source(postfix, 20, count(6000), size), here)
+		for connections, chunking, messages, key in ((1, "no", 150, None), (1, "yes", 600, "far-1"), (20, "no", 3000, "far-20"),
+				(20, "yes", 6000, "far-20-chunking")):
+			rate = add(f"postrider, Postfix, {connections} connections, " + ("CHUNKING" if chunking == "yes" else "PIPELINING only"),
+				postrider(letter(), fresh("distance-send"), postfix, connections, chunking, count(messages)), here)
+			if key:
+				b.target(key, rate / here if key == "far-20-chunking" else rate)
 		for connections, messages in ((1, 40), (20, 600)):
-			add(f"nodemailer, Postfix, {connections} connections", nodemailer(fresh("distance-node"), postfix, connections, count(messages), size), None, here)
-			add(f"Python smtplib, Postfix, {connections} connections", python_smtplib(postfix, connections, count(messages), size), None, here)
+			try:
+				add(f"nodemailer, Postfix, {connections} connections", nodemailer(fresh("distance-node"), postfix, connections, count(messages), size), here)
+			except peers.Unavailable as e:
+				b.without("nodemailer", e)
+			add(f"Python smtplib, Postfix, {connections} connections", python_smtplib(postfix, connections, count(messages), size), here)
 	with FastSink(fresh("distance"), "--chunking", way=distance.FarAway(RTT)) as sink:
-		add("postrider, our sink, 20 connections, CHUNKING", postrider(letter, fresh("distance-send"), sink, 20, "yes", count(10000)), 700)
-	lines = [f"## Over a way of {RTT} ms round trip", "", "| client | messages/s | wanted | of smtp-source |", "|---|---|---|---|"]
-	lines += ["| " + " | ".join(r) + " |" for r in rows]
-	return "\n".join([*lines, "", f"Messages of {size / 1000:.1f} KB; from first to last message.", *notes, ""])
+		b.target("far-sink", add("postrider, our sink, 20 connections, CHUNKING",
+			postrider(letter(), fresh("distance-send"), sink, 20, "yes", count(10000))))
+	b.texts.append("\n".join(lines))
+	b.note(f"Messages of {size / 1000:.1f} KB; from first to last message.")
+
+
+BENCHES = {"distance": far}

@@ -1,13 +1,11 @@
 """Receivers whose limits nobody told us: what is taken, and how often they had to refuse."""
 import os
-import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
-import harness  # noqa: E402
-from names import Names  # noqa: E402
-from receivers import Receiver  # noqa: E402
+import harness
+from campaigns import fresh
+from names import Names
+from receivers import Receiver
 
 RATES = [50, 20, 80, 10, 40]
 SETTLED = 120  # seconds after a change, until it is to be found
@@ -47,11 +45,19 @@ def run(folder, relay, code, seconds, delay):
 	return found, len(receiver.throttled) / max(len(receiver.throttled) + len(receiver.accepted), 1)
 
 
-def report(folder, full):
-	seconds = 300 if full else 180
-	lines = [f"## Receivers whose rate changes every {seconds} s, nobody told", "",
-		f"| who refuses above N/s | {' | '.join(f'{n}/s' for n in RATES)} | refused in all |", "|---|" + "---|" * (len(RATES) + 1)]
+def shape(b):
+	"""Half an hour: receivers whose rate changes, and that nobody told us."""
+	seconds = b.asked_rounds and 60 * b.asked_rounds or b.count(180, 150)
+	b.title = f"Receivers whose rate changes every {seconds} s, nobody told"
+	lines = [f"| who refuses above N/s | {' | '.join(f'{n}/s' for n in RATES)} | refused in all |", "|---|" + "---|" * (len(RATES) + 1)]
+	shares = []
 	for name, relay, code, delay in (("receiver, 451", False, 451, 0), ("relay, 421, 100 ms a message", True, 421, 0.1)):
-		found, refused = run(os.path.join(folder, name.split(",")[0]), relay, code, seconds, delay)
+		found, refused = run(os.path.join(fresh("shaping"), name.split(",")[0]), relay, code, seconds, delay)
+		shares += [share for _, share, _ in found]
 		lines.append(f"| {name} | " + " | ".join(f"{share * 100:.0f} %, {r * 100:.2f} %" for _, share, r in found) + f" | {refused * 100:.2f} % |")
-	return "\n".join(lines + ["", f"Of N accepted, of the attempts refused, from {SETTLED} s after each change on (85 to 100 %, at most 2 %).", ""])
+	b.target("shaping", min(shares))
+	b.texts.append("\n".join(lines))
+	b.note(f"Of N accepted, of the attempts refused, from {SETTLED} s after each change on (85 to 100 %, at most 2 %).")
+
+
+BENCHES = {"shaping": shape}

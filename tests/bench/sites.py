@@ -7,8 +7,10 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+sys.path[:0] = [HERE, os.path.join(HERE, "..", "e2e")]
 import harness  # noqa: E402
+from campaigns import fresh  # noqa: E402
+from measure import check, ratios  # noqa: E402
 from names import Names  # noqa: E402
 from sink import FastSink, RecordingSink  # noqa: E402
 
@@ -96,6 +98,24 @@ class Run:
 		except (OSError, StopIteration):
 			pass  # it is over
 
+
+def bad_sites(b):
+	"""Direct delivery to many sites, alone and beside bad ones: does healthy mail suffer?"""
+	good, bad, each = b.count((1400, 600, 20), (280, 120, 20))
+	b.title = f"Direct delivery to {good * each:,} people at {good:,} sites, alone and beside {bad:,} bad sites"
+	alone, beside = b.add("healthy sites alone"), b.add("beside bad ones")
+
+	def go(series, number):
+		folder = fresh("sites")
+		r = Run(folder, good, number, each)
+		check(r.took == r.want, f"{r.took} of {r.want} healthy messages arrived")
+		series.add(r.took, r.healthy, r.cpu, r.rss)
+	b.rounds(1, 1, lambda: go(alone, 0), lambda: go(beside, bad))
+	b.target("sites", ratios(beside, alone, "seconds"))
+	b.note("Bad: dead, never answering, stuck, slow, unknown to DNS, late in DNS. CPU is of all the mail, seconds until the last healthy one was taken.")
+
+
+BENCHES = {"sites": bad_sites}
 
 if __name__ == "__main__":
 	folder = os.path.join(harness.BUILD, "bench", "sites")

@@ -58,22 +58,27 @@ def fetch_opendkim():
 	return program
 
 
-def opendkim(paths, records):
-	"""The same by OpenDKIM; Unavailable where it cannot be fetched or run."""
-	program, folder = fetch_opendkim(), os.path.dirname(paths[0])
-	root = os.path.join(FOLDER, "root")
-	libraries = [root + "/usr/lib/x86_64-linux-gnu", root + "/lib/x86_64-linux-gnu", root + "/usr/lib"]
-	libraries = sorted({os.path.dirname(p) for p in glob.glob(root + "/**/*.so.*", recursive=True)}) or libraries
+def program():
+	"""OpenDKIM's path and environment; Unavailable where it cannot be fetched or run."""
+	program, root = fetch_opendkim(), os.path.join(FOLDER, "root")
+	libraries = sorted({os.path.dirname(p) for p in glob.glob(root + "/**/*.so.*", recursive=True)}) or [root + "/usr/lib"]
 	env = {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
 	if subprocess.run([program, "-V"], capture_output=True, env=env).returncode != 0:
 		raise peers.Unavailable("OpenDKIM does not run here")
+	return program, env
+
+
+def opendkim(paths, records):
+	"""The same by OpenDKIM; Unavailable where it cannot be fetched or run."""
+	where, env = program()
+	folder = os.path.dirname(paths[0])
 	with open(os.path.join(folder, "records.txt"), "w") as f:
 		f.writelines(f"{name} {text}\n" for name, text in records.items())
 	with open(os.path.join(folder, "opendkim.conf"), "w") as f:
 		f.write(f"TestDNSData {folder}/records.txt\nMode v\nSyslog no\nAlwaysAddARHeader yes\nMaximumSignaturesToVerify 9\n")
 	verdicts = []
 	for path in paths:
-		done = subprocess.run([program, "-x", os.path.join(folder, "opendkim.conf"), "-vvv", "-t", path], capture_output=True, text=True,
+		done = subprocess.run([where, "-x", os.path.join(folder, "opendkim.conf"), "-vvv", "-t", path], capture_output=True, text=True,
 			errors="replace", env=env)
 		results = re.findall(r"^\s*dkim=(\w+) .*header\.a=", done.stdout, re.M)
 		assert results, done.stdout[-2000:] + done.stderr[-2000:]

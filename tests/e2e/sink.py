@@ -27,6 +27,11 @@ class FastSink:
 		self.port = int(open(port_file).read())
 		return self
 
+	def counts(self):
+		"""What it has counted so far."""
+		self.child.send_signal(signal.SIGUSR1)
+		return json.loads(self.child.stdout.readline())
+
 	def stop(self):
 		"""Ends it; returns what it counted."""
 		if self.report is None:

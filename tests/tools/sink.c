@@ -5,6 +5,7 @@
  * [--no-pipelining] [--tls]
  * [--ca-out FILE]
  *        [--delay MS] [--messages N] [--seed N] [--reject P] [--defer P] [--drop-end P]
+ *        [--numbered N] [--sample DIR --every N]
  *
  * --log       a line "recipient TAB message-id TAB bytes" for each recipient of a complete message, written
  * before the reply is sent
@@ -12,19 +13,25 @@
  * --reject    percent of addresses refused (550), --defer (451): by a hash of seed and address, so always the
  * same ones
  * --drop-end  percent of messages after which the connection is closed without a reply (they are in the log)
+ * --numbered  recipients are letters and a number below N: counts those that came (distinct), what came again
+ * (repeated), and others (strange)
+ * --sample    writes every N-th message as it was meant (no dots added on the wire) to DIR/RECIPIENT.eml
  *
- * SIGTERM or SIGINT ends it and prints its counts as JSON. */
+ * SIGUSR1 prints its counts as a line of JSON; SIGTERM or SIGINT does, and ends it. `first` and `last` are
+ * the times at which the first and the last message were complete, in seconds since 1970. */
 #include "src/base/clock.h"
 #include "src/base/hash.h"
 #include "src/serve/certificate.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -46,9 +53,11 @@ struct conn {
 	enum state state;
 	int end;             /* how much of CRLF . CRLF stands at the end of what was read: 0 to 5 */
 	uint64_t left, size; /* of a chunk; of the message */
-	bool last, dirty, closing, start_tls, handshake, epollout;
+	bool last, dirty, closing, start_tls, handshake, epollout, sampled;
 	unsigned long messages;
 	SSL *ssl;
+	char *sample; /* of this message, while sampled */
+	size_t sample_n, sample_cap;
 	size_t line_n, rcpts_n, header_n, out_n, due_n;
 	unsigned nrcpts;
 	struct conn *next_dirty, *next, **link;
@@ -73,18 +82,21 @@ struct thread {
 	char *log;
 	size_t log_n, log_cap;
 	uint64_t random;
-	unsigned long messages, recipients, rejected, deferred, dropped, connections;
+	unsigned long messages, recipients, rejected, deferred, dropped, connections, repeated, strange,
+		distinct;
 	unsigned long long bytes;
+	double first, last;
 	char read[READ_SIZE];
 };
 
 static struct {
 	int port, threads, log;
 	in_addr_t address;
-	const char *port_file, *log_file, *ca_out;
+	const char *port_file, *log_file, *ca_out, *sample;
 	bool chunking, no_pipelining, tls;
 	ms_t delay;
-	unsigned long messages;
+	unsigned long messages, numbered, every;
+	_Atomic uint64_t *seen; /* a bit for each number */
 	uint64_t seed;
 	double reject, defer, drop_end;
 	SSL_CTX *ctx;
@@ -154,6 +166,7 @@ static void conn_close(struct conn *c)
 		c->next->link = c->link;
 	close(c->fd);
 	SSL_free(c->ssl);
+	free(c->sample);
 	free(c);
 }
 
@@ -236,6 +249,49 @@ static void log_message(struct conn *c)
 	}
 }
 
+static void count_numbers(struct conn *c)
+{
+	struct thread *t = c->t;
+	for (size_t at = 0; at < c->rcpts_n; at += strlen(c->rcpts + at) + 1) {
+		const char *p = c->rcpts + at;
+		while (isalpha((unsigned char)*p))
+			p++;
+		char *end;
+		unsigned long n = strtoul(p, &end, 10);
+		if (!isdigit((unsigned char)*p) || *end != '@' || n >= opt.numbered) {
+			t->strange++;
+			continue;
+		}
+		uint64_t bit = (uint64_t)1 << n % 64;
+		if ((atomic_fetch_or_explicit(&opt.seen[n / 64], bit, memory_order_relaxed) & bit) != 0)
+			t->repeated++;
+		else
+			t->distinct++;
+	}
+}
+
+/* `text`: dots were doubled and the end marked, as DATA does. */
+static void sample_write(const struct conn *c, bool text)
+{
+	char path[8300];
+	size_t n = c->sample_n - (text ? 3 : 0);
+	snprintf(path, sizeof path, "%s/%s.eml", opt.sample, c->rcpts);
+	FILE *f = strchr(c->rcpts, '/') == NULL ? fopen(path, "we") : NULL;
+	if (f == NULL)
+		die(path);
+	for (size_t at = 0; at < n;) {
+		struct str line = str_n(c->sample + at, n - at);
+		size_t len = str_find(line, '\n');
+		len += len < line.n;
+		at += len;
+		size_t dot = text && line.p[0] == '.';
+		if (fwrite(line.p + dot, 1, len - dot, f) != len - dot)
+			die(path);
+	}
+	if (fclose(f) != 0)
+		die(path);
+}
+
 static void log_write_out(struct thread *t)
 {
 	size_t at = 0;
@@ -262,18 +318,35 @@ static void envelope_reset(struct conn *c)
 	c->nrcpts = 0;
 	c->size = 0;
 	c->end = 2;
+	c->sampled = opt.sample != NULL && c->t->messages % opt.every == 0;
+	c->sample_n = 0;
+}
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 static void message_done(struct conn *c)
 {
 	struct thread *t = c->t;
+	bool text = c->state == TEXT;
 	c->state = COMMAND;
 	c->messages++;
 	t->messages++;
 	t->recipients += c->nrcpts;
 	t->bytes += c->size;
+	t->last = now();
+	if (t->first == 0)
+		t->first = t->last;
 	if (opt.log >= 0)
 		log_message(c);
+	if (opt.numbered != 0)
+		count_numbers(c);
+	if (c->sampled && c->sample_n > 3)
+		sample_write(c, text);
 	envelope_reset(c);
 	if (by_chance(t, opt.drop_end)) {
 		t->dropped++;
@@ -285,8 +358,23 @@ static void message_done(struct conn *c)
 	SAY(c, "250 2.0.0 Ok");
 }
 
-static void keep_header(struct conn *c, const char *p, size_t n)
+static void keep_sample(struct conn *c, const char *p, size_t n)
 {
+	if (c->sample_cap - c->sample_n < n) {
+		c->sample_cap = 2 * c->sample_cap + n;
+		c->sample = realloc(c->sample, c->sample_cap);
+		if (c->sample == NULL)
+			die("sink: memory");
+	}
+	memcpy(c->sample + c->sample_n, p, n);
+	c->sample_n += n;
+}
+
+/* What is kept of a message's bytes, as they come. */
+static void keep(struct conn *c, const char *p, size_t n)
+{
+	if (c->sampled)
+		keep_sample(c, p, n);
 	size_t room = HEADER_SIZE - c->header_n;
 	if (opt.log < 0 || room == 0)
 		return;
@@ -321,7 +409,7 @@ static size_t text_take(struct conn *c, const char *p, size_t n)
 		}
 		end_step(c, p[i++]);
 	}
-	keep_header(c, p, i);
+	keep(c, p, i);
 	c->size += i;
 	if (c->end == 5)
 		message_done(c);
@@ -331,7 +419,7 @@ static size_t text_take(struct conn *c, const char *p, size_t n)
 static size_t chunk_take(struct conn *c, const char *p, size_t n)
 {
 	size_t take = n < c->left ? n : (size_t)c->left;
-	keep_header(c, p, take);
+	keep(c, p, take);
 	c->size += take;
 	c->left -= take;
 	if (c->left == 0 && c->nrcpts == 0) { /* RFC 3030 4.2: it had to be read all the same */
@@ -391,7 +479,7 @@ static void cmd_rcpt(struct conn *c, struct str line)
 		}
 	}
 	c->nrcpts++;
-	if (opt.log >= 0) {
+	if (opt.log >= 0 || opt.numbered != 0 || opt.sample != NULL) {
 		memcpy(c->rcpts + c->rcpts_n, line.p + from, to - from);
 		c->rcpts_n += to - from;
 		c->rcpts[c->rcpts_n++] = '\0';
@@ -636,7 +724,8 @@ static void read_options(int argc, char **argv)
 		{"port-file", 1, 0, 'f'}, {"threads", 1, 0, 't'}, {"log", 1, 0, 'l'}, {"chunking", 0, 0, 'c'},
 		{"no-pipelining", 0, 0, 'n'}, {"tls", 0, 0, 'T'}, {"ca-out", 1, 0, 'C'}, {"delay", 1, 0, 'd'},
 		{"messages", 1, 0, 'm'}, {"seed", 1, 0, 's'}, {"reject", 1, 0, 'r'}, {"defer", 1, 0, 'e'},
-		{"drop-end", 1, 0, 'x'}, {0}};
+		{"drop-end", 1, 0, 'x'}, {"numbered", 1, 0, 'N'}, {"sample", 1, 0, 'S'}, {"every", 1, 0, 'E'},
+		{0}};
 	for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
 		switch (o) {
 		case 'a':
@@ -684,14 +773,26 @@ static void read_options(int argc, char **argv)
 		case 'x':
 			opt.drop_end = atof(optarg);
 			break;
+		case 'N':
+			opt.numbered = strtoul(optarg, NULL, 10);
+			break;
+		case 'S':
+			opt.sample = optarg;
+			break;
+		case 'E':
+			opt.every = strtoul(optarg, NULL, 10);
+			break;
 		default:
 			exit(64);
 		}
 	}
-	if (optind != argc || opt.threads < 1 || opt.threads > 64) {
-		fputs("sink: stray argument or bad number of threads\n", stderr);
+	if (optind != argc || opt.threads < 1 || opt.threads > 64 ||
+		(opt.sample != NULL) != (opt.every != 0)) {
+		fputs("sink: stray argument, bad number of threads, or --sample without --every\n", stderr);
 		exit(64);
 	}
+	if (opt.numbered != 0 && (opt.seen = calloc(opt.numbered / 64 + 1, sizeof *opt.seen)) == NULL)
+		die("sink: memory");
 }
 
 /* Complete or not there, so that a script may wait for it. */
@@ -705,28 +806,35 @@ static void write_port(void)
 		die(opt.port_file);
 }
 
-static void print_counts(struct thread *const *t)
+/* While the threads work these are counts of about this moment. */
+static void print_counts(struct thread *const *all)
 {
-	unsigned long messages = 0, recipients = 0, rejected = 0, deferred = 0, dropped = 0, connections = 0;
-	unsigned long long bytes = 0;
+	struct thread sum = {0};
 	struct rusage u;
 	for (int i = 0; i < opt.threads; i++) {
-		messages += t[i]->messages;
-		recipients += t[i]->recipients;
-		rejected += t[i]->rejected;
-		deferred += t[i]->deferred;
-		dropped += t[i]->dropped;
-		connections += t[i]->connections;
-		bytes += t[i]->bytes;
+		const struct thread *t = all[i];
+		sum.messages += t->messages;
+		sum.recipients += t->recipients;
+		sum.rejected += t->rejected;
+		sum.deferred += t->deferred;
+		sum.dropped += t->dropped;
+		sum.connections += t->connections;
+		sum.bytes += t->bytes;
+		sum.distinct += t->distinct;
+		sum.repeated += t->repeated;
+		sum.strange += t->strange;
+		sum.first = t->first != 0 && (sum.first == 0 || t->first < sum.first) ? t->first : sum.first;
+		sum.last = t->last > sum.last ? t->last : sum.last;
 	}
 	getrusage(RUSAGE_SELF, &u);
 	double cpu = (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
 		     (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 	printf("{\"messages\":%lu,\"recipients\":%lu,\"rejected\":%lu,\"deferred\":%lu,\"dropped\":%lu,"
-	       "\"connections\":%lu,"
-	       "\"bytes\":%llu,\"cpu_seconds\":%.3f,\"cpu_us_per_message\":%.2f}\n",
-		messages, recipients, rejected, deferred, dropped, connections, bytes, cpu,
-		messages != 0 ? cpu * 1e6 / (double)messages : 0);
+	       "\"connections\":%lu,\"bytes\":%llu,\"distinct\":%lu,\"repeated\":%lu,\"strange\":%lu,"
+	       "\"first\":%.6f,\"last\":%.6f,\"cpu_seconds\":%.3f,\"cpu_us_per_message\":%.2f}\n",
+		sum.messages, sum.recipients, sum.rejected, sum.deferred, sum.dropped, sum.connections,
+		sum.bytes, sum.distinct, sum.repeated, sum.strange, sum.first, sum.last, cpu,
+		sum.messages != 0 ? cpu * 1e6 / (double)sum.messages : 0);
 	fflush(stdout);
 }
 
@@ -740,6 +848,7 @@ int main(int argc, char **argv)
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	if (opt.log_file != NULL &&
 		(opt.log = open(opt.log_file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) < 0)
@@ -754,8 +863,10 @@ int main(int argc, char **argv)
 		write_port();
 	else
 		fprintf(stderr, "sink: 127.0.0.1:%d\n", opt.port);
-	sigwait(&set, &sig);
-	print_counts(t);
+	do {
+		sigwait(&set, &sig);
+		print_counts(t);
+	} while (sig == SIGUSR1);
 	/* The threads are in the middle of their work; their descriptors end with the process. */
 	_exit(0);
 }

@@ -1,0 +1,303 @@
+"""What all benchmarks share: what a program costs, rounds in which all take turns, figures with their spread, one JSON file a
+benchmark, and the report made of all that are there."""
+import json
+import os
+import pty
+import resource
+import statistics
+import subprocess
+import sys
+import threading
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
+import harness  # noqa: E402
+from targets import TARGETS  # noqa: E402
+
+FOLDER = os.path.join(harness.BUILD, "bench")
+CORES = os.cpu_count()
+BUSY = 10  # percent of the machine used by others, from which on a figure is marked
+
+
+class Wrong(Exception):
+	"""A run did less, or something else, than what is measured."""
+
+
+def check(condition, what):
+	if not condition:
+		raise Wrong(what)
+
+
+# ---- what a program costs ----
+
+class Terminal:
+	"""What a program may draw its progress on; nobody looks at it."""
+
+	def __enter__(self):
+		master, self.fd = pty.openpty()
+		self.reader = threading.Thread(target=self.drain, args=(master,), daemon=True)
+		self.reader.start()
+		return self.fd
+
+	@staticmethod
+	def drain(fd):
+		try:
+			while os.read(fd, 65536):
+				pass
+		except OSError:
+			pass  # its other side is closed
+		os.close(fd)
+
+	def __exit__(self, *exc):
+		os.close(self.fd)
+
+
+class Cost:
+	"""Of a process and those it waited for: seconds of wall time, CPU seconds, peak MiB. errors: where its standard error goes."""
+
+	def __init__(self, argv, cwd, stdin=None, env=None, errors=subprocess.STDOUT, out=None, limit=1800):
+		out = out or os.path.join(FOLDER, "last.out")
+		self.began = time.time()
+		start = time.monotonic()
+		with open(out, "wb") as f, open(stdin or os.devnull, "rb") as take:
+			child = subprocess.Popen(argv, cwd=cwd, stdout=f, stderr=errors, env=env, stdin=take)
+		killer = threading.Timer(limit, child.kill)
+		killer.start()
+		_, status, usage = os.wait4(child.pid, 0)
+		self.seconds, self.cpu, self.rss = time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+		killer.cancel()
+		child.returncode = os.waitstatus_to_exitcode(status)
+		if child.returncode != 0:
+			raise RuntimeError(f"{' '.join(argv)}: exit {child.returncode}\n" + open(out, errors="replace").read()[-3000:])
+
+
+def tree(pid):
+	"""That process and all below it."""
+	found, left = [], [pid]
+	while left:
+		at = left.pop()
+		found.append(at)
+		try:
+			with open(f"/proc/{at}/task/{at}/children") as f:
+				left += map(int, f.read().split())
+		except OSError:
+			pass
+	return found
+
+
+def tree_cpu(pid):
+	"""CPU seconds of a process, those below it, and those they waited for."""
+	ticks = 0
+	for at in tree(pid):
+		try:
+			with open(f"/proc/{at}/stat") as f:
+				ticks += sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15]))
+		except OSError:
+			pass
+	return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def tree_pss(pid):
+	"""MiB that a process and those below it take, what they share counted once."""
+	kb = 0
+	for at in tree(pid):
+		try:
+			with open(f"/proc/{at}/smaps_rollup") as f:
+				kb += next((int(line.split()[1]) for line in f if line.startswith("Pss:")), 0)
+		except OSError:
+			pass
+	return kb / 1024
+
+
+def machine_cpu():
+	with open("/proc/stat") as f:
+		fields = list(map(int, f.readline().split()[1:9]))
+	return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def own_cpu():
+	usage = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+	return sum(u.ru_utime + u.ru_stime for u in usage)
+
+
+# ---- one benchmark ----
+
+def ratios(a, b, key="rate"):
+	"""One for each round."""
+	return [x[key] / y[key] for x, y in zip(a.samples, b.samples)]
+
+
+class Series:
+	"""What one program did in each round: dicts of `rate` (a second), `cpu_us` (for each), `rss` (peak MiB), `sink_us` …"""
+
+	def __init__(self, name):
+		self.name, self.samples = name, []
+
+	def add(self, count, seconds, cpu=None, rss=None, **more):
+		self.samples.append({"rate": count / seconds, "seconds": seconds, "cpu_us": None if cpu is None else cpu * 1e6 / count, "rss": rss, **more})
+		return self.samples[-1]
+
+	def of(self, key):
+		return [s[key] for s in self.samples if s.get(key) is not None]
+
+	def median(self, key="rate"):
+		return statistics.median(self.of(key))
+
+
+class Bench:
+	"""Given to each benchmark's function. `quick`: smaller counts, the same checks."""
+
+	def __init__(self, name, quick, rounds=None):
+		self.name, self.quick, self.title, self.asked_rounds = name, quick, name, rounds
+		self.series, self.targets, self.notes, self.texts, self.data, self.missing = [], {}, [], [], {}, []
+		self.others_cpu, self.begun, self.at = -machine_cpu() + own_cpu(), time.monotonic(), time.time()
+
+	def count(self, full, quick):
+		return quick if self.quick else full
+
+	def add(self, name):
+		self.series.append(Series(name))
+		return self.series[-1]
+
+	def rounds(self, full, quick, *steps):
+		"""All take turns; every other round backwards, so that none is always the one after a certain other."""
+		for i in range(self.asked_rounds or self.count(full, quick)):
+			for step in steps if i % 2 == 0 else reversed(steps):
+				step()
+
+	def target(self, key, values):
+		values = values if isinstance(values, list) else [values]
+		assert any(t.key == key for t in TARGETS), key
+		self.targets[key] = {"value": statistics.median(values), "least": min(values), "most": max(values)}
+
+	def note(self, text):
+		self.notes.append(text)
+
+	def without(self, what, why):
+		if what in self.missing:
+			return
+		self.missing.append(what)
+		self.notes.append(f"**Without {what}**: {why}.")
+		print(f"WITHOUT {what}: {why}", flush=True)
+
+	def not_ours(self, seconds):
+		"""CPU of peers that nobody waits for (they end with their namespace)."""
+		self.others_cpu -= seconds
+
+	def save(self, error=None):
+		seconds = time.monotonic() - self.begun
+		others = max(0, self.others_cpu + machine_cpu() - own_cpu())
+		result = {"bench": self.name, "title": self.title, "quick": self.quick, "seconds": round(seconds, 1), "error": error,
+			"date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(self.at)), "commit": commit(), "machine": machine(),
+			"others_percent": round(100 * others / seconds / CORES, 1), "targets": self.targets,
+			"series": [{"name": s.name, "samples": s.samples, "median": {k: s.median(k) for k in numbers(s)}} for s in self.series if s.samples],
+			"notes": self.notes, "texts": self.texts, "data": self.data}
+		path = os.path.join(results(self.quick), self.name + ".json")
+		os.makedirs(os.path.dirname(path), exist_ok=True)
+		with open(path + ".tmp", "w") as f:
+			json.dump(result, f, indent=1)
+		os.rename(path + ".tmp", path)
+		return result
+
+
+def numbers(series):
+	return sorted({k for s in series.samples for k, v in s.items() if isinstance(v, (int, float))})
+
+
+def results(quick):
+	return os.path.join(FOLDER, "quick" if quick else "", "results")
+
+
+def commit():
+	run = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=harness.TOP, capture_output=True, text=True)
+	return run.stdout.strip() or "unknown"
+
+
+def machine():
+	with open("/proc/cpuinfo") as f:
+		model = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), os.uname().machine)
+	openssl = subprocess.run(["openssl", "version"], capture_output=True, text=True).stdout.split()[:2]
+	return f"{CORES} × {model}, Linux {os.uname().release}, {' '.join(openssl)}"
+
+
+# ---- the report ----
+
+def figure(value, digits=None):
+	if value is None:
+		return ""
+	return f"{value:,.{digits if digits is not None else 0 if abs(value) >= 100 else 1}f}"
+
+
+def series_table(series):
+	columns = [("rate", "a second"), ("spread", "least to most"), ("cpu_us", "CPU µs each"), ("rss", "peak MiB"), ("sink_us", "sink's CPU µs"),
+		("sink_busy", "sink's core busy %"), ("whole", "whole command s")]
+	have = [c for c in columns if c[0] == "spread" or any(c[0] in s["median"] for s in series)]
+	lines = ["| | " + " | ".join(title for _, title in have) + " |", "|---|" + "---|" * len(have)]
+	for s in series:
+		rates = [x["rate"] for x in s["samples"]]
+		cells = [f"{figure(min(rates))} – {figure(max(rates))}" if key == "spread" else figure(s["median"].get(key)) for key, _ in have]
+		lines.append(f"| {s['name']} | " + " | ".join(cells) + " |")
+	return lines
+
+
+def load(quick):
+	found = {}
+	folder = results(quick)
+	for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+		if name.endswith(".json"):
+			with open(os.path.join(folder, name)) as f:
+				found[name[:-5]] = json.load(f)
+	return found
+
+
+def target_rows(found):
+	"""(target, what became of it: a dict or None, the benchmark's result or None) for each."""
+	for t in TARGETS:
+		r = found.get(t.bench)
+		yield t, (r or {}).get("targets", {}).get(t.key), r
+
+
+def report(quick, order):
+	"""Writes report.md and report.json of all results that are there. Returns the text."""
+	found = load(quick)
+	lines = ["# Measured beside others", ""]
+	if quick:
+		lines += ["Quick: small counts, short rounds. What depends on size is measured by the full `make bench`.", ""]
+	for m in sorted({r["machine"] for r in found.values()}):
+		lines.append(m + ".")
+	lines += ["", "Ratios are medians of the ratios within a round: figures of a machine drift, and the peers ran in the same minutes.", "",
+		"| target | wanted | measured | least to most | |", "|---|---|---|---|---|"]
+	met, rows = 0, []
+	for t, value, r in target_rows(found):
+		wanted = f"{'≥' if t.sign == '>=' else '≤'} {t.show(t.bound)}"
+		if value is None:
+			why = "failed" if r and r["error"] else "not measured" if r else f"not run: `make bench T={t.bench}`"
+			lines.append(f"| {t.what} | {wanted} | {why} | | |")
+			rows.append({"key": t.key, "what": t.what, "wanted": wanted, "bench": t.bench, "met": None, "why": why})
+			continue
+		good = t.met(value["value"])
+		met += good
+		spread = "" if value["least"] == value["most"] else f"{t.show(value['least'])} – {t.show(value['most'])}"
+		busy = f" (busy machine: {r['others_percent']:.0f} %)" if r["others_percent"] > BUSY else ""
+		lines.append(f"| {t.what} | {wanted} | {t.show(value['value'])} | {spread} | {'met' if good else '**missed**'}{busy} |")
+		rows.append({"key": t.key, "what": t.what, "wanted": wanted, "bench": t.bench, "met": good, **value})
+	measured = sum(r["met"] is not None for r in rows)
+	lines += ["", f"{met} of {measured} measured targets are met; {len(rows) - measured} were not measured.", ""]
+	for name in sorted(found, key=lambda n: (order.index(n) if n in order else len(order), n)):
+		r = found[name]
+		lines += [f"## {r['title']}", ""]
+		if r["error"]:
+			lines += [f"**Failed**: {r['error'].strip().splitlines()[-1]}", ""]
+		if r["series"]:
+			lines += [*series_table(r["series"]), ""]
+		lines += [x for text in [*r["texts"], *r["notes"]] for x in (text, "")]
+		lines += [f"`make bench T={name}`, {r['date']}, {r['commit']}, {r['seconds']:.0f} s; other programs used {r['others_percent']:.0f} % of "
+			"the machine.", ""]
+	text = "\n".join(lines)
+	folder = os.path.dirname(results(quick))
+	with open(os.path.join(folder, "report.md"), "w") as f:
+		f.write(text)
+	with open(os.path.join(folder, "report.json"), "w") as f:
+		json.dump({"targets": rows, "benches": found}, f, indent=1)
+	return text
