@@ -112,7 +112,7 @@ def tree_pss(pid):
 
 def machine_cpu():
 	with open("/proc/stat") as f:
-		fields = list(map(int, f.readline().split()[1:9]))
+		fields = list(map(int, f.readline().split()[1:8]))  # up to softirq: what is stolen is no program's
 	return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
 
 
@@ -258,9 +258,9 @@ def target_rows(found):
 		yield t, (r or {}).get("targets", {}).get(t.key), r
 
 
-def report(quick, order):
-	"""Writes report.md and report.json of all results that are there. Returns the text."""
-	found = load(quick)
+def report(quick, order, plots):
+	"""Writes report.md, report.json and plots(results, folder) of all results that are there. Returns the text."""
+	found, folder = load(quick), os.path.dirname(results(quick))
 	lines = ["# Measured beside others", ""]
 	if quick:
 		lines += ["Quick: small counts, short rounds. What depends on size is measured by the full `make bench`.", ""]
@@ -294,8 +294,10 @@ def report(quick, order):
 		lines += [x for text in [*r["texts"], *r["notes"]] for x in (text, "")]
 		lines += [f"`make bench T={name}`, {r['date']}, {r['commit']}, {r['seconds']:.0f} s; other programs used {r['others_percent']:.0f} % of "
 			"the machine.", ""]
+	drawn = list(plots(found, os.path.join(folder, "plots")))
+	if drawn:
+		lines += ["## Plots", "", *(f"![{name}](plots/{name})" for name in drawn), ""]
 	text = "\n".join(lines)
-	folder = os.path.dirname(results(quick))
 	with open(os.path.join(folder, "report.md"), "w") as f:
 		f.write(text)
 	with open(os.path.join(folder, "report.json"), "w") as f:

@@ -18,6 +18,7 @@ import busy  # noqa: E402
 import campaigns  # noqa: E402
 import dkim_referees  # noqa: E402
 import faraway  # noqa: E402
+import growth  # noqa: E402
 import others  # noqa: E402
 import peers  # noqa: E402
 import sending  # noqa: E402
@@ -26,13 +27,13 @@ import sites  # noqa: E402
 import storing  # noqa: E402
 import templates  # noqa: E402
 
-BENCHES = {name: bench for m in (sending, others, storing, templates, bounces_bench, busy, sites, faraway, shaping) for name, bench in m.BENCHES.items()}
-LONG = {"shaping"}  # only when named
+BENCHES = {name: bench for m in (sending, others, storing, templates, bounces_bench, busy, sites, faraway, growth, shaping) for name, bench in m.BENCHES.items()}
+LONG = {"shaping", *growth.BENCHES}  # only when named
 NOT_QUICK = {"distance", "sites"}
-GROUPS = {}
+GROUPS = {"growth": list(growth.BENCHES)}
 # What takes long to make: databases that are kept.
 PREPARE = {"plain": lambda quick: campaigns.contacts(20000 if quick else 200000), "import": storing.prepare, "audience": storing.prepare,
-	"check": storing.prepare, "report": lambda quick: storing.sent(storing.rows(quick))}
+	"check": storing.prepare, "report": lambda quick: storing.sent(storing.rows(quick)), "growth-10m": lambda quick: campaigns.contacts(100000 if quick else 10000000)}
 
 
 def wanted(names, quick):
@@ -100,7 +101,7 @@ def main():
 	good = True
 	if not args.report:
 		good = all([run(name, args) for name in wanted(args.names, args.quick)])
-	text = measure.report(args.quick, list(BENCHES))
+	text = measure.report(args.quick, list(BENCHES), growth.plots)
 	print(text if args.report else text.split("\n## ")[0])
 	return 0 if good else 1
 
