@@ -76,6 +76,9 @@ def copy(count, name, kind="contacts"):
 	folder = fresh(name)
 	for file in ("postrider.db", "postrider.key"):
 		shutil.copy(os.path.join(source, file), folder)
+	with harness.World(folder) as w:
+		w.configure(2525)
+		w.run("adopt")
 	return folder
 
 

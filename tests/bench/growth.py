@@ -148,8 +148,7 @@ def wide(b):
 
 def points(found, group, key, factor=1):
 	"""[(size, value)] of all results that have it."""
-	values = [(int(n), p[key] * factor) for r in found.values() for n, p in r["data"].get(group, {}).items() if key in p]
-	return sorted(set(values))
+	return sorted({int(n): p[key] * factor for r in found.values() for n, p in r["data"].get(group, {}).items() if key in p}.items())
 
 
 def plots(found, folder):

@@ -2,7 +2,7 @@
 import math
 from html import escape
 
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 320, 70, 20, 44, 48
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 640, 320, 56, 24, 46, 48
 COLOURS = ["#1b6ca8", "#c8553d", "#4f772d", "#7b4b94", "#946c00"]
 
 
@@ -32,20 +32,20 @@ def plot(path, title, x_title, y_title, lines, log=True):
 		across = (scale(x) - low) / (high - low) if high > low else 0.5
 		return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - y / top * (HEIGHT - TOP - BOTTOM)
 	out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">',
-		f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>', f'<text x="{LEFT}" y="18" font-size="14">{escape(title)}</text>']
+		f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>', f'<text x="{LEFT}" y="18" font-size="14">{escape(title)}, {escape(y_title)}</text>']
 	for i in range(round(top / step) + 1):
 		y = at(points[0][0], i * step)[1]
 		out += [f'<path d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>', f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{words(i * step)}</text>']
 	for x in sorted({x for x, _ in points}):
 		out.append(f'<text x="{at(x, 0)[0]:.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{words(x)}</text>')
-	out += [f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 10}" text-anchor="middle">{escape(x_title)}</text>',
-		f'<text x="14" y="{HEIGHT / 2}" text-anchor="middle" transform="rotate(-90 14 {HEIGHT / 2})">{escape(y_title)}</text>']
+	out.append(f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 10}" text-anchor="middle">{escape(x_title)}</text>')
 	for i, (name, line) in enumerate(lines.items()):
 		colour, line = COLOURS[i % len(COLOURS)], sorted(line)
 		out.append(f'<path d="M{" L".join("%.1f %.1f" % at(*p) for p in line)}" fill="none" stroke="{colour}" stroke-width="2"/>')
 		out += ['<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>' % (*at(*p), colour) for p in line]
 		if len(lines) > 1:
-			out.append(f'<text x="{LEFT + i * 130}" y="36" fill="{colour}">{escape(name)}</text>')
+			at_x = LEFT + i * 130
+			out += [f'<path d="M{at_x} 32h16" stroke="{colour}" stroke-width="3"/>', f'<text x="{at_x + 20}" y="36">{escape(name)}</text>']
 	with open(path, "w") as f:
 		f.write("\n".join([*out, "</svg>", ""]))
 	return True
