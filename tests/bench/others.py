@@ -142,6 +142,11 @@ def postfix(b, series, messages, key=None):
 	series.add(messages, span(counts), cpu, memory, bytes=counts["bytes"] / messages, **sink_figures(counts))
 
 
+def prepare(quick):
+	for count in (2, 3, 5, 6, 8, 20, 50):
+		contacts(count * 100 * (1 if quick else 10))
+
+
 def others(b):
 	"""What people send with today, the same personal messages, unsigned and signed."""
 	scale = b.count(10, 1)

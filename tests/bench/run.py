@@ -32,7 +32,7 @@ LONG = {"shaping", *growth.BENCHES}  # only when named
 NOT_QUICK = {"distance", "sites"}
 GROUPS = {"growth": list(growth.BENCHES)}
 # What takes long to make: databases that are kept.
-PREPARE = {"plain": lambda quick: campaigns.contacts(20000 if quick else 200000), "import": storing.prepare, "audience": storing.prepare,
+PREPARE = {"plain": sending.prepare, "dkim": sending.prepare, "tls": sending.prepare, "others": others.prepare, "import": storing.prepare, "audience": storing.prepare,
 	"check": storing.prepare, "report": lambda quick: storing.sent(storing.rows(quick)), "growth-10m": lambda quick: campaigns.contacts(100000 if quick else 10000000)}
 
 

@@ -3,12 +3,17 @@ import os
 import subprocess
 
 import peers
-from campaigns import CONNECTIONS, campaign, fresh, sink_figures, span
+from campaigns import CONNECTIONS, campaign, contacts, fresh, sink_figures, span
 from measure import CORES, Cost, Series, check, ratios
 from sink import FastSink
 from test_dkim import make_keys, signed_by_all
 
 SOURCE = "/usr/sbin/smtp-source"
+
+
+def prepare(quick):
+	for count in (2000, 5000, 10000, 20000) if quick else (20000, 40000, 60000, 100000, 200000):
+		contacts(count)
 
 
 def smtp_source(series, messages, size):
