@@ -132,6 +132,12 @@ struct last_sent {
 
 struct prepare;
 
+struct batch { /* rows in memory, as the table `batch`; lent while a statement reads them */
+	size_t n;
+	const void *rows;
+	void (*column)(sqlite3_context *out, const void *rows, size_t i, int column); /* 0: a … */
+};
+
 struct store {
 	sqlite3 *db;
 	char *path, *actor, *home; /* home: this machine, NULL: not asked */
@@ -158,6 +164,7 @@ struct store {
 	int64_t epoch;
 	ms_t now;
 	struct prepare *prepare; /* an audience that is being fixed */
+	struct batch batch;
 };
 
 /* ---- sqlite_run.c: statements and transactions ---- */
@@ -210,6 +217,15 @@ void db_rollback(struct store *s);
 /* Between slices: lets the deliverer in, if one lives. Never within a transaction. */
 void db_pause(struct store *s);
 bool db_slice_over(ms_t began); /* has this slice lasted as long as one may? */
+
+/* ---- sqlite_batch.c ---- */
+
+int batch_table(struct store *s);
+static inline void result_str(sqlite3_context *out, struct str v) /* lent, as the batch is; n == 0: NULL */
+{
+	if (v.n != 0)
+		sqlite3_result_text64(out, v.p, v.n, SQLITE_STATIC, SQLITE_UTF8);
+}
 
 /* ---- sqlite_names.c: what is kept once and pointed to ---- */
 

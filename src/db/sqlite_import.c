@@ -12,6 +12,7 @@ static void import_free(struct import **imp)
 	free(im->seen);
 	free(im->recent);
 	free(im->file);
+	arena_release(&im->added_text);
 	buf_release(&im->merged);
 	buf_release(&im->staged);
 	free(im);
@@ -131,6 +132,7 @@ int store_import_begin(
 	im->now = o->now;
 	im->recent = calloc(RECENT_CAP, sizeof *im->recent);
 	im->file = strndup(o->file.p != NULL ? o->file.p : "", o->file.n);
+	arena_init(&im->added_text, 64 << 10, 1u << 30);
 	buf_init(&im->merged, 1u << 30);
 	buf_init(&im->staged, 1u << 30);
 	int rc = im->recent == NULL || im->file == NULL ? db_nomem(e) : db_begin(s, e);

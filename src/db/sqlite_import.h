@@ -1,15 +1,25 @@
-/* An import that runs: shared by sqlite_import.c (its life) and sqlite_import_rows.c (its rows). */
+/* An import that runs: shared by sqlite_import.c (its life), sqlite_import_index.c (who was in the file, and
+ * the index of addresses) and sqlite_import_rows.c (its rows). */
 #ifndef DB_SQLITE_IMPORT_H
 #define DB_SQLITE_IMPORT_H
 
 #include "src/db/sqlite.h"
 
-enum { RECENT_CAP = 1 << 19, RECENT_MAX = RECENT_CAP / 4 * 3 };
-
-struct recent { /* an address that is not yet in the index */
-	uint64_t hash;
-	int64_t contact; /* 0: empty */
+struct hashed {
+	int64_t hash; /* as SQLite stores and orders it */
+	int64_t n;
 };
+
+/* Addresses that are not yet in the index. Each time it is written, nearly all of its pages are, so it is
+ * large; a power of two. */
+enum { RECENT_CAP = 1 << 21, RECENT_MAX = RECENT_CAP / 10 * 9 };
+
+struct added { /* a person whose rows are not yet written */
+	int64_t id, domain, source;
+	struct str address, key, attrs; /* key n == 0: the address */
+	ms_t added, joined, consent_at;
+};
+enum { ADDED_MAX = 512 };
 
 struct import {
 	int64_t id, list, first, last; /* contacts: the first possible new one, the newest seen */
@@ -22,18 +32,30 @@ struct import {
 	char *file;
 	unsigned char *seen; /* a bit for each contact that was in the file */
 	size_t seen_bytes;
-	struct recent *recent;
+	struct hashed *recent; /* by hash; n is the contact, 0: empty */
 	size_t nrecent;
+	struct added added[ADDED_MAX]; /* the newest contacts, with ids up to `last` */
+	size_t nadded;
+	struct arena added_text;
 	struct buf merged, staged;
 	int64_t domain_checked[256];
 	signed char domain_bad[256];
 };
 
+/* ---- sqlite_import_index.c ---- */
+
 bool import_seen(const struct import *im, int64_t contact);
+int import_mark_seen(struct import *im, int64_t contact, struct err *e);
+/* The contact among those that are not in the index; *id 0: none. */
+int import_recent(
+	struct store *s, const struct import *im, int64_t hash, struct str key, int64_t *id, struct err *e);
+void import_remember(struct import *im, int64_t hash, int64_t contact);
+/* Writes the addresses that wait to the index. */
+int import_index(struct store *s, struct import *im, struct err *e);
+void hashed_sort(struct hashed *v, size_t n); /* by hash, then n */
+
 /* A transaction of the import: fails with ERR_AGAIN if others have swept it. */
 int import_slice_begin(struct store *s, struct import *im, struct err *e);
 int import_slice_end(struct store *s, int rc, struct err *e);
-int import_index(
-	struct store *s, struct import *im, struct err *e); /* writes the addresses that wait to the index */
 
 #endif

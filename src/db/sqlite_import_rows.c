@@ -1,83 +1,11 @@
-/* Imports.
+/* Imports: the rows.
  *
- * Rows are written as they come, in slices, and hidden by their import's number (VISIBLE) until its row in
- * pending_import goes. The index from address to contact is written in sorted runs of some 100,000 (its
- * places are random, and each page would otherwise be written again for every batch); until then a table in
- * memory stands in for it. */
+ * They are written as they come, in slices, and hidden by their import's number (VISIBLE) until its row in
+ * pending_import goes. Who is known is looked up for a whole batch, in the order of the index and before any
+ * lock is taken; most of a list that is imported again is unchanged and needs no more than that. */
 #include "src/db/sqlite_import.h"
 
 #include <stdlib.h>
-
-/* ---- Which contacts were in the file, and the addresses that wait ---- */
-
-bool import_seen(const struct import *im, int64_t id)
-{
-	size_t at = (size_t)id / 8;
-	return at < im->seen_bytes && (im->seen[at] >> (id % 8) & 1) != 0;
-}
-
-static int seen_set(struct import *im, int64_t id, struct err *e)
-{
-	size_t at = (size_t)id / 8;
-	if (at >= im->seen_bytes) {
-		size_t n = at + at / 2 + 65536;
-		unsigned char *p = realloc(im->seen, n);
-		if (p == NULL)
-			return db_nomem(e);
-		memset(p + im->seen_bytes, 0, n - im->seen_bytes);
-		im->seen = p;
-		im->seen_bytes = n;
-	}
-	im->seen[at] |= (unsigned char)(1u << (id % 8));
-	return 0;
-}
-
-static int has_key(struct store *s, int64_t contact, struct str key, struct err *e)
-{
-	sqlite3_stmt *st =
-		db_query(s, e, "SELECT coalesce(key, address) FROM contact WHERE id = ?", "i", contact);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
-	if (rc <= 0)
-		return rc;
-	rc = str_eq(col_str(st, 0), key);
-	db_done(st);
-	return rc;
-}
-
-static int recent_find(
-	struct store *s, const struct import *im, uint64_t hash, struct str key, int64_t *id, struct err *e)
-{
-	*id = 0;
-	for (size_t i = hash & (RECENT_CAP - 1); im->recent[i].contact != 0; i = (i + 1) & (RECENT_CAP - 1)) {
-		if (im->recent[i].hash != hash)
-			continue;
-		int rc = has_key(s, im->recent[i].contact, key, e);
-		if (rc < 0)
-			return -1;
-		if (rc == 1) {
-			*id = im->recent[i].contact;
-			return 0;
-		}
-	}
-	return 0;
-}
-
-static void recent_add(struct import *im, uint64_t hash, int64_t contact)
-{
-	size_t i = hash & (RECENT_CAP - 1);
-	while (im->recent[i].contact != 0)
-		i = (i + 1) & (RECENT_CAP - 1);
-	im->recent[i] = (struct recent){hash, contact};
-	im->nrecent++;
-}
-
-static int by_hash(const void *a, const void *b)
-{
-	const struct recent *x = a, *y = b;
-	/* As SQLite orders them: signed. */
-	int64_t hx = (int64_t)x->hash, hy = (int64_t)y->hash;
-	return hx != hy ? (hx < hy ? -1 : 1) : (x->contact > y->contact) - (x->contact < y->contact);
-}
 
 /* ---- A slice ---- */
 
@@ -109,76 +37,101 @@ int import_slice_end(struct store *s, int rc, struct err *e)
 	return rc;
 }
 
-/* ---- Writing the index ---- */
+/* ---- New people ---- */
 
-/* Somebody added the same person while this import had them waiting: theirs stays, ours becomes a change to
- * it. */
-static int give_way(struct store *s, struct import *im, int64_t mine, int64_t theirs, struct err *e)
+/* Most rows clear nothing and are written as they came. */
+static bool clears(struct str attrs)
 {
-	if (seen_set(im, theirs, e) < 0 ||
-		db_run(s, e,
-			"INSERT OR REPLACE INTO import_change(contact, attrs) SELECT ?, attrs FROM contact "
-			"WHERE id = ?",
-			"ii", theirs, mine) < 0 ||
-		db_run(s, e,
-			"INSERT OR IGNORE INTO member(list, contact, born, joined, source, consent_at) "
-			"SELECT list, ?, born, joined, source, consent_at FROM member WHERE list = ? AND "
-			"contact = ?",
-			"iii", theirs, im->list, mine) < 0)
-		return -1;
-	im->members -= sqlite3_changes64(s->db) == 0;
-	if (db_run(s, e, "DELETE FROM member WHERE list = ? AND contact = ?", "ii", im->list, mine) < 0)
-		return -1;
-	return db_run(s, e, "DELETE FROM contact WHERE id = ?", "i", mine);
+	for (struct attr_iter i = attrs_begin(attrs); attrs_next(&i);)
+		if (i.value.n == 0)
+			return true;
+	return false;
 }
 
-static int index_one(struct store *s, struct import *im, const struct recent *r, struct err *e)
+static void contact_column(sqlite3_context *out, const void *rows, size_t i, int column)
 {
-	if (im->strangers) {
-		int64_t theirs;
-		int rc = db_int(s, e, &theirs,
-			"SELECT a.contact FROM address a JOIN contact c ON c.id = a.contact WHERE a.hash = "
-			"?1 AND a.contact <> ?2 AND "
-			"coalesce(c.key, c.address) = (SELECT coalesce(key, address) FROM contact WHERE id = "
-			"?2)",
-			"ii", (int64_t)r->hash, r->contact);
-		if (rc != 0)
-			return rc < 0 ? -1 : give_way(s, im, r->contact, theirs, e);
+	const struct added *a = (const struct added *)rows + i;
+	switch (column) {
+	case 0:
+		sqlite3_result_int64(out, a->id);
+		break;
+	case 1:
+		sqlite3_result_text64(out, a->address.p, a->address.n, SQLITE_STATIC, SQLITE_UTF8);
+		break;
+	case 2:
+		result_str(out, a->key);
+		break;
+	case 3:
+		sqlite3_result_int64(out, a->domain);
+		break;
+	case 4:
+		sqlite3_result_blob64(out, a->attrs.p != NULL ? a->attrs.p : "", a->attrs.n, SQLITE_STATIC);
+		break;
+	default:
+		if (a->added != 0)
+			sqlite3_result_int64(out, a->added);
 	}
-	return db_run(s, e, "INSERT OR IGNORE INTO address(hash, contact) VALUES(?, ?)", "ii",
-		(int64_t)r->hash, r->contact);
 }
 
-static int index_slice(
-	struct store *s, struct import *im, const struct recent *v, size_t *at, size_t n, struct err *e)
+static void member_column(sqlite3_context *out, const void *rows, size_t i, int column)
 {
-	if (import_slice_begin(s, im, e) < 0)
+	const struct added *a = (const struct added *)rows + i;
+	const int64_t v[] = {a->id, a->joined, a->source, a->consent_at};
+	if (v[column] != 0)
+		sqlite3_result_int64(out, v[column]);
+}
+
+static int write_added(struct store *s, struct import *im, struct err *e)
+{
+	if (im->nadded == 0)
+		return 0;
+	s->batch = (struct batch){im->nadded, im->added, contact_column};
+	if (db_run(s, e,
+		    "INSERT INTO contact(id, address, key, domain, attrs, added, born) SELECT a, b, c, d, e, "
+		    "f, ? FROM batch",
+		    "i", im->id) < 0)
 		return -1;
-	ms_t began = clock_mono();
-	int rc = 0;
-	do
-		rc = index_one(s, im, &v[(*at)++], e);
-	while (rc == 0 && *at < n && (*at % 64 != 0 || !db_slice_over(began)));
-	return import_slice_end(s, rc, e);
-}
-
-int import_index(struct store *s, struct import *im, struct err *e)
-{
-	size_t n = 0, at = 0;
-	/* In place: the table is not looked at until it is empty again. */
-	for (size_t i = 0; i < RECENT_CAP; i++)
-		if (im->recent[i].contact != 0)
-			im->recent[n++] = im->recent[i];
-	qsort(im->recent, n, sizeof *im->recent, by_hash);
-	while (at < n)
-		if (index_slice(s, im, im->recent, &at, n, e) < 0)
-			return -1;
-	memset(im->recent, 0, RECENT_CAP * sizeof *im->recent);
-	im->nrecent = 0;
+	s->batch.column = member_column;
+	if (db_run(s, e,
+		    "INSERT INTO member(list, contact, born, joined, source, consent_at) SELECT ?, a, ?, b, "
+		    "c, d FROM batch WHERE true ON CONFLICT DO NOTHING",
+		    "ii", im->list, im->id) < 0)
+		return -1;
+	im->members += sqlite3_changes64(s->db);
+	im->nadded = 0;
+	arena_reset(&im->added_text);
 	return 0;
 }
 
-/* ---- Rows ---- */
+static int add_contact(struct store *s, struct import *im, int64_t hash, struct import_row *r, struct err *e)
+{
+	struct added *a = &im->added[im->nadded];
+	*a = (struct added){.id = im->last + 1,
+		.address = r->address,
+		.attrs = r->attrs,
+		.added = r->added,
+		.joined = r->joined,
+		.consent_at = r->consent_at};
+	if (!str_eq(r->address, r->key))
+		a->key = r->key;
+	if (clears(r->attrs)) {
+		buf_clear(&im->merged);
+		attrs_merge(&im->merged, STR(""), r->attrs);
+		a->attrs = arena_str(&im->added_text, buf_get(&im->merged));
+		if (im->merged.failed || a->attrs.p == NULL)
+			return db_nomem(e);
+	}
+	if (domain_id(s, r->domain, true, &a->domain, e) < 0 || name_id(s, r->source, &a->source, e) < 0 ||
+		import_mark_seen(im, a->id, e) < 0)
+		return -1;
+	im->last = a->id;
+	im->nadded++;
+	import_remember(im, hash, a->id);
+	r->result = IMPORT_ADDED;
+	return im->nadded == ADDED_MAX ? write_added(s, im, e) : 0;
+}
+
+/* ---- People who are known ---- */
 
 /* Two sets of changes as one: the later value counts, and "clear" is a value. */
 static void changes_join(struct buf *out, struct str first, struct str second)
@@ -234,6 +187,8 @@ static int join_list(struct store *s, struct import *im, int64_t contact, const 
 static int update_contact(
 	struct store *s, struct import *im, int64_t contact, struct import_row *r, bool again, struct err *e)
 {
+	if (contact > im->last - (int64_t)im->nadded && write_added(s, im, e) < 0)
+		return -1;
 	sqlite3_stmt *st =
 		db_query(s, e, "SELECT attrs, removed, born FROM contact WHERE id = ?", "i", contact);
 	int rc = st != NULL ? db_step(s, st, e) : -1;
@@ -258,58 +213,7 @@ static int update_contact(
 	return 0;
 }
 
-/* Most rows clear nothing and are written as they came. */
-static bool clears(struct str attrs)
-{
-	for (struct attr_iter i = attrs_begin(attrs); attrs_next(&i);)
-		if (i.value.n == 0)
-			return true;
-	return false;
-}
-
-static int add_contact(struct store *s, struct import *im, uint64_t hash, struct import_row *r, struct err *e)
-{
-	int64_t domain, id = im->last + 1;
-	struct str key = str_eq(r->address, r->key) ? (struct str){NULL, 0} : r->key, attrs = r->attrs;
-	bool joined;
-	if (clears(attrs)) {
-		buf_clear(&im->merged);
-		attrs_merge(&im->merged, STR(""), attrs);
-		if (im->merged.failed)
-			return db_nomem(e);
-		attrs = buf_get(&im->merged);
-	}
-	if (domain_id(s, r->domain, true, &domain, e) < 0 ||
-		db_run(s, e,
-			"INSERT INTO contact(id, address, key, domain, attrs, added, born) VALUES(?, ?, ?, "
-			"?, ?, ?, ?)",
-			"isxibti", id, r->address, key, domain, attrs, r->added, im->id) < 0)
-		return -1;
-	im->last = id;
-	/* Those that say nothing of their own join at the end of the slice, all at once. */
-	if ((r->source.n != 0 || r->consent_at != 0 || r->joined != 0) &&
-		join_list(s, im, id, r, &joined, e) < 0)
-		return -1;
-	if (seen_set(im, id, e) < 0)
-		return -1;
-	recent_add(im, hash, id);
-	r->result = IMPORT_ADDED;
-	return 0;
-}
-
-static int join_added(struct store *s, struct import *im, int64_t after, struct err *e)
-{
-	if (im->last == after)
-		return 0;
-	if (db_run(s, e,
-		    "INSERT INTO member(list, contact, born) SELECT ?1, id, ?2 FROM contact WHERE id > ?3 "
-		    "AND id <= ?4 ORDER BY id "
-		    "ON CONFLICT DO NOTHING",
-		    "iiii", im->list, im->id, after, im->last) < 0)
-		return -1;
-	im->members += sqlite3_changes64(s->db);
-	return 0;
-}
+/* ---- Suppressions ---- */
 
 static int suppress_row(struct store *s, struct import *im, const struct import_row *r, struct err *e)
 {
@@ -354,7 +258,7 @@ static int domain_suppressed(struct store *s, struct import *im, struct str doma
 }
 
 static int mark_suppressed(
-	struct store *s, struct import *im, uint64_t hash, struct import_row *r, struct err *e)
+	struct store *s, struct import *im, bool suspect, int64_t hash, struct import_row *r, struct err *e)
 {
 	if (r->status != IMPORT_SUBSCRIBED) {
 		r->suppressed = true;
@@ -362,26 +266,145 @@ static int mark_suppressed(
 	}
 	if (!im->suppressions)
 		return 0;
-	int rc = suppressed_key(s, hash, r->key, im->list, e);
+	int rc = suspect ? suppressed_key(s, (uint64_t)hash, r->key, im->list, e) : MAILABLE;
 	if (rc == MAILABLE)
 		rc = domain_suppressed(s, im, r->domain, e);
 	r->suppressed = rc > 0;
 	return rc < 0 ? -1 : 0;
 }
 
-static int take_row(struct store *s, struct import *im, uint64_t hash, int64_t contact, struct import_row *r,
-	struct err *e)
+/* ---- A batch ---- */
+
+struct known {                 /* of a row, before its slice */
+	int64_t hash, contact; /* contact 0: not in the index */
+	bool settled;          /* has these attributes and is on the list */
+	bool suspect;          /* perhaps the address is suppressed */
+};
+
+struct lookup {
+	const struct import_row *rows;
+	const struct hashed *order; /* n is the row; hash: of its key, then the contact's id */
+};
+
+static void lookup_column(sqlite3_context *out, const void *rows, size_t i, int column)
+{
+	const struct lookup *l = rows;
+	if (column == 0)
+		sqlite3_result_int64(out, l->order[i].hash);
+	else
+		result_str(out, l->rows[l->order[i].n].key);
+}
+
+enum { AT_ONCE = 4096 }; /* of one read snapshot */
+
+static size_t page(size_t at, size_t n)
+{
+	return n - at < AT_ONCE ? n - at : AT_ONCE;
+}
+
+struct candidates { /* contacts whose address has the hash of a row's */
+	struct hashed *v;
+	size_t n, cap;
+};
+
+static int candidate(struct candidates *c, int64_t contact, int64_t row, struct err *e)
+{
+	if (c->n == c->cap) {
+		size_t cap = c->cap * 2 + AT_ONCE;
+		struct hashed *v = realloc(c->v, cap * sizeof *v);
+		if (v == NULL)
+			return db_nomem(e);
+		c->v = v;
+		c->cap = cap;
+	}
+	c->v[c->n++] = (struct hashed){contact, row};
+	return 0;
+}
+
+static int find_hashes(struct store *s, struct import *im, const struct hashed *order, size_t n,
+	struct known *k, struct candidates *out, struct err *e)
+{
+	int rc;
+	s->batch = (struct batch){n, &(struct lookup){NULL, order}, lookup_column};
+	sqlite3_stmt *st = db_query(
+		s, e, "SELECT b.rowid, a.contact FROM batch b CROSS JOIN address a ON a.hash = b.a", "");
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(s, st, e)) == 1) {
+		if (candidate(out, col_int(st, 1), order[col_int(st, 0)].n, e) < 0) {
+			db_done(st);
+			return -1;
+		}
+	}
+	if (rc < 0 || !im->suppressions)
+		return rc;
+	st = db_query(s, e, "SELECT b.rowid FROM batch b CROSS JOIN suppression p ON p.hash = b.a", "");
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(s, st, e)) == 1)
+		k[order[col_int(st, 0)].n].suspect = true;
+	return rc;
+}
+
+static bool is_settled(struct import *im, sqlite3_stmt *st, const struct import_row *r)
+{
+	buf_clear(&im->merged);
+	return col_int(st, 4) != 0 && col_int(st, 2) == 0 && col_int(st, 3) != im->id &&
+	       !attrs_merge(&im->merged, col_str(st, 1), r->attrs) && !im->merged.failed;
+}
+
+static int look_at(
+	struct store *s, struct import *im, const struct lookup *l, size_t n, struct known *k, struct err *e)
+{
+	int rc;
+	s->batch = (struct batch){n, l, lookup_column};
+	sqlite3_stmt *st = db_query(s, e,
+		"SELECT b.rowid, c.attrs, c.removed, c.born, m.contact IS NOT NULL FROM batch b CROSS JOIN "
+		"contact c ON c.id = b.a LEFT JOIN member m ON m.list = ? AND m.contact = c.id WHERE "
+		"coalesce(c.key, c.address) = b.b",
+		"i", im->list);
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(s, st, e)) == 1) {
+		const struct hashed *h = &l->order[col_int(st, 0)];
+		k[h->n].contact = h->hash;
+		k[h->n].settled = is_settled(im, st, &l->rows[h->n]);
+	}
+	return rc;
+}
+
+/* Each table in its own order, so that its pages are read one after the other. */
+static int find_known(struct store *s, struct import *im, struct known *k, struct hashed *order,
+	const struct import_row *rows, size_t n, struct err *e)
+{
+	struct candidates c = {0};
+	int rc = 0;
+	for (size_t i = 0; i < n; i++)
+		order[i] = (struct hashed){k[i].hash, (int64_t)i};
+	hashed_sort(order, n);
+	for (size_t at = 0; at < n && rc == 0; at += AT_ONCE)
+		rc = find_hashes(s, im, order + at, page(at, n), k, &c, e);
+	hashed_sort(c.v, c.n);
+	for (size_t at = 0; at < c.n && rc == 0; at += AT_ONCE)
+		rc = look_at(s, im, &(struct lookup){rows, c.v + at}, page(at, c.n), k, e);
+	free(c.v);
+	return rc;
+}
+
+static int take_row(
+	struct store *s, struct import *im, const struct known *k, struct import_row *r, struct err *e)
 {
 	int rc = im->forgotten ? store_is_forgotten(s, r->key, e) : 0;
+	int64_t contact = k->contact;
 	r->suppressed = false;
 	if (rc != 0) {
 		r->result = IMPORT_FORGOTTEN;
 		return rc < 0 ? -1 : 0;
 	}
-	if (contact == 0 && recent_find(s, im, hash, r->key, &contact, e) < 0)
+	if (contact == 0 && import_recent(s, im, k->hash, r->key, &contact, e) < 0)
 		return -1;
 	if (contact == 0) {
-		rc = add_contact(s, im, hash, r, e);
+		rc = add_contact(s, im, k->hash, r, e);
 	} else {
 		bool again = import_seen(im, contact);
 		if (again && im->on_duplicate == DUPLICATE_FAIL) {
@@ -389,56 +412,18 @@ static int take_row(struct store *s, struct import *im, uint64_t hash, int64_t c
 				STR_ARG(r->address));
 			return err_at(e, im->file, r->line);
 		}
-		if (!again || im->on_duplicate == DUPLICATE_UPDATE)
+		if (!again && k->settled)
+			r->result = IMPORT_UNCHANGED;
+		else if (!again || im->on_duplicate == DUPLICATE_UPDATE)
 			rc = update_contact(s, im, contact, r, again, e);
 		if (rc == 0 && again)
 			r->result = IMPORT_DUPLICATE;
 		if (rc == 0)
-			rc = seen_set(im, contact, e);
+			rc = import_mark_seen(im, contact, e);
 	}
 	return rc < 0 || (r->result == IMPORT_DUPLICATE && im->on_duplicate == DUPLICATE_SKIP)
 		       ? rc
-		       : mark_suppressed(s, im, hash, r, e);
-}
-
-struct lookup {
-	uint64_t hash;
-	size_t row;
-};
-
-struct known { /* of a chunk, by row */
-	uint64_t *hash;
-	int64_t *contact; /* 0: not in the index */
-	struct lookup *order;
-};
-
-static int lookup_by_hash(const void *a, const void *b)
-{
-	int64_t x = (int64_t)((const struct lookup *)a)->hash, y = (int64_t)((const struct lookup *)b)->hash;
-	return (x > y) - (x < y);
-}
-
-/* Finds who is known, in the order of the index, so that its pages are read one after the other. */
-static int find_known(
-	struct store *s, struct known *k, const struct import_row *rows, size_t n, struct err *e)
-{
-	int rc = 0;
-	for (size_t i = 0; i < n; i++)
-		k->order[i] = (struct lookup){k->hash[i], i};
-	qsort(k->order, n, sizeof *k->order, lookup_by_hash);
-	for (size_t i = 0; i < n && rc >= 0; i++) {
-		size_t row = k->order[i].row;
-		if (i % 4096 == 0 && db_run(s, e, "BEGIN", "") < 0)
-			return -1;
-		rc = db_int(s, e, &k->contact[row],
-			"SELECT c.id FROM address a JOIN contact c ON c.id = a.contact WHERE a.hash = ? AND "
-			"coalesce(c.key, c.address) = ?",
-			"is", (int64_t)k->hash[row], rows[row].key);
-		if ((i % 4096 == 4095 || i + 1 == n || rc < 0) &&
-			db_run(s, rc < 0 ? NULL : e, "COMMIT", "") < 0)
-			rc = -1;
-	}
-	return rc < 0 ? -1 : 0;
+		       : mark_suppressed(s, im, k->suspect, k->hash, r, e);
 }
 
 static int take_slice(struct store *s, struct import *im, const struct known *k, struct import_row *rows,
@@ -447,14 +432,13 @@ static int take_slice(struct store *s, struct import *im, const struct known *k,
 	if (import_slice_begin(s, im, e) < 0)
 		return -1;
 	ms_t began = clock_mono();
-	int64_t before = im->last;
 	int rc = 0;
 	do {
-		rc = take_row(s, im, k->hash[*at], k->contact[*at], &rows[*at], e);
+		rc = take_row(s, im, &k[*at], &rows[*at], e);
 		++*at;
 	} while (rc == 0 && *at < n && (*at % 32 != 0 || !db_slice_over(began)));
 	if (rc == 0)
-		rc = join_added(s, im, before, e);
+		rc = write_added(s, im, e);
 	return import_slice_end(s, rc, e);
 }
 
@@ -466,18 +450,17 @@ static int any(struct store *s, bool *out, const char *sql, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
-static int take_chunk(
-	struct store *s, struct import *im, struct known *k, struct import_row *rows, size_t n, struct err *e)
+static int take_batch(struct store *s, struct import *im, struct known *k, struct hashed *order,
+	struct import_row *rows, size_t n, struct err *e)
 {
 	bool known;
 	/* Before anybody is looked up: who is not in the index must be among the recent ones. */
 	if (im->nrecent + n > RECENT_MAX && import_index(s, im, e) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		k->hash[i] = hash64(rows[i].key);
-	memset(k->contact, 0, n * sizeof *k->contact);
+		k[i] = (struct known){.hash = (int64_t)hash64(rows[i].key)};
 	if (any(s, &known, "SELECT 1 FROM address LIMIT 1", e) < 0 ||
-		(known && find_known(s, k, rows, n, e) < 0))
+		((known || im->suppressions) && find_known(s, im, k, order, rows, n, e) < 0))
 		return -1;
 	for (size_t at = 0; at < n;)
 		if (take_slice(s, im, k, rows, &at, n, e) < 0)
@@ -487,25 +470,24 @@ static int take_chunk(
 
 int store_import_rows(struct store *s, struct import *im, struct import_row *rows, size_t n, struct err *e)
 {
-	enum { CHUNK = 65536 };
-	size_t most = n < CHUNK ? n : CHUNK;
+	enum { MOST = 65536 };
+	size_t most = n < MOST ? n : MOST;
 	if (n == 0)
 		return 0;
-	struct known k = {malloc(most * sizeof *k.hash), malloc(most * sizeof *k.contact),
-		malloc(most * sizeof *k.order)};
-	int rc = k.hash == NULL || k.contact == NULL || k.order == NULL ? db_nomem(e) : 0;
+	struct known *k = malloc(most * sizeof *k);
+	struct hashed *order = malloc(most * sizeof *order);
+	int rc = k == NULL || order == NULL ? db_nomem(e) : 0;
 	if (rc == 0)
 		rc = any(s, &im->forgotten, "SELECT 1 FROM forgotten LIMIT 1", e);
 	if (rc == 0 && !im->suppressions)
 		rc = any(s, &im->suppressions, "SELECT 1 FROM suppression LIMIT 1", e);
 	memset(im->domain_checked, 0, sizeof im->domain_checked);
 	for (size_t at = 0; at < n && rc == 0; at += most) {
-		most = n - at < CHUNK ? n - at : CHUNK;
-		rc = take_chunk(s, im, &k, rows + at, most, e);
+		most = n - at < MOST ? n - at : MOST;
+		rc = take_batch(s, im, k, order, rows + at, most, e);
 	}
-	free(k.hash);
-	free(k.contact);
-	free(k.order);
+	free(k);
+	free(order);
 	im->failed |= rc < 0;
 	return rc;
 }

@@ -117,7 +117,7 @@ static int open_db(struct store *s, const struct store_config *c, struct err *e)
 		return db_error(s, "database", e);
 	sqlite3_busy_handler(s->db, busy, s);
 	sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-	if (filter_functions(s) < 0)
+	if (filter_functions(s) < 0 || batch_table(s) < 0)
 		return db_nomem(e);
 	if (s->mode == STORE_CREATE) {
 		if (db_script(s, "PRAGMA journal_mode = WAL", e) < 0 || setup(s, c, e) < 0 ||
