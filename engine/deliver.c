@@ -29,9 +29,10 @@ struct crew { /* what works while we hold the lease */
 	struct dkim_keys *dkim;
 	struct limits_book *limits;
 	struct delivery_log *log;
-	pthread_t checkpointer, resolver;
-	bool has_checkpointer, resolving;
-	_Atomic bool stop, resolved;
+	struct checkpointer *checkpointer;
+	pthread_t resolver;
+	bool resolving;
+	_Atomic bool resolved;
 	int64_t epoch;
 };
 
@@ -53,25 +54,6 @@ struct deliver {
 };
 
 /* ---- Threads beside the workers ---- */
-
-static void *checkpoint_main(void *arg)
-{
-	struct deliver *d = arg;
-	struct store *s = NULL;
-	struct err e = {0};
-	if (store_open(&s, STORE_WRITE, d->o->store, &e) != 0) {
-		log_err(LOG_LEVEL_WARN, &e);
-		return NULL;
-	}
-	while (!atomic_load(&d->crew.stop)) {
-		if (store_checkpoint(s, &e) != 0)
-			log_err(LOG_LEVEL_WARN, &e);
-		struct timespec t = {0, 250 * 1000000};
-		nanosleep(&t, NULL);
-	}
-	store_close(&s);
-	return NULL;
-}
 
 static void *resolve_main(void *arg)
 {
@@ -134,9 +116,7 @@ static void crew_end(struct deliver *d, struct err *e)
 	for (size_t i = 0; i < c->nworkers; i++)
 		worker_stop(&c->workers[i]);
 	delivery_log_close(&c->log);
-	atomic_store(&c->stop, true);
-	if (c->has_checkpointer)
-		pthread_join(c->checkpointer, NULL);
+	checkpointer_stop(&c->checkpointer);
 	if (c->resolving)
 		pthread_join(c->resolver, NULL);
 	for (size_t i = 0; i < c->nroutes; i++)
@@ -242,7 +222,8 @@ static int crew_start(struct deliver *d, struct err *e)
 	for (size_t i = 0; i < c->nworkers; i++)
 		if (worker_attach(c->workers[i], c->ledger, e) != 0)
 			return -1;
-	c->has_checkpointer = pthread_create(&c->checkpointer, NULL, checkpoint_main, d) == 0;
+	if (checkpointer_start(&c->checkpointer, d->o->store, e) != 0)
+		return -1;
 	keep_resolved(d);
 	return 0;
 }

@@ -279,8 +279,11 @@ static int import_run(struct cli *c, struct err *e)
 	if (store_open(&s, q.dry_run ? STORE_READ : STORE_WRITE, &sc, e) != 0)
 		return -1;
 	struct run r = {c, progress_new(c), &q};
+	struct checkpointer *checkpointer = NULL;
 	q.ctx = &r;
 	int rc = announce(c, s, q.list, e);
+	if (rc == 0 && !q.dry_run)
+		rc = checkpointer_start(&checkpointer, &sc, e);
 	if (rc == 0) {
 		watch_signals();
 		rc = list_import(s, &q, &report, e);
@@ -295,6 +298,7 @@ static int import_run(struct cli *c, struct err *e)
 		import_report_release(&report);
 	}
 	progress_end(&r.progress);
+	checkpointer_stop(&checkpointer);
 	store_close(&s);
 	return rc;
 }

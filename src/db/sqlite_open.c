@@ -89,13 +89,13 @@ static int check_version(struct store *s, const struct store_config *c, struct e
 
 static int setup(struct store *s, const struct store_config *c, struct err *e)
 {
-	size_t cache = c->cache_bytes != 0 ? c->cache_bytes : c->bulk ? 32u << 20 : 16u << 20;
+	size_t cache = c->cache_bytes != 0 ? c->cache_bytes : c->bulk ? 24u << 20 : 16u << 20;
 	char text[320];
 	snprintf(text, sizeof text,
 		"PRAGMA cache_size = -%zu; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = 0;"
 		"PRAGMA secure_delete = FAST; PRAGMA wal_autocheckpoint = %d; PRAGMA trusted_schema = 0;"
 		"PRAGMA synchronous = %s; PRAGMA journal_size_limit = 4194304; PRAGMA query_only = %d",
-		cache / 1024, c->bulk ? 8192 : 1000, "FULL", s->mode == STORE_READ);
+		cache / 1024, c->bulk ? 65536 : 1000, "FULL", s->mode == STORE_READ);
 	return db_script(s, text, e);
 }
 
@@ -228,27 +228,6 @@ int64_t store_data_version(struct store *s)
 	int64_t v;
 	db_int(s, NULL, &v, "PRAGMA data_version", "");
 	return v;
-}
-
-/* Under steady writing a passive checkpoint never meets an empty log, so the log would grow for ever: where
- * much is left, a second one holds writers for the little that came in between and lets the log start over.
- */
-int store_checkpoint(struct store *s, struct err *e)
-{
-	enum { MUCH = 8192 }; /* pages */
-	int log = 0, done = 0;
-	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
-	if (rc == SQLITE_OK && log > MUCH) {
-		/* It keeps writers out while it waits for readers, so it may not wait long; there is a next
-		 * time. */
-		ms_t patience = s->busy;
-		s->busy = 20;
-		rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_RESTART, &log, &done);
-		s->busy = patience;
-	}
-	if (rc != SQLITE_OK && rc != SQLITE_BUSY)
-		return db_error(s, "checkpoint", e);
-	return 0;
 }
 
 static int copy_pages(struct store *s, sqlite3 *to, struct err *e)

@@ -61,7 +61,7 @@ struct store_config {
 		int from, int to, void *ctx); /* told before an older schema is brought up; may be NULL */
 	void *ctx;
 	size_t cache_bytes; /* page cache; 0: 16 MiB */
-	bool bulk;          /* import: a larger cache, checkpoints by size */
+	bool bulk;          /* import: a larger cache; checkpoints are a checkpointer's */
 	const char *home;   /* this machine (src/base/machine.h); NULL: not asked, see "Copies" */
 	bool adopting;      /* open for writing although it is at home elsewhere: for store_adopt() alone */
 };
@@ -72,9 +72,13 @@ int store_open(struct store **s, enum store_mode mode, const struct store_config
 void store_close(struct store **s);
 /* Changes when any other connection committed something; cheap enough for every loop turn. */
 int64_t store_data_version(struct store *s);
-/* Moves what the write-ahead log holds into the database without blocking writers; called by a thread of its
- * own. */
+/* Moves what the write-ahead log holds into the database, nearly without blocking writers. */
 int store_checkpoint(struct store *s, struct err *e);
+/* A thread that does so four times a second, for a process that writes much: the writer need not wait for the
+ * disk then. */
+struct checkpointer;
+int checkpointer_start(struct checkpointer **c, const struct store_config *config, struct err *e);
+void checkpointer_stop(struct checkpointer **c); /* NULL is fine */
 /* Consistent copy while others write. Mode 0600, must not exist. In slices. */
 int store_backup(struct store *s, const char *path, struct err *e);
 /* Small facts of the installation. */
