@@ -5,7 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void hash_parts(const struct message *m, char hex[LAUNCH_HASH])
+static int out_of_memory(struct err *e)
+{
+	return err_set(e, ERR_INTERNAL, "message", "out of memory");
+}
+
+static int hash_parts(const struct message *m, char hex[LAUNCH_HASH], struct err *e)
 {
 	struct buf all = BUF_INIT((size_t)1 << 20);
 	unsigned char sum[SHA256_LEN];
@@ -19,7 +24,10 @@ static void hash_parts(const struct message *m, char hex[LAUNCH_HASH])
 	}
 	sha256(buf_get(&all), sum);
 	hex_encode(sum, sizeof sum, hex);
+	/* Of a part of it another hash would be recorded, and the same message not known again. */
+	int rc = all.failed ? out_of_memory(e) : 0;
 	buf_release(&all);
+	return rc;
 }
 
 /* The file's name without folder and ending: what a campaign is called if nothing else was said. */
@@ -40,12 +48,12 @@ int launch_open(struct launch *l, const char *path, const char *prefix, const st
 	arena_init(&l->arena, 4096, 64 << 20);
 	l->path = strdup(path);
 	if (l->path == NULL)
-		return err_set(e, ERR_INTERNAL, "message", "out of memory");
+		return out_of_memory(e);
 	if (dkim_keys_load(cfg, &l->dkim_keys, e) != 0)
 		return -1;
 	l->dkim = dkim_signer_new(l->dkim_keys);
 	if (l->dkim == NULL)
-		return err_set(e, ERR_INTERNAL, "message", "out of memory");
+		return out_of_memory(e);
 	if (message_format_of(path, &format, e) != 0 || message_dir_open(&dir, path, &reader, e) != 0)
 		return -1;
 	struct message_options mo = {.zone = cfg->zone, .path = path};
@@ -53,10 +61,16 @@ int launch_open(struct launch *l, const char *path, const char *prefix, const st
 	message_dir_close(&dir);
 	if (m == NULL)
 		return -1;
-	hash_parts(m, l->hash);
+	int rc = hash_parts(m, l->hash, e);
 	l->name = base_name(&l->arena, path);
 	l->subject = arena_str(&l->arena, message_header_source(m, "Subject"));
 	l->from = arena_str(&l->arena, message_header_source(m, "From"));
+	if (rc == 0 && l->arena.failed)
+		rc = out_of_memory(e);
+	if (rc != 0) {
+		message_free(&m);
+		return -1;
+	}
 	struct personal_options po = {.config = cfg, .campaign = l->name.p, .subject_prefix = prefix};
 	return personal_new(&l->personal, &m, &po, s, e);
 }
@@ -74,6 +88,8 @@ void launch_close(struct launch *l)
 int launch_audience(struct launch *l, const struct audience_spec *spec, struct err *e)
 {
 	l->audience_text = audience_text(spec, &l->arena);
+	if (l->arena.failed)
+		return out_of_memory(e);
 	return audience_resolve(spec, l->store, l->config->zone, 0, &l->arena, &l->audience, e);
 }
 

@@ -20,11 +20,26 @@ static void print_json(const struct err *e)
 	(void)json_document(doc);
 }
 
+/* Without memory: what is no plain character becomes a question mark. */
+static void print_plainly(const struct err *e)
+{
+	char line[sizeof e->what + sizeof e->why + 32];
+	int n = snprintf(line, sizeof line, "postrider: %s: %s", e->what, e->why);
+	for (int i = 0; i < n; i++)
+		if ((unsigned char)line[i] < ' ' || (unsigned char)line[i] > '~')
+			line[i] = '?';
+	fprintf(stderr, "%s\n", line);
+}
+
 /* For people one line, and one with the remedy; with --json the document as well, on standard output. */
 void error_print(const struct cli *c, const struct err *e)
 {
 	const char *red = c->color_err ? "\x1b[31m" : "", *off = c->color_err ? "\x1b[0m" : "";
 	struct buf b = BUF_INIT(16 << 10);
+	if (!buf_reserve(&b, sizeof *e)) {
+		print_plainly(e);
+		return;
+	}
 	buf_printf(&b, "%spostrider:%s ", red, off);
 	if (e->file[0] == '\0' || strcmp(e->what, e->file) != 0)
 		buf_printf(&b, "%s: ", out_safe(str_from(e->what)));

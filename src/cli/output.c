@@ -125,7 +125,7 @@ const char *out_safe(struct str s)
 	b->max = 64 << 10;
 	buf_clear(b);
 	utf8_safe(b, s);
-	return buf_cstr(b);
+	return b->failed && b->len == 0 ? "(out of memory)" : buf_cstr(b);
 }
 
 int output_error(struct err *e)
