@@ -2,7 +2,7 @@
 #
 #   make              build/postrider
 #   make demo         install what is missing, build, and watch the main job against the built-in sandbox
-#   make test         all tests; test-unit, test-e2e, fault, fuzz, fuzz-replay, conformance: parts of it, or longer forms
+#   make test         all tests; test-unit, test-e2e, fault, soak, fuzz, fuzz-replay, conformance: parts of it, or longer forms
 #   make bench        measured beside other programs, into build/bench/report.md; T="NAME..." for some, bench-quick in two minutes
 #   make deps         install the Debian packages that build and tests need; does nothing when all are there
 #   make install      PREFIX= and DESTDIR= are respected; also uninstall
@@ -66,6 +66,9 @@ UNITSRC := $(wildcard tests/unit/test_*.c tests/flow/test_*.c)
 UNIT    := $(UNITSRC:tests/%.c=$B/tests/%)
 # What tests of one folder share (tests/flow/script.c …) is linked into each of its programs.
 FLOWOBJ := $(patsubst %.c,$B/%.o,$(filter-out $(UNITSRC),$(wildcard tests/flow/*.c)))
+# The program with faults on demand: the same objects, linked with what brings them (tests/fault/inject).
+FAULTOBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/fault/inject/*.c))
+WRAPPED := malloc calloc realloc strdup strndup asprintf vasprintf __asprintf_chk __vasprintf_chk clock_gettime sqlite3_open_v2
 TOOLSRC := $(wildcard tests/tools/*.c)
 TOOLS   := $(TOOLSRC:tests/tools/%.c=$B/tools/%)
 FUZZSRC := $(wildcard tests/fuzz/fuzz_*.c)
@@ -75,7 +78,7 @@ FUZZ    := $(FUZZSRC:tests/fuzz/fuzz_%.c=$B/fuzz/%)
 .SECONDARY:
 .PHONY: all tools units
 all: $B/postrider
-tools: $(TOOLS)
+tools: $(TOOLS) $B/fault/postrider
 units: $(UNIT)
 
 # Holds the compiler and its flags; rewritten only when they change, so that what depends on it is then built again.
@@ -90,6 +93,11 @@ FORCE:
 $B/postrider: $(MAINOBJ) $B/libpostrider.a
 	$(call say,link $@)
 	$(Q)$(CC) $(OWNLD) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$B/fault/postrider: $(MAINOBJ) $(FAULTOBJ) $B/libpostrider.a
+	@mkdir -p $(@D)
+	$(call say,link $@)
+	$(Q)$(CC) $(OWNLD) -rdynamic $(addprefix -Wl$(comma)--wrap=,$(WRAPPED)) $(LDFLAGS) -o $@ $^ $(LIBS)
 
 $B/libpostrider.a: $(LIBOBJ)
 	@rm -f $@
@@ -135,7 +143,7 @@ $B/fuzz/%: tests/fuzz/fuzz_%.c $B/tests/fuzz/replay.o $B/libpostrider.a $B/flags
 	$(Q)$(CC) $(OWN) -Wno-missing-prototypes $(CPPFLAGS) $(CFLAGS) $(OWNLD) $(LDFLAGS) -o $@ $< \
 	  $(if $(filter fuzz,$(SAN)),-fsanitize=fuzzer,$B/tests/fuzz/replay.o) $B/libpostrider.a $(LIBS)
 
-.PHONY: test test-unit test-floors test-e2e fault fuzz fuzz-replay conformance bench bench-quick bench-prepare bench-build demo
+.PHONY: test test-unit test-floors test-e2e fault soak fuzz fuzz-replay conformance bench bench-quick bench-prepare bench-build demo
 test: deps
 	@MAKE="$(MAKE)" PYTHON="$(PYTHON)" sh tests/run
 test-unit: $(UNIT)
@@ -144,9 +152,14 @@ test-floors:
 	@CC="$(CC)" $(PYTHON) tests/floors.py
 test-e2e: all tools
 	@$(PYTHON) tests/e2e/run.py $(T)
-# The long form of the kill test: half an hour and more.
+# Everything that goes wrong, tried (docs/RELIABILITY.md): an hour and more. K=kinds of tests/fault/campaign.py: those alone.
 fault: all tools
-	@$(PYTHON) tests/fault/kill.py --long
+	@$(PYTHON) tests/fault/campaign.py $(K)
+	@$(if $(K),:,$(PYTHON) tests/fault/kill.py --long)
+# Everything at once for M minutes, into build/soak/report.md.
+M ?= 45
+soak: all tools
+	@$(PYTHON) tests/fault/soak.py --minutes $(M)
 fuzz-replay: $(FUZZ)
 	@sh tests/fuzz/replay.sh $B/fuzz
 # T=name of one target (default: all), S=seconds for each; what is found new is kept in build-fuzz/corpus.
@@ -223,4 +236,4 @@ lint: deps-lint
 clean:
 	rm -rf build build-*
 
--include $(LIBOBJ:.o=.d) $(MAINOBJ:.o=.d) $(FLOWOBJ:.o=.d) $(UNIT:=.d) $(TOOLS:=.d) $(FUZZ:=.d) $(BENCHSRC:%.c=$B/%.d)
+-include $(LIBOBJ:.o=.d) $(MAINOBJ:.o=.d) $(FAULTOBJ:.o=.d) $(FLOWOBJ:.o=.d) $(UNIT:=.d) $(TOOLS:=.d) $(FUZZ:=.d) $(BENCHSRC:%.c=$B/%.d)

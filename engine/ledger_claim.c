@@ -2,6 +2,7 @@
 
 #include "engine/delivery_log.h"
 #include "engine/quota.h"
+#include "src/base/fault.h"
 
 #include <stdlib.h>
 
@@ -281,6 +282,25 @@ static void hand_over(struct ledger *l, struct handover *h, size_t n, bool commi
 	}
 }
 
+static int commit(
+	struct ledger *l, const struct outcome_batch *done, const struct handovers *h, struct err *e)
+{
+	bool claimed = false;
+	for (size_t i = 0; i < h->n; i++)
+		claimed = claimed || h->v[i].batch->claims.n != 0;
+	if (claimed)
+		fault_point("intent-before");
+	if (done != NULL)
+		fault_point("outcome-before");
+	if (store_ledger_commit(l->store, e) != 0)
+		return -1;
+	if (claimed)
+		fault_point("intent-after");
+	if (done != NULL)
+		fault_point("outcome-after");
+	return 0;
+}
+
 int ledger_transact(struct ledger *l, struct outcome_batch **done, bool claims, ms_t now, struct err *e)
 {
 	struct handovers h = {0};
@@ -295,7 +315,7 @@ int ledger_transact(struct ledger *l, struct outcome_batch **done, bool claims, 
 		if (rc == 0 && claims)
 			rc = claim_all(l, now, &h, e);
 		if (rc == 0)
-			rc = store_ledger_commit(l->store, e);
+			rc = commit(l, *done, &h, e);
 		else
 			store_ledger_rollback(l->store);
 	}

@@ -2,6 +2,7 @@
 
 #include "engine/schedule.h"
 #include "lists/segment.h"
+#include "src/base/fault.h"
 #include "src/base/log.h"
 
 #include <stdio.h>
@@ -166,6 +167,14 @@ static int pause_lost(struct ledger *l, struct watch *w, struct err *e)
 	return watch_pause(l, w, "route", text, e);
 }
 
+/* Is it the campaign's own fault? What the machine lacks (memory, disk, the database's lock) is no cause to
+ * pause it: delivery ends with that error, and a plain `resume` goes on. */
+static bool of_campaign(const struct err *why)
+{
+	return why->code != ERR_INTERNAL && why->code != ERR_IO && why->code != ERR_AGAIN &&
+	       why->code != ERR_CREATE;
+}
+
 int ledger_reload(struct ledger *l, struct err *e)
 {
 	for (size_t i = 0; i < l->nwatches; i++)
@@ -212,6 +221,11 @@ int ledger_reload(struct ledger *l, struct err *e)
 			return -1;
 		if (w->run == NULL && (store_campaign_by_id(l->store, w->id, &c, &why) != 0 ||
 					      watch_load(l, w, &c, &why) != 0)) {
+			if (!of_campaign(&why)) {
+				if (e != NULL)
+					*e = why;
+				return -1;
+			}
 			char text[600];
 			snprintf(text, sizeof text, "%s: %s", why.what, why.why);
 			if (watch_pause(l, w, "template", text, e) != 0)
@@ -234,6 +248,11 @@ static int prepare(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 	if (audience_from_text(str_from(w->audience), &a, &spec, &why) != 0 ||
 		audience_resolve(&spec, l->store, l->o.config->zone, (uint64_t)w->id, &a, &audience, &why) !=
 			0) {
+		if (!of_campaign(&why)) {
+			if (e != NULL)
+				*e = why;
+			goto out;
+		}
 		char text[600];
 		snprintf(text, sizeof text, "its audience cannot be made: %s: %s", why.what, why.why);
 		rc = watch_pause(l, w, "template", text, e);
@@ -245,7 +264,9 @@ static int prepare(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 		store_ledger_rollback(l->store);
 		goto out;
 	}
+	fault_point("audience-before");
 	rc = store_ledger_commit(l->store, e);
+	fault_point("audience-after");
 	if (rc == 0 && done)
 		rc = ledger_reload(l, e);
 out:
@@ -264,8 +285,10 @@ static int set_state(struct ledger *l, struct watch *w, enum campaign_state stat
 		store_ledger_rollback(l->store);
 		return -1;
 	}
+	fault_point("state-before");
 	if (store_ledger_commit(l->store, e) != 0)
 		return -1;
+	fault_point("state-after");
 	w->state = state;
 	if (w->run != NULL)
 		atomic_store(&w->run->halted, !watch_delivering(w));

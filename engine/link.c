@@ -1,6 +1,7 @@
 #include "engine/worker_private.h"
 
 #include "engine/consequence.h"
+#include "src/base/fault.h"
 #include "src/base/log.h"
 
 #include <stdio.h>
@@ -123,6 +124,7 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 			row.reply);
 	link_verdict(l, &v, run->id, row.reply);
 	lane_outcome(l, &row, j->batch);
+	fault_point("reply-after");
 	job_done(l, j);
 }
 

@@ -1,5 +1,6 @@
 #include "engine/smtp/conn_private.h"
 
+#include "src/base/fault.h"
 #include "src/base/log.h"
 
 #include <assert.h>
@@ -142,6 +143,7 @@ static bool take_input(struct smtp_conn *c)
 			conn_fail(c, SMTP_IDLE, c->wire.why);
 			return false;
 		}
+		fault_point("reply-before");
 		smtp_client_input(c->client, in, (size_t)n, clock_mono());
 		if (c->ssl == NULL && (size_t)n < sizeof in)
 			return false;

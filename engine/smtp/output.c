@@ -1,6 +1,8 @@
 /* What goes to the wire: commands, and between them messages that are written from where they lie. */
 #include "engine/smtp/client_private.h"
 
+#include "src/base/fault.h"
+
 #include <assert.h>
 
 #define DONE_MAX 4096 /* written bytes that may lie in front of the rest */
@@ -37,9 +39,19 @@ static int add_piece(struct iovec *v, int n, int max, const char *p, size_t len)
 	return n + 1;
 }
 
+/* For tests: is the end of a message among these bytes of the stream? */
+static void ends_within(struct smtp_client *c, uint64_t from, uint64_t to, const char *point)
+{
+	for (unsigned i = 0; i < c->ntaken; i++)
+		if (smtp_slot(c, i)->end > from && smtp_slot(c, i)->end <= to)
+			fault_point(point);
+}
+
 int smtp_client_output(struct smtp_client *c, struct iovec *v, int max)
 {
 	size_t from = c->out_done;
+	if (fault_listen != NULL)
+		ends_within(c, c->written, UINT64_MAX, "end-before");
 	int n = 0;
 	for (unsigned i = 0; i < c->nloads && n < max; i++) {
 		const struct load *l = load_at(c, i);
@@ -87,6 +99,8 @@ static void forget_done(struct smtp_client *c)
 
 void smtp_client_written(struct smtp_client *c, size_t n, ms_t now)
 {
+	if (fault_listen != NULL)
+		ends_within(c, c->written, c->written + n, "end-after");
 	c->written += n;
 	c->since = now;
 	while (n != 0 && c->nloads != 0)

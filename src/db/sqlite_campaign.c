@@ -1,5 +1,7 @@
 #include "src/db/sqlite.h"
 
+#include "src/base/fault.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -81,7 +83,11 @@ int store_campaign_create(struct store *s, const struct campaign_new *c, const s
 {
 	if (db_begin(s, e) < 0)
 		return -1;
-	return db_end(s, create(s, c, parts, n, id, e), e);
+	int rc = create(s, c, parts, n, id, e);
+	fault_point("launch-before");
+	rc = db_end(s, rc, e);
+	fault_point("launch-after");
+	return rc;
 }
 
 static int lend_campaign(struct store *s, sqlite3_stmt *st, struct campaign_row *out, struct err *e)

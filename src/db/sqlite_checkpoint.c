@@ -1,4 +1,5 @@
 /* Moving the write-ahead log into the database. */
+#include "src/base/fault.h"
 #include "src/base/log.h"
 #include "src/db/sqlite.h"
 
@@ -14,7 +15,9 @@ int store_checkpoint(struct store *s, struct err *e)
 {
 	enum { MUCH = 8192 }; /* pages */
 	int log = 0, done = 0;
+	fault_point("checkpoint-before");
 	int rc = sqlite3_wal_checkpoint_v2(s->db, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &done);
+	fault_point("checkpoint-after");
 	if (rc == SQLITE_OK && log > MUCH) {
 		/* It keeps writers out while it waits for readers, so it may not wait long; there is a next
 		 * time. */

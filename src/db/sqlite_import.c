@@ -1,5 +1,7 @@
 #include "src/db/sqlite_import.h"
 
+#include "src/base/fault.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -248,8 +250,10 @@ int store_import_commit(struct store *s, struct import **imp, struct err *e)
 		return -1;
 	if (import_slice_begin(s, im, e) < 0)
 		return -1;
+	fault_point("import-shown-before");
 	if (import_slice_end(s, show(s, im, e), e) < 0)
 		return -1;
+	fault_point("import-shown-after");
 	int rc = import_apply(s, im->id, im->list, im->now, e);
 	import_free(imp);
 	return rc;

@@ -5,6 +5,8 @@
  * lock is taken; most of a list that is imported again is unchanged and needs no more than that. */
 #include "src/db/sqlite_import.h"
 
+#include "src/base/fault.h"
+
 #include <stdlib.h>
 
 /* ---- A slice ---- */
@@ -31,7 +33,9 @@ int import_slice_begin(struct store *s, struct import *im, struct err *e)
 
 int import_slice_end(struct store *s, int rc, struct err *e)
 {
+	fault_point("import-batch-before");
 	rc = db_end(s, rc, e);
+	fault_point("import-batch-after");
 	if (rc >= 0)
 		db_pause(s);
 	return rc;

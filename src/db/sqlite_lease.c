@@ -1,5 +1,7 @@
 #include "src/db/sqlite.h"
 
+#include "src/base/fault.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,8 +125,12 @@ int store_lease_take(struct store *s, const struct holder *self, ms_t now, int64
 {
 	if (db_begin(s, e) < 0)
 		return -1;
-	if (db_end(s, take(s, self, now, epoch, other, e), e) < 0)
+	int rc = take(s, self, now, epoch, other, e);
+	if (rc == 0)
+		fault_point("lease-before");
+	if (db_end(s, rc, e) < 0)
 		return -1;
+	fault_point("lease-after");
 	s->epoch = *epoch;
 	/* Its own commits shall not stop for a checkpoint; another thread makes them, and this is the last
 	 * resort. */
@@ -139,7 +145,10 @@ int store_lease_renew(struct store *s, int64_t epoch, ms_t now, struct err *e)
 		now, epoch);
 	if (rc == 0 && sqlite3_changes64(s->db) == 0)
 		rc = err_set(e, ERR_AGAIN, "delivery", "another process has taken over");
-	return db_end(s, rc, e);
+	fault_point("renewal-before");
+	rc = db_end(s, rc, e);
+	fault_point("renewal-after");
+	return rc;
 }
 
 int store_lease_release(struct store *s, int64_t epoch, struct err *e)
@@ -147,8 +156,10 @@ int store_lease_release(struct store *s, int64_t epoch, struct err *e)
 	if (db_begin(s, e) < 0)
 		return -1;
 	int rc = db_run(s, e, "UPDATE lease SET held = 0 WHERE id = 1 AND epoch = ?", "i", epoch);
+	fault_point("release-before");
 	if (db_end(s, rc, e) < 0)
 		return -1;
+	fault_point("release-after");
 	s->epoch = 0;
 	return db_script(s, "PRAGMA wal_autocheckpoint = 1000", e);
 }

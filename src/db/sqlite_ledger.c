@@ -1,5 +1,7 @@
 #include "src/db/sqlite_returned.h"
 
+#include "src/base/fault.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -175,7 +177,11 @@ int store_ledger_recover(struct store *s, int64_t epoch, int rule, ms_t now, int
 	*n = 0;
 	if (db_begin(s, e) < 0)
 		return -1;
-	return db_end(s, recover(s, epoch, rule, now, n, e), e);
+	int rc = recover(s, epoch, rule, now, n, e);
+	fault_point("recovery-before");
+	rc = db_end(s, rc, e);
+	fault_point("recovery-after");
+	return rc;
 }
 
 /* ---- What the deliverer asks and says of a campaign ---- */

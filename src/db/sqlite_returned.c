@@ -1,6 +1,8 @@
 /* Recording what comes back: one message with all that follows from it. */
 #include "src/db/sqlite_returned.h"
 
+#include "src/base/fault.h"
+
 #include <stdlib.h>
 #include <zlib.h>
 
@@ -296,8 +298,12 @@ int store_returned(struct store *s, const struct returned_new *r, struct returne
 		}
 	}
 	int rc = db_begin(s, e);
-	if (rc == 0)
-		rc = db_end(s, record(s, r, str_n((const char *)packed, n), bytes, done, e), e);
+	if (rc == 0) {
+		rc = record(s, r, str_n((const char *)packed, n), bytes, done, e);
+		fault_point("returned-before");
+		rc = db_end(s, rc, e);
+		fault_point("returned-after");
+	}
 	free(packed);
 	return rc;
 }
@@ -313,8 +319,10 @@ int store_together_end(struct store *s, bool keep, struct err *e)
 		db_rollback(s);
 		return 0;
 	}
+	fault_point("together-before");
 	if (db_end(s, 0, e) < 0)
 		return -1;
+	fault_point("together-after");
 	db_pause(s);
 	return 0;
 }

@@ -1,5 +1,7 @@
 #include "src/db/sqlite.h"
 
+#include "src/base/fault.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -169,7 +171,11 @@ int store_suppress(struct store *s, const struct suppression *sup, bool *added, 
 	bool unused;
 	if (db_begin(s, e) < 0)
 		return -1;
-	return db_end(s, suppress(s, sup, added != NULL ? added : &unused, e), e);
+	int rc = suppress(s, sup, added != NULL ? added : &unused, e);
+	fault_point("suppression-before");
+	rc = db_end(s, rc, e);
+	fault_point("suppression-after");
+	return rc;
 }
 
 int store_suppress_many(

@@ -2,6 +2,8 @@
  * everything it wrote (without one). Both go in slices and can be cut short and begun again at any point. */
 #include "src/db/sqlite.h"
 
+#include "src/base/fault.h"
+
 #include <stdlib.h>
 
 /* Runs `slice` in transactions of its own until it says that nothing is left. */
@@ -11,7 +13,9 @@ static int in_slices(struct store *s, int (*slice)(struct store *s, int64_t *arg
 	for (;;) {
 		if (db_begin(s, e) < 0)
 			return -1;
+		fault_point("sweep-before");
 		int rc = db_end(s, slice(s, arg, e), e);
+		fault_point("sweep-after");
 		if (rc <= 0)
 			return rc;
 		db_pause(s);

@@ -47,7 +47,7 @@ class RecordingSink(FastSink):
 	def __init__(self, folder, *options, way=Here):
 		self.log = os.path.join(folder, "sink.log")
 		super().__init__(folder, "--log", self.log, *options, way=way)
-		self.at, self.part, self.took = 0, b"", {}
+		self.at, self.part, self.took, self.senders, self.sizes = 0, b"", {}, {}, {}
 
 	def read(self):
 		"""Reads on in the log; {recipient: [a Message-ID for each time it was accepted]}."""
@@ -58,18 +58,20 @@ class RecordingSink(FastSink):
 				self.at = f.tell()
 			*lines, self.part = (self.part + text).split(b"\n")
 			for line in lines:
-				recipient, message_id, _ = line.decode().split("\t")
+				recipient, message_id, size, sender = line.decode().split("\t")
+				self.senders[recipient] = sender
+				self.sizes.setdefault(recipient, set()).add(int(size))
 				self.took.setdefault(recipient, []).append(message_id)
 		return self.took
 
 	def count(self):
 		return len(self.read())
 
-	def settle(self):
+	def settle(self, wait=0.2):
 		"""When nothing came for a while."""
 		size = -1
 		while size != self.at:
 			size = self.at
-			time.sleep(0.2)
+			time.sleep(wait)
 			self.read()
 		return self.took

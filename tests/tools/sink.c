@@ -7,8 +7,8 @@
  *        [--delay MS] [--messages N] [--seed N] [--reject P] [--defer P] [--drop-end P]
  *        [--numbered N] [--sample DIR --every N]
  *
- * --log       a line "recipient TAB message-id TAB bytes" for each recipient of a complete message, written
- * before the reply is sent
+ * --log       a line "recipient TAB message-id TAB bytes TAB sender" for each recipient of a complete
+ * message, written before the reply is sent
  * --delay     each reply goes out so much later      --messages   a connection closes (421) after so many
  * --reject    percent of addresses refused (550), --defer (451): by a hash of seed and address, so always the
  * same ones
@@ -63,6 +63,7 @@ struct conn {
 	struct conn *next_dirty, *next, **link;
 	char line[LINE_SIZE]; /* the beginning of a command that is not complete */
 	char rcpts[4096];     /* each ends with a NUL */
+	char sender[400];
 	char header[HEADER_SIZE];
 	char out[OUT_SIZE]; /* the first due_n bytes may go out */
 };
@@ -236,15 +237,15 @@ static void log_message(struct conn *c)
 	struct thread *t = c->t;
 	struct str id = message_id(c);
 	for (size_t at = 0; at < c->rcpts_n;) {
-		size_t n = strlen(c->rcpts + at), need = n + id.n + 40;
+		size_t n = strlen(c->rcpts + at), need = n + id.n + sizeof c->sender + 40;
 		if (t->log_cap - t->log_n < need) {
 			t->log_cap = 2 * t->log_cap + need;
 			t->log = realloc(t->log, t->log_cap);
 			if (t->log == NULL)
 				die("sink: memory");
 		}
-		t->log_n += (size_t)sprintf(t->log + t->log_n, "%s\t%.*s\t%llu\n", c->rcpts + at, STR_ARG(id),
-			(unsigned long long)c->size);
+		t->log_n += (size_t)sprintf(t->log + t->log_n, "%s\t%.*s\t%llu\t%s\n", c->rcpts + at,
+			STR_ARG(id), (unsigned long long)c->size, c->sender);
 		at += n + 1;
 	}
 }
@@ -487,6 +488,16 @@ static void cmd_rcpt(struct conn *c, struct str line)
 	SAY(c, "250 2.1.5 Ok");
 }
 
+static void cmd_mail(struct conn *c, struct str line)
+{
+	size_t from = str_find(line, '<') + 1, to = from;
+	while (to < line.n && line.p[to] != '>')
+		to++;
+	if (to < line.n && opt.log >= 0)
+		snprintf(c->sender, sizeof c->sender, "%.*s", (int)(to - from), line.p + from);
+	SAY(c, "250 2.1.0 Ok");
+}
+
 static void cmd_bdat(struct conn *c, struct str line)
 {
 	char *end;
@@ -508,7 +519,7 @@ static void command(struct conn *c, struct str line)
 			SAY(c, "421 4.7.0 Max messages per connection");
 			c->closing = true;
 		} else {
-			SAY(c, "250 2.1.0 Ok");
+			cmd_mail(c, line);
 		}
 	} else if (memcmp(word, "RCPT", 4) == 0) {
 		cmd_rcpt(c, line);
@@ -611,6 +622,7 @@ static void conn_accept(struct thread *t)
 		if (c == NULL)
 			die("sink: memory");
 		memset(c, 0, offsetof(struct conn, line));
+		c->sender[0] = '\0';
 		c->t = t;
 		c->fd = fd;
 		c->next = t->all;
