@@ -9,7 +9,7 @@ import os
 import shutil
 
 import harness
-from measure import FOLDER, Cost, Terminal, check
+from measure import CORES, FOLDER, Cost, Terminal, check
 from sink import FastSink
 
 CONNECTIONS = 50
@@ -170,7 +170,7 @@ def campaign(series, count, message=None, parts=2, signatures=0, sink_options=()
 			check_with(w, samples)
 		shutil.rmtree(sink.samples)
 	sample = series.add(count, span(counts), cost.cpu, cost.rss, whole=cost.seconds, bytes=counts["bytes"] / count,
-		first_message=counts["first"] - cost.began, **sink_figures(counts))
+		by_cpu=CORES / (cost.cpu + counts["cpu_seconds"]) * count, first_message=counts["first"] - cost.began, **sink_figures(counts))
 	return sample, counts, status, folder
 
 

@@ -8,7 +8,7 @@ import harness
 from campaigns import CONNECTIONS, SHORT, campaign, contacts, fresh, keep, person
 from measure import Series
 from names import Names
-from storing import import_more, look, look_table, moment
+from storing import import_more, look, look_table, median_ms, moment
 from svg import plot
 
 SIZES = {"10k": 10000, "1m": 1000000, "10m": 10000000}
@@ -83,12 +83,12 @@ def ten_million(b):
 
 def looks(b, name):
 	count, more = size(b, name), b.count(100000, 10000)
-	b.title = f"Looking at a campaign of {count:,}, and importing {more:,} more"
+	b.title = f"Looking at a campaign of {count:,}; `import` of {more:,} more people"
 	series = b.add("postrider report --format csv")
-	found = look(b, series, count, (3, 1))
-	found[f"import of {more:,} more"] = [1000 * import_more(count, more)]
+	found = look(b, series, count, (1 if count > 1000000 else 3, 1))
+	found["import"] = import_more(count, more)
 	b.texts.append(look_table(found))
-	b.data["look"] = {str(count): {"import" if k.startswith("import") else k: statistics.median(v) for k, v in found.items()}}
+	b.data["look"] = {str(count): {k: median_ms(found, k) for k in found}}
 	return found
 
 
@@ -106,8 +106,8 @@ def look_10m(b):
 	"""The same beside 10 million."""
 	found = looks(b, "10m")
 	if not b.quick:
-		b.target("status", statistics.median(found["status"]))
-		b.target("trace", statistics.median(found["trace"]))
+		b.target("status", median_ms(found, "status"))
+		b.target("trace", median_ms(found, "trace"))
 
 
 # ---- shapes other than the number of people ----

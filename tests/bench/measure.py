@@ -1,5 +1,5 @@
-"""What all benchmarks share: what a program costs, rounds in which all take turns, figures with their spread, one JSON file a
-benchmark, and the report made of all that are there."""
+"""What all benchmarks share: what a program costs, rounds in which all take turns, figures with their spread, and one JSON
+file a benchmark."""
 import json
 import os
 import pty
@@ -17,7 +17,6 @@ from targets import TARGETS  # noqa: E402
 
 FOLDER = os.path.join(harness.BUILD, "bench")
 CORES = os.cpu_count()
-BUSY = 10  # percent of the machine used by others, from which on a figure is marked
 
 
 class Wrong(Exception):
@@ -219,87 +218,3 @@ def machine():
 		model = next((line.split(":", 1)[1].strip() for line in f if line.startswith("model name")), os.uname().machine)
 	openssl = subprocess.run(["openssl", "version"], capture_output=True, text=True).stdout.split()[:2]
 	return f"{CORES} × {model}, Linux {os.uname().release}, {' '.join(openssl)}"
-
-
-# ---- the report ----
-
-def figure(value, digits=None):
-	if value is None:
-		return ""
-	return f"{value:,.{digits if digits is not None else 0 if abs(value) >= 100 else 1}f}"
-
-
-def series_table(series):
-	columns = [("rate", "a second"), ("spread", "least to most"), ("cpu_us", "CPU µs each"), ("rss", "peak MiB"), ("sink_us", "sink's CPU µs"),
-		("sink_busy", "sink's core busy %"), ("whole", "whole command s")]
-	have = [c for c in columns if c[0] == "spread" or any(c[0] in s["median"] for s in series)]
-	lines = ["| | " + " | ".join(title for _, title in have) + " |", "|---|" + "---|" * len(have)]
-	for s in series:
-		rates = [x["rate"] for x in s["samples"]]
-		cells = [f"{figure(min(rates))} – {figure(max(rates))}" if key == "spread" else figure(s["median"].get(key)) for key, _ in have]
-		lines.append(f"| {s['name']} | " + " | ".join(cells) + " |")
-	return lines
-
-
-def load(quick):
-	found = {}
-	folder = results(quick)
-	for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
-		if name.endswith(".json"):
-			with open(os.path.join(folder, name)) as f:
-				found[name[:-5]] = json.load(f)
-	return found
-
-
-def target_rows(found):
-	"""(target, what became of it: a dict or None, the benchmark's result or None) for each."""
-	for t in TARGETS:
-		r = found.get(t.bench)
-		yield t, (r or {}).get("targets", {}).get(t.key), r
-
-
-def report(quick, order, plots):
-	"""Writes report.md, report.json and plots(results, folder) of all results that are there. Returns the text."""
-	found, folder = load(quick), os.path.dirname(results(quick))
-	lines = ["# Measured beside others", ""]
-	if quick:
-		lines += ["Quick: small counts, short rounds. What depends on size is measured by the full `make bench`.", ""]
-	for m in sorted({r["machine"] for r in found.values()}):
-		lines.append(m + ".")
-	lines += ["", "Ratios are medians of the ratios within a round: figures of a machine drift, and the peers ran in the same minutes.", "",
-		"| target | wanted | measured | least to most | |", "|---|---|---|---|---|"]
-	met, rows = 0, []
-	for t, value, r in target_rows(found):
-		wanted = f"{'≥' if t.sign == '>=' else '≤'} {t.show(t.bound)}"
-		if value is None:
-			why = "failed" if r and r["error"] else "not measured" if r else f"not run: `make bench T={t.bench}`"
-			lines.append(f"| {t.what} | {wanted} | {why} | | |")
-			rows.append({"key": t.key, "what": t.what, "wanted": wanted, "bench": t.bench, "met": None, "why": why})
-			continue
-		good = t.met(value["value"])
-		met += good
-		spread = "" if value["least"] == value["most"] else f"{t.show(value['least'])} – {t.show(value['most'])}"
-		busy = f" (busy machine: {r['others_percent']:.0f} %)" if r["others_percent"] > BUSY else ""
-		lines.append(f"| {t.what} | {wanted} | {t.show(value['value'])} | {spread} | {'met' if good else '**missed**'}{busy} |")
-		rows.append({"key": t.key, "what": t.what, "wanted": wanted, "bench": t.bench, "met": good, **value})
-	measured = sum(r["met"] is not None for r in rows)
-	lines += ["", f"{met} of {measured} measured targets are met; {len(rows) - measured} were not measured.", ""]
-	for name in sorted(found, key=lambda n: (order.index(n) if n in order else len(order), n)):
-		r = found[name]
-		lines += [f"## {r['title']}", ""]
-		if r["error"]:
-			lines += [f"**Failed**: {r['error'].strip().splitlines()[-1]}", ""]
-		if r["series"]:
-			lines += [*series_table(r["series"]), ""]
-		lines += [x for text in [*r["texts"], *r["notes"]] for x in (text, "")]
-		lines += [f"`make bench T={name}`, {r['date']}, {r['commit']}, {r['seconds']:.0f} s; other programs used {r['others_percent']:.0f} % of "
-			"the machine.", ""]
-	drawn = list(plots(found, os.path.join(folder, "plots")))
-	if drawn:
-		lines += ["## Plots", "", *(f"![{name}](plots/{name})" for name in drawn), ""]
-	text = "\n".join(lines)
-	with open(os.path.join(folder, "report.md"), "w") as f:
-		f.write(text)
-	with open(os.path.join(folder, "report.json"), "w") as f:
-		json.dump({"targets": rows, "benches": found}, f, indent=1)
-	return text

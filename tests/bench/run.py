@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
 """Measures Postrider beside other programs and writes report.md and report.json into build/bench.
-usage: tests/bench/run.py [--quick] [--rounds N] [--prepare | --report | --list] [NAME...]
+usage: tests/bench/run.py [--quick] [--rounds N] [--list | --prepare | --report | --page] [NAME...]
 
 Without names: all but the long ones. Each benchmark keeps its result in a file of its own, and the report is made of all that
-are there, each with its date and commit: so they can be run one by one, and again. --prepare makes what they need (databases,
-peers) and measures nothing; --quick has small counts, the same checks, and a report of its own in build/bench/quick."""
+are there, each with its date and commit: so they can be run one by one, and again.
+  --list     their names            --quick    small counts, the same checks, a report of its own in build/bench/quick
+  --prepare  makes what they need (databases, peers), measures nothing
+  --report   only makes the report again         --page     puts the figures into docs/PERFORMANCE.md"""
 import argparse
 import os
+import signal
 import sys
 import traceback
 
@@ -21,6 +24,7 @@ import faraway  # noqa: E402
 import growth  # noqa: E402
 import others  # noqa: E402
 import peers  # noqa: E402
+import report  # noqa: E402
 import sending  # noqa: E402
 import shaping  # noqa: E402
 import sites  # noqa: E402
@@ -85,24 +89,27 @@ def run(name, args):
 
 
 def main():
-	parser = argparse.ArgumentParser(usage=__doc__)
+	parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 	parser.add_argument("names", nargs="*")
 	parser.add_argument("--quick", action="store_true")
 	parser.add_argument("--rounds", type=int)
 	parser.add_argument("--prepare", action="store_true")
 	parser.add_argument("--report", action="store_true")
+	parser.add_argument("--page", action="store_true")
 	parser.add_argument("--list", action="store_true")
 	args = parser.parse_args()
 	os.makedirs(measure.FOLDER, exist_ok=True)
+	signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that peers and sinks are ended too
 	if args.list:
 		return describe()
 	if args.prepare:
 		return prepare(wanted(args.names, args.quick), args.quick)
 	good = True
-	if not args.report:
+	if not (args.report or args.page):
 		good = all([run(name, args) for name in wanted(args.names, args.quick)])
-	text = measure.report(args.quick, list(BENCHES), growth.plots)
-	print(text if args.report else text.split("\n## ")[0])
+	print(report.write(args.quick, list(BENCHES)))
+	if args.page:
+		report.write_page()
 	return 0 if good else 1
 
 
