@@ -1,5 +1,6 @@
 """What all benchmarks share: what a program costs, rounds in which all take turns, figures with their spread, and one JSON
 file a benchmark."""
+import glob
 import json
 import os
 import pty
@@ -87,14 +88,19 @@ def tree(pid):
 
 def tree_cpu(pid):
 	"""CPU seconds of a process, those below it, and those they waited for."""
-	ticks = 0
+	total = 0
 	for at in tree(pid):
 		try:
 			with open(f"/proc/{at}/stat") as f:
-				ticks += sum(map(int, f.read().rsplit(")", 1)[1].split()[11:15]))
+				own, own_system, waited, waited_system = (int(n) / os.sysconf("SC_CLK_TCK") for n in f.read().rsplit(")", 1)[1].split()[11:15])
+			exact = 0  # of threads that live: many processes that did little round down to nothing
+			for thread in glob.glob(f"/proc/{at}/task/*/schedstat"):
+				with open(thread) as f:
+					exact += int(f.read().split()[0]) / 1e9
+			total += max(own + own_system, exact) + waited + waited_system
 		except OSError:
 			pass
-	return ticks / os.sysconf("SC_CLK_TCK")
+	return total
 
 
 def tree_pss(pid):
