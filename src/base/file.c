@@ -151,6 +151,20 @@ int file_create(const char *path, struct str data, unsigned mode, struct err *e)
 	return 0;
 }
 
+int file_place(const char *temp, const char *path, struct err *e)
+{
+	/* Some file systems know no RENAME_NOREPLACE. */
+	int rc = renameat2(AT_FDCWD, temp, AT_FDCWD, path, RENAME_NOREPLACE);
+	if (rc != 0 && errno == EINVAL) {
+		errno = EEXIST;
+		rc = file_exists(path) ? -1 : rename(temp, path);
+	}
+	if (rc != 0)
+		return err_sys(e, ERR_CREATE, "cannot create", path);
+	sync_folder(path);
+	return 0;
+}
+
 bool file_exists(const char *path)
 {
 	struct stat st;

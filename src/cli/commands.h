@@ -32,6 +32,8 @@
 	X(cmd_history)                                                                                       \
 	X(cmd_reclassify)                                                                                    \
 	X(cmd_prune)                                                                                         \
+	X(cmd_backup)                                                                                        \
+	X(cmd_restore)                                                                                       \
 	X(cmd_adopt)                                                                                         \
 	X(cmd_sandbox)                                                                                       \
 	X(cmd_help)                                                                                          \

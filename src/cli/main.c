@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DECLARE(name) extern const struct command name;
@@ -60,13 +62,27 @@ static int run(struct cli *c, int argc, char **argv, struct err *e)
 	return rc;
 }
 
+static void harden(void)
+{
+	/* A server or a pager that hangs up, or a file that may not grow, is an error of its write, not the
+	 * end of the program. */
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
+	/* What it creates holds addresses or keys. */
+	umask(077);
+	/* Passwords and keys stay out of core dumps, and away from other programs of the same user. Leaks are
+	 * found by looking at oneself, though. */
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	(void)prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
 int main(int argc, char **argv)
 {
 	struct cli_private own = {0};
 	struct cli c = {.own = &own};
 	struct err e = {0};
-	/* A server or a pager that hangs up is an error of its write, not the end of the program. */
-	signal(SIGPIPE, SIG_IGN);
+	harden();
 	int status = run(&c, argc, argv, &e);
 	if (status < 0 && e.code == ERR_NONE && ferror(stdout))
 		output_error(&e);

@@ -270,6 +270,9 @@ int output_open(struct output *o, const char *path, struct err *e)
 	}
 	int fd =
 		open(through ? path : o->temp, O_WRONLY | O_CLOEXEC | (through ? 0 : O_CREAT | O_EXCL), 0666);
+	/* One that is replaced keeps what others may do with it. */
+	if (fd >= 0 && !through && stat(path, &st) == 0)
+		(void)fchmod(fd, st.st_mode & 0777);
 	o->f = fd >= 0 ? fdopen(fd, "w") : NULL;
 	if (o->f != NULL)
 		return 0;

@@ -41,7 +41,7 @@ static int make_copy(struct cli *c, struct rehearsal *r, struct err *e)
 		return err_sys(e, ERR_CREATE, "rehearsal", tmp);
 	}
 	snprintf(r->db, sizeof r->db, "%s/rehearsal.db", r->dir);
-	if (store_backup(real, r->db, e) != 0 || cli_store_config(c, &r->sc, e) != 0)
+	if (store_backup(real, r->db, NULL, NULL, e) != 0 || cli_store_config(c, &r->sc, e) != 0)
 		return -1;
 	r->sc.path = r->db;
 	r->sc.home = NULL;

@@ -72,11 +72,26 @@ static int part_new(
 }
 
 /* A section may be written in several pieces; its keys may not be repeated. */
+/* A file begins. */
+static int add_file(struct loader *p, const char *path, struct err *e)
+{
+	struct config *c = &p->l->c;
+	const char **more = arena_alloc(&p->l->arena, (c->nfiles + 1) * sizeof *more),
+		   *own = arena_strdup(&p->l->arena, path);
+	if (more == NULL || own == NULL)
+		return no_memory(e);
+	if (c->nfiles > 0)
+		memcpy(more, c->files, c->nfiles * sizeof *more);
+	more[c->nfiles++] = own;
+	c->files = more;
+	return 0;
+}
+
 static int on_section(void *ctx, const char *kind, const char *name, struct config_at at, struct err *e)
 {
 	struct loader *p = ctx;
 	const struct section *s = find_section(kind, at, e);
-	if (s == NULL)
+	if (s == NULL || (at.line == 0 && add_file(p, at.file, e) != 0))
 		return -1;
 	if (s->named && name[0] == '\0')
 		return config_bad(e, at, "[%s] needs a name, as in [%s main]", kind, kind);

@@ -135,7 +135,9 @@ struct config_mailbox { /* [mailbox NAME]: returned mail is fetched from it */
 };
 
 struct config {
-	const char *path; /* of the file; NULL: none was found, defaults */
+	const char *path;   /* of the file; NULL: none was found, defaults */
+	const char **files; /* that it was read from: the same, then what is included */
+	size_t nfiles;
 	const char *database, *timezone, *secret_file;
 	const char *machine; /* what the database knows this machine by; NULL: its machine id */
 	const struct zone *zone;

@@ -167,6 +167,10 @@ struct store {
 	struct batch batch;
 };
 
+/* ---- sqlite_open.c ---- */
+
+int db_create_file(const char *path, struct err *e); /* mode 0600, must not exist */
+
 /* ---- sqlite_run.c: statements and transactions ---- */
 
 /* Fills `e` from the connection's last error; returns -1. */

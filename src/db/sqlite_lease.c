@@ -3,6 +3,7 @@
 #include "src/base/fault.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -69,7 +70,11 @@ bool holder_alive(const struct holder *h, ms_t now)
 		return fresh;
 	if (strcmp(boot, h->boot) != 0)
 		return false;
-	return fresh && h->pid > 0 && process_start(h->pid) == h->pid_start;
+	if (!fresh || h->pid <= 0)
+		return false;
+	int64_t start = process_start(h->pid);
+	/* Another user's may be hidden from us (hidepid, ProtectProc=): it is there, and that must do. */
+	return start != 0 ? start == h->pid_start : kill((pid_t)h->pid, 0) != 0 && errno == EPERM;
 }
 
 /* 1 if the row says that somebody holds it, alive or not. */

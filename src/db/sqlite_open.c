@@ -26,7 +26,7 @@ static int busy(void *ctx, int tries)
 	return 1;
 }
 
-static int create_file(const char *path, struct err *e)
+int db_create_file(const char *path, struct err *e)
 {
 	int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
 	if (fd < 0) {
@@ -177,7 +177,7 @@ int store_open(struct store **out, enum store_mode mode, const struct store_conf
 	*out = NULL;
 	assert(c->path != NULL);
 	if (store_new(&s, mode, c, e) < 0 ||
-		(mode == STORE_CREATE ? create_file(s->path, e) : find_file(s->path, e)) < 0) {
+		(mode == STORE_CREATE ? db_create_file(s->path, e) : find_file(s->path, e)) < 0) {
 		store_close(&s);
 		return -1;
 	}
@@ -228,46 +228,6 @@ int64_t store_data_version(struct store *s)
 	int64_t v;
 	db_int(s, NULL, &v, "PRAGMA data_version", "");
 	return v;
-}
-
-static int copy_pages(struct store *s, sqlite3 *to, struct err *e)
-{
-	sqlite3_backup *b = sqlite3_backup_init(to, "main", s->db, "main");
-	if (b == NULL)
-		return err_set(e, ERR_IO, "backup", "%s", sqlite3_errmsg(to));
-	/* A copy in steps would start over at each commit of others; one read snapshot holds up no writer. */
-	int rc;
-	do
-		rc = sqlite3_backup_step(b, -1);
-	while (rc == SQLITE_OK);
-	sqlite3_backup_finish(b);
-	if (rc == SQLITE_DONE)
-		return 0;
-	return err_set(e, (rc & 0xff) == SQLITE_BUSY ? ERR_AGAIN : ERR_IO, "backup", "%s",
-		(rc & 0xff) == SQLITE_FULL ? "disk full" : sqlite3_errstr(rc));
-}
-
-int store_backup(struct store *s, const char *path, struct err *e)
-{
-	char *name = NULL;
-	sqlite3 *to = NULL;
-	if (asprintf(&name, "%s%s", path[0] == '/' || path[0] == '.' ? "" : "./", path) < 0)
-		return db_nomem(e);
-	int rc = create_file(name, e);
-	if (rc == 0) {
-		if (sqlite3_open_v2(name, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) !=
-			SQLITE_OK)
-			rc = err_set(e, ERR_CREATE, "backup", "%s: %s", path,
-				to != NULL ? sqlite3_errmsg(to) : "out of memory");
-		else
-			rc = copy_pages(s, to, e);
-		if (sqlite3_close(to) != SQLITE_OK && rc == 0)
-			rc = err_set(e, ERR_IO, "backup", "%s: cannot be closed", path);
-		if (rc < 0)
-			unlink(name);
-	}
-	free(name);
-	return rc;
 }
 
 int store_meta_get(struct store *s, const char *name, struct buf *out, struct err *e)

@@ -32,6 +32,8 @@ int(db_error)(struct store *s, const char *what, struct err *e)
 	case SQLITE_PERM:
 	case SQLITE_AUTH:
 		return err_set(e, ERR_CREATE, what, "%s: cannot write (%s)", s->path, text);
+	case SQLITE_INTERRUPT:
+		return err_set(e, ERR_AGAIN, "interrupted", "nothing was changed");
 	case SQLITE_NOMEM:
 		return db_nomem(e);
 	case SQLITE_TOOBIG:

@@ -79,8 +79,15 @@ int store_checkpoint(struct store *s, struct err *e);
 struct checkpointer;
 int checkpointer_start(struct checkpointer **c, const struct store_config *config, struct err *e);
 void checkpointer_stop(struct checkpointer **c); /* NULL is fine */
-/* Consistent copy while others write. Mode 0600, must not exist. In slices. */
-int store_backup(struct store *s, const char *path, struct err *e);
+/* Consistent copy while others write, as of one moment: the read snapshot lasts as long as the copying, so
+ * that the write-ahead log grows by what others write meanwhile. Mode 0600, must not exist; not synced.
+ * `step` (may be NULL) is told the bytes done; anything but 0 ends it with ERR_AGAIN. */
+int store_backup(struct store *s, const char *path, int (*step)(void *ctx, int64_t done, int64_t of),
+	void *ctx, struct err *e);
+/* Is the file sound, in every page, index and constraint? 1; 0: *what says what was found; -1. A read
+ * snapshot for as long as it takes: not while somebody delivers. `step` as above, without numbers. */
+int store_integrity(struct store *s, int (*step)(void *ctx, const char *doing, int64_t done, int64_t of),
+	void *ctx, struct buf *what, struct err *e);
 /* Small facts of the installation. */
 int store_meta_get(
 	struct store *s, const char *name, struct buf *out, struct err *e); /* ERR_NOINPUT: never set */

@@ -77,7 +77,7 @@ static void home__a_copy_beside_the_original__is_only_read(void **state)
 	snprintf(copy, sizeof copy, "%s.copy", f->path);
 	snprintf(link, sizeof link, "%s.link", f->path);
 	OK(f, open_as(f, STORE_WRITE, f->path, "a", false));
-	OK(f, store_backup(f->s, copy, &f->e));
+	OK(f, store_backup(f->s, copy, NULL, NULL, &f->e));
 	FAILS(f, ERR_PAUSED, open_as(f, STORE_WRITE, copy, "a", false));
 	OK(f, open_as(f, STORE_READ, copy, "a", false));
 	/* The original by another name is no copy. */
@@ -91,7 +91,7 @@ static void home__a_copy_beside_the_original__is_only_read(void **state)
 	store_close(&f->s);
 	assert_int_equal(rename(f->path, copy), 0);
 	OK(f, open_as(f, STORE_WRITE, copy, "a", false));
-	OK(f, store_backup(f->s, f->path, &f->e));
+	OK(f, store_backup(f->s, f->path, NULL, NULL, &f->e));
 	FAILS(f, ERR_PAUSED, open_as(f, STORE_WRITE, f->path, "a", false));
 }
 

@@ -168,10 +168,10 @@ static void backup__is_a_whole_database(void **state)
 	struct stat st;
 	fixture_people(f, "news", 1, 20);
 	snprintf(name, sizeof name, "%s.copy", f->path);
-	OK(f, store_backup(f->s, name, &f->e));
+	OK(f, store_backup(f->s, name, NULL, NULL, &f->e));
 	assert_int_equal(stat(name, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
-	FAILS(f, ERR_CREATE, store_backup(f->s, name, &f->e));
+	FAILS(f, ERR_CREATE, store_backup(f->s, name, NULL, NULL, &f->e));
 	struct store *s;
 	struct store_config c = {.path = name, .actor = "tester"};
 	OK(f, store_open(&s, STORE_WRITE, &c, &f->e));
