@@ -32,6 +32,7 @@
 	X(cmd_history)                                                                                       \
 	X(cmd_reclassify)                                                                                    \
 	X(cmd_prune)                                                                                         \
+	X(cmd_doctor)                                                                                        \
 	X(cmd_backup)                                                                                        \
 	X(cmd_restore)                                                                                       \
 	X(cmd_adopt)                                                                                         \

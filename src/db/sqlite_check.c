@@ -1,76 +1,136 @@
 /* The self-check: what is kept twice must agree. Each question is put to a slice at a time. */
-#include "src/db/sqlite.h"
+#include "src/db/sqlite_check.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 
-enum { WINDOW = 20000 };
-
-struct check {
-	struct store *s;
-	int (*row)(void *ctx, const char *what);
-	void *ctx;
-	int64_t problems;
-	struct err *e;
-};
-
-static int problem(struct check *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-
-static int problem(struct check *c, const char *fmt, ...)
+int check_say(struct check *c, enum self_severity severity, struct str where, const char *remedy,
+	const char *fmt, ...)
 {
-	struct buf b = BUF_INIT(1000);
+	struct buf b = BUF_INIT(2000);
 	va_list ap;
 	va_start(ap, fmt);
 	buf_vprintf(&b, fmt, ap);
 	va_end(ap);
-	c->problems++;
-	int rc = c->row != NULL ? c->row(c->ctx, buf_cstr(&b)) : 0;
+	c->found += severity >= SELF_SKIP;
+	c->count->severity[severity]++;
+	const struct self_finding f = {c->id, severity, where, buf_cstr(&b), remedy};
+	int rc = c->o->row != NULL ? c->o->row(c->o->ctx, &f) : 0;
 	buf_release(&b);
-	return rc;
+	return rc != 0 ? -1 : 0;
+}
+
+int check_step(struct check *c, const char *doing, int64_t done, int64_t of)
+{
+	if (c->o->step == NULL || c->o->step(c->o->ctx, doing, done, of) == 0)
+		return 0;
+	return err_set(c->e, ERR_AGAIN, "interrupted", "the rest was not checked");
 }
 
 /* ---- A campaign ---- */
 
 struct totals {
 	int64_t slot[TALLY_CHECKED];
-	int64_t rows, below; /* waiting below the cursor with neither intent nor time */
+	int64_t rows, below; /* below: waiting below the cursor with neither intent nor time */
+	int64_t should, does,
+		stand; /* of a spread one: can be claimed by domain, is kept for it, stands there in all */
+	/* What is wrong by itself, whatever is summed up. */
+	int64_t state, due, attempts, strays, nobody;
 };
 
-static int campaign_window(struct check *c, int64_t campaign, int64_t from, int64_t to, bool cancelled,
-	int64_t cursor, bool canary, struct totals *t)
+struct checked {
+	int64_t id, rows, cursor, audience;
+	bool cancelled, canary, spread;
+	ms_t ripe_until;
+	char name[512];
+	int64_t sum[TALLY_CHECKED]; /* as kept */
+	struct totals t;            /* as the rows say */
+};
+
+static int read_campaign(struct check *c, struct checked *k)
+{
+	sqlite3_stmt *st = db_query(c->s, c->e,
+		"SELECT rows, cursor, state = 7, audience_n, canary > 0, spread, ripe_until, name, pruned < "
+		"2 FROM campaign "
+		"WHERE id = ?",
+		"i", k->id);
+	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
+	if (rc <= 0)
+		return rc;
+	k->rows = col_int(st, 0);
+	k->cursor = col_int(st, 1);
+	k->cancelled = col_int(st, 2) != 0;
+	k->audience = col_int(st, 3);
+	k->canary = col_int(st, 4) != 0;
+	k->spread = col_int(st, 5) != 0;
+	k->ripe_until = col_int(st, 6);
+	snprintf(k->name, sizeof k->name, "%.*s", STR_ARG(col_str(st, 7)));
+	rc = col_int(st, 8) != 0;
+	db_done(st);
+	return rc;
+}
+
+static int rows_window(struct check *c, struct checked *k, int64_t from, int64_t to)
 {
 	int rc;
+	struct totals *t = &k->t;
 	sqlite3_stmt *st = db_query(c->s, c->e,
 		"SELECT d.id, d.state, d.attempts, d.due IS NOT NULL, i.delivery IS NOT NULL, d.doubted, "
-		"d.due IS " PARKED " FROM "
-		"delivery d "
-		"LEFT JOIN intent i ON i.delivery = d.id WHERE d.id > ? AND d.id <= ?",
-		"ii", DELIVERY_ID(campaign, from), DELIVERY_ID(campaign, to));
+		"d.due IS " PARKED ", p.id IS NOT NULL AND (d.domain = 0 OR o.id IS NOT NULL) AND (d.list = "
+		"0 OR l.id IS NOT NULL) FROM "
+		"delivery d LEFT JOIN intent i ON i.delivery = d.id LEFT JOIN contact p ON p.id = d.contact "
+		"LEFT JOIN domain o "
+		"ON o.id = d.domain LEFT JOIN list l ON l.id = d.list WHERE d.id > ? AND d.id <= ?",
+		"ii", DELIVERY_ID(k->id, from), DELIVERY_ID(k->id, to));
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(c->s, st, c->e)) == 1) {
-		enum delivery_state state = state_from_row(col_int(st, 1));
-		int64_t attempts = col_int(st, 2);
+		int64_t written = col_int(st, 1), attempts = col_int(st, 2);
+		enum delivery_state state = state_from_row(written);
 		bool due = col_int(st, 3) != 0, intent = col_int(st, 4) != 0;
 		bool waits = state == DELIVERY_QUEUED || state == DELIVERY_DEFERRED;
-		int slot = intent               ? (int)DELIVERY_SENDING
-			   : cancelled && waits ? (int)DELIVERY_CANCELLED
-			   : cancelled          ? (int)state
-						: tally_of(state, attempts, due);
+		int slot = intent                  ? (int)DELIVERY_SENDING
+			   : k->cancelled && waits ? (int)DELIVERY_CANCELLED
+			   : k->cancelled          ? (int)state
+						   : tally_of(state, attempts, due);
 		t->rows++;
 		t->slot[slot]++;
 		t->slot[TALLY_PARKED] += slot == TALLY_FRESH && col_int(st, 6) != 0;
 		t->slot[TALLY_ATTEMPTS] += attempts;
 		t->slot[TALLY_DOUBTED] += col_int(st, 5) != 0;
-		if (waits && !intent && !due && !cancelled &&
-			(attempts > 0 || DELIVERY_NUMBER(col_int(st, 0)) <= cursor) && !canary)
-			t->below++;
+		t->below += waits && !intent && !due && !k->cancelled &&
+			    (attempts > 0 || DELIVERY_NUMBER(col_int(st, 0)) <= k->cursor) && !k->canary;
+		t->state += written < 0 || written >= DELIVERY_CANCELLED || written == DELIVERY_SENT;
+		t->due += due && !waits && state != DELIVERY_DOUBT;
+		t->nobody += col_int(st, 7) == 0;
 	}
 	return rc;
 }
 
+/* Every attempt that was counted is there, with its number, and no other. */
+static int attempts_window(struct check *c, struct checked *k, int64_t from, int64_t to)
+{
+	sqlite3_stmt *st = db_query(c->s, c->e,
+		"SELECT count(*) FILTER (WHERE d.attempts <> coalesce(a.n, 0) OR d.attempts <> "
+		"coalesce(a.last, 0)), "
+		"total(a.n) FROM delivery d LEFT JOIN (SELECT delivery, count(*) n, max(n) last FROM attempt "
+		"WHERE delivery > ?1 "
+		"AND delivery <= ?2 GROUP BY delivery) a ON a.delivery = d.id WHERE d.id > ?1 AND d.id <= ?2",
+		"ii", DELIVERY_ID(k->id, from), DELIVERY_ID(k->id, to));
+	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
+	if (rc != 1)
+		return -1;
+	int64_t all, theirs = col_int(st, 1);
+	k->t.attempts += col_int(st, 0);
+	db_done(st);
+	if (db_int(c->s, c->e, &all, "SELECT count(*) FROM attempt WHERE delivery > ? AND delivery <= ?",
+		    "ii", DELIVERY_ID(k->id, from), DELIVERY_ID(k->id, to)) < 0)
+		return -1;
+	k->t.strays += all - theirs;
+	return 0;
+}
+
 /* A spread campaign: what should wait by domain, and does. */
-static int waiting_window(struct check *c, int64_t campaign, int64_t from, int64_t to, ms_t ripe_until,
-	int64_t *should, int64_t *does)
+static int waiting_window(struct check *c, struct checked *k, int64_t from, int64_t to)
 {
 	sqlite3_stmt *st = db_query(c->s, c->e,
 		"SELECT count(*), count(w.n) FROM delivery d LEFT JOIN intent i ON i.delivery = d.id LEFT "
@@ -79,17 +139,17 @@ static int waiting_window(struct check *c, int64_t campaign, int64_t from, int64
 		"coalesce(d.due, 0) AND w.n = (d.id & 4294967295) WHERE d.id > ?2 AND d.id <= ?3 AND "
 		"i.delivery IS "
 		"NULL AND (d.due <= ?4 OR (d.due IS NULL AND d.state = " ROW_QUEUED " AND d.attempts = 0))",
-		"iiii", campaign, DELIVERY_ID(campaign, from), DELIVERY_ID(campaign, to), ripe_until);
+		"iiii", k->id, DELIVERY_ID(k->id, from), DELIVERY_ID(k->id, to), k->ripe_until);
 	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
 	if (rc != 1)
 		return -1;
-	*should += col_int(st, 0);
-	*does += col_int(st, 1);
+	k->t.should += col_int(st, 0);
+	k->t.does += col_int(st, 1);
 	db_done(st);
 	return 0;
 }
 
-static int count_waiting(struct check *c, int64_t campaign, int64_t *n)
+static int count_waiting(struct check *c, struct checked *k)
 {
 	int64_t lot = -1, domain = 0, due = 0, number = 0;
 	int rc;
@@ -99,7 +159,7 @@ static int count_waiting(struct check *c, int64_t campaign, int64_t *n)
 			"SELECT lot, domain, due, n FROM waiting WHERE campaign = ? AND (lot, domain, due, "
 			"n) > (?, ?, "
 			"?, ?) ORDER BY lot, domain, due, n LIMIT ?",
-			"iiiiii", campaign, lot, domain, due, number, (int64_t)WINDOW);
+			"iiiiii", k->id, lot, domain, due, number, (int64_t)CHECK_WINDOW);
 		if (st == NULL)
 			return -1;
 		for (; (rc = db_step(c->s, st, c->e)) == 1; seen++) {
@@ -108,86 +168,138 @@ static int count_waiting(struct check *c, int64_t campaign, int64_t *n)
 			due = col_int(st, 2);
 			number = col_int(st, 3);
 		}
-		*n += seen;
-		rc = rc < 0 ? -1 : seen == WINDOW;
+		k->t.stand += seen;
+		rc = rc < 0 ? -1 : seen == CHECK_WINDOW;
 	} while (rc == 1);
 	return rc;
 }
 
-static int check_waiting(struct check *c, int64_t campaign, int64_t rows, ms_t ripe_until)
+static int read_window(struct check *c, struct checked *k, int64_t from, int64_t to)
 {
-	int64_t should = 0, does = 0, stand = 0, version = store_data_version(c->s);
-	for (int64_t from = 0; from < rows; from += WINDOW)
-		if (waiting_window(c, campaign, from, from + WINDOW < rows ? from + WINDOW : rows, ripe_until,
-			    &should, &does) < 0)
-			return -1;
-	if (count_waiting(c, campaign, &stand) < 0)
+	if (rows_window(c, k, from, to) < 0 || attempts_window(c, k, from, to) < 0)
 		return -1;
-	if ((should == does && does == stand) || version != store_data_version(c->s))
-		return 0;
-	return problem(c,
-		"campaign %lld: %lld of %lld deliveries can be claimed by domain, %lld are kept for it",
-		(long long)campaign, (long long)does, (long long)should, (long long)stand);
+	if (k->spread && !k->cancelled && waiting_window(c, k, from, to) < 0)
+		return -1;
+	return check_step(c, "adding up deliveries", to, k->rows);
 }
 
-static int compare(struct check *c, int64_t campaign, const struct totals *t)
+static int read_sums(struct check *c, struct checked *k)
+{
+	int rc;
+	sqlite3_stmt *st = db_query(
+		c->s, c->e, "SELECT slot, sum(n) FROM tally WHERE campaign = ? GROUP BY slot", "i", k->id);
+	if (st == NULL)
+		return -1;
+	while ((rc = db_step(c->s, st, c->e)) == 1)
+		if (col_int(st, 0) >= 0 && col_int(st, 0) < TALLY_CHECKED)
+			k->sum[col_int(st, 0)] = col_int(st, 1);
+	return rc;
+}
+
+/* Windows, sums and all in one snapshot, if that does not take too long: somebody may deliver. Else each
+ * window has its own. *one tells. 0: its deliveries are erased. */
+static int read_windows(struct check *c, struct checked *k, bool *one)
+{
+	enum { SNAPSHOT = 700 }; /* ms */
+	ms_t began = clock_mono();
+	int rc = read_campaign(c, k);
+	*one = true;
+	for (int64_t from = 0; rc == 1 && from < k->rows; from += CHECK_WINDOW) {
+		int64_t to = from + CHECK_WINDOW < k->rows ? from + CHECK_WINDOW : k->rows;
+		if (read_window(c, k, from, to) < 0)
+			return -1;
+		*one = *one && (to == k->rows || clock_mono() - began < SNAPSHOT);
+		if (!*one && to < k->rows &&
+			(db_script(c->s, "COMMIT", c->e) < 0 || db_script(c->s, "BEGIN", c->e) < 0))
+			return -1;
+	}
+	if (rc == 1 && k->spread && !k->cancelled && count_waiting(c, k) < 0)
+		return -1;
+	return rc == 1 && read_sums(c, k) < 0 ? -1 : rc;
+}
+
+/* 1, *torn: what was read belongs to no one moment, as others wrote meanwhile. */
+static int read_all(struct check *c, struct checked *k, bool *torn)
+{
+	bool one;
+	int64_t version = store_data_version(c->s);
+	if (db_script(c->s, "BEGIN", c->e) < 0)
+		return -1;
+	int rc = read_windows(c, k, &one);
+	if (!sqlite3_get_autocommit(c->s->db) && db_script(c->s, "COMMIT", rc >= 0 ? c->e : NULL) < 0)
+		rc = -1;
+	*torn = !one && version != store_data_version(c->s);
+	return rc;
+}
+
+static int compare(struct check *c, const struct checked *k)
 {
 	static const char *const extra[] = {"fresh", "to be resent", "attempts", "ever in doubt", "parked"};
+	struct str where = str_from(k->name);
 	for (int slot = 0; slot < TALLY_CHECKED; slot++) {
-		int64_t n;
-		if (db_int(c->s, c->e, &n, "SELECT sum(n) FROM tally WHERE campaign = ? AND slot = ?", "ii",
-			    campaign, (int64_t)slot) < 0)
+		int64_t n = k->sum[slot];
+		if (n != k->t.slot[slot] &&
+			check_say(c, SELF_FAIL, where, REPORT_IT,
+				"%lld deliveries count as %s, the rows say %lld", (long long)n,
+				slot < DELIVERY_NSTATES ? delivery_state_names[slot]
+							: extra[slot - DELIVERY_NSTATES],
+				(long long)k->t.slot[slot]) < 0)
 			return -1;
-		if (n == t->slot[slot])
-			continue;
-		int rc = problem(c, "campaign %lld: %lld deliveries count as %s, the rows say %lld",
-			(long long)campaign, (long long)n,
-			slot < DELIVERY_NSTATES ? delivery_state_names[slot] : extra[slot - DELIVERY_NSTATES],
-			(long long)t->slot[slot]);
-		if (rc != 0)
-			return rc;
 	}
+	if ((k->t.rows != k->rows || k->audience != k->rows) &&
+		check_say(c, SELF_FAIL, where, REPORT_IT, "an audience of %lld has %lld deliveries",
+			(long long)k->audience, (long long)k->t.rows) < 0)
+		return -1;
+	if (k->t.below != 0 && check_say(c, SELF_FAIL, where, REPORT_IT,
+				       "%lld deliveries wait for nothing, and would never be sent",
+				       (long long)k->t.below) < 0)
+		return -1;
+	if ((k->t.should != k->t.does || k->t.does != k->t.stand) &&
+		check_say(c, SELF_FAIL, where, REPORT_IT,
+			"%lld of %lld deliveries can be claimed by domain, %lld are kept for it",
+			(long long)k->t.does, (long long)k->t.should, (long long)k->t.stand) < 0)
+		return -1;
 	return 0;
 }
 
-static int check_campaign(struct check *c, int64_t campaign)
+static int by_themselves(struct check *c, const struct checked *k)
 {
-	struct totals t = {.rows = 0};
-	sqlite3_stmt *st = db_query(c->s, c->e,
-		"SELECT rows, cursor, state = 7, audience_n, state, canary > 0, spread, ripe_until FROM "
-		"campaign "
-		"WHERE id = ? AND pruned < 2",
-		"i", campaign);
-	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
-	if (rc <= 0)
-		return rc;
-	int64_t rows = col_int(st, 0), cursor = col_int(st, 1), audience = col_int(st, 3), version;
-	bool cancelled = col_int(st, 2) != 0, canary = col_int(st, 5) != 0;
-	bool spread = col_int(st, 6) != 0;
-	ms_t ripe_until = col_int(st, 7);
-	db_done(st);
-	version = store_data_version(c->s);
-	rc = 0;
-	for (int64_t from = 0; from < rows && rc >= 0; from += WINDOW)
-		rc = campaign_window(c, campaign, from, from + WINDOW < rows ? from + WINDOW : rows,
-			cancelled, cursor, canary, &t);
-	if (rc < 0)
-		return -1;
-	/* Written meanwhile: what was read of it belongs to no one moment. */
-	if (version != store_data_version(c->s))
-		return 0;
-	if (t.rows != rows || audience != rows)
-		rc = problem(c, "campaign %lld: an audience of %lld has %lld deliveries", (long long)campaign,
-			(long long)audience, (long long)t.rows);
-	if (rc == 0 && t.below != 0)
-		rc = problem(c, "campaign %lld: %lld deliveries wait for nothing", (long long)campaign,
-			(long long)t.below);
-	if (rc == 0 && spread && !cancelled)
-		rc = check_waiting(c, campaign, rows, ripe_until);
-	return rc != 0 ? rc : compare(c, campaign, &t);
+	const struct {
+		int64_t n;
+		const char *text;
+	} wrong[] = {{k->t.state, "deliveries are in no state that there is"},
+		{k->t.due, "deliveries are over and yet due again"},
+		{k->t.attempts, "deliveries have other attempts than they count"},
+		{k->t.strays, "attempts belong to no delivery"},
+		{k->t.nobody, "deliveries name a person, domain or list that is not there"}};
+	for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+		if (wrong[i].n != 0 && check_say(c, SELF_FAIL, str_from(k->name), REPORT_IT, "%lld %s",
+					       (long long)wrong[i].n, wrong[i].text) < 0)
+			return -1;
+	return 0;
 }
 
-static int check_campaigns(struct check *c)
+static int check_campaign(struct check *c, int64_t id)
+{
+	enum { TRIES = 3 };
+	for (int try = 1;; try++) {
+		struct checked k = {.id = id};
+		bool torn;
+		int rc = read_all(c, &k, &torn);
+		if (rc <= 0)
+			return rc;
+		if (torn && try < TRIES)
+			continue;
+		if (by_themselves(c, &k) < 0)
+			return -1;
+		return !torn ? compare(c, &k)
+			     : check_say(c, SELF_SKIP, str_from(k.name),
+				       "run it again when the campaign pauses, or on a restored backup",
+				       "it is written to, and too large to be added up at one moment");
+	}
+}
+
+int check_campaigns(struct check *c)
 {
 	int64_t id = 0;
 	for (;;) {
@@ -196,188 +308,44 @@ static int check_campaigns(struct check *c)
 		if (rc <= 0)
 			return rc;
 		rc = check_campaign(c, id);
-		if (rc != 0)
-			return rc;
-	}
-}
-
-/* ---- Nobody was mailed after they were suppressed ---- */
-
-enum { CLOCKS = 60 * 1000 }; /* ms that the clocks of two processes, and a wait for the lock, may make */
-
-struct suppressed {
-	int64_t hash, list, contact;
-	ms_t created;
-};
-
-/* Deliveries of that person whose only attempt was claimed later than that. A suppression that came with an
- * import was seen later than its date says, so those (born <> 0) are not looked at. */
-static int mailed_after(struct check *c, const struct suppressed *sup)
-{
-	int64_t campaign = 0, n, late;
-	for (;;) {
-		sqlite3_stmt *st = db_query(c->s, c->e,
-			"SELECT id, rows FROM campaign WHERE id > ? AND rows > 0 ORDER BY id LIMIT 1", "i",
-			campaign);
-		int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
-		if (rc <= 0)
-			return rc;
-		campaign = col_int(st, 0);
-		int64_t rows = col_int(st, 1);
-		db_done(st);
-		if (delivery_bisect(c->s, campaign, rows, sup->contact, &n, c->e) < 0)
-			return -1;
-		rc = db_int(c->s, c->e, &late,
-			"SELECT 1 FROM delivery WHERE id = ? AND contact = ? AND attempts = 1 AND first > ? "
-			"AND (?4 = 0 OR list = ?4)",
-			"iiii", DELIVERY_ID(campaign, n), sup->contact, sup->created + CLOCKS, sup->list);
-		if (rc == 1)
-			rc = problem(c,
-				"campaign %lld: delivery %lld was tried after its address had been "
-				"suppressed",
-				(long long)campaign, (long long)DELIVERY_ID(campaign, n));
-		if (rc != 0)
-			return rc;
-	}
-}
-
-/* The contact of the first suppression behind *hash, or 0 with none. */
-static int next_suppressed(struct check *c, struct suppressed *sup)
-{
-	sqlite3_stmt *st = db_query(c->s, c->e,
-		"SELECT s.hash, s.list, s.created, coalesce(k.id, 0) FROM suppression s LEFT JOIN address a "
-		"ON a.hash = s.hash "
-		"LEFT JOIN contact k ON k.id = a.contact AND coalesce(k.key, k.address) = s.key "
-		"WHERE (s.hash, s.list) > (?, ?) AND s.born = 0 AND s.held_until = 0 ORDER BY s.hash, s.list "
-		"LIMIT 1",
-		"ii", sup->hash, sup->list);
-	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
-	if (rc == 1) {
-		*sup = (struct suppressed){col_int(st, 0), col_int(st, 1), col_int(st, 3), col_int(st, 2)};
-		db_done(st);
-	}
-	return rc;
-}
-
-static int check_suppressed(struct check *c)
-{
-	struct suppressed sup = {INT64_MIN, INT64_MAX, 0, 0};
-	int rc;
-	while ((rc = next_suppressed(c, &sup)) == 1)
-		if (sup.contact != 0 && (rc = mailed_after(c, &sup)) != 0)
-			break;
-	return rc;
-}
-
-/* ---- Contacts and their index ---- */
-
-static int contact_window(struct check *c, int64_t from, int64_t *missing)
-{
-	int rc;
-	int64_t n;
-	sqlite3_stmt *st = db_query(c->s, c->e,
-		"SELECT id, coalesce(key, address) FROM contact WHERE id > ? AND id <= ? AND address <> '' "
-		"AND" VISIBLE("born"),
-		"ii", from, from + WINDOW);
-	if (st == NULL)
-		return -1;
-	while ((rc = db_step(c->s, st, c->e)) == 1) {
-		int found = db_int(c->s, c->e, &n, "SELECT 1 FROM address WHERE hash = ? AND contact = ?",
-			"ii", (int64_t)hash64(col_str(st, 1)), col_int(st, 0));
-		if (found < 0) {
-			db_done(st);
-			return -1;
-		}
-		*missing += found == 0;
-	}
-	return rc;
-}
-
-static int check_contacts(struct check *c)
-{
-	int64_t last, missing = 0;
-	if (db_int(c->s, c->e, &last, "SELECT max(id) FROM contact", "") < 0)
-		return -1;
-	for (int64_t from = 0; from < last; from += WINDOW)
-		if (contact_window(c, from, &missing) < 0)
-			return -1;
-	return missing != 0 ? problem(c, "%lld people cannot be found by their address", (long long)missing)
-			    : 0;
-}
-
-static int check_list(struct check *c, int64_t list, int64_t says)
-{
-	int64_t after = 0, n = 0;
-	int64_t version = store_data_version(c->s);
-	for (;;) {
-		sqlite3_stmt *st = db_query(c->s, c->e,
-			"SELECT count(*), max(contact) FROM (SELECT contact FROM member WHERE list = ? AND "
-			"contact > ? AND" VISIBLE("born") "ORDER BY contact LIMIT 20000)",
-			"ii", list, after);
-		int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
 		if (rc < 0)
+			return rc;
+	}
+}
+
+/* ---- All of it ---- */
+
+int store_check(struct store *s, const struct self_check *o, struct self_count *count, struct err *e)
+{
+	static const struct {
+		const char *id, *fine;
+		int (*run)(struct check *c);
+	} checks[] = {
+		{"file", "the file is sound, page by page", check_file},
+		{"schema", "tables and indexes are as they should be", check_schema},
+		{"home", "it is at home on this machine", check_home},
+		{"lease", NULL, check_lease},
+		{"intents", "nothing is on the wire but what the sender has in hand", check_intents},
+		{"ledger", "every delivery is in one state, and the sums add up", check_campaigns},
+		{"relations", "what points to something points to something", check_relations},
+		{"suppressed", "nobody was mailed after they had been suppressed", check_suppressed},
+		{"contacts", "every person is found by their address", check_contacts},
+		{"lists", "lists count their members rightly", check_lists},
+		{"leftovers", "no import was left half done", check_leftovers},
+	};
+	struct check c = {.s = s, .o = o, .count = count, .e = e};
+	*count = (struct self_count){.severity = {0}};
+	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
+		int alive = store_lease_get(s, clock_now(), &c.holder, e);
+		if (alive < 0)
 			return -1;
-		int64_t more = col_int(st, 0);
-		after = col_int(st, 1);
-		db_done(st);
-		n += more;
-		if (more == 0)
-			break;
+		c.delivered = alive == 1;
+		c.id = checks[i].id;
+		c.found = 0;
+		if (checks[i].run(&c) < 0 ||
+			(c.found == 0 && checks[i].fine != NULL &&
+				check_say(&c, SELF_PASS, STR(""), NULL, "%s", checks[i].fine) < 0))
+			return -1;
 	}
-	if (n != says && version == store_data_version(c->s))
-		return problem(c, "list %lld: it counts %lld members and has %lld", (long long)list,
-			(long long)says, (long long)n);
 	return 0;
-}
-
-static int check_lists(struct check *c)
-{
-	int64_t id = 0;
-	for (;;) {
-		sqlite3_stmt *st = db_query(c->s, c->e,
-			"SELECT id, members FROM list WHERE id > ? AND gone = 0 ORDER BY id LIMIT 1", "i",
-			id);
-		int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
-		if (rc <= 0)
-			return rc;
-		id = col_int(st, 0);
-		int64_t members = col_int(st, 1);
-		db_done(st);
-		rc = check_list(c, id, members);
-		if (rc != 0)
-			return rc;
-	}
-}
-
-/* One long look at the whole file: not while somebody delivers. */
-static int check_file(struct check *c)
-{
-	struct holder h;
-	int alive = store_lease_get(c->s, clock_now(), &h, c->e);
-	if (alive != 0)
-		return alive < 0 ? -1 : 0;
-	sqlite3_stmt *st = db_query(c->s, c->e, "PRAGMA quick_check(1)", "");
-	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
-	if (rc <= 0)
-		return rc;
-	bool fine = str_is(col_str(st, 0), "ok");
-	struct buf what = BUF_INIT(500);
-	buf_str(&what, col_str(st, 0));
-	db_done(st);
-	rc = fine ? 0 : problem(c, "the file: %s", buf_cstr(&what));
-	buf_release(&what);
-	return rc;
-}
-
-int store_check(
-	struct store *s, int (*row)(void *ctx, const char *what), void *ctx, int64_t *problems, struct err *e)
-{
-	struct check c = {s, row, ctx, 0, e};
-	int (*const checks[])(struct check *) = {
-		check_file, check_campaigns, check_suppressed, check_contacts, check_lists};
-	int rc = 0;
-	for (size_t i = 0; i < sizeof checks / sizeof *checks && rc == 0; i++)
-		rc = checks[i](&c);
-	*problems = c.problems;
-	return rc;
 }

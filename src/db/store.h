@@ -991,8 +991,26 @@ int store_history(struct store *s, ms_t since, int (*row)(void *ctx, const struc
 	struct err *e);
 
 /* ---- Self-check ---- */
-/* Do tallies, rows, intents and cursors agree? Calls `row` for each disagreement. In slices. */
-int store_check(struct store *s, int (*row)(void *ctx, const char *what), void *ctx, int64_t *problems,
-	struct err *e);
+
+enum self_severity { SELF_PASS, SELF_INFO, SELF_SKIP, SELF_WARN, SELF_FAIL, SELF_NSEVERITIES };
+struct self_finding {
+	const char *id; /* "ledger", "intents" … as in the manual */
+	enum self_severity severity;
+	struct str where; /* a campaign, a list; n == 0: the database */
+	const char *text, *remedy;
+};
+struct self_check {
+	int (*row)(void *ctx, const struct self_finding *f);
+	/* Now and then; anything but 0 ends it with ERR_AGAIN. May be NULL. */
+	int (*step)(void *ctx, const char *doing, int64_t done, int64_t of);
+	void *ctx;
+};
+struct self_count {
+	int64_t severity[SELF_NSEVERITIES];
+};
+/* Does what is kept more than once agree, does all that points somewhere point to something, is the file
+ * sound, was nobody mailed after they had been suppressed? Reads only. In slices; what needs one long look is
+ * skipped, and said to be, while somebody delivers. */
+int store_check(struct store *s, const struct self_check *o, struct self_count *count, struct err *e);
 
 #endif

@@ -10,6 +10,7 @@ import tarfile
 import time
 
 import harness
+import peers
 from harness import wait_until
 from smtpd import Sink
 
@@ -163,6 +164,12 @@ def test_backup_while_sending_and_restore_elsewhere(w):
 		for name in ("postrider.db", "postrider.key", "dkim/pr1.key"):
 			assert mode(there.path(name)) == 0o600, name
 		assert open(there.path("postrider.key")).read() == open(w.path("postrider.key")).read()
+		# It misses what no backup holds.
+		lost = findings(there.run("--json", "doctor", expect=1))["files"]
+		assert lost["where"].endswith("secret.txt"), lost
+		shutil.copy(w.path("secret.txt"), there.path("secret.txt"))
+		found = {f["id"]: f["severity"] for f in map(json.loads, there.run("--json", "doctor", "--database").out.splitlines())}
+		assert set(found.values()) <= {"pass", "info"} and found["ledger"] == found["file"] == "pass", found
 		status = there.status("june")
 		sent, waits = status["counts"]["sent"], status["counts"]["queued"]
 		assert (status["state"], status["why"]["id"]) == ("paused", "restored") and 0 < sent <= had and waits > 0, status
@@ -306,14 +313,143 @@ def test_disk_full_leaves_nothing(w):
 		w.audience(2000)
 		w.run("backup", "b.tar")
 		whole = os.path.getsize(w.path("b.tar"))
-		before = sorted(os.listdir(w.folder))
+		def names():
+			return sorted(n for n in os.listdir(w.folder) if not n.endswith(("-wal", "-shm")) and n != "there")
+
+		before = names()
 		for limit in (1000, 100000, whole // 2, whole - 2000):
 			# No file may grow beyond it: as where a disk or a quota is full.
 			run = subprocess.run(["prlimit", f"--fsize={limit}", harness.PROGRAM, "backup", "c.tar"], cwd=w.folder,
 				capture_output=True, text=True, env=w.environment())
 			assert run.returncode in (73, 74) and run.stderr.startswith("postrider: "), (limit, run)
-			assert sorted(os.listdir(w.folder)) == before
+			assert names() == before
 			run = subprocess.run(["prlimit", f"--fsize={limit}", harness.PROGRAM, "restore", "b.tar", "there"], cwd=w.folder,
 				capture_output=True, text=True, env=w.environment())
 			assert run.returncode in (73, 74) or limit > os.path.getsize(w.path("postrider.db")), (limit, run)
 			assert run.returncode == 0 or [n for _, _, f in os.walk(w.path("there")) for n in f] == [], (limit, run)
+
+
+# ---- doctor ----
+
+def findings(result):
+	return {f["id"]: f for f in map(json.loads, result.out.splitlines())}
+
+
+def test_doctor_while_sending(w):
+	count = 400
+	with Sink() as sink:
+		w.configure(sink.port, connections=4)
+		addresses = w.audience(count)
+		w.message()
+		sending = w.start(*SEND, "--rate", "100/s")
+		wait_until(lambda: len(sink.messages) > 20)
+		looks = 0
+		while sending.poll() is None:
+			found = findings(w.run("--json", "doctor", "--database", expect=0))
+			looks += sending.poll() is None
+			assert not [f for f in found.values() if f["severity"] in ("fail", "warn")], found
+			if looks == 1:
+				assert found["file"]["severity"] == "skip" and found["ledger"]["severity"] == "pass", found
+		assert looks >= 3
+		w.finish(sending)
+		assert w.audit("june", sink, addresses) == {"sent": count}
+		assert findings(w.run("--json", "doctor", "--database"))["file"]["severity"] == "pass"
+
+
+def test_doctor_after_a_kill_and_on_a_copy(w):
+	with Sink() as sink:
+		w.configure(sink.port, connections=2, rate="40/s")
+		w.audience(COUNT)
+		w.message()
+		sending = w.start(*SEND)
+		wait_until(lambda: len(sink.messages) > 5)
+		sending.kill()
+		sending.wait()
+		found = findings(w.run("--json", "doctor", "--database"))
+		assert found["lease"]["severity"] == "info" and "ended without saying so" in found["lease"]["text"], found
+		another_machine(w, "elsewhere")
+		assert findings(w.run("--json", "doctor", "--database"))["home"]["severity"] == "warn"
+		w.run("adopt", expect=76)
+		assert findings(w.run("--json", "doctor", "--database"))["home"]["severity"] in ("info", "pass")
+
+
+def test_doctor_finds_wrong_modes_and_damage(w):
+	with Sink() as sink:
+		with_everything(w, sink, user="me", password_file="secret.txt")
+		assert "pass" in w.run("doctor").out
+		for name in ("postrider.key", "postrider.db", "dkim/pr1.key", "secret.txt"):
+			was = mode(w.path(name))
+			os.chmod(w.path(name), 0o644)
+			result = w.run("--json", "doctor", expect=1)
+			found = findings(result)["files"]
+			assert found["severity"] == "fail" and "chmod 600" in found["remedy"] and found["where"].endswith(name), result
+			os.chmod(w.path(name), was)
+		os.chmod(w.path("more.conf"), 0o666)
+		assert findings(w.run("--json", "doctor", expect=1))["files"]["remedy"].startswith("chmod go-w")
+		os.chmod(w.path("more.conf"), 0o644)
+		w.run("doctor")
+		w.audience(20)
+		subprocess.run(["sqlite3", "postrider.db", "UPDATE list SET members = 7; DELETE FROM address WHERE contact = 3"],
+			cwd=w.folder, check=True)
+		result = w.run("doctor", "--database", expect=1)
+		assert "it counts 7 members and has 20" in result.out and "cannot be found by their address" in result.out, result
+
+
+# ---- what it creates ----
+
+def test_what_it_creates_is_for_its_user_alone(w):
+	"""Whatever the umask is when it starts."""
+	with Sink() as sink:
+		old = os.umask(0)
+		try:
+			w.run("init", "new")
+			assert mode(w.path("new")) == 0o700
+			w.configure(sink.port, extra="[log]\ndeliveries = deliveries.jsonl\nfile = serve.log\n")
+			w.run("dkim", "keygen", "books.example")
+			w.audience(3)
+			w.message()
+			w.run(*SEND)
+			w.run("report", "june", "--format", "csv", "-o", "june.csv")
+			w.run("import", "bad", "-", "--rejects", "rejects.csv", "--max-rejects", "5", stdin=b"email\na@x.example\nnothing\n")
+			server = w.start("serve")
+			wait_until(lambda: os.path.exists(w.path("serve.log")))
+			for name in ("postrider.db", "postrider.db-wal", "postrider.db-shm", "postrider.key", "dkim", "dkim/pr1.key", "deliveries.jsonl",
+				"serve.log", "june.csv", "rejects.csv"):
+				assert mode(w.path(name)) & 0o077 == 0, f"{name} has mode {mode(w.path(name)):o}"
+			# One that a person has opened to others stays so when it is written anew.
+			os.chmod(w.path("june.csv"), 0o640)
+			w.run("report", "june", "--format", "csv", "-o", "june.csv")
+			assert mode(w.path("june.csv")) == 0o640
+			server.send_signal(signal.SIGTERM)
+			w.finish(server)
+		finally:
+			os.umask(old)
+
+
+def test_no_core_dump_and_no_secret_in_ps(w):
+	with Sink() as sink:
+		w.configure(sink.port)
+		w.write("secret.txt", "hunter2\n")
+		os.chmod(w.path("secret.txt"), 0o600)
+
+		def dumps(*argv):
+			child = subprocess.Popen(["prlimit", "--core=unlimited", *argv], cwd=w.folder, env=w.environment(),
+				stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+			try:
+				time.sleep(1)
+				assert child.poll() is None, argv
+				shown = open(f"/proc/{child.pid}/cmdline", "rb").read()
+				child.send_signal(signal.SIGSEGV)
+				_, status = os.waitpid(child.pid, 0)
+				child.returncode = status
+				return os.WCOREDUMP(status), shown
+			finally:
+				if child.returncode is None:
+					child.kill()
+
+		with open(w.path("postrider.conf"), "a", encoding="utf-8") as f:
+			f.write("[route other]\nhost = 127.0.0.1\nuser = me\npassword-file = secret.txt\n")
+		dumped, shown = dumps(harness.PROGRAM, "serve")
+		assert not dumped and b"hunter2" not in shown
+		if not dumps("sleep", "60")[0]:
+			raise peers.Unavailable("no program can dump its core here")

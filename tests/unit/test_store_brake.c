@@ -142,11 +142,12 @@ static void meters_are_kept_for_each_campaign(void **state)
 	struct ledger l;
 	struct buf b = BUF_INIT(1000);
 	ledger_start(&l, f, 4);
+	int64_t other = fixture_campaign(f, "other", 0);
 	OK(f, store_ledger_begin(f->s, f->epoch, NOW, &f->e));
 	OK(f, store_ledger_meter(f->s, l.id, STR(""), STR("1"), &f->e));
 	OK(f, store_ledger_meter(f->s, l.id, STR("google"), STR("2"), &f->e));
 	OK(f, store_ledger_meter(f->s, l.id, STR("google"), STR("3"), &f->e));
-	OK(f, store_ledger_meter(f->s, l.id + 1, STR("google"), STR("4"), &f->e));
+	OK(f, store_ledger_meter(f->s, other, STR("google"), STR("4"), &f->e));
 	OK(f, store_ledger_commit(f->s, &f->e));
 	OK(f, store_meters(f->s, l.id, one_meter, &b, &f->e));
 	assert_string_equal(buf_cstr(&b), "[]1 [google]3 ");

@@ -1,0 +1,207 @@
+/* doctor: what is wrong with this installation, and what to do about it. */
+#include "src/cli/findings.h"
+#include "src/cli/output.h"
+#include "src/cli/progress.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/magic.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+struct doctor {
+	struct cli *c;
+	struct progress *line;
+	struct self_count count;
+};
+
+static int show(struct doctor *d, const struct self_finding *f)
+{
+	static const char *const names[SELF_NSEVERITIES] = {[SELF_PASS] = "pass",
+		[SELF_INFO] = "info",
+		[SELF_SKIP] = "skip",
+		[SELF_WARN] = "warn",
+		[SELF_FAIL] = "fail"};
+	if (d->c->quiet && f->severity == SELF_PASS)
+		return 0;
+	return finding_print(d->c, &(struct shown_finding){.id = f->id,
+					   .severity = names[f->severity],
+					   .where = f->where,
+					   .text = str_from(f->text),
+					   .remedy = f->remedy});
+}
+
+static int say(struct doctor *d, const char *id, enum self_severity severity, const char *where,
+	const char *remedy, const char *text)
+{
+	const struct self_finding f = {id, severity, str_from(where), text, remedy};
+	d->count.severity[severity]++;
+	return show(d, &f);
+}
+
+/* ---- Files ---- */
+
+/* What nobody else may do with it: bits of its mode. */
+static int check_mode(
+	struct doctor *d, const char *path, unsigned forbidden, enum self_severity severity, const char *what)
+{
+	struct stat st;
+	char text[200], remedy[300];
+	if (path == NULL)
+		return 0;
+	if (stat(path, &st) != 0) {
+		snprintf(text, sizeof text, "the %s cannot be read: %s", what, strerror(errno));
+		return errno == ENOENT && severity != SELF_FAIL
+			       ? 0
+			       : say(d, "files", SELF_FAIL, path,
+					 "bring it back: from a backup, or a password from where you keep it",
+					 text);
+	}
+	if ((st.st_mode & forbidden) == 0)
+		return 0;
+	snprintf(text, sizeof text, "the %s can be %s by others (mode %04o)", what,
+		(st.st_mode & forbidden & 0044) != 0 ? "read" : "changed", (unsigned)st.st_mode & 07777);
+	snprintf(remedy, sizeof remedy, "chmod %s %.250s", (forbidden & 0044) != 0 ? "600" : "go-w", path);
+	return say(d, "files", severity, path, remedy, text);
+}
+
+static int check_keys(struct doctor *d, const struct config *c)
+{
+	for (size_t i = 0; i < c->nfiles; i++)
+		if (check_mode(d, c->files[i], 0022, SELF_FAIL, "configuration") != 0)
+			return -1;
+	for (size_t i = 0; i < c->ndkim; i++)
+		if (check_mode(d, c->dkim[i].key, 0077, SELF_FAIL, "DKIM key") != 0)
+			return -1;
+	for (size_t i = 0; i < c->nroutes; i++)
+		if (c->routes[i].password.from == SECRET_FILE &&
+			check_mode(d, c->routes[i].password.value, 0077, SELF_FAIL, "password") != 0)
+			return -1;
+	for (size_t i = 0; i < c->nmailboxes; i++)
+		if (c->mailboxes[i].password.from == SECRET_FILE &&
+			check_mode(d, c->mailboxes[i].password.value, 0077, SELF_FAIL, "password") != 0)
+			return -1;
+	return check_mode(d, c->return_path.certificate_key, 0077, SELF_FAIL, "key of the certificate");
+}
+
+static int check_database_files(struct doctor *d, const struct config *c)
+{
+	static const char *const ends[] = {"-wal", "-shm"};
+	char path[PATH_MAX];
+	if (check_mode(d, c->database, 0077, SELF_FAIL, "database") != 0)
+		return -1;
+	for (size_t i = 0; i < 2; i++) {
+		snprintf(path, sizeof path, "%s%s", c->database, ends[i]);
+		if (check_mode(d, path, 0077, SELF_WARN, "database's log") != 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* SQLite's log is shared by memory: on a network file system two machines would damage the database. */
+static int check_place(struct doctor *d, const struct config *c)
+{
+	static const struct {
+		long type;
+		const char *text;
+	} remote[] = {{NFS_SUPER_MAGIC, "the database is on NFS"},
+		{SMB_SUPER_MAGIC, "the database is on SMB"}, {SMB2_SUPER_MAGIC, "the database is on SMB"},
+		{CIFS_SUPER_MAGIC, "the database is on SMB"}, {CEPH_SUPER_MAGIC, "the database is on Ceph"},
+		{AFS_SUPER_MAGIC, "the database is on AFS"}};
+	struct statfs fs;
+	if (statfs(c->database, &fs) != 0)
+		return 0;
+	for (size_t i = 0; i < sizeof remote / sizeof *remote; i++)
+		if ((long)fs.f_type == remote[i].type)
+			return say(d, "place", SELF_WARN, c->database,
+				"put it on a disk of this machine; two machines that use it at once would "
+				"damage it",
+				remote[i].text);
+	return say(d, "place", SELF_PASS, "", NULL, "the database is on a file system of this machine");
+}
+
+static int check_files(struct doctor *d, const struct config *c)
+{
+	int64_t before = d->count.severity[SELF_FAIL] + d->count.severity[SELF_WARN];
+	if (check_mode(d, c->secret_file, 0077, SELF_FAIL, "secret") != 0 || check_keys(d, c) != 0 ||
+		check_database_files(d, c) != 0 ||
+		check_mode(d, c->log.deliveries, 0077, SELF_WARN, "delivery log") != 0)
+		return -1;
+	if (before == d->count.severity[SELF_FAIL] + d->count.severity[SELF_WARN] &&
+		say(d, "files", SELF_PASS, "", NULL,
+			"secrets, keys and the database are for their owner alone") != 0)
+		return -1;
+	return check_place(d, c);
+}
+
+/* ---- The database ---- */
+
+static int on_finding(void *ctx, const struct self_finding *f)
+{
+	struct doctor *d = ctx;
+	/* The line of progress makes room. */
+	progress_end(&d->line);
+	int rc = show(d, f);
+	d->line = progress_new(d->c);
+	return rc;
+}
+
+static int on_step(void *ctx, const char *doing, int64_t done, int64_t of)
+{
+	struct doctor *d = ctx;
+	char a[TEXT_NUMBER], b[TEXT_NUMBER];
+	if (!progress_due(d->line))
+		return 0;
+	if (of > 0)
+		progress_set(d->line, "%s: %s of %s", doing, text_count(done, a), text_count(of, b));
+	else
+		progress_set(d->line, "%s", doing);
+	return 0;
+}
+
+static int check_database(struct doctor *d, struct err *e)
+{
+	struct store *s = cli_store(d->c, STORE_READ, e);
+	const struct self_check o = {on_finding, on_step, d};
+	struct self_count found;
+	if (s == NULL)
+		return -1;
+	d->line = progress_new(d->c);
+	int rc = store_check(s, &o, &found, e);
+	progress_end(&d->line);
+	for (int i = 0; i < SELF_NSEVERITIES; i++)
+		d->count.severity[i] += found.severity[i];
+	return rc;
+}
+
+static int run(struct cli *c, struct err *e)
+{
+	struct doctor d = {.c = c};
+	const struct config *cfg = cli_config(c, e);
+	if (cfg == NULL)
+		return -1;
+	if (check_files(&d, cfg) != 0)
+		return output_error(e);
+	if (cli_given(c, "database") && check_database(&d, e) != 0)
+		return -1;
+	return d.count.severity[SELF_FAIL] > 0 ? ERR_CHECK : 0;
+}
+
+static const struct option options[] = {
+	{.name = "database", .help = "also whether all that the database holds adds up"},
+	{0},
+};
+
+const struct command cmd_doctor = {
+	.name = "doctor",
+	.group = GROUP_SYSTEM,
+	.summary = "look for what is wrong with this installation",
+	.help = "Whether secrets, keys and the database are for their owner alone, and lie where\n"
+		"they are safe. --database reads all of the database: that the ledger adds up, that\n"
+		"nobody was mailed after they had been suppressed, that the file is sound. It\n"
+		"changes nothing, and works while another process sends.\n"
+		"Exit status 1: something fails.\n",
+	.options = options,
+	.run = run,
+};
