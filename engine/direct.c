@@ -8,7 +8,6 @@ enum { FIRST = 2 }; /* messages that a connection is given at first */
 
 static const ms_t SLOW = 3 * SECOND;           /* who lets us wait longer takes nobody's place */
 static const ms_t PATIENCE_SHORT = 5 * SECOND; /* for an answer, while others have no room to try */
-static const ms_t IDLE_SHORT = 200;            /* for idle ones, while others have none */
 static const ms_t SHUT_LONG = HOUR;
 
 /* ---- Lanes that come and go ---- */
@@ -88,6 +87,26 @@ static bool full(const struct lane *l, ms_t now)
 	return atomic_load_explicit(&l->hatch.full_until, memory_order_relaxed) > now;
 }
 
+/* Something is to be sent, or on its way here. In this order: what was claimed is on its way before it no
+ * longer waits. */
+static bool has_work(const struct lane *l, ms_t now)
+{
+	return l->count > 0 || (atomic_load(&l->hatch.work) > 0 && !full(l, now)) ||
+	       atomic_load(&l->hatch.want) == HATCH_ANSWERING;
+}
+
+/* Others have no room: its place is theirs. */
+static void close_idle(struct lane *l)
+{
+	for (struct link *k = l->links; k != NULL; k = k->next) {
+		if (!k->ready || k->leaving || k->under_way > 0)
+			continue;
+		k->leaving = true;
+		k->ready = false;
+		smtp_conn_quit(k->conn);
+	}
+}
+
 void direct_pumped(struct lane *l)
 {
 	struct dest *d = l->dest;
@@ -99,6 +118,8 @@ void direct_pumped(struct lane *l)
 			group_queue(l);
 		return;
 	}
+	if (l->w->starved != NULL && l->nlinks > 0 && !has_work(l, clock_mono()))
+		close_idle(l);
 	if (l->nlinks > 0 || l->count > 0 || l->outstanding > 0 || d->queued || d->starved ||
 		atomic_load(&l->hatch.work) > 0)
 		return;
@@ -169,8 +190,8 @@ static void look_at_link(struct lane *l, struct link *k, ms_t now)
 	k->call->slow = slow;
 	if (!k->ready || k->leaving)
 		return;
-	bool work = (atomic_load(&l->hatch.work) > 0 && !full(l, now)) || l->count > 0;
-	ms_t idle = l->w->starved != NULL ? IDLE_SHORT : l->dest->limits.idle;
+	bool work = has_work(l, now) || k->under_way > 0;
+	ms_t idle = l->w->starved != NULL ? 0 : l->dest->limits.idle;
 	bool many = l->established > shaper_connections(&l->dest->group->shaper, mono_us());
 	if ((work && !many) || (!many && now - k->idle_since < idle))
 		return;
@@ -204,10 +225,13 @@ static void look_at_site(struct lane *l, ms_t now)
 
 void direct_tick(struct worker *w, ms_t now)
 {
-	for (struct lane *l = w->lanes, *next; l != NULL; l = next) {
+	/* Of very many lanes even a look is work: each second will do, unless somebody waits for room. */
+	bool second = now - w->swept >= SECOND;
+	for (struct lane *l = second || w->starved != NULL ? w->lanes : NULL, *next; l != NULL; l = next) {
 		next = l->next;
 		if (l->dest == NULL)
 			continue;
+		lane_give_back_stale(l, now);
 		for (struct link *k = l->links; k != NULL; k = k->next)
 			look_at_link(l, k, now);
 		look_at_site(l, now);
@@ -217,7 +241,7 @@ void direct_tick(struct worker *w, ms_t now)
 		cut_calls(w, now);
 		group_feed(w);
 	}
-	if (now - w->swept >= SECOND) {
+	if (second) {
 		w->swept = now;
 		group_views_write(w);
 		group_every_second(w, now);

@@ -13,6 +13,7 @@ enum {
 };
 
 static const ms_t SHORTAGE = 5 * SECOND;
+static const ms_t STALE = 2 * SECOND;
 
 /* Records one outcome and lets go of its claim. */
 void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_batch *b)
@@ -116,6 +117,14 @@ void lane_give_back_all(struct lane *l, ms_t due)
 	while (l->count > 0) {
 		struct item it = lane_pop(l);
 		lane_give_back(l, &it, due);
+	}
+}
+
+void lane_give_back_stale(struct lane *l, ms_t now)
+{
+	while (l->count > 0 && now - l->items[l->head].since > STALE) {
+		struct item it = lane_pop(l);
+		lane_give_back(l, &it, clock_now());
 	}
 }
 

@@ -229,10 +229,10 @@ static void *ledger_main(void *arg)
 	}
 }
 
-static void on_answered(void *ctx)
+static void on_answered(void *ctx, size_t n)
 {
 	struct ledger *l = ctx;
-	atomic_store(&l->window.answered, true);
+	atomic_fetch_add(&l->window.answered, n);
 	ledger_wake(l);
 }
 

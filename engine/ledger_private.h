@@ -95,9 +95,9 @@ struct errand {
 	int source;          /* of the route; SOURCE_NONE: as the system chooses */
 	struct crowd *crowd; /* NULL: not looked up yet, or that failed */
 	bool failed;
-	struct unreached why; /* with failed, and no crowd */
-	const char *reason;   /* the book's; NULL: the rules' */
-	char provider[32];    /* of the domain, as the store has it */
+	struct unreached *why; /* with failed, and no crowd */
+	const char *reason;    /* the book's; NULL: the rules' */
+	char provider[32];     /* of the domain, as the store has it */
 	char name[];
 };
 
@@ -123,10 +123,11 @@ struct window {
 	struct ring looking, failed;
 	struct errand *errands[WINDOW];
 	struct crowd *crowds[WINDOW];
-	struct crowd **relays; /* of each route */
-	_Atomic bool answered; /* by a book */
-	bool stale;            /* some of the looking ones were never asked for */
-	ms_t asked_at;
+	struct crowd **relays;   /* of each route */
+	_Atomic size_t answered; /* domains, by the books, since the last look */
+	bool stale;              /* the last of the looking ones were never asked for */
+	bool some;             /* the last look was for so many answers: there may be more errands for them */
+	ms_t asked_at, all_at; /* monotonic: the last look; all are looked at then */
 };
 
 struct unreached_request {
@@ -259,6 +260,7 @@ void window_release(struct ledger *l);
 /* Within a transaction: takes in domains that wait, and asks where their mail goes. */
 int window_fill(struct ledger *l, ms_t now, struct err *e);
 int relay_waiting(const struct ledger *l, size_t route);                    /* of all errands, about */
+bool window_answered(const struct window *w, ms_t mono);                    /* some were looked up */
 bool window_wants(const struct ledger *l, const struct watch *w, ms_t now); /* window_fill() is due */
 void window_forget(struct ledger *l, struct watch *w);                      /* all its errands */
 void errand_free(struct ledger *l, struct errand *r);

@@ -26,7 +26,7 @@ void ledger_hungry(struct ledger *l, struct hatch *h)
 
 bool spread_wanted(struct ledger *l, ms_t now)
 {
-	if (!ring_empty(&l->window.failed) || l->window.stale || atomic_load(&l->window.answered))
+	if (!ring_empty(&l->window.failed) || l->window.stale || window_answered(&l->window, clock_mono()))
 		return true;
 	for (size_t i = 0; i < l->nwatches; i++)
 		if (window_wants(l, l->watches[i], now))
@@ -76,7 +76,7 @@ static struct outcome_batch *room_in(struct outcome_batch **b)
 static void fail_claim(
 	struct ledger *l, const struct errand *r, const struct claim *c, ms_t now, struct outcome_batch *b)
 {
-	const struct unreached *u = r->crowd != NULL ? &r->crowd->down : &r->why;
+	const struct unreached *u = r->crowd != NULL ? &r->crowd->down : r->why;
 	struct run *run = r->watch->run;
 	struct unsited_facts f = {
 		.claim = c,

@@ -10,7 +10,8 @@ enum {
 	FLOOR = 64,      /* errands that every campaign may have, however many there are */
 };
 
-static const ms_t ASK_AGAIN = 20; /* between two looks at what the books have answered */
+static const ms_t ASK_AGAIN = 20; /* between two looks at what the books have answered … */
+static const ms_t ASK_ALL = 250;  /* … and at whatever waits for an answer */
 
 /* ---- Rings ---- */
 
@@ -100,6 +101,7 @@ void errand_free(struct ledger *l, struct errand *r)
 	*errand_slot(w, r->watch, r->domain, r->slot) = r->chain;
 	r->watch->errands--;
 	w->n--;
+	free(r->why);
 	free(r);
 }
 
@@ -274,14 +276,20 @@ static int walk(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 
 /* ---- Where it goes ---- */
 
-static void errand_failed(struct window *w, struct errand *r, const struct site_failure *f)
+static int errand_failed(struct window *w, struct errand *r, const struct site_failure *f, struct err *e)
 {
+	struct unreached *why = calloc(1, sizeof *why);
+	if (why == NULL)
+		return err_set(e, ERR_INTERNAL, "ledger", "out of memory");
+	*why = (struct unreached){.stage = SMTP_DNS, .code = f->code};
+	snprintf(why->enhanced, sizeof why->enhanced, "%s", f->enhanced);
+	snprintf(why->text, sizeof why->text, "%s", f->text);
+	free(r->why);
+	r->why = why;
 	r->failed = true;
 	r->reason = f->reason;
-	r->why = (struct unreached){.stage = SMTP_DNS, .code = f->code};
-	snprintf(r->why.enhanced, sizeof r->why.enhanced, "%s", f->enhanced);
-	snprintf(r->why.text, sizeof r->why.text, "%s", f->text);
 	ring_append(&w->failed, &r->in);
+	return 0;
 }
 
 int relay_waiting(const struct ledger *l, size_t route)
@@ -358,8 +366,7 @@ static int look_up(struct ledger *l, struct errand *r, ms_t mono, struct err *e)
 	ring_remove(&r->in);
 	w->nlooking--;
 	if (state != SITE_KNOWN) {
-		errand_failed(w, r, &f);
-		return 0;
+		return errand_failed(w, r, &f, e);
 	}
 	if (provider_known(l, r, site, e) != 0) {
 		site_unref(&site);
@@ -388,22 +395,59 @@ static int look_up(struct ledger *l, struct errand *r, ms_t mono, struct err *e)
 	return 0;
 }
 
+/* Those that the books were not asked for: whatever comes to the list comes to its end. */
+static int look_up_new(struct ledger *l, ms_t mono, struct err *e)
+{
+	struct window *w = &l->window;
+	struct ring *first = &w->looking;
+	w->stale = false;
+	while (first->prev != &w->looking && !((struct errand *)first->prev)->asked)
+		first = first->prev;
+	for (struct ring *next, *end = w->looking.prev; first != &w->looking; first = next) {
+		next = first != end ? first->next : &w->looking;
+		if (look_up(l, (struct errand *)first, mono, e) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+/* Answers come about in the order of the questions, so they are found at the front. One may be for several
+ * errands, or for none that is left; so all are looked at now and then. */
+static int look_up_asked(struct ledger *l, size_t answers, ms_t mono, struct err *e)
+{
+	struct window *w = &l->window;
+	struct ring *r = w->looking.next;
+	for (struct ring *next; answers > 0 && r != &w->looking; r = next) {
+		next = r->next;
+		int rc = look_up(l, (struct errand *)r, mono, e);
+		if (rc < 0)
+			return -1;
+		answers -= rc == 0;
+	}
+	w->some = r != &w->looking;
+	return 0;
+}
+
+bool window_answered(const struct window *w, ms_t mono)
+{
+	return atomic_load(&w->answered) > 0 || (w->some && mono >= w->all_at);
+}
+
 static int look_up_all(struct ledger *l, struct err *e)
 {
 	struct window *w = &l->window;
 	ms_t mono = clock_mono();
-	if (!w->stale && mono < w->asked_at + ASK_AGAIN)
+	if (w->stale && look_up_new(l, mono, e) != 0)
+		return -1;
+	if (mono < w->asked_at + ASK_AGAIN || !window_answered(w, mono))
 		return 0;
-	if (!atomic_exchange(&w->answered, false) && !w->stale)
-		return 0;
-	w->stale = false;
-	w->asked_at = mono;
-	for (struct ring *r = w->looking.next, *next; r != &w->looking; r = next) {
-		next = r->next;
-		if (look_up(l, (struct errand *)r, mono, e) < 0)
-			return -1;
+	size_t answers = atomic_exchange(&w->answered, 0);
+	if (mono >= w->all_at) {
+		w->all_at = mono + ASK_ALL;
+		answers = SIZE_MAX;
 	}
-	return 0;
+	w->asked_at = mono;
+	return look_up_asked(l, answers, mono, e);
 }
 
 int window_fill(struct ledger *l, ms_t now, struct err *e)
@@ -429,6 +473,7 @@ void window_release(struct ledger *l)
 	for (size_t i = 0; i < WINDOW; i++) {
 		for (struct errand *r = w->errands[i], *next; r != NULL; r = next) {
 			next = r->chain;
+			free(r->why);
 			free(r);
 		}
 		for (struct crowd *c = w->crowds[i], *next; c != NULL; c = next) {

@@ -9,7 +9,6 @@ static const ms_t IDLE = 10 * SECOND; /* an unused connection is closed after th
 enum { AHEAD = 2 };                   /* batches of outcomes that are not full */
 
 static const ms_t UNHEARD = 30 * SECOND;
-static const ms_t STALE = 2 * SECOND; /* a claim that found no connection for so long goes back */
 
 void run_unref(struct run *r)
 {
@@ -184,15 +183,11 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 	struct worker *w = t->data;
 	ms_t now = clock_mono();
 	(void)loop, (void)revents;
-	for (struct lane *l = w->lanes; l != NULL; l = l->next) {
-		/* The oldest stand at the front. What waited long is looked at again by the store before it
-		 * goes out. */
-		while (l->count > 0 && now - l->items[l->head].since > STALE) {
-			struct item it = lane_pop(l);
-			lane_give_back(l, &it, clock_now());
-		}
-		if (l->dest != NULL)
+	for (size_t i = 0; i < w->o.nroutes; i++) {
+		struct lane *l = w->by_route[i];
+		if (l == NULL)
 			continue;
+		lane_give_back_stale(l, now);
 		bool work = atomic_load(&l->route->work) > 0 || l->count > 0;
 		int over = atomic_load(&l->route->connections) - route_connections(l->route);
 		for (struct link *k = l->links; k != NULL; k = k->next) {

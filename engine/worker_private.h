@@ -164,6 +164,8 @@ bool lane_push(struct lane *l, struct item it, bool front);
 struct item lane_pop(struct lane *l);
 void lane_give_back(struct lane *l, const struct item *i, ms_t due);
 void lane_give_back_all(struct lane *l, ms_t due);
+/* What found no connection for long: the store looks at it again before it goes out. */
+void lane_give_back_stale(struct lane *l, ms_t now);
 void job_done(struct lane *l, struct job *j);   /* the connection gave it back */
 void lane_wait(struct lane *l, double seconds); /* is pumped again then, if not before */
 void lane_list(struct lane *l);                 /* the worker looks at it from now on */

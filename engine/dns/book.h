@@ -22,7 +22,7 @@ struct entry {
 };
 
 struct running { /* a lookup under way */
-	struct running *next, **back, *next_done;
+	struct running *older, *younger, *next_done;
 	struct entry *entry;
 	struct lookup *lookup;
 	ms_t since;
@@ -51,7 +51,9 @@ struct sites {
 	/* The thread's own. */
 	struct dns_ops ops;
 	struct resolver *resolver, *plain; /* plain: only while it is found out what the resolver can do */
-	struct running *running, *done;
+	struct running *running, *youngest,
+		*brisk; /* the oldest, the last, the oldest that is not slow yet */
+	struct running *done;
 	ms_t look_at; /* when deadlines are looked at next */
 	size_t nrunning, nslow;
 	size_t answered;                 /* not told yet */

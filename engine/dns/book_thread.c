@@ -12,7 +12,7 @@ enum {
 
 static const ms_t TICK = 250;
 static const ms_t IDLE = 60 * SECOND;
-static const ms_t SLOW = SECOND;
+static const ms_t SLOW = 100;
 static const ms_t PROBE_LIMIT = 5 * SECOND; /* no answer is an answer too */
 static const ms_t PROBE_AGAIN = 30 * SECOND;
 
@@ -148,6 +148,26 @@ static struct entry *next_in_line(struct sites *b, bool *no_fetch, ms_t now)
 	return e;
 }
 
+static void run_add(struct sites *b, struct running *r)
+{
+	r->older = b->youngest;
+	*(b->youngest != NULL ? &b->youngest->younger : &b->running) = r;
+	b->youngest = r;
+	if (b->brisk == NULL)
+		b->brisk = r;
+	b->nrunning++;
+}
+
+static void run_remove(struct sites *b, struct running *r)
+{
+	*(r->older != NULL ? &r->older->younger : &b->running) = r->younger;
+	*(r->younger != NULL ? &r->younger->older : &b->youngest) = r->older;
+	if (b->brisk == r)
+		b->brisk = r->younger;
+	b->nrunning--;
+	b->nslow -= r->slow;
+}
+
 static void start_some(struct sites *b, ms_t now)
 {
 	bool no_fetch = false;
@@ -162,12 +182,8 @@ static void start_some(struct sites *b, ms_t now)
 			book_unanswered(b, e);
 			return;
 		}
-		*r = (struct running){
-			.next = b->running, .back = &b->running, .entry = e, .lookup = l, .since = now};
-		if (r->next != NULL)
-			r->next->back = &r->next;
-		b->running = r;
-		b->nrunning++;
+		*r = (struct running){.entry = e, .lookup = l, .since = now};
+		run_add(b, r);
 		l->owner = r;
 		lookup_start(l, now, clock_now(), no_fetch);
 	}
@@ -179,11 +195,7 @@ static void reap(struct sites *b, ms_t now)
 		next = r->next_done;
 		book_answered(b, r, now);
 		lookup_free(&r->lookup);
-		*r->back = r->next;
-		if (r->next != NULL)
-			r->next->back = r->back;
-		b->nrunning--;
-		b->nslow -= r->slow;
+		run_remove(b, r);
 		b->answered++;
 		free(r);
 	}
@@ -193,16 +205,15 @@ static void reap(struct sites *b, ms_t now)
 /* Deadlines; they are not so exact that every answer had to look at them. */
 static void look_at_clock(struct sites *b, ms_t now)
 {
+	for (; b->brisk != NULL && now - b->brisk->since >= SLOW; b->brisk = b->brisk->younger) {
+		b->brisk->slow = true;
+		b->nslow++;
+	}
 	if (now < b->look_at)
 		return;
 	b->look_at = now + TICK;
-	for (struct running *r = b->running; r != NULL; r = r->next) {
+	for (struct running *r = b->running; r != NULL; r = r->younger)
 		lookup_tick(r->lookup, now);
-		if (!r->slow && now - r->since > SLOW) {
-			r->slow = true;
-			b->nslow++;
-		}
-	}
 }
 
 static bool line_waits(struct sites *b)
@@ -213,30 +224,41 @@ static bool line_waits(struct sites *b)
 	return waits;
 }
 
+/* How long nothing needs to be looked at, if nothing is answered. */
+static ms_t longest(struct sites *b)
+{
+	bool waits = line_waits(b);
+	if (!waits && b->nrunning == 0 && b->probe != PROBE_ASKED)
+		return IDLE;
+	if (!waits || b->brisk == NULL)
+		return TICK;
+	ms_t left = b->brisk->since + SLOW - clock_mono();
+	return left < 1 ? 1 : left < TICK ? left : TICK;
+}
+
 void book_run(struct sites *b)
 {
 	b->ops = (struct dns_ops){on_ask, on_cancel, on_fetch, on_fetch_cancel, on_policy, on_done, b};
 	while (!atomic_load(&b->stop)) {
-		bool busy = b->nrunning > 0 || b->probe == PROBE_ASKED || line_waits(b);
 		fetcher_wait(b->fetcher, resolver_fd(b->resolver),
-			b->plain != NULL ? resolver_fd(b->plain) : -1, busy ? TICK : IDLE);
+			b->plain != NULL ? resolver_fd(b->plain) : -1, longest(b));
 		resolver_process(b->resolver);
 		if (b->plain != NULL)
 			resolver_process(b->plain);
 		fetcher_process(b->fetcher);
 		ms_t now = clock_mono();
-		if (b->probe != PROBE_DONE && (busy || line_waits(b)))
+		if (b->probe != PROBE_DONE && (b->nrunning > 0 || line_waits(b)))
 			probe(b, now);
 		look_at_clock(b, now);
 		reap(b, now);
 		start_some(b, now);
 		reap(b, now); /* literals need no question */
 		if (b->answered > 0 && b->o.answered != NULL)
-			b->o.answered(b->o.ctx);
+			b->o.answered(b->o.ctx, b->answered);
 		b->answered = 0;
 	}
 	for (struct running *r = b->running, *next; r != NULL; r = next) {
-		next = r->next;
+		next = r->younger;
 		lookup_free(&r->lookup);
 		free(r);
 	}

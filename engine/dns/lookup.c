@@ -192,6 +192,10 @@ static void ask_hosts(struct lookup *l)
 	if (l->nhosts > SITE_HOSTS)
 		l->nhosts = SITE_HOSTS;
 	l->patience = l->now + PATIENCE;
+	/* Not sooner: of many domains that cannot be looked up it would only be one more question. */
+	l->sts_known = l->o->plain;
+	if (!l->sts_known)
+		policy_start(l);
 	for (size_t i = 0; i < l->nhosts; i++) {
 		l->hosts[i].lookup = l;
 		host_start(&l->hosts[i]);
@@ -327,9 +331,6 @@ void lookup_start(struct lookup *l, ms_t now, ms_t wall, bool no_fetch)
 		return;
 	}
 	memcpy(l->domain, name, sizeof name);
-	l->sts_known = l->o->plain;
-	if (!l->sts_known)
-		policy_start(l);
 	lookup_ask(l, &l->mx, l->domain, DNS_MX, on_mx);
 	lookup_step(l);
 }

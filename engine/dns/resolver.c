@@ -112,10 +112,15 @@ static int set_options(struct ub_ctx *ctx, struct err *e)
 	static const char *const options[][2] = {
 		{"do-not-query-localhost:", "no"}, /* the resolver may well be on this computer */
 		{"use-syslog:", "no"},
-		{"rrset-cache-size:", "16m"},
-		{"msg-cache-size:", "8m"},
+		/* What was found of a domain is in the book; here only what domains have in common. */
+		{"rrset-cache-size:", "4m"},
+		{"msg-cache-size:", "2m"},
 		{"num-queries-per-thread:", "4096"},
-		{"outgoing-range:", "2048"},
+		{"outgoing-range:", "4096"}, /* lookups that may be under way, each with two questions */
+		/* A resolver that knows most names at once may need long for one: it is not asked again so
+		 * soon, nor so often, as a name server would be. */
+		{"infra-cache-min-rtt:", "400"},
+		{"outbound-msg-retry:", "3"},
 		/* A resolver that was restarted is found again soon. */
 		{"infra-keep-probing:", "yes"},
 	};

@@ -13,7 +13,7 @@ struct site *site_new(struct arena **a)
 	if (m == NULL)
 		return NULL;
 	atomic_init(&m->site.refs, 1);
-	arena_init(&m->arena, 1024, 4 << 20);
+	arena_init(&m->arena, 512, 4 << 20); /* there are many: most have one host with an address or two */
 	*a = &m->arena;
 	return &m->site;
 }

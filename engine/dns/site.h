@@ -94,8 +94,8 @@ struct sites_options {
 	/* The provider of a domain with these MX names (sorted by preference); NULL or "": unknown. From the
 	 * book's thread; the answer is copied. NULL: none is known. */
 	const char *(*provider_of)(void *ctx, struct str domain, const char *const *mx, size_t n);
-	/* From the book's thread, after one or more pending domains were answered. */
-	void (*answered)(void *ctx);
+	/* From the book's thread: so many domains that were asked for have their answer now. */
+	void (*answered)(void *ctx, size_t n);
 	void *ctx;
 };
 

@@ -15,9 +15,9 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t woken = PTHREAD_COND_INITIALIZER;
 static unsigned long wakes;
 
-static void on_answered(void *ctx)
+static void on_answered(void *ctx, size_t n)
 {
-	(void)ctx;
+	(void)ctx, (void)n;
 	pthread_mutex_lock(&lock);
 	wakes++;
 	pthread_cond_broadcast(&woken);

@@ -112,9 +112,9 @@ static int wakes;
 static struct nameserver server;
 static struct sites *book;
 
-static void on_answered(void *ctx)
+static void on_answered(void *ctx, size_t n)
 {
-	(void)ctx;
+	(void)ctx, (void)n;
 	pthread_mutex_lock(&lock);
 	wakes++;
 	pthread_cond_signal(&woken);
