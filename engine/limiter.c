@@ -3,7 +3,7 @@
 #include <math.h>
 #include <stdbool.h>
 
-enum { SLACK_US = 4000 };
+enum { SLACK_US = 4000, MOST_SLACK_US = 10000 };
 
 void limiter_set(struct limiter *l, double per_second)
 {
@@ -11,7 +11,8 @@ void limiter_set(struct limiter *l, double per_second)
 		atomic_store(&l->step, 0);
 		return;
 	}
-	double step = 1e6 / per_second, slack = 0;
+	/* Less than a start: no second passes rate + 1, and the flow stays what it is. */
+	double step = 1e6 / per_second, slack = fmin(MOST_SLACK_US, step * 0.8);
 	if (step < SLACK_US) {
 		slack = SLACK_US;
 		/* What may be caught up at once is missing from the even flow, so that no second passes rate
