@@ -135,11 +135,20 @@ bool dkim_keys_serve(const struct dkim_keys *k, struct str from_domain)
 
 /* ---- The signer ---- */
 
+/* What signs with one key, made when it is first used and kept: looking an algorithm up and preparing a key
+ * cost more than a short hash. The copy of the key is the signer's own, as RSA's blinding has a lock in each
+ * key. */
+struct ready {
+	EVP_PKEY *key;
+	EVP_PKEY_CTX *rsa;
+	EVP_MD_CTX *ed25519;
+};
+
 struct dkim_signer {
 	const struct dkim_keys *keys;
 	EVP_MD *sha256;
-	EVP_MD_CTX *hash, *ed25519;
-	EVP_PKEY_CTX **rsa; /* for each key, made when first used */
+	EVP_MD_CTX *hash;
+	struct ready *ready; /* of each key */
 	struct dkim_field *fields;
 	size_t nfields, cap;
 	struct buf names; /* h= */
@@ -155,14 +164,21 @@ struct dkim_signer *dkim_signer_new(const struct dkim_keys *k)
 	s->keys = k;
 	s->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	s->hash = EVP_MD_CTX_new();
-	s->ed25519 = EVP_MD_CTX_new();
-	s->rsa = calloc(k->n, sizeof *s->rsa);
+	s->ready = calloc(k->n + 1, sizeof *s->ready);
 	buf_init(&s->names, HEADER_MAX);
 	buf_init(&s->canon, HEADER_MAX);
 	buf_init(&s->line, HEADER_MAX);
-	if (s->sha256 == NULL || s->hash == NULL || s->ed25519 == NULL || s->rsa == NULL)
+	if (s->sha256 == NULL || s->hash == NULL || s->ready == NULL)
 		dkim_signer_free(&s);
 	return s;
+}
+
+static void ready_free(struct ready *r)
+{
+	EVP_PKEY_CTX_free(r->rsa);
+	EVP_MD_CTX_free(r->ed25519);
+	EVP_PKEY_free(r->key);
+	*r = (struct ready){0};
 }
 
 void dkim_signer_free(struct dkim_signer **sp)
@@ -170,11 +186,10 @@ void dkim_signer_free(struct dkim_signer **sp)
 	struct dkim_signer *s = *sp;
 	if (s == NULL)
 		return;
-	for (size_t i = 0; s->rsa != NULL && i < s->keys->n; i++)
-		EVP_PKEY_CTX_free(s->rsa[i]);
-	free(s->rsa);
+	for (size_t i = 0; s->ready != NULL && i < s->keys->n; i++)
+		ready_free(&s->ready[i]);
+	free(s->ready);
 	EVP_MD_CTX_free(s->hash);
-	EVP_MD_CTX_free(s->ed25519);
 	EVP_MD_free(s->sha256);
 	free(s->fields);
 	buf_release(&s->names);
@@ -318,33 +333,45 @@ static int hash_body(struct dkim_signer *s, const struct dkim_message *m, char b
 	return 0;
 }
 
-static EVP_PKEY_CTX *rsa_context(struct dkim_signer *s, size_t key)
+static bool rsa_make(struct ready *r, const EVP_MD *md)
 {
-	EVP_PKEY_CTX *c = s->rsa[key];
-	if (c != NULL)
-		return c;
-	c = EVP_PKEY_CTX_new_from_pkey(NULL, dkim_key_evp(s->keys->v[key].key), NULL);
-	if (c != NULL &&
-		(EVP_PKEY_sign_init(c) != 1 || EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING) != 1 ||
-			EVP_PKEY_CTX_set_signature_md(c, s->sha256) != 1)) {
-		EVP_PKEY_CTX_free(c);
-		c = NULL;
-	}
-	return s->rsa[key] = c;
+	r->rsa = EVP_PKEY_CTX_new_from_pkey(NULL, r->key, NULL);
+	return r->rsa != NULL && EVP_PKEY_sign_init(r->rsa) == 1 &&
+	       EVP_PKEY_CTX_set_rsa_padding(r->rsa, RSA_PKCS1_PADDING) == 1 &&
+	       EVP_PKEY_CTX_set_signature_md(r->rsa, md) == 1;
 }
 
-/* Ed25519 signs the hash as if it were the message (RFC 8463 3). */
+static bool ed25519_make(struct ready *r)
+{
+	r->ed25519 = EVP_MD_CTX_new();
+	return r->ed25519 != NULL && EVP_DigestSignInit(r->ed25519, NULL, NULL, NULL, r->key) == 1;
+}
+
+static struct ready *ready_of(struct dkim_signer *s, size_t key)
+{
+	struct ready *r = &s->ready[key];
+	const struct dkim_key *k = s->keys->v[key].key;
+	if (r->key != NULL)
+		return r;
+	r->key = EVP_PKEY_dup(dkim_key_evp(k));
+	if (r->key != NULL && (dkim_key_type(k) == DKIM_RSA ? rsa_make(r, s->sha256) : ed25519_make(r)))
+		return r;
+	ready_free(r);
+	return NULL;
+}
+
 static int sign_hash(struct dkim_signer *s, size_t key, const unsigned char hash[SHA256_LEN],
 	unsigned char *out, size_t *n)
 {
-	EVP_PKEY *evp = dkim_key_evp(s->keys->v[key].key);
-	if (dkim_key_type(s->keys->v[key].key) == DKIM_RSA) {
-		EVP_PKEY_CTX *c = rsa_context(s, key);
-		return c != NULL && EVP_PKEY_sign(c, out, n, hash, SHA256_LEN) == 1 ? 0 : -1;
-	}
-	EVP_MD_CTX_reset(s->ed25519);
-	return EVP_DigestSignInit(s->ed25519, NULL, NULL, NULL, evp) == 1 &&
-			       EVP_DigestSign(s->ed25519, out, n, hash, SHA256_LEN) == 1
+	struct ready *r = ready_of(s, key);
+	if (r == NULL)
+		return -1;
+	if (r->rsa != NULL)
+		return EVP_PKEY_sign(r->rsa, out, n, hash, SHA256_LEN) == 1 ? 0 : -1;
+	/* Ed25519 signs the hash as if it were the message (RFC 8463 3). Without a key: with the one it has.
+	 */
+	return EVP_DigestSignInit(r->ed25519, NULL, NULL, NULL, NULL) == 1 &&
+			       EVP_DigestSign(r->ed25519, out, n, hash, SHA256_LEN) == 1
 		       ? 0
 		       : -1;
 }
