@@ -137,12 +137,7 @@ bool direct_needs(const struct lane *l)
 	if (l->established == 0)
 		return d->trying == 0;
 	/* As long as there is one for two messages, another connection is not worth its making. */
-	if (work <= 2 * l->nlinks || d->trying >= l->established)
-		return false;
-	for (const struct link *k = l->links; k != NULL; k = k->next)
-		if (k->ready)
-			return false;
-	return true;
+	return work > 2 * l->nlinks && d->trying < l->established && l->nready == 0;
 }
 
 /* How much its connections may hold: all of `ahead` only those that answer, so that nothing is claimed just
@@ -195,9 +190,7 @@ static void look_at_link(struct lane *l, struct link *k, ms_t now)
 	bool many = l->established > shaper_connections(&l->dest->group->shaper, mono_us());
 	if ((work && !many) || (!many && now - k->idle_since < idle))
 		return;
-	k->leaving = true;
-	k->ready = false;
-	smtp_conn_quit(k->conn);
+	link_quit(k);
 }
 
 /* How long nothing can go to the site; and where that has been so for long, what waits grows older by an

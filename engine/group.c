@@ -147,9 +147,7 @@ static void make_room(struct group *g)
 		for (struct link *k = l->links; k != NULL; k = k->next) {
 			if (!k->ready || k->under_way > 0)
 				continue;
-			k->leaving = true;
-			k->ready = false;
-			smtp_conn_quit(k->conn);
+			link_quit(k);
 			return;
 		}
 	}

@@ -246,10 +246,11 @@ static void link_send(struct link *k, const struct item *it)
 	}
 	smtp_conn_send(k->conn, &j->message);
 	if (most > 0 && k->sent >= most) {
-		k->leaving = true;
-		smtp_conn_quit(k->conn);
+		link_quit(k);
+		return;
 	}
 	k->ready = !k->leaving && smtp_conn_ready(k->conn);
+	link_filed(k);
 }
 
 void job_done(struct lane *l, struct job *j)
@@ -262,20 +263,16 @@ void job_done(struct lane *l, struct job *j)
 /* The one with the least under way: a server works at the messages of one connection one after the other. */
 struct link *lane_idle(struct lane *l)
 {
-	struct link *best = NULL;
-	bool alone = atomic_load_explicit(&l->route->careful_until, memory_order_relaxed) > clock_mono();
-	for (struct link *k = l->links; k != NULL; k = k->next) {
-		/* What a reply said can have changed it. */
-		if (!k->ready || !smtp_conn_ready(k->conn))
-			continue;
-		if (k->under_way == 0)
-			return k;
-		if (alone)
-			continue;
-		if (best == NULL || k->under_way < best->under_way)
-			best = k;
+	const struct route *r = l->route;
+	for (int under_way = 0; under_way < SMTP_IN_FLIGHT_MAX && l->nready > 0; under_way++) {
+		for (struct link *k = l->ready[under_way]; k != NULL; k = k->next_ready)
+			if (smtp_conn_ready(k->conn)) /* what a reply said can have changed it */
+				return k;
+		if (under_way == 0 &&
+			atomic_load_explicit(&r->careful_until, memory_order_relaxed) > clock_mono())
+			break;
 	}
-	return best;
+	return NULL;
 }
 
 void lane_wait(struct lane *l, double seconds)

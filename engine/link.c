@@ -88,6 +88,7 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 	struct job *j = m->user;
 	(void)c;
 	k->under_way--;
+	link_filed(k);
 	k->doubts += r->doubt;
 	if (!r->tried || r->reply == NULL)
 		tell_shaper(l, j, r->tried ? SHAPER_LOST : SHAPER_UNTRIED, NULL, str_from(r->why));
@@ -149,6 +150,7 @@ static void on_ready(void *ctx, struct smtp_conn *c)
 	}
 	(void)c;
 	k->ready = !k->leaving;
+	link_filed(k);
 	k->idle_since = clock_mono();
 	/* Next message at once: it then goes out with what the connection is about to write. */
 	if (l->count > 0 || l->dest != NULL)
@@ -160,6 +162,8 @@ static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct s
 	struct link *k = ctx;
 	struct lane *l = k->lane;
 	(void)c;
+	k->ready = false;
+	link_filed(k);
 	if (k->established) {
 		l->established--;
 		atomic_fetch_sub(&l->route->connections, 1);
@@ -202,6 +206,35 @@ int link_dial(struct link *k, const struct smtp_options *o)
 	log_err(LOG_LEVEL_WARN, &e);
 	route_trouble(k->lane->route, "%s", e.why);
 	return -1;
+}
+
+void link_filed(struct link *k)
+{
+	struct lane *l = k->lane;
+	if (k->back_ready != NULL) {
+		*k->back_ready = k->next_ready;
+		if (k->next_ready != NULL)
+			k->next_ready->back_ready = k->back_ready;
+		k->back_ready = NULL;
+		l->nready--;
+	}
+	if (!k->ready || k->under_way >= SMTP_IN_FLIGHT_MAX)
+		return;
+	struct link **first = &l->ready[k->under_way];
+	k->next_ready = *first;
+	k->back_ready = first;
+	if (k->next_ready != NULL)
+		k->next_ready->back_ready = &k->next_ready;
+	*first = k;
+	l->nready++;
+}
+
+void link_quit(struct link *k)
+{
+	k->leaving = true;
+	k->ready = false;
+	link_filed(k);
+	smtp_conn_quit(k->conn);
 }
 
 void link_add(struct link *k)

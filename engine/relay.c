@@ -81,9 +81,7 @@ void relay_connect(struct lane *l)
 		work = 1;
 	if (work > 0 && l->nlinks < l->share && !may_login(l))
 		return;
-	int idle = 0;
-	for (struct link *k = l->links; k != NULL; k = k->next)
-		idle += k->ready || !k->established;
+	int idle = l->nready + l->nlinks - l->established;
 	while (l->nlinks < l->share && idle < work) {
 		int64_t wait = route_connect(r, mono_us());
 		if (wait > 0 && wait != SHAPER_LATER)

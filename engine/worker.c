@@ -130,9 +130,7 @@ static void maybe_finish(struct worker *w)
 		for (struct link *k = l->links; k != NULL; k = k->next) {
 			if (k->leaving)
 				continue;
-			k->leaving = true;
-			k->ready = false;
-			smtp_conn_quit(k->conn);
+			link_quit(k);
 		}
 		busy = busy || l->nlinks > 0 || l->count > 0;
 	}
@@ -199,9 +197,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 			if (!k->ready || k->under_way > 0 || (over <= 0 && !unused))
 				continue;
 			over--;
-			k->leaving = true;
-			k->ready = false;
-			smtp_conn_quit(k->conn);
+			link_quit(k);
 		}
 		lane_pump(l);
 	}

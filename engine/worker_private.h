@@ -29,12 +29,13 @@ struct item {
 
 struct link { /* a connection */
 	struct link *next, **back;
+	struct link *next_ready, **back_ready; /* back_ready NULL: it is in none of lane.ready */
 	struct lane *lane;
 	struct smtp_conn *conn;
 	struct smtp_endpoint ep;
-	bool established, ready, leaving;
-	int under_way; /* messages given to it without a result */
-	int doubts;    /* results that said so */
+	bool established, ready, leaving; /* ready, under_way: link_filed() */
+	int under_way;                    /* messages given to it without a result */
+	int doubts;                       /* results that said so */
 	unsigned long sent, answered;
 	ms_t idle_since;
 	struct call *call;           /* on a direct route: whom it calls */
@@ -110,7 +111,10 @@ struct lane {
 	struct dest *dest; /* NULL: a relay */
 	int share;         /* of the route's connections */
 	struct link *links;
-	int nlinks, established;
+	int nlinks, established, nready;
+	/* Those that could take a message, by how many they have under way, the last used first: few
+	 * connections do the work of a slow campaign. */
+	struct link *ready[SMTP_IN_FLIGHT_MAX];
 	struct item *items; /* a ring */
 	size_t head, count, cap;
 	size_t bytes;    /* of the messages under way */
@@ -225,6 +229,9 @@ int link_open(struct lane *l); /* of a relay */
 struct link *link_new(struct lane *l);
 int link_dial(struct link *k, const struct smtp_options *o); /* as `ep` says. -1: out of descriptors … */
 void link_add(struct link *k);                               /* to its lane's */
+/* After each change of `ready` or `under_way`: it is found by lane_idle() accordingly. */
+void link_filed(struct link *k);
+void link_quit(struct link *k); /* takes nothing more, and closes after its last answer */
 /* Why no connection came about; text: what was said or happened. */
 enum shaper_fault link_fault(const struct smtp_result *r, struct str text);
 /* What a verdict asks of the campaign and the route. */
