@@ -163,6 +163,8 @@ struct store {
 	bool in_ledger;
 	int64_t epoch;
 	ms_t now;
+	int64_t cancelled_asked; /* ledger_cancelled()'s last campaign in it, and its answer */
+	int cancelled;
 	struct prepare *prepare; /* an audience that is being fixed */
 	struct batch batch;
 };

@@ -23,6 +23,7 @@ int store_ledger_begin(struct store *s, int64_t epoch, ms_t now, struct err *e)
 	if (check_epoch(s, epoch, e) < 0)
 		return db_end(s, -1, e);
 	s->in_ledger = true;
+	s->cancelled_asked = 0;
 	s->epoch = epoch;
 	s->now = now;
 	return 0;
@@ -71,11 +72,19 @@ int ledger_read(struct store *s, int64_t delivery, struct ledger_row *r, struct 
 	return 1;
 }
 
-/* Is the campaign cancelled? Asked once for each transaction and campaign in the common case. */
+/* Is the campaign cancelled? Asked once for each transaction of the ledger, as nobody else can change it
+ * meanwhile. */
 int ledger_cancelled(struct store *s, int64_t campaign, struct err *e)
 {
 	int64_t n;
-	return db_int(s, e, &n, "SELECT 1 FROM campaign WHERE id = ? AND state = 7", "i", campaign);
+	if (s->in_ledger && s->cancelled_asked == campaign)
+		return s->cancelled;
+	int rc = db_int(s, e, &n, "SELECT 1 FROM campaign WHERE id = ? AND state = 7", "i", campaign);
+	if (s->in_ledger && rc >= 0) {
+		s->cancelled_asked = campaign;
+		s->cancelled = rc;
+	}
+	return rc;
 }
 
 /* Where a row that now has this state is counted. */
