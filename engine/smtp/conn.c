@@ -145,7 +145,8 @@ static bool take_input(struct smtp_conn *c)
 		}
 		fault_point("reply-before");
 		smtp_client_input(c->client, in, (size_t)n, clock_mono());
-		if (c->ssl == NULL && (size_t)n < sizeof in)
+		/* What is still in the socket, or comes, is told by the loop. */
+		if ((size_t)n < sizeof in && !wire_more(&c->wire))
 			return false;
 	}
 	return false;
@@ -180,8 +181,12 @@ static void run(struct smtp_conn *c, bool readable)
 {
 	c->busy = true;
 	bool blocked = readable && take_input(c);
-	if (c->state == CONN_IMPLICIT_TLS || c->state == CONN_STARTTLS)
+	if (c->state == CONN_IMPLICIT_TLS || c->state == CONN_STARTTLS) {
 		conn_handshake(c);
+		/* A server's first words may have come with the end of the handshake. */
+		if (c->state == CONN_UP && wire_more(&c->wire))
+			blocked |= take_input(c);
+	}
 	if (c->state == CONN_UP) {
 		blocked |= give_output(c);
 		conn_watch(c, blocked);

@@ -108,6 +108,11 @@ ssize_t wire_read(struct wire *w, void *p, size_t n)
 	return errno == EAGAIN || errno == EWOULDBLOCK ? again(w, false) : failed(w, errno);
 }
 
+bool wire_more(const struct wire *w)
+{
+	return w->ssl != NULL && SSL_has_pending(w->ssl) == 1;
+}
+
 /* Fills one record from all pieces, so that commands and short bodies do not each cost one. What fills a
  * record by itself is written from where it lies. */
 static ssize_t tls_write(struct wire *w, const struct iovec *v, int n)

@@ -29,6 +29,8 @@ bool wire_secure(struct wire *w, struct ssl_st *ssl);
 /* 1: done; WIRE_AGAIN; WIRE_ERROR with `why` in words (tls_explain). */
 int wire_handshake(struct wire *w);
 ssize_t wire_read(struct wire *w, void *p, size_t n);
+/* Bytes were taken from the socket that wire_read() has not given out: nobody will call them readable. */
+bool wire_more(const struct wire *w);
 /* Returns how many bytes the kernel has. After WIRE_AGAIN the next call must begin with the same bytes. */
 ssize_t wire_write(struct wire *w, const struct iovec *v, int n);
 void wire_goodbye(struct wire *w); /* TLS close_notify, if it goes at once */

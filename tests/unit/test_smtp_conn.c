@@ -194,6 +194,8 @@ static void server_step(struct server *s, int nth, const char *step)
 	} else if (strcmp(step, "wait") == 0) {
 		while (server_line(s, line, sizeof line))
 			;
+	} else if (strcmp(step, "cork") == 0 || strcmp(step, "uncork") == 0) {
+		setsockopt(s->fd, IPPROTO_TCP, TCP_CORK, &(int){step[0] == 'c'}, sizeof(int));
 	} else if (strcmp(step, "pause") == 0) {
 		usleep(100000);
 	} else {
@@ -419,6 +421,17 @@ static void implicit_tls__one_message__is_delivered(void **state)
 	(void)state;
 	prepare(SMTP_TLS_IMPLICIT, implicit_script);
 	use_tls(ca_file, true, good_context());
+	run(1, DELIVERED);
+	finish();
+}
+
+static void implicit_tls__greeting_in_one_piece_with_the_handshake__is_read(void **state)
+{
+	(void)state;
+	static const char *const script[] = {"cork", "tls", "S 220 hi", "uncork", OFFER, ONE_MESSAGE, NULL};
+	prepare(SMTP_TLS_IMPLICIT, script);
+	use_tls(ca_file, true, good_context());
+	SSL_CTX_set_max_proto_version(server.tls, TLS1_2_VERSION); /* the server has the last word */
 	run(1, DELIVERED);
 	finish();
 }
@@ -1067,6 +1080,7 @@ int main(void)
 		cmocka_unit_test(plain__end_and_next_envelope__leave_in_one_write),
 		cmocka_unit_test(starttls__one_message__is_delivered),
 		cmocka_unit_test(implicit_tls__one_message__is_delivered),
+		cmocka_unit_test(implicit_tls__greeting_in_one_piece_with_the_handshake__is_read),
 		cmocka_unit_test(tls__end_and_next_envelope__leave_in_one_record),
 		cmocka_unit_test(tls__second_connection__resumes_the_session),
 		cmocka_unit_test(tls__another_host__does_not_resume),
