@@ -1,6 +1,5 @@
 #include "engine/personal.h"
 
-#include <stdio.h>
 #include <ctype.h>
 #include <stdlib.h>
 
@@ -246,38 +245,38 @@ static struct str lookup_attr(void *ctx, struct str name)
 }
 
 /* `form` with {token} replaced by `prefix` and the token. */
-static struct str with_token(struct arena *a, const char *form, const char *prefix, const char *token)
+static struct str with_token(struct arena *a, const char *form, struct str prefix, struct str token)
 {
 	const char *at = strstr(form, "{token}");
 	if (at == NULL)
 		return arena_str(a, str_from(form));
-	return arena_printf(a, "%.*s%s%s%s", (int)(at - form), form, prefix, token, at + strlen("{token}"));
+	return ARENA_JOIN(
+		a, str_n(form, (size_t)(at - form)), prefix, token, str_from(at + strlen("{token}")));
 }
 
-static struct str mail_address(
-	const struct personal *p, struct arena *a, const char *prefix, const char *token)
+static struct str mail_address(const struct personal *p, struct arena *a, struct str prefix, struct str token)
 {
 	if (p->cfg->return_path.domain != NULL)
-		return arena_printf(a, "%s%s@%s", prefix, token, p->cfg->return_path.domain);
+		return ARENA_JOIN(a, prefix, token, STR("@"), str_from(p->cfg->return_path.domain));
 	return with_token(a, p->cfg->return_path.address, prefix, token);
 }
 
 static void fill_unsubscribe(const struct personal *p, struct token_signer *t, const struct claim *c,
 	struct arena *a, struct message_recipient *r)
 {
-	char token[TOKEN_MAX];
+	char text[TOKEN_MAX];
 	const struct config *cfg = p->cfg;
 	int64_t list = cfg->unsubscribe.scope_all ? 0 : c->list;
-	token_unsubscribe(t, p->campaign_id != 0 ? c->contact : 0, list, p->campaign_id, token);
-	struct str address = {0};
+	size_t n = token_unsubscribe(t, p->campaign_id != 0 ? c->contact : 0, list, p->campaign_id, text);
+	struct str address = {0}, token = str_n(text, n);
 	if (cfg->unsubscribe.mailto != NULL)
-		address = with_token(a, cfg->unsubscribe.mailto, "", token);
+		address = with_token(a, cfg->unsubscribe.mailto, STR(""), token);
 	else if (personal_has_return_path(cfg))
-		address = mail_address(p, a, "u-", token);
+		address = mail_address(p, a, STR("u-"), token);
 	if (address.n != 0)
-		r->unsubscribe_mailto = arena_printf(a, "mailto:%.*s?subject=unsubscribe", STR_ARG(address));
+		r->unsubscribe_mailto = ARENA_JOIN(a, STR("mailto:"), address, STR("?subject=unsubscribe"));
 	if (cfg->unsubscribe.url != NULL) {
-		r->unsubscribe_url = with_token(a, cfg->unsubscribe.url, "", token);
+		r->unsubscribe_url = with_token(a, cfg->unsubscribe.url, STR(""), token);
 		r->one_click = cfg->unsubscribe.one_click && str_starts(r->unsubscribe_url, STR("https://"));
 	} else {
 		r->unsubscribe_url = r->unsubscribe_mailto;
@@ -288,8 +287,8 @@ struct str personal_message_id(
 	const struct personal *p, struct token_signer *t, int64_t delivery, struct arena *a)
 {
 	char token[TOKEN_MAX];
-	token_delivery(t, TOKEN_MESSAGE_ID, delivery, token);
-	return arena_printf(a, "%s@%.*s", token, STR_ARG(p->from_domain));
+	size_t n = token_delivery(t, TOKEN_MESSAGE_ID, delivery, token);
+	return ARENA_JOIN(a, str_n(token, n), STR("@"), p->from_domain);
 }
 
 /* RFC 2919: set by hand, or made of the list's name as far as that is ASCII; below the sender's domain. */
@@ -315,7 +314,7 @@ static void fill_list_id(
 		n--;
 	/* What was left out may be all that tells two lists apart: then their number does. */
 	if (n > 0 && !dropped)
-		r->list_id = arena_printf(a, "%.*s.%.*s", (int)n, label, STR_ARG(p->from_domain));
+		r->list_id = ARENA_JOIN(a, str_n(label, n), STR("."), p->from_domain);
 	else
 		r->list_id = arena_printf(a, "list-%lld.%.*s", (long long)c->list, STR_ARG(p->from_domain));
 }
@@ -332,21 +331,20 @@ static struct str *slots_new(const struct personal *p, struct arena *a, struct e
 static int compose(const struct personal *p, struct token_signer *t, const struct claim *c,
 	struct message_recipient *r, bool want_parts, struct arena *a, struct letter *out, struct err *e)
 {
-	char token[TOKEN_MAX], unique[24];
+	char text[TOKEN_MAX], back[TOKEN_MAX];
 	int64_t delivery = p->campaign_id != 0 ? c->delivery : 0;
-	token_delivery(t, TOKEN_MESSAGE_ID, delivery, token);
-	/* Behind the key number and the delivery stands the MAC: its characters are as good as random. */
-	snprintf(unique, sizeof unique, "%.16s", token + 15);
+	struct str token = str_n(text, token_delivery(t, TOKEN_MESSAGE_ID, delivery, text));
 	r->email = c->address;
 	r->campaign = p->campaign;
 	r->list = c->list_name;
 	r->list_id = c->list_id;
 	r->list_title = c->list_title;
 	r->feedback_id = p->feedback_id;
-	r->unique = str_from(unique);
+	/* Behind the key number and the delivery stands the MAC: its characters are as good as random. */
+	r->unique = str_n(text + 15, 16);
 	r->date = c->first_attempt;
 	r->subject_prefix = p->subject_prefix;
-	r->message_id = arena_printf(a, "%s@%.*s", token, STR_ARG(p->from_domain));
+	r->message_id = ARENA_JOIN(a, token, STR("@"), p->from_domain);
 	fill_list_id(p, c, a, r);
 	fill_unsubscribe(p, t, c, a, r);
 	if (a->failed)
@@ -356,10 +354,10 @@ static int compose(const struct personal *p, struct token_signer *t, const struc
 	if (rc != 0)
 		return -1;
 	out->rcpt = c->address;
-	out->envid = str_n(r->message_id.p, strlen(token));
+	out->envid = str_n(r->message_id.p, token.n);
 	if (personal_has_return_path(p->cfg)) {
-		token_delivery(t, TOKEN_RETURN_PATH, delivery, token);
-		out->from = mail_address(p, a, "b-", token);
+		size_t n = token_delivery(t, TOKEN_RETURN_PATH, delivery, back);
+		out->from = mail_address(p, a, STR("b-"), str_n(back, n));
 	} else {
 		out->from = p->cfg->return_path.address != NULL ? str_from(p->cfg->return_path.address)
 								: out->mail.from;

@@ -117,8 +117,7 @@ static int headers_render(struct compose *c)
 	if (value_render(c, &c->m->subject, &subject) != 0)
 		return -1;
 	if (c->r->subject_prefix.n != 0)
-		subject = header_clean(c->a,
-			arena_printf(c->a, "%.*s%.*s", STR_ARG(c->r->subject_prefix), STR_ARG(subject)));
+		subject = header_clean(c->a, ARENA_JOIN(c->a, c->r->subject_prefix, subject));
 	c->subject = subject;
 	c->extras = arena_alloc(c->a, (c->m->nextras + 1) * sizeof *c->extras);
 	if (c->extras == NULL)
@@ -240,8 +239,8 @@ static struct str unsubscribe_uri(struct compose *c, struct str s)
 	if (s.n == 0 || uri.n > 900)
 		return str_n("", 0);
 	if (str_find(uri, ':') == uri.n)
-		return arena_printf(c->a, "<mailto:%.*s?subject=unsubscribe>", STR_ARG(uri));
-	return arena_printf(c->a, "<%.*s>", STR_ARG(uri));
+		return ARENA_JOIN(c->a, STR("<mailto:"), uri, STR("?subject=unsubscribe>"));
+	return ARENA_JOIN(c->a, STR("<"), uri, STR(">"));
 }
 
 /* Folded between the addresses only: readers that look for the button are not all good at unfolding. */
@@ -282,7 +281,7 @@ static void write_list(struct compose *c, struct header *h)
 	if (title.n != 0)
 		header_phrase(h, title);
 	h->charset = c->charset;
-	header_token(h, arena_printf(c->a, "<%.*s>", STR_ARG(c->r->list_id)), false);
+	header_token(h, ARENA_JOIN(c->a, STR("<"), c->r->list_id, STR(">")), false);
 	header_end(h);
 }
 
@@ -291,8 +290,10 @@ static int write_header(struct compose *c)
 	const struct message_recipient *r = c->r;
 	struct header h = {.out = &c->header, .charset = c->charset};
 	char date[CLOCK_TEXT];
-	run_printf(&c->header, "Date: %s\r\n", clock_rfc5322(c->m->zone, r->date, date));
-	write_plain(&h, "Message-ID", arena_printf(c->a, "<%.*s>", STR_ARG(r->message_id)));
+	run_puts(&c->header, "Date: ");
+	run_puts(&c->header, clock_rfc5322(c->m->zone, r->date, date));
+	run_puts(&c->header, "\r\n");
+	write_plain(&h, "Message-ID", ARENA_JOIN(c->a, STR("<"), r->message_id, STR(">")));
 	run_puts(&c->header, "MIME-Version: 1.0\r\n");
 	mailbox_write(&h, "From", &c->from);
 	mailbox_write(&h, "To", &c->to);

@@ -174,6 +174,23 @@ struct str arena_printf(struct arena *a, const char *fmt, ...)
 	return (struct str){p, (size_t)n};
 }
 
+struct str arena_join(struct arena *a, const struct str *pieces, size_t n)
+{
+	size_t all = 0, at = 0;
+	for (size_t i = 0; i < n; i++)
+		all += pieces[i].n;
+	char *p = arena_bytes(a, all + 1);
+	if (p == NULL)
+		return (struct str){"", 0};
+	for (size_t i = 0; i < n; i++) {
+		if (pieces[i].n != 0)
+			memcpy(p + at, pieces[i].p, pieces[i].n);
+		at += pieces[i].n;
+	}
+	p[all] = '\0';
+	return (struct str){p, all};
+}
+
 char *arena_grow(struct arena *a, char *p, size_t old_n, size_t new_n)
 {
 	assert(new_n >= old_n);

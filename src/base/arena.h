@@ -27,6 +27,11 @@ char *arena_bytes(struct arena *a, size_t n);        /* not aligned: for text */
 struct str arena_str(struct arena *a, struct str s); /* copy, with a NUL behind it */
 char *arena_strdup(struct arena *a, const char *z);
 struct str arena_printf(struct arena *a, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The pieces, one behind the other: ARENA_JOIN(a, STR("<"), id, STR(">")). */
+struct str arena_join(struct arena *a, const struct str *pieces, size_t n);
+#define ARENA_JOIN(a, ...)                                                                                   \
+	arena_join((a), (const struct str[]){__VA_ARGS__},                                                   \
+		sizeof((const struct str[]){__VA_ARGS__}) / sizeof(struct str))
 /* Grows the newest text allocation in place where possible; otherwise moves it. */
 char *arena_grow(struct arena *a, char *p, size_t old_n, size_t new_n);
 

@@ -62,6 +62,22 @@ static void arena__grows_the_newest_in_place(void **state)
 	arena_release(&a);
 }
 
+static void arena__joins_pieces(void **state)
+{
+	(void)state;
+	struct arena a;
+	arena_init(&a, 256, 1024);
+	struct str s = ARENA_JOIN(&a, STR("<"), str_n(NULL, 0), STR("a@b"), STR(">"));
+	assert_true(str_is(s, "<a@b>"));
+	assert_int_equal(s.p[s.n], '\0');
+	assert_int_equal(ARENA_JOIN(&a, str_n(NULL, 0)).n, 0);
+	char big[2000];
+	memset(big, 'x', sizeof big);
+	assert_int_equal(ARENA_JOIN(&a, STR("a"), str_n(big, sizeof big)).n, 0);
+	assert_true(a.failed);
+	arena_release(&a);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -69,6 +85,7 @@ int main(void)
 		cmocka_unit_test(printf__fits_exactly_or_fails),
 		cmocka_unit_test(arena__reset_reuses_the_first_chunk),
 		cmocka_unit_test(arena__grows_the_newest_in_place),
+		cmocka_unit_test(arena__joins_pieces),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
