@@ -305,7 +305,7 @@ static bool lane_may_start(struct lane *l, struct run *run)
 	}
 	int64_t wait = limiter_take(&l->route->rate, now);
 	if (wait > 0) {
-		atomic_store_explicit(&l->route->bind, BIND_RATE, memory_order_relaxed);
+		route_bound_by(l->route, BIND_RATE);
 		lane_wait(l, (double)wait / 1e6);
 		return false;
 	}
@@ -347,8 +347,7 @@ void lane_pump(struct lane *l)
 		struct link *k = lane_idle(l);
 		if (k == NULL) {
 			if (l->dest == NULL && l->nlinks >= l->share)
-				atomic_store_explicit(
-					&l->route->bind, BIND_CONNECTIONS, memory_order_relaxed);
+				route_bound_by(l->route, BIND_CONNECTIONS);
 			break;
 		}
 		if (!lane_may_start(l, it->batch->run))

@@ -115,7 +115,7 @@ static void on_result(void *ctx, struct smtp_conn *c, struct smtp_message *m, co
 		k->answered++;
 		if (l->dest != NULL)
 			l->dest->failures = 0;
-		atomic_store_explicit(&l->route->good_at, clock_mono(), memory_order_relaxed);
+		route_good(l->route, clock_mono());
 	} else if (!r->doubt) {
 		route_trouble(l->route, "%s at %s", r->why != NULL ? r->why : "no answer",
 			smtp_stage_names[r->stage]);

@@ -76,6 +76,19 @@ struct route {
 	_Atomic unsigned accepted; /* meanwhile, not yet told to the shaper */
 };
 
+/* What every message could write is written only where it changes: all workers read its cache line with each.
+ */
+static inline void route_bound_by(struct route *r, enum route_bind b)
+{
+	if (atomic_load_explicit(&r->bind, memory_order_relaxed) != (int)b)
+		atomic_store_explicit(&r->bind, (int)b, memory_order_relaxed);
+}
+static inline void route_good(struct route *r, ms_t now)
+{
+	if (atomic_load_explicit(&r->good_at, memory_order_relaxed) != now)
+		atomic_store_explicit(&r->good_at, now, memory_order_relaxed);
+}
+
 int route_init(struct route *r, const struct config_route *cfg, struct err *e);
 /* Its [source] sections. ERR_CONFIG: an address that is not this host's. */
 int route_sources(struct route *r, const struct config *c, struct err *e);
