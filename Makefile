@@ -79,7 +79,7 @@ FUZZ    := $(FUZZSRC:tests/fuzz/fuzz_%.c=$B/fuzz/%)
 .PHONY: all tools units
 all: $B/postrider
 tools: $(TOOLS) $B/fault/postrider
-units: $(UNIT)
+units: $(UNIT) $(FLOWOBJ)
 
 # Holds the compiler and its flags; rewritten only when they change, so that what depends on it is then built again.
 FLAGS := $(CC) $(OWN) $(CPPFLAGS) $(CFLAGS) | $(OWNLD) $(LDFLAGS) $(LIBS)
