@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PRINTED_MAX = 64 << 10 };
+enum { PRINTED_MAX = 64 << 10, LIFETIME_MAX = 366 * 24 * 3600 /* seconds; longer is as good as for ever */ };
 
 static const ms_t COMMAND_TIME = 30 * SECOND;
 static const ms_t EARLY = MINUTE;     /* it is got anew so long before its end */
@@ -66,7 +66,7 @@ static int from_json(
 		str_int(str_from(json_string_value(life)), 0, 1LL << 40, &seconds);
 	if (t != NULL)
 		buf_puts(token, t);
-	*lifetime = seconds > 0 ? seconds * SECOND : 0;
+	*lifetime = seconds <= 0 ? 0 : seconds < LIFETIME_MAX ? seconds * SECOND : LIFETIME_MAX * SECOND;
 	const char *why = json_string_value(json_object_get(j, "error"));
 	char text_why[160];
 	snprintf(text_why, sizeof text_why, "the answer has no access_token%s%.100s", why != NULL ? ": " : "",

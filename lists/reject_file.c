@@ -2,32 +2,28 @@
 
 #include "src/base/utf8.h"
 
-#include <errno.h>
-#include <stdlib.h>
-#include <unistd.h>
-
 static void put_cell(struct reject_file *r, struct str s)
 {
-	fputc('"', r->f);
+	fputc('"', r->out.f);
 	for (size_t i = 0; i < s.n; i++) {
 		if (s.p[i] == '"')
-			fputc('"', r->f);
-		fputc(s.p[i], r->f);
+			fputc('"', r->out.f);
+		fputc(s.p[i], r->out.f);
 	}
-	fputc('"', r->f);
+	fputc('"', r->out.f);
 }
 
 /* Bytes that were no text must not make the whole file unreadable. */
 static void put_raw(struct reject_file *r, struct str s)
 {
 	if (utf8_valid(s)) {
-		fwrite(s.p, 1, s.n, r->f);
+		fwrite(s.p, 1, s.n, r->out.f);
 		return;
 	}
 	for (size_t at = 0; at < s.n;) {
 		char c[4];
 		size_t n = utf8_put(c, utf8_next(s, &at));
-		fwrite(c, 1, n, r->f);
+		fwrite(c, 1, n, r->out.f);
 	}
 }
 
@@ -37,50 +33,29 @@ int reject_file_open(
 	*r = (struct reject_file){.delimiter = delimiter};
 	if (path == NULL)
 		return 0;
-	r->path = strdup(path);
-	if (r->path == NULL || asprintf(&r->temp, "%s.part", path) < 0) {
-		r->temp = NULL;
-		reject_file_close(r, false, NULL);
-		return err_set(e, ERR_INTERNAL, "--rejects", "out of memory");
-	}
-	r->f = fopen(r->temp, "we");
-	if (r->f == NULL) {
-		err_sys(e, ERR_CREATE, "--rejects", path);
-		reject_file_close(r, false, NULL);
+	if (output_open(&r->out, path, e) != 0)
 		return -1;
-	}
-	fprintf(r->f, "%spr_line%cpr_reason%c", bom ? "\xef\xbb\xbf" : "", delimiter, delimiter);
+	fprintf(r->out.f, "%spr_line%cpr_reason%c", bom ? "\xef\xbb\xbf" : "", delimiter, delimiter);
 	put_raw(r, header);
-	fputs("\r\n", r->f);
+	fputs("\r\n", r->out.f);
 	return 0;
 }
 
 void reject_file_add(struct reject_file *r, const struct import_reject *row)
 {
-	if (r->f == NULL)
+	if (r->out.f == NULL)
 		return;
-	fprintf(r->f, "%ld%c", row->line, r->delimiter);
+	fprintf(r->out.f, "%ld%c", row->line, r->delimiter);
 	put_cell(r, row->reason);
-	fputc(r->delimiter, r->f);
+	fputc(r->delimiter, r->out.f);
 	put_raw(r, row->raw);
-	fputs("\r\n", r->f);
+	fputs("\r\n", r->out.f);
 }
 
 int reject_file_close(struct reject_file *r, bool keep, struct err *e)
 {
-	int rc = 0;
-	if (r->f != NULL) {
-		bool failed = ferror(r->f) != 0;
-		failed |= fclose(r->f) != 0;
-		if (keep && (failed || rename(r->temp, r->path) != 0)) {
-			rc = err_sys(e, ERR_IO, "--rejects", r->path);
-			keep = false;
-		}
-		if (!keep)
-			unlink(r->temp);
-	}
-	free(r->path);
-	free(r->temp);
+	int rc = keep && r->out.f != NULL ? output_commit(&r->out, e) : 0;
+	output_abandon(&r->out);
 	*r = (struct reject_file){0};
 	return rc;
 }

@@ -5,12 +5,10 @@
 #define LISTS_REJECT_FILE_H
 
 #include "lists/import.h"
-
-#include <stdio.h>
+#include "src/base/outfile.h"
 
 struct reject_file {
-	FILE *f; /* NULL: none was asked for */
-	char *path, *temp;
+	struct output out; /* f NULL: none was asked for */
 	char delimiter;
 };
 

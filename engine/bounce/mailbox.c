@@ -1,9 +1,11 @@
 #include "engine/bounce/mailbox.h"
 
 #include "src/base/buf.h"
+#include "src/base/log.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -170,12 +172,9 @@ int mailbox_stream(
 	return batch_end(&b, split(f, name, many, at, &b, e), e);
 }
 
-static int walk_file(const char *path, bool many, struct batch *b, struct err *e)
+static int walk_open_file(FILE *f, const char *path, bool many, struct batch *b, struct err *e)
 {
 	struct stat st;
-	FILE *f = fopen(path, "re");
-	if (f == NULL)
-		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", path);
 	if (fstat(fileno(f), &st) != 0)
 		st.st_mtim = (struct timespec){0};
 	ms_t at = (ms_t)st.st_mtim.tv_sec * SECOND + st.st_mtim.tv_nsec / 1000000;
@@ -184,7 +183,46 @@ static int walk_file(const char *path, bool many, struct batch *b, struct err *e
 	return rc;
 }
 
+static int walk_file(const char *path, struct batch *b, struct err *e)
+{
+	FILE *f = fopen(path, "re");
+	if (f == NULL)
+		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", path);
+	return walk_open_file(f, path, true, b, e);
+}
+
 /* ---- Folders ---- */
+
+/* Others deliver into a Maildir: what is no file of its own there (a link to somebody's secrets, a pipe that
+ * never ends) is no message. NULL with errno 0: such a one. */
+static FILE *open_inside(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	if (fd < 0) {
+		errno = errno == ELOOP || errno == ENXIO ? 0 : errno;
+		return NULL;
+	}
+	FILE *f = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? fdopen(fd, "r") : NULL;
+	if (f == NULL) {
+		close(fd);
+		errno = 0;
+	}
+	return f;
+}
+
+static int walk_inside(const char *path, const char *name, struct batch *b, struct err *e)
+{
+	FILE *f = open_inside(path);
+	if (f == NULL && errno == 0) {
+		log_warn("%s is no ordinary file, and was left out", path);
+		return 0;
+	}
+	if (f == NULL)
+		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", path);
+	int rc = walk_open_file(f, path, false, b, e);
+	return rc == 0 && b->dir != NULL ? batch_add(b, name, e) : rc;
+}
 
 static int visible(const struct dirent *d)
 {
@@ -211,9 +249,7 @@ static int walk_folder(const char *dir, const char *below, struct batch *b, stru
 	for (int i = 0; i < n; i++) {
 		if (rc == 0 && !is_folder(folder, names[i]->d_name)) {
 			snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name);
-			rc = walk_file(path, false, b, e);
-			if (rc == 0 && b->dir != NULL)
-				rc = batch_add(b, names[i]->d_name, e);
+			rc = walk_inside(path, names[i]->d_name, b, e);
 		}
 		free(names[i]);
 	}
@@ -229,7 +265,7 @@ int mailbox_walk(const char *path, bool keep, const struct mailbox_reader *r, st
 	if (stat(path, &st) != 0)
 		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", path);
 	if (!S_ISDIR(st.st_mode)) {
-		rc = walk_file(path, true, &b, e);
+		rc = walk_file(path, &b, e);
 	} else if (is_folder(path, "new") && is_folder(path, "cur")) {
 		b.dir = keep ? NULL : path;
 		rc = walk_folder(path, "new", &b, e);

@@ -1,15 +1,11 @@
 #include "src/cli/output.h"
 
-#include "src/base/file.h"
-#include "src/base/hash.h"
 #include "src/base/utf8.h"
 #include "src/cli/cli.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- Numbers ---- */
@@ -128,13 +124,6 @@ const char *out_safe(struct str s)
 	return b->failed && b->len == 0 ? "(out of memory)" : buf_cstr(b);
 }
 
-int output_error(struct err *e)
-{
-	int saved = errno;
-	return err_set(
-		e, ERR_IO, "cannot write the output", "%s", saved != 0 ? strerror(saved) : "unknown cause");
-}
-
 /* ---- JSON ---- */
 
 int json_document(json_t *doc)
@@ -190,9 +179,14 @@ static bool plain_number(struct str s)
 	return i > from;
 }
 
+/* A spreadsheet with a Japanese or Chinese keyboard in mind takes the full-width signs as well. */
 static bool looks_like_formula(struct str s)
 {
-	return s.n > 0 && memchr("=+-@\t\r", s.p[0], 6) != NULL && !plain_number(s);
+	static const char *const wide[] = {"\uff1d", "\uff0b", "\uff0d", "\uff20"};
+	for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
+		if (str_starts(s, str_from(wide[i])))
+			return true;
+	return s.n > 0 && memchr("=+-@\t\r\n", s.p[0], 7) != NULL && !plain_number(s);
 }
 
 void csv_str(struct csv *w, struct str s)
@@ -244,71 +238,4 @@ int csv_row(struct csv *w)
 {
 	w->inside = false;
 	return fputs("\r\n", w->f) == EOF || ferror(w->f) ? -1 : 0;
-}
-
-/* ---- Files ---- */
-
-int output_open(struct output *o, const char *path, struct err *e)
-{
-	struct stat st;
-	*o = (struct output){.f = stdout};
-	if (path == NULL || strcmp(path, "-") == 0)
-		return 0;
-	/* What is no regular file is written to as it is. */
-	bool through = stat(path, &st) == 0 && !S_ISREG(st.st_mode);
-	unsigned char random[6];
-	char suffix[13];
-	random_bytes(random, sizeof random);
-	hex_encode(random, sizeof random, suffix);
-	o->path = through ? strdup(path) : realpath(path, NULL);
-	if (o->path == NULL)
-		o->path = strdup(path);
-	if (o->path == NULL || (!through && asprintf(&o->temp, "%s.%s.tmp", o->path, suffix) < 0)) {
-		o->temp = NULL;
-		output_abandon(o);
-		return err_set(e, ERR_INTERNAL, "cannot write", "out of memory");
-	}
-	int fd =
-		open(through ? path : o->temp, O_WRONLY | O_CLOEXEC | (through ? 0 : O_CREAT | O_EXCL), 0666);
-	/* One that is replaced keeps what others may do with it. */
-	if (fd >= 0 && !through && stat(path, &st) == 0)
-		(void)fchmod(fd, st.st_mode & 0777);
-	o->f = fd >= 0 ? fdopen(fd, "w") : NULL;
-	if (o->f != NULL)
-		return 0;
-	err_sys(e, ERR_CREATE, "cannot write", path);
-	if (fd >= 0)
-		close(fd);
-	output_abandon(o);
-	return -1;
-}
-
-int output_commit(struct output *o, struct err *e)
-{
-	bool failed = fflush(o->f) != 0 || ferror(o->f);
-	if (o->f == stdout)
-		return failed ? output_error(e) : 0;
-	failed = failed || (o->temp != NULL && fsync(fileno(o->f)) != 0);
-	failed = fclose(o->f) != 0 || failed;
-	o->f = NULL;
-	if (failed || (o->temp != NULL && rename(o->temp, o->path) != 0)) {
-		err_sys(e, ERR_IO, "cannot write", o->path);
-		output_abandon(o);
-		return -1;
-	}
-	free(o->temp);
-	o->temp = NULL;
-	output_abandon(o);
-	return 0;
-}
-
-void output_abandon(struct output *o)
-{
-	if (o->f != NULL && o->f != stdout)
-		fclose(o->f);
-	if (o->temp != NULL)
-		unlink(o->temp);
-	free(o->temp);
-	free(o->path);
-	*o = (struct output){0};
 }

@@ -9,6 +9,7 @@
 #include "src/base/buf.h"
 #include "src/base/clock.h"
 #include "src/base/err.h"
+#include "src/base/outfile.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -37,7 +38,6 @@ size_t screen_columns(const struct cli *c); /* for lines on standard output; 120
 int out_printf(const struct cli *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The text made harmless; lent until the 8th next call. */
 const char *out_safe(struct str s);
-int output_error(struct err *e); /* ERR_IO "cannot write the output" (the reader's going away included); -1 */
 
 /* ---- Tables: columns as wide as what stands in them (wide characters counted). On a terminal no row is
  * wider than the screen: the last column is cut with "…", or the row takes two lines. ---- */
@@ -76,14 +76,5 @@ void csv_printf(struct csv *w, const char *fmt, ...) __attribute__((format(print
 void csv_int(struct csv *w, int64_t n);
 void csv_time(struct csv *w, ms_t t); /* RFC 3339 UTC; empty for 0 */
 int csv_row(struct csv *w);
-
-/* ---- -o FILE: written beside and renamed when whole; "-" or NULL is stdout ---- */
-struct output {
-	FILE *f;
-	char *path, *temp;
-};
-int output_open(struct output *o, const char *path, struct err *e);
-int output_commit(struct output *o, struct err *e);
-void output_abandon(struct output *o); /* after an error; harmless after a commit */
 
 #endif

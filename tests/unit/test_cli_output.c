@@ -131,11 +131,12 @@ static void csv__excel__runs_no_formula(void **state)
 	FILE *f = start();
 	csv_begin(&w, f, true);
 	static const char *const cells[] = {
-		"=HYPERLINK(\"x\")", "+81 3", "-5.5", "-cmd|x", "@SUM", "\tx", "007", "-"};
+		"=HYPERLINK(\"x\")", "+81 3", "-5.5", "-cmd|x", "@SUM", "\tx", "007", "-", "\uff1d1+1"};
 	for (size_t i = 0; i < sizeof cells / sizeof cells[0]; i++)
 		csv_str(&w, str_from(cells[i]));
 	csv_row(&w);
-	shows(f, "\xef\xbb\xbf\"'=HYPERLINK(\"\"x\"\")\",'+81 3,-5.5,'-cmd|x,'@SUM,'\tx,007,'-\r\n");
+	shows(f, "\xef\xbb\xbf\"'=HYPERLINK(\"\"x\"\")\",'+81 "
+		 "3,-5.5,'-cmd|x,'@SUM,'\tx,007,'-,'\uff1d1+1\r\n");
 }
 
 static void json__malformed_text__is_still_a_document(void **state)

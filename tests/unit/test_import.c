@@ -6,6 +6,8 @@
 
 #include <sys/resource.h>
 #include <zlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 static struct fixture *f;
 static char list_file[128];
@@ -239,6 +241,32 @@ static void rejects__go_to_a_file_that_can_be_imported(void **state)
 	q.max_rejects = "100%";
 	imports(b.p, q, 2, 0, 0, 3);
 	assert_string_equal(attrs_of("b@ex.ampl"), "name=Bob;");
+	buf_release(&b);
+}
+
+/* In a folder of everybody's somebody may have laid a link where the file will be written first. */
+static void rejects__a_link_laid_beside__is_not_followed(void **state)
+{
+	f = *state;
+	static const char *const beside[] = {"part", "tmp", "part.tmp"};
+	char rejects[128], path[160], mine[128];
+	struct buf b = BUF_INIT(1 << 20);
+	struct import_request q = request();
+	struct stat st;
+	snprintf(rejects, sizeof rejects, "%s/rejects.csv", f->dir);
+	snprintf(mine, sizeof mine, "%s/mine", f->dir);
+	OK(f, file_create(mine, STR("mine"), 0600, &f->e));
+	for (size_t i = 0; i < 3; i++) {
+		snprintf(path, sizeof path, "%s.%s", rejects, beside[i]);
+		assert_int_equal(symlink(mine, path), 0);
+	}
+	q.rejects = rejects;
+	q.max_rejects = "5";
+	imports("email\na@example.com\nbad\n", q, 1, 0, 0, 1);
+	OK(f, file_read(mine, &b, &f->e));
+	assert_string_equal(buf_cstr(&b), "mine");
+	assert_int_equal(lstat(rejects, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
 	buf_release(&b);
 }
 
@@ -639,6 +667,7 @@ int main(void)
 		TEST(address_column__is_found_by_name_or_values),
 		TEST(wrong_columns__are_told),
 		TEST(rejects__go_to_a_file_that_can_be_imported),
+		TEST(rejects__a_link_laid_beside__is_not_followed),
 		TEST(too_many_rejects__import_nothing),
 		TEST(unclosed_quote__imports_nothing),
 		TEST(duplicates__by_option),

@@ -148,6 +148,35 @@ static void maildir__moved_when_recorded__not_before(void **state)
 	assert_int_equal(system(path), 0);
 }
 
+static void maildir__links_and_pipes__are_no_messages(void **state)
+{
+	(void)state;
+	char dir[] = "/tmp/postrider-maildir-XXXXXX", path[200], other[200];
+	assert_non_null(mkdtemp(dir));
+	static const char *const below[] = {"new", "cur", "tmp", "new/1.folder"};
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(path, sizeof path, "%s/%s", dir, below[i]);
+		mkdir(path, 0700);
+	}
+	snprintf(other, sizeof other, "%s/secret", dir);
+	assert_int_equal(file_write(other, STR("S: 2\n\nsecret\n"), 0600, NULL), 0);
+	snprintf(path, sizeof path, "%s/new/2.link", dir);
+	assert_int_equal(symlink(other, path), 0);
+	snprintf(path, sizeof path, "%s/new/3.pipe", dir); /* opening it to read would wait for ever */
+	assert_int_equal(mkfifo(path, 0600), 0);
+	snprintf(path, sizeof path, "%s/new/4.mail", dir);
+	assert_int_equal(file_write(path, STR("S: 1\n\nhello\n"), 0600, NULL), 0);
+	struct seen s = {.text = BUF_INIT(1 << 20)};
+	const struct mailbox_reader r = {message, commit, &s};
+	assert_int_equal(mailbox_walk(dir, false, &r, NULL), 0);
+	assert_string_equal(buf_cstr(&s.text), "[S: 1\n\nhello\n]");
+	assert_int_equal(files_in(dir, "cur"), 1);
+	assert_int_equal(files_in(dir, "new"), 3);
+	buf_release(&s.text);
+	snprintf(path, sizeof path, "rm -r %s", dir);
+	assert_int_equal(system(path), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +185,7 @@ int main(void)
 		cmocka_unit_test(time__of_the_mbox_line),
 		cmocka_unit_test(long_ones__are_cut),
 		cmocka_unit_test(maildir__moved_when_recorded__not_before),
+		cmocka_unit_test(maildir__links_and_pipes__are_no_messages),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
