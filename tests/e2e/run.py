@@ -21,7 +21,7 @@ import harness  # noqa: E402
 import peers  # noqa: E402
 
 SKIP, LIMIT = 77, 240  # exit status of a skipped test; seconds
-WAITING = ("misbehaving",)  # files whose tests wait for back-offs and timeouts more than they work
+WAITING = ("misbehaving", "liars")  # files whose tests wait for back-offs and timeouts more than they work
 
 
 def collect(wanted):

@@ -58,6 +58,9 @@ static void read__a_line_or_json(void **state)
 		"t-1");
 	assert_string_equal(reads("echo '{\"access_token\":\"t\",\"expires_in\":\"60\"}'", MINUTE), "t");
 	assert_string_equal(reads("echo '{\"access_token\":\"t\"}'", 0), "t");
+	assert_string_equal(
+		reads("echo '{\"access_token\":\"t\",\"expires_in\":9223372036854775807}'", 366 * 24 * HOUR),
+		"t");
 }
 
 static void read__what_is_no_token(void **state)
