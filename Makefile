@@ -8,8 +8,8 @@
 #   make install      PREFIX= and DESTDIR= are respected; also uninstall
 #   make format lint  clang-format; clang-format's check, clang-tidy and cppcheck
 #
-# SAN=1 is ASan and UBSan, SAN=thread TSan, SAN=fuzz clang's instrumentation for fuzzing, each in a build folder of its
-# own. CC=, CFLAGS=, LDFLAGS= and B= are respected; other flags rebuild what they change. V=1 shows the commands.
+# SAN=1 is ASan and UBSan, SAN=thread TSan, SAN=fuzz clang's instrumentation for fuzzing, SAN=cov and SAN=fuzz-cov count
+# the lines that run; each in a build folder of its own. CC=, CFLAGS=, LDFLAGS= and B= are respected; other flags rebuild what they change. V=1 shows the commands.
 
 PREFIX  ?= /usr/local
 DESTDIR ?=
@@ -28,6 +28,13 @@ else ifeq ($(SAN),fuzz)
 B := build-fuzz
 CC := clang
 SANFLAGS := -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+else ifeq ($(SAN),cov)
+B := build-cov
+SANFLAGS := --coverage -fprofile-update=atomic
+else ifeq ($(SAN),fuzz-cov)
+B := build-fuzz-cov
+CC := clang
+SANFLAGS := -fprofile-instr-generate -fcoverage-mapping
 else
 B := build-$(SAN)
 SANFLAGS := -fsanitize=$(SAN) -fno-omit-frame-pointer
@@ -44,7 +51,7 @@ ifeq ($(SAN),)
 OWN     += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 else ifeq ($(findstring clang,$(CC)),)
 # gcc's flow analysis sees paths that only the sanitizers' own code makes.
-OWN     += -Wno-maybe-uninitialized
+OWN     += -Wno-maybe-uninitialized -Wno-format-truncation
 endif
 OWN     += $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 comma   := ,
@@ -143,7 +150,7 @@ $B/fuzz/%: tests/fuzz/fuzz_%.c $B/tests/fuzz/replay.o $B/libpostrider.a $B/flags
 	$(Q)$(CC) $(OWN) -Wno-missing-prototypes $(CPPFLAGS) $(CFLAGS) $(OWNLD) $(LDFLAGS) -o $@ $< \
 	  $(if $(filter fuzz,$(SAN)),-fsanitize=fuzzer,$B/tests/fuzz/replay.o) $B/libpostrider.a $(LIBS)
 
-.PHONY: test test-unit test-floors test-e2e fault soak fuzz fuzz-replay conformance bench bench-quick bench-prepare bench-build demo
+.PHONY: test test-unit test-floors test-e2e fault soak fuzz fuzz-replay fuzz-coverage coverage conformance bench bench-quick bench-prepare bench-build demo
 test: deps
 	@MAKE="$(MAKE)" PYTHON="$(PYTHON)" sh tests/run
 test-unit: $(UNIT)
@@ -151,7 +158,7 @@ test-unit: $(UNIT)
 test-floors:
 	@CC="$(CC)" $(PYTHON) tests/floors.py
 test-e2e: all tools
-	@$(PYTHON) tests/e2e/run.py $(T)
+	@POSTRIDER_BUILD=$B $(PYTHON) tests/e2e/run.py $(T)
 # Everything that goes wrong, tried (docs/RELIABILITY.md): an hour and more. K=kinds of tests/fault/campaign.py: those alone.
 fault: all tools
 	@$(PYTHON) tests/fault/campaign.py $(K)
@@ -167,6 +174,17 @@ S ?= 60
 fuzz: deps-lint
 	@$(MAKE) --no-print-directory SAN=fuzz $(addprefix build-fuzz/fuzz/,$(if $(T),$(T),$(notdir $(FUZZ))))
 	@sh tests/fuzz/run.sh $(S) $(if $(T),$(T),$(notdir $(FUZZ)))
+# Of each target's parser, the lines that its kept inputs run.
+fuzz-coverage: deps-lint
+	@$(MAKE) --no-print-directory SAN=fuzz-cov $(addprefix build-fuzz-cov/fuzz/,$(if $(T),$(T),$(notdir $(FUZZ))))
+	@sh tests/fuzz/coverage.sh $(if $(T),$(T),$(notdir $(FUZZ)))
+# The lines and branches that unit tests, dialogues and e2e tests run; what none runs is in build-cov/uncovered.txt.
+coverage: deps-cov
+	@$(MAKE) --no-print-directory SAN=cov all units tools
+	@$(PYTHON) tests/coverage.py --reset
+	-@$(MAKE) --no-print-directory SAN=cov test-unit
+	-@$(MAKE) --no-print-directory SAN=cov test-e2e
+	@$(PYTHON) tests/coverage.py
 # SUITE: a JSON file in golden-liquid's format.
 SUITE ?= ../shared/data/golden_liquid.json
 # BOUNCES: a folder with returned mail, as tests/bounces.py describes it.
@@ -198,13 +216,17 @@ DEPS += libcmocka-dev python3 python3-dkim python3-nacl libgmime-3.0-0 libmime-t
 # Only for make bench, which goes without those that it does not find.
 BENCH_DEPS := g++ libctemplate-dev perl libtext-xslate-perl
 # Only for make fuzz and make lint.
-LINT_DEPS := clang libclang-rt-dev clang-format clang-tidy cppcheck
+LINT_DEPS := clang libclang-rt-dev clang-format clang-tidy cppcheck llvm-14
+# Only for make coverage.
+COV_DEPS := gcovr
 
-.PHONY: deps deps-lint deps-bench
+.PHONY: deps deps-lint deps-bench deps-cov
 deps:
 	@sh tests/deps.sh $(DEPS)
 deps-lint:
 	@sh tests/deps.sh $(LINT_DEPS)
+deps-cov:
+	@sh tests/deps.sh $(COV_DEPS)
 deps-bench:
 	@sh tests/deps.sh $(BENCH_DEPS)
 

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
-BUILD = os.path.join(TOP, "build")
+BUILD = os.path.join(TOP, os.environ.get("POSTRIDER_BUILD") or "build")
 PROGRAM = os.environ.get("POSTRIDER") or os.path.join(BUILD, "postrider")
 
 STATES = ["queued", "sending", "deferred", "sent", "bounced", "blocked", "expired", "skipped", "doubt", "cancelled"]
@@ -59,7 +59,7 @@ class World:
 	# ---- the program ----
 
 	def environment(self):
-		keep = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS")}
+		keep = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")}
 		return {**keep, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 	def run(self, *argv, expect=0, timeout=120, stdin=None):

@@ -6,6 +6,7 @@ Each test is a function test_*(w) in a file test_*.py, run in a process and a fo
 harness.World. It fails by an exception; it is skipped by peers.Unavailable."""
 import argparse
 import concurrent.futures
+import glob
 import importlib
 import os
 import shutil
@@ -40,6 +41,8 @@ def run_one(test):
 	folder = os.path.join(harness.BUILD, "e2e", module, function)
 	shutil.rmtree(folder, ignore_errors=True)
 	os.makedirs(folder)
+	for sanitizer in ("ASAN", "UBSAN", "TSAN"):  # what they find counts whatever the test makes of the exit status
+		os.environ[sanitizer + "_OPTIONS"] = f"log_path={folder}/sanitizer:print_stacktrace=1:" + os.environ.get(sanitizer + "_OPTIONS", "")
 	with harness.World(folder) as w:
 		try:
 			getattr(importlib.import_module("test_" + module), "test_" + function)(w)
@@ -50,7 +53,10 @@ def run_one(test):
 			traceback.print_exc()
 			print(w.transcript())
 			return 1
-	return 0
+	reports = glob.glob(folder + "/sanitizer.*")
+	for report in reports:
+		print(open(report, errors="replace").read()[:8000])
+	return 1 if reports else 0
 
 
 def run_child(test):
