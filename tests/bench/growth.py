@@ -72,7 +72,7 @@ def one_million(b):
 
 
 def ten_million(b):
-	"""A campaign to 10 million; keeps about 7 GB in build/bench/kept."""
+	"""A campaign to 10 million; keeps about 4 GB in build/bench/kept."""
 	share, memory = grow(b, "10m")
 	if not b.quick:
 		b.target("growth-cpu", share)

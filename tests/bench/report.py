@@ -125,7 +125,7 @@ def write_page():
 	tables = []
 	for name in IN_PAGE:
 		if name in found:
-			tables += [f"**{found[name]['title']}**", "", *series_table(found[name]["series"]), ""]
+			tables += [f"**{found[name]['title']}**", "", *series_table(found[name]["series"]), "", *found[name]["texts"], ""]
 	put("tables", tables)
 	drawn = plots(found, os.path.join(os.path.dirname(PAGE), "plots"))
 	put("plots", [f"![{name[:-4]}](plots/{name})" for name in drawn])
