@@ -330,6 +330,21 @@ enum unmailable { MAILABLE, UNMAILABLE_SUPPRESSED, UNMAILABLE_UNSUBSCRIBED };
 int suppressed_key(struct store *s, uint64_t hash, struct str key, int64_t list, struct err *e);
 int suppressed_domain(struct store *s, struct str domain, int64_t list, struct err *e);
 int suppression_rank(enum suppress_reason r);
+/* For many people in a row. What is suppressed meanwhile may go unseen: no mail depends on it. */
+enum { STOPLIST_DOMAINS = 2048 };
+struct stoplist {
+	bool any;
+	int64_t asked;
+	uint64_t *bits, mask; /* a filter before the table; NULL: not made (yet) */
+	struct stoplist_domain {
+		int64_t domain, list;
+		int says;
+	} domains[STOPLIST_DOMAINS];
+};
+int stoplist_any(struct store *s, struct stoplist *l, struct err *e); /* before each slice */
+int stoplist_says(struct store *s, struct stoplist *l, struct str key, int64_t domain, int64_t list,
+	struct err *e); /* enum unmailable, -1 */
+void stoplist_release(struct stoplist *l);
 /* -1, 0 kept what is there, 1 written. born 0, or the import's. */
 int suppression_put(struct store *s, const struct suppression *sup, int64_t born, struct err *e);
 

@@ -165,6 +165,7 @@ void walk_release(struct walk *w)
 {
 	sqlite3_finalize(w->st);
 	arena_release(&w->arena);
+	stoplist_release(&w->stop);
 	free(w->v);
 	free(w->of);
 	free(w->not_of);
@@ -352,31 +353,6 @@ struct group { /* the rows of one person */
 	struct contact_row c;
 };
 
-static int domain_says(struct walk *w, int64_t domain, int64_t list)
-{
-	size_t at = (size_t)(domain ^ list) % 256;
-	if (w->domains[at] != domain || w->domain_lists[at] != list) {
-		const struct domain_info *d = domain_info(w->s, domain, w->e);
-		int rc = d == NULL ? -1 : suppressed_domain(w->s, str_from(d->name), list, w->e);
-		if (rc < 0)
-			return -1;
-		w->domains[at] = domain;
-		w->domain_lists[at] = list;
-		w->domain_says[at] = (signed char)rc;
-	}
-	return w->domain_says[at];
-}
-
-static int list_says(struct walk *w, int64_t domain, struct str key, int64_t list)
-{
-	if (!w->suppressions)
-		return MAILABLE;
-	int rc = suppressed_key(w->s, hash64(key), key, list, w->e);
-	if (rc != MAILABLE)
-		return rc;
-	return domain_says(w, domain, list);
-}
-
 static void keep_row(struct walk *w, struct group *g, bool strings)
 {
 	sqlite3_stmt *st = w->st;
@@ -409,7 +385,7 @@ static int group_add(struct walk *w, struct group *g)
 	}
 	if (g->picked)
 		return 0;
-	int rc = list_says(w, col_int(st, 4), key, col_int(st, 8));
+	int rc = stoplist_says(w->s, &w->stop, key, col_int(st, 4), col_int(st, 8), w->e);
 	if (rc < 0)
 		return -1;
 	g->picked = rc == MAILABLE;
@@ -483,18 +459,14 @@ static int read_slice(struct walk *w)
 
 int walk_slice(struct walk *w, int budget, struct err *e)
 {
-	int64_t any;
 	if (w->upto == INT64_MAX)
 		return 0;
 	w->e = e;
 	w->n = 0;
 	w->sel = (struct selection){0};
-	memset(w->domains, 0, sizeof w->domains);
 	arena_reset(&w->arena);
-	int rc = db_int(w->s, e, &any, "SELECT 1 FROM suppression LIMIT 1", "");
-	w->suppressions = rc == 1;
-	if (rc < 0 || end_of_slice(w, budget) < 0 || read_refs(w) < 0 || (w->sent && read_sent(w) < 0) ||
-		read_slice(w) < 0)
+	if (stoplist_any(w->s, &w->stop, e) < 0 || end_of_slice(w, budget) < 0 || read_refs(w) < 0 ||
+		(w->sent && read_sent(w) < 0) || read_slice(w) < 0)
 		return -1;
 	w->after = w->upto;
 	return 1;

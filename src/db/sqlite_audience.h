@@ -24,7 +24,7 @@ struct sample {
 struct walk {
 	struct store *s;
 	const struct audience *a;
-	bool everyone, strings, sent, suppressions;
+	bool everyone, strings, sent;
 	int standing; /* what an intent shows */
 	sqlite3_stmt *st;
 	int64_t after, upto;
@@ -33,10 +33,9 @@ struct walk {
 	size_t n, cap;
 	struct selection sel; /* of the slice */
 	struct sample sample;
+	struct stoplist stop;
 	int64_t *of, *not_of; /* contacts of the slice, ascending */
 	size_t nof, nnot_of, of_cap, not_of_cap;
-	int64_t domains[256], domain_lists[256]; /* what was found of domains in this slice */
-	signed char domain_says[256];
 	struct err *e;
 };
 

@@ -14,6 +14,7 @@ static void import_free(struct import **imp)
 	free(im->seen);
 	free(im->recent);
 	free(im->file);
+	stoplist_release(&im->stop);
 	arena_release(&im->added_text);
 	buf_release(&im->merged);
 	buf_release(&im->staged);

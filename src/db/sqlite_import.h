@@ -26,8 +26,8 @@ struct import {
 	int64_t members;
 	enum on_duplicate on_duplicate;
 	bool sync, failed;
-	bool strangers;               /* others added contacts meanwhile */
-	bool forgotten, suppressions; /* is there any? */
+	bool strangers; /* others added contacts meanwhile */
+	bool forgotten; /* is anybody? */
 	ms_t now;
 	char *file;
 	unsigned char *seen; /* a bit for each contact that was in the file */
@@ -38,8 +38,7 @@ struct import {
 	size_t nadded;
 	struct arena added_text;
 	struct buf merged, staged;
-	int64_t domain_checked[256];
-	signed char domain_bad[256];
+	struct stoplist stop;
 };
 
 /* ---- sqlite_import_index.c ---- */

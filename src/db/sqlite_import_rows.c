@@ -230,7 +230,6 @@ static int suppress_row(struct store *s, struct import *im, const struct import_
 		.evidence = str_from(im->file),
 		.created = im->now};
 	int64_t hash = (int64_t)hash64(r->key), had;
-	im->suppressions = true;
 	int rc = db_int(s, e, &had,
 		"SELECT reason * 2 + (held_until <> 0) FROM suppression WHERE hash = ? AND list = ? AND key "
 		"= ? AND born <> ?",
@@ -245,34 +244,18 @@ static int suppress_row(struct store *s, struct import *im, const struct import_
 	return rc == 0 ? (suppression_put(s, &sup, im->id, e) < 0 ? -1 : 0) : rc < 0 ? -1 : 0;
 }
 
-static int domain_suppressed(struct store *s, struct import *im, struct str domain, struct err *e)
+static int mark_suppressed(struct store *s, struct import *im, struct import_row *r, struct err *e)
 {
-	int64_t id;
-	if (domain_id(s, domain, true, &id, e) < 0)
-		return -1;
-	size_t at = (size_t)id % 256;
-	if (im->domain_checked[at] != id) {
-		int rc = suppressed_domain(s, domain, im->list, e);
-		if (rc < 0)
-			return -1;
-		im->domain_checked[at] = id;
-		im->domain_bad[at] = (signed char)rc;
-	}
-	return im->domain_bad[at];
-}
-
-static int mark_suppressed(
-	struct store *s, struct import *im, bool suspect, int64_t hash, struct import_row *r, struct err *e)
-{
+	int64_t domain;
 	if (r->status != IMPORT_SUBSCRIBED) {
 		r->suppressed = true;
 		return suppress_row(s, im, r, e);
 	}
-	if (!im->suppressions)
+	if (!im->stop.any)
 		return 0;
-	int rc = suspect ? suppressed_key(s, (uint64_t)hash, r->key, im->list, e) : MAILABLE;
-	if (rc == MAILABLE)
-		rc = domain_suppressed(s, im, r->domain, e);
+	if (domain_id(s, r->domain, true, &domain, e) < 0)
+		return -1;
+	int rc = stoplist_says(s, &im->stop, r->key, domain, im->list, e);
 	r->suppressed = rc > 0;
 	return rc < 0 ? -1 : 0;
 }
@@ -282,7 +265,6 @@ static int mark_suppressed(
 struct known {                 /* of a row, before its slice */
 	int64_t hash, contact; /* contact 0: not in the index */
 	bool settled;          /* has these attributes and is on the list */
-	bool suspect;          /* perhaps the address is suppressed */
 };
 
 struct lookup {
@@ -325,8 +307,8 @@ static int candidate(struct candidates *c, int64_t contact, int64_t row, struct 
 	return 0;
 }
 
-static int find_hashes(struct store *s, struct import *im, const struct hashed *order, size_t n,
-	struct known *k, struct candidates *out, struct err *e)
+static int find_hashes(
+	struct store *s, const struct hashed *order, size_t n, struct candidates *out, struct err *e)
 {
 	int rc;
 	s->batch = (struct batch){n, &(struct lookup){NULL, order}, lookup_column};
@@ -340,13 +322,6 @@ static int find_hashes(struct store *s, struct import *im, const struct hashed *
 			return -1;
 		}
 	}
-	if (rc < 0 || !im->suppressions)
-		return rc;
-	st = db_query(s, e, "SELECT b.rowid FROM batch b CROSS JOIN suppression p ON p.hash = b.a", "");
-	if (st == NULL)
-		return -1;
-	while ((rc = db_step(s, st, e)) == 1)
-		k[order[col_int(st, 0)].n].suspect = true;
 	return rc;
 }
 
@@ -387,7 +362,7 @@ static int find_known(struct store *s, struct import *im, struct known *k, struc
 		order[i] = (struct hashed){k[i].hash, (int64_t)i};
 	hashed_sort(order, n);
 	for (size_t at = 0; at < n && rc == 0; at += AT_ONCE)
-		rc = find_hashes(s, im, order + at, page(at, n), k, &c, e);
+		rc = find_hashes(s, order + at, page(at, n), &c, e);
 	hashed_sort(c.v, c.n);
 	for (size_t at = 0; at < c.n && rc == 0; at += AT_ONCE)
 		rc = look_at(s, im, &(struct lookup){rows, c.v + at}, page(at, c.n), k, e);
@@ -427,7 +402,7 @@ static int take_row(
 	}
 	return rc < 0 || (r->result == IMPORT_DUPLICATE && im->on_duplicate == DUPLICATE_SKIP)
 		       ? rc
-		       : mark_suppressed(s, im, k->suspect, k->hash, r, e);
+		       : mark_suppressed(s, im, r, e);
 }
 
 static int take_slice(struct store *s, struct import *im, const struct known *k, struct import_row *rows,
@@ -464,7 +439,7 @@ static int take_batch(struct store *s, struct import *im, struct known *k, struc
 	for (size_t i = 0; i < n; i++)
 		k[i] = (struct known){.hash = (int64_t)hash64(rows[i].key)};
 	if (any(s, &known, "SELECT 1 FROM address LIMIT 1", e) < 0 ||
-		((known || im->suppressions) && find_known(s, im, k, order, rows, n, e) < 0))
+		(known && find_known(s, im, k, order, rows, n, e) < 0))
 		return -1;
 	for (size_t at = 0; at < n;)
 		if (take_slice(s, im, k, rows, &at, n, e) < 0)
@@ -483,9 +458,8 @@ int store_import_rows(struct store *s, struct import *im, struct import_row *row
 	int rc = k == NULL || order == NULL ? db_nomem(e) : 0;
 	if (rc == 0)
 		rc = any(s, &im->forgotten, "SELECT 1 FROM forgotten LIMIT 1", e);
-	if (rc == 0 && !im->suppressions)
-		rc = any(s, &im->suppressions, "SELECT 1 FROM suppression LIMIT 1", e);
-	memset(im->domain_checked, 0, sizeof im->domain_checked);
+	if (rc == 0)
+		rc = stoplist_any(s, &im->stop, e);
 	for (size_t at = 0; at < n && rc == 0; at += most) {
 		most = n - at < MOST ? n - at : MOST;
 		rc = take_batch(s, im, k, order, rows + at, most, e);
