@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { PREPARE_SLICE = 5000 }; /* contacts looked at between two commits while an audience is fixed */
+enum { PREPARE_SLICE = 16000 }; /* contacts looked at between two commits while an audience is fixed */
 
 static const ms_t MISSED = HOUR; /* a start that lies further back waits for a person */
 

@@ -91,45 +91,66 @@ static int by_domain(const void *a, const void *b)
 	return x->delivery < y->delivery ? -1 : 1;
 }
 
-/* In the order of the table, so that neighbours are written together. `last`: the slice's last number. */
-static int insert_waiting(
-	struct store *s, int64_t campaign, const struct walk *w, int64_t last, struct err *e)
+static void waiter_column(sqlite3_context *out, const void *rows, size_t i, int column)
 {
-	int rc = 0;
-	if (w->n == 0)
-		return 0;
-	struct waiter *v = malloc(w->n * sizeof *v);
+	const struct waiter *w = (const struct waiter *)rows + i;
+	sqlite3_result_int64(out, column == 0 ? w->domain : DELIVERY_NUMBER(w->delivery));
+}
+
+/* In the order of the table, so that neighbours are written together. `first`: the slice's first number.
+ * While the audience is fixed nobody knows yet who is of the canary. */
+static int insert_waiting(
+	struct store *s, int64_t campaign, const struct walk *w, int64_t first, struct err *e)
+{
+	struct waiter *v = malloc((w->n + 1) * sizeof *v);
 	if (v == NULL)
 		return db_nomem(e);
 	for (size_t i = 0; i < w->n; i++)
-		v[i] = (struct waiter){w->v[i].domain, DELIVERY_ID(campaign, last - (int64_t)(w->n - 1 - i))};
+		v[i] = (struct waiter){w->v[i].domain, DELIVERY_ID(campaign, first + (int64_t)i)};
 	qsort(v, w->n, sizeof *v, by_domain);
-	for (size_t i = 0; i < w->n && rc == 0; i++)
-		rc = waiting_put(s, v[i].delivery, v[i].domain, 0, e);
+	s->batch = (struct batch){w->n, v, waiter_column};
+	int rc = db_run(s, e,
+		"INSERT OR IGNORE INTO waiting(campaign, lot, domain, due, n) SELECT ?, 0, a, 0, b FROM "
+		"batch",
+		"i", campaign);
 	free(v);
 	return rc;
+}
+
+struct new_deliveries {
+	const struct person *v;
+	int64_t first; /* id */
+};
+
+static void delivery_column(sqlite3_context *out, const void *rows, size_t i, int column)
+{
+	const struct new_deliveries *d = rows;
+	const struct person *p = &d->v[i];
+	const int64_t v[] = {d->first + (int64_t)i, p->c.id, p->domain, p->c.list};
+	sqlite3_result_int64(out, v[column]);
 }
 
 static int insert_deliveries(
 	struct store *s, int64_t campaign, const struct walk *w, struct progress *pg, struct err *e)
 {
+	int64_t first = pg->rows + 1;
+	if (pg->rows + (int64_t)w->n > 0xffffffff)
+		return err_set(e, ERR_DATA, "audience", "more than 4294967295 people");
 	for (size_t i = 0; i < w->n; i++) {
-		const struct person *p = &w->v[i];
-		const struct domain_info *d = domain_info(s, p->domain, e);
+		const struct domain_info *d = domain_info(s, w->v[i].domain, e);
 		int64_t provider;
-		if (pg->rows >= 0xffffffff)
-			return err_set(e, ERR_DATA, "audience", "more than 4294967295 people");
 		if (d == NULL || tally_provider(s, d, campaign, &provider, e) < 0 ||
-			db_run(s, e,
-				"INSERT INTO delivery(id, contact, domain, list, state, attempts, due, "
-				"first, doubted, skip) "
-				"VALUES(?, ?, ?, ?, " ROW_QUEUED ", 0, NULL, ?, 0, NULL)",
-				"iiiii", DELIVERY_ID(campaign, ++pg->rows), p->c.id, p->domain, p->c.list,
-				pg->created) < 0 ||
 			tally_move(s, campaign, provider, -1, TALLY_FRESH, e) < 0)
 			return -1;
 	}
-	if (pg->spread && insert_waiting(s, campaign, w, pg->rows, e) < 0)
+	pg->rows += (int64_t)w->n;
+	s->batch = (struct batch){
+		w->n, &(struct new_deliveries){w->v, DELIVERY_ID(campaign, first)}, delivery_column};
+	if (db_run(s, e,
+		    "INSERT INTO delivery(id, contact, domain, list, state, attempts, due, first, doubted, "
+		    "skip) SELECT a, b, c, d, " ROW_QUEUED ", 0, NULL, ?, 0, NULL FROM batch",
+		    "i", pg->created) < 0 ||
+		(pg->spread && insert_waiting(s, campaign, w, first, e) < 0))
 		return -1;
 	const struct selection *sel = &w->sel;
 	return db_run(s, e,
