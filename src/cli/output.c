@@ -189,28 +189,40 @@ static bool looks_like_formula(struct str s)
 	return s.n > 0 && memchr("=+-@\t\r\n", s.p[0], 7) != NULL && !plain_number(s);
 }
 
+/* Readers that trim would change what begins or ends with a space. */
+static bool needs_quotes(struct str s, bool defused)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == '"' || s.p[i] == ',' || s.p[i] == '\n' || s.p[i] == '\r')
+			return true;
+	return s.n > 0 && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '\t' ||
+				  (!defused && (s.p[0] == ' ' || s.p[0] == '\t')));
+}
+
+/* Unlocked: nobody else writes to this file, and a report has hundreds of millions of cells. */
 void csv_str(struct csv *w, struct str s)
 {
 	if (w->inside)
-		putc(',', w->f);
+		putc_unlocked(',', w->f);
 	w->inside = true;
-	bool defuse = w->excel && looks_like_formula(s), quote = false;
-	for (size_t i = 0; i < s.n && !quote; i++)
-		quote = s.p[i] == '"' || s.p[i] == ',' || s.p[i] == '\n' || s.p[i] == '\r';
-	/* Readers that trim would change these. */
-	quote = quote || (s.n > 0 && (strchr(" \t", s.p[s.n - 1]) != NULL ||
-					     (!defuse && strchr(" \t", s.p[0]) != NULL)));
+	bool defuse = w->excel && looks_like_formula(s), quote = needs_quotes(s, defuse);
 	if (quote)
-		putc('"', w->f);
+		putc_unlocked('"', w->f);
 	if (defuse)
-		putc('\'', w->f);
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '"')
-			putc('"', w->f);
-		putc(s.p[i], w->f);
+		putc_unlocked('\'', w->f);
+	while (quote && s.n > 0) {
+		size_t n = str_find(s, '"');
+		fwrite_unlocked(s.p, 1, n, w->f);
+		if (n < s.n) {
+			fputs("\"\"", w->f);
+			n++;
+		}
+		s = str_n(s.p + n, s.n - n);
 	}
+	if (s.n > 0)
+		fwrite_unlocked(s.p, 1, s.n, w->f);
 	if (quote)
-		putc('"', w->f);
+		putc_unlocked('"', w->f);
 }
 
 void csv_printf(struct csv *w, const char *fmt, ...)
@@ -225,7 +237,14 @@ void csv_printf(struct csv *w, const char *fmt, ...)
 
 void csv_int(struct csv *w, int64_t n)
 {
-	csv_printf(w, "%lld", (long long)n);
+	char text[24], *p = text + sizeof text;
+	uint64_t left = n < 0 ? -(uint64_t)n : (uint64_t)n;
+	do
+		*--p = (char)('0' + left % 10);
+	while ((left /= 10) != 0);
+	if (n < 0)
+		*--p = '-';
+	csv_str(w, str_n(p, (size_t)(text + sizeof text - p)));
 }
 
 void csv_time(struct csv *w, ms_t t)

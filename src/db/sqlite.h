@@ -108,6 +108,12 @@ struct domain_info {
 };
 
 #define DOMAIN_CACHE 1024
+#define NAME_CACHE   256
+
+struct name_info {
+	int64_t id; /* 0: an empty place */
+	char *text;
+};
 
 struct stmt_slot {
 	const char *sql;
@@ -155,7 +161,8 @@ struct store {
 	struct idmap names, domains, attrs;
 	struct str *attr_names; /* by id */
 	size_t nattr_names;
-	struct domain_info *domain_cache; /* by id modulo DOMAIN_CACHE */
+	struct domain_info *domain_cache;        /* by id modulo DOMAIN_CACHE */
+	struct name_info name_cache[NAME_CACHE]; /* by id modulo NAME_CACHE */
 	struct deltas deltas;
 	struct last_sent *last_sent; /* of the audience slice at hand, by contact */
 	size_t nlast_sent;
@@ -240,7 +247,9 @@ void idmap_release(struct idmap *m);
 void idmap_clear(struct idmap *m);
 const struct idmap_entry *idmap_get(const struct idmap *m, struct str text);
 void idmap_put(struct idmap *m, struct str text, int64_t id, int64_t extra);
-int name_id(struct store *s, struct str text, int64_t *id, struct err *e); /* "" is 0 */
+int name_id(struct store *s, struct str text, int64_t *id, struct err *e);  /* "" is 0 */
+int name_text(struct store *s, int64_t id, struct str *out, struct err *e); /* lent till the next call */
+void names_forget(struct store *s);
 /* *id 0 for an unknown one when `create` is false. */
 int domain_id(struct store *s, struct str domain, bool create, int64_t *id, struct err *e);
 const struct domain_info *domain_info(

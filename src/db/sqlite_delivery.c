@@ -9,28 +9,43 @@ enum { PAGE = 1000, WINDOW = 20000 };
 #define STATE SHOWN_STATE("?1", "k.state = 7")
 #define DELIVERY_FROM                                                                                        \
 	" FROM delivery d JOIN campaign k ON k.id = d.id >> 32 LEFT JOIN contact c ON c.id = d.contact"      \
-	" LEFT JOIN intent i ON i.delivery = d.id LEFT JOIN domain dm ON dm.id = d.domain"                   \
-	" LEFT JOIN name pn ON pn.id = dm.provider LEFT JOIN attempt a ON a.delivery = d.id AND a.n = "      \
-	"d.attempts"                                                                                         \
-	" LEFT JOIN name rn ON rn.id = a.reason LEFT JOIN name sn ON sn.id = a.site LEFT JOIN name tn ON "   \
-	"tn.id = a.route"                                                                                    \
-	" LEFT JOIN name kn ON kn.id = d.skip LEFT JOIN returned r ON r.id = d.returned AND d.state "        \
-	"<> " ROW_SENT " LEFT JOIN name qn "                                                                 \
-	"ON "                                                                                                \
-	"qn.id = r.reason "
+	" LEFT JOIN intent i ON i.delivery = d.id LEFT JOIN attempt a ON a.delivery = d.id AND a.n = "       \
+	"d.attempts LEFT JOIN returned r ON r.id = d.returned AND d.state <> " ROW_SENT " "
+/* Names and domains are few beside deliveries: they come by number, and their texts from memory. */
 #define DELIVERY_COLUMNS                                                                                     \
 	"SELECT d.id, d.contact, k.name, coalesce(c.address, ''), " STATE                                    \
 	", d.attempts, coalesce(r.code, a.code, 0),"                                                         \
-	" coalesce(r.enhanced, a.enhanced, ''), coalesce(r.diagnostic, a.reply, ''), coalesce(kn.text, "     \
-	"qn.text, rn.text, ''), "                                                                            \
-	"coalesce(pn.text, ''),"                                                                             \
-	" coalesce(dm.name, ''), coalesce(sn.text, ''), coalesce(tn.text, ''), coalesce(a.relay_id, ''),"    \
-	" coalesce(r.class, a.class, 0), coalesce(r.scope, a.scope, 0), CASE WHEN d.attempts > 0 THEN "      \
-	"d.first ELSE 0 END, "                                                                               \
-	"coalesce(a.at, 0),"                                                                                 \
+	" coalesce(r.enhanced, a.enhanced, ''), coalesce(r.diagnostic, a.reply, ''), coalesce(nullif("       \
+	"d.skip, 0), nullif(r.reason, 0), a.reason, 0), d.domain, a.site, a.route, coalesce(a.relay_id, "    \
+	"''), coalesce(r.class, a.class, 0), coalesce(r.scope, a.scope, 0), CASE WHEN d.attempts > 0 THEN "  \
+	"d.first ELSE 0 END, coalesce(a.at, 0),"                                                             \
 	" CASE WHEN d.due < " PARKED " THEN d.due ELSE 0 END, d.doubted" DELIVERY_FROM
 
-static void read_delivery(sqlite3_stmt *st, struct arena *a, struct delivery_row *d)
+static int read_texts(
+	struct store *s, sqlite3_stmt *st, struct arena *a, struct delivery_row *d, struct err *e)
+{
+	struct str text;
+	if (name_text(s, col_int(st, 9), &text, e) < 0)
+		return -1;
+	d->reason = arena_str(a, text);
+	if (name_text(s, col_int(st, 11), &text, e) < 0)
+		return -1;
+	d->site = arena_str(a, text);
+	if (name_text(s, col_int(st, 12), &text, e) < 0)
+		return -1;
+	d->route = arena_str(a, text);
+	const struct domain_info *domain = domain_info(s, col_int(st, 10), e);
+	if (domain == NULL || name_text(s, domain->provider, &text, e) < 0)
+		return -1;
+	d->provider = arena_str(a, text);
+	/* Whoever was forgotten leaves no domain of their own behind. */
+	d->domain = d->address.n != 0 ? arena_str(a, str_from(domain->name)) : STR("");
+	return a->failed ? db_nomem(e) : 0;
+}
+
+/* Ends the statement if it fails. */
+static int read_delivery(
+	struct store *s, sqlite3_stmt *st, struct arena *a, struct delivery_row *d, struct err *e)
 {
 	*d = (struct delivery_row){
 		.id = col_int(st, 0),
@@ -43,24 +58,20 @@ static void read_delivery(sqlite3_stmt *st, struct arena *a, struct delivery_row
 		.code = (int)col_int(st, 6),
 		.enhanced = arena_str(a, col_str(st, 7)),
 		.reply = arena_str(a, col_str(st, 8)),
-		.reason = arena_str(a, col_str(st, 9)),
-		.provider = arena_str(a, col_str(st, 10)),
-		.domain = arena_str(a, col_str(st, 11)),
-		.site = arena_str(a, col_str(st, 12)),
-		.route = arena_str(a, col_str(st, 13)),
-		.relay_id = arena_str(a, col_str(st, 14)),
-		.class = (enum reply_class)col_int(st, 15),
-		.scope = (enum reply_scope)col_int(st, 16),
-		.first_attempt = col_int(st, 17),
-		.last_attempt = col_int(st, 18),
-		.due = col_int(st, 19),
-		.doubted = col_int(st, 20) != 0,
+		.relay_id = arena_str(a, col_str(st, 13)),
+		.class = (enum reply_class)col_int(st, 14),
+		.scope = (enum reply_scope)col_int(st, 15),
+		.first_attempt = col_int(st, 16),
+		.last_attempt = col_int(st, 17),
+		.due = col_int(st, 18),
+		.doubted = col_int(st, 19) != 0,
 	};
-	/* Whoever was forgotten leaves no domain of their own behind. */
-	if (d->address.n == 0)
-		d->domain = STR("");
 	if (d->state == DELIVERY_CANCELLED)
 		d->due = 0;
+	int rc = read_texts(s, st, a, d, e);
+	if (rc < 0)
+		db_done(st);
+	return rc;
 }
 
 static int64_t standing(bool holder_alive)
@@ -81,9 +92,10 @@ static int read_page(struct store *s, int64_t *after, int64_t end, unsigned stat
 	if (st == NULL)
 		return -1;
 	while ((rc = db_step(s, st, e)) == 1)
-		read_delivery(st, a, &v[n++]);
-	if (rc < 0 || a->failed)
-		return rc < 0 ? -1 : db_nomem(e);
+		if (read_delivery(s, st, a, &v[n++], e) < 0)
+			return -1;
+	if (rc < 0)
+		return -1;
 	*after = n == PAGE ? v[n - 1].id : to;
 	return n;
 }
@@ -122,9 +134,10 @@ int store_delivery_get(
 	if (rc <= 0)
 		return rc < 0 ? -1 : err_set(e, ERR_NOINPUT, "delivery", "there is no such delivery");
 	arena_reset(a);
-	read_delivery(st, a, out);
+	if (read_delivery(s, st, a, out, e) < 0)
+		return -1;
 	db_done(st);
-	return a->failed ? db_nomem(e) : 0;
+	return 0;
 }
 
 int store_deliveries_of(struct store *s, int64_t contact, bool holder_alive,

@@ -97,6 +97,36 @@ int name_id(struct store *s, struct str text, int64_t *id, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
+int name_text(struct store *s, int64_t id, struct str *out, struct err *e)
+{
+	struct name_info *n = &s->name_cache[(uint64_t)id % NAME_CACHE];
+	*out = STR("");
+	if (id == 0)
+		return 0;
+	if (n->id != id) {
+		sqlite3_stmt *st = db_query(s, e, "SELECT text FROM name WHERE id = ?", "i", id);
+		int rc = st != NULL ? db_step(s, st, e) : -1;
+		if (rc <= 0)
+			return rc;
+		struct str text = col_str(st, 0);
+		char *copy = strndup(text.p, text.n);
+		db_done(st);
+		if (copy == NULL)
+			return db_nomem(e);
+		free(n->text);
+		*n = (struct name_info){id, copy};
+	}
+	*out = str_from(n->text);
+	return 0;
+}
+
+void names_forget(struct store *s)
+{
+	for (size_t i = 0; i < NAME_CACHE; i++)
+		free(s->name_cache[i].text);
+	memset(s->name_cache, 0, sizeof s->name_cache);
+}
+
 static int domain_insert(struct store *s, struct str domain, int64_t *id, int64_t *provider, struct err *e)
 {
 	const char *name = s->provider_of != NULL ? s->provider_of(domain) : "";

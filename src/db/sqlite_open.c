@@ -207,6 +207,7 @@ void store_close(struct store **sp)
 	free(s->deltas.v);
 	for (int i = 0; i < LENT_N; i++)
 		arena_release(&s->lent[i]);
+	names_forget(s);
 	idmap_release(&s->names);
 	idmap_release(&s->domains);
 	idmap_release(&s->attrs);

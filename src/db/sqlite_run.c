@@ -238,6 +238,7 @@ void db_rollback(struct store *s)
 	idmap_clear(&s->names);
 	idmap_clear(&s->domains);
 	idmap_clear(&s->attrs);
+	names_forget(s);
 	memset(s->domain_cache, 0, DOMAIN_CACHE * sizeof *s->domain_cache);
 }
 
