@@ -141,7 +141,8 @@ def wide(b):
 		series = {n: b.add(f"{n:,} {name}") for n in values}
 		b.rounds(2, 1, *[lambda s=s, n=n, run=run: run(s, n) for n, s in series.items()])
 		b.data[key] = {str(n): {"rate": s.median(), "cpu_us": s.median("cpu_us"), "rss": s.median("rss")} for n, s in series.items()}
-	b.note("Direct delivery sends short messages, the others 10 KB.")
+	b.note("Direct delivery sends short messages, the others 10 KB. A single site that nothing is known of is sent 1,000 a second at most: ten new "
+		"connections of a hundred messages each; at 20,000 sites it is a connection for every two messages.")
 
 
 # ---- plots ----

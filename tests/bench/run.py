@@ -8,6 +8,7 @@ are there, each with its date and commit: so they can be run one by one, and aga
   --prepare  makes what they need (databases, peers), measures nothing
   --report   only makes the report again         --page     puts the figures into docs/PERFORMANCE.md"""
 import argparse
+import fcntl
 import os
 import signal
 import sys
@@ -102,11 +103,14 @@ def main():
 	signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that peers and sinks are ended too
 	if args.list:
 		return describe()
-	if args.prepare:
-		return prepare(wanted(args.names, args.quick), args.quick)
 	good = True
 	if not (args.report or args.page):
-		good = all([run(name, args) for name in wanted(args.names, args.quick)])
+		lock = open(os.path.join(measure.FOLDER, "lock"), "w")
+		fcntl.flock(lock, fcntl.LOCK_EX)  # two at once would share folders, and each other's time
+		names = wanted(args.names, args.quick)
+		if args.prepare:
+			return prepare(names, args.quick)
+		good = all([run(name, args) for name in names])
 	print(report.write(args.quick, list(BENCHES)))
 	if args.page:
 		report.write_page()

@@ -47,7 +47,7 @@ def run(folder, relay, code, seconds, delay):
 
 def shape(b):
 	"""Half an hour: receivers whose rate changes, and that nobody told us."""
-	seconds = b.asked_rounds and 60 * b.asked_rounds or b.count(180, 150)
+	seconds = b.count(180, 150)
 	b.title = f"Receivers whose rate changes every {seconds} s, nobody told"
 	lines = [f"| who refuses above N/s | {' | '.join(f'{n}/s' for n in RATES)} | refused in all |", "|---|" + "---|" * (len(RATES) + 1)]
 	shares = []
