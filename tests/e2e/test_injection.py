@@ -168,7 +168,7 @@ def test_nothing_steers_a_terminal(w):
 		shown.append(w.run("check", "--source", "back.eml", expect=None))
 		for command in (["status", "june"], ["status"], ["campaigns"], ["report", "june"], ["lists"], ["contacts", "--list", "news"], ["contact", "show", "good@x.example"],
 				["contact", "show", "good@x.example", "--everything"], ["trace", "gone1@x.example"], ["trace", "good@x.example"], ["bounces"], ["bounces", "--nobodys"],
-				["suppressions", "list"], ["suppressions", "why", "gone1@x.example"], ["hygiene"], ["history"], ["reclassify"], ["trace", "x" + ESCAPES],
+				["suppressions", "list"], ["suppressions", "why", "gone1@x.example"], ["hygiene"], ["history"], ["reclassify"], ["doctor"], ["doctor", "--database"], ["trace", "x" + ESCAPES],
 				["status", "x" + ESCAPES], ["x" + ESCAPES], ["contacts", "--list", "x" + ESCAPES], ["contacts", "--list", "news", "--where", "x" + ESCAPES],
 				["resume", "june", "--now", "--patience", "0"]):
 			shown.append(w.run(*command, expect=None))

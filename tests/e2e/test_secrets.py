@@ -3,6 +3,7 @@ reads; and written where they were meant to go, not where somebody laid a link."
 import asyncio
 import base64
 import os
+import smtplib
 import stat
 import subprocess
 
@@ -75,24 +76,30 @@ def test_files_are_their_owner_s(w):
 		done = subprocess.run([wrapper, *argv], cwd=w.folder, env=w.environment(), capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
 		assert done.returncode == 0, (argv, done)
 	run("init", ".")
-	with Sink() as sink:
+	with Holding() as sink:
 		w.configure(sink.port, extra="[log]\nfile = run.log\ndeliveries = deliveries.log\n[dkim k1]\ndomain = books.example\nkey = dkim/k1.key\n")
 		run("dkim", "keygen", "books.example", "--selector", "k1")
 		w.write("news.csv", "email\na@x.example\n")
 		run("import", "news", "news.csv")
 		w.message()
-		run("send", "june.html", "--list", "news", "--name", "june", "--yes")
+		child = subprocess.Popen([wrapper, "send", "june.html", "--list", "news", "--name", "june", "--yes"], cwd=w.folder, env=w.environment(),
+			stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(w.path("send.err"), "w"))
+		w.children.append(child)
+		wait_until(lambda: sink.reached, 20)
+		modes = {n: stat.S_IMODE(os.stat(w.path(n)).st_mode) for n in os.listdir(w.folder) if n.startswith("postrider.db")}
+		sink.go_on = True
+		assert child.wait(30) == 0 and "postrider.db-wal" in modes, modes
 		conf = open(w.path("postrider.conf")).read().replace("[return-path]\n", f"[return-path]\nlisten = lmtp:{w.path('lmtp')}\npostmaster = post\n")
 		w.write("postrider.conf", conf)
 		child = subprocess.Popen([wrapper, "serve"], cwd=w.folder, env=w.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
 			stderr=open(w.path("serve.err"), "w"))
 		w.children.append(child)
 		wait_until(lambda: os.path.exists(w.path("lmtp")), 10)
-		private = ["postrider.key", "postrider.db", "postrider.db-wal", "postrider.db-shm", "dkim", "dkim/k1.key", "deliveries.log"]
-		modes = {n: stat.S_IMODE(os.stat(w.path(n)).st_mode) for n in private if os.path.exists(w.path(n))}
+		with smtplib.LMTP(w.path("lmtp")) as s:
+			s.sendmail("x@y.example", ["postmaster@bounces.books.example"], "Subject: hello\r\n\r\nyou\r\n")
+		modes |= {n: stat.S_IMODE(os.stat(w.path(n)).st_mode) for n in ("postrider.key", "dkim", "dkim/k1.key", "deliveries.log", "post")}
 		interrupt(child)
 		child.wait(20)
-	assert {"postrider.key", "postrider.db", "postrider.db-wal", "dkim/k1.key", "deliveries.log"} <= set(modes), modes
 	assert not {n: oct(m) for n, m in modes.items() if m & 0o077}, {n: oct(m) for n, m in modes.items()}
 	assert not stat.S_IMODE(os.stat(w.path("run.log")).st_mode) & 0o037
 
