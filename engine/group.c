@@ -119,18 +119,6 @@ void group_starve(struct lane *l)
 	l->w->starved_end = &d->next_queued;
 }
 
-void group_feed(struct worker *w)
-{
-	struct lane *l = w->starved;
-	w->starved = NULL;
-	w->starved_end = &w->starved;
-	for (struct lane *next; l != NULL; l = next) {
-		next = l->dest->next_queued;
-		l->dest->starved = false;
-		group_queue(l);
-	}
-}
-
 static bool worker_has_room(const struct worker *w, size_t route)
 {
 	const struct usage *u = &w->usage[route];
@@ -196,8 +184,35 @@ static void connect_some(struct group *g)
 	}
 }
 
+/* Those that lacked room, as far as there is some again. */
+static void feed(struct worker *w)
+{
+	while (w->starved != NULL && worker_has_room(w, w->starved->hatch.route)) {
+		struct lane *l = w->starved;
+		w->starved = l->dest->next_queued;
+		if (w->starved == NULL)
+			w->starved_end = &w->starved;
+		l->dest->starved = false;
+		group_queue(l);
+		connect_some(l->dest->group);
+	}
+}
+
+void group_feed(struct worker *w)
+{
+	struct lane *l = w->starved;
+	w->starved = NULL;
+	w->starved_end = &w->starved;
+	for (struct lane *next; l != NULL; l = next) {
+		next = l->dest->next_queued;
+		l->dest->starved = false;
+		group_queue(l);
+	}
+}
+
 void group_turn(struct worker *w)
 {
+	feed(w);
 	/* What is touched meanwhile is looked at in the next turn, which comes at once. */
 	struct group *g = w->touched;
 	w->touched = NULL;

@@ -104,8 +104,7 @@ void crowd_join(struct ledger *l, struct errand *r, struct crowd *c)
 	r->crowd = c;
 	c->n++;
 	if (clock_mono() < c->down.until) {
-		r->failed = true;
-		ring_append(&l->window.failed, &r->in);
+		errand_fail(&l->window, r);
 		return;
 	}
 	ring_append(&c->errands, &r->in);
@@ -121,8 +120,7 @@ void window_unreached(struct ledger *l, struct crowd *c, const struct unreached 
 	while (!ring_empty(&c->errands)) {
 		struct errand *r = (struct errand *)c->errands.next;
 		ring_remove(&r->in);
-		r->failed = true;
-		ring_append(&l->window.failed, &r->in);
+		errand_fail(&l->window, r);
 	}
 	crowd_waits(c, -c->waiting);
 }

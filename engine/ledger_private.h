@@ -119,7 +119,7 @@ struct crowd { /* what waits for one site, or for a relay: then there is neither
 };
 
 struct window {
-	size_t n, nlooking;
+	size_t n, nlooking, nfailed;
 	struct ring looking, failed;
 	struct errand *errands[WINDOW];
 	struct crowd *crowds[WINDOW];
@@ -128,6 +128,7 @@ struct window {
 	bool stale;              /* the last of the looking ones were never asked for */
 	bool some;             /* the last look was for so many answers: there may be more errands for them */
 	ms_t asked_at, all_at; /* monotonic: the last look; all are looked at then */
+	ms_t fail_at;          /* monotonic: failed ones are recorded then, whatever else there is to do */
 };
 
 struct unreached_request {
@@ -264,6 +265,7 @@ bool window_answered(const struct window *w, ms_t mono);                    /* s
 bool window_wants(const struct ledger *l, const struct watch *w, ms_t now); /* window_fill() is due */
 void window_forget(struct ledger *l, struct watch *w);                      /* all its errands */
 void errand_free(struct ledger *l, struct errand *r);
+void errand_fail(struct window *w, struct errand *r);  /* what waits will be recorded as tried */
 void errand_waiting(struct errand *r, int n);          /* so many wait now */
 void errand_again(struct ledger *l, struct errand *r); /* is looked up anew */
 void ring_init(struct ring *r);

@@ -11,6 +11,8 @@ enum {
 	CHUNK = 4096,    /* of the arena of a few claims */
 };
 
+static const ms_t FAIL_LATEST = 2 * SECOND;
+
 void ledger_hungry(struct ledger *l, struct hatch *h)
 {
 	pthread_mutex_lock(&l->lock);
@@ -24,6 +26,14 @@ void ledger_hungry(struct ledger *l, struct hatch *h)
 	pthread_mutex_unlock(&l->lock);
 }
 
+static bool any_hungry(struct ledger *l)
+{
+	pthread_mutex_lock(&l->lock);
+	bool hungry = l->hungry != NULL;
+	pthread_mutex_unlock(&l->lock);
+	return hungry;
+}
+
 bool spread_wanted(struct ledger *l, ms_t now)
 {
 	if (!ring_empty(&l->window.failed) || l->window.stale || window_answered(&l->window, clock_mono()))
@@ -31,10 +41,7 @@ bool spread_wanted(struct ledger *l, ms_t now)
 	for (size_t i = 0; i < l->nwatches; i++)
 		if (window_wants(l, l->watches[i], now))
 			return true;
-	pthread_mutex_lock(&l->lock);
-	bool hungry = l->hungry != NULL;
-	pthread_mutex_unlock(&l->lock);
-	return hungry;
+	return any_hungry(l);
 }
 
 static bool claimable(const struct errand *r)
@@ -124,12 +131,25 @@ static int fail_errand(struct ledger *l, struct errand *r, struct claims *claims
 	return n;
 }
 
+/* What can be delivered goes first, as long as those that cannot do not fill the window. */
+static bool fail_now(struct ledger *l)
+{
+	struct window *w = &l->window;
+	ms_t mono = clock_mono();
+	if (mono < w->fail_at && w->nfailed < WINDOW / 2 && any_hungry(l))
+		return false;
+	w->fail_at = mono + FAIL_LATEST;
+	return true;
+}
+
 int spread_fail(struct ledger *l, struct outcome_batch **done, ms_t now, struct err *e)
 {
 	struct arena a;
 	struct claims claims = {.arena = &a};
 	struct outcome_batch *rows = NULL;
 	int budget = FAIL_TURN, rc = 0;
+	if (ring_empty(&l->window.failed) || !fail_now(l))
+		return 0;
 	arena_init(&a, 64 << 10, 64 << 20);
 	while (budget > 0 && rc >= 0 && !ring_empty(&l->window.failed)) {
 		struct errand *r = (struct errand *)l->window.failed.next;

@@ -84,6 +84,13 @@ static void leave_crowd(struct errand *r)
 		crowd_waits(c, -r->waiting);
 }
 
+void errand_fail(struct window *w, struct errand *r)
+{
+	r->failed = true;
+	ring_append(&w->failed, &r->in);
+	w->nfailed++;
+}
+
 void watch_stir(struct watch *w)
 {
 	w->shut_until = 0; /* until the next look */
@@ -97,6 +104,7 @@ void errand_free(struct ledger *l, struct errand *r)
 	struct window *w = &l->window;
 	if (r->crowd == NULL && !r->failed)
 		w->nlooking--;
+	w->nfailed -= r->failed;
 	leave_crowd(r);
 	*errand_slot(w, r->watch, r->domain, r->slot) = r->chain;
 	r->watch->errands--;
@@ -131,6 +139,7 @@ void window_forget(struct ledger *l, struct watch *w)
 void errand_again(struct ledger *l, struct errand *r)
 {
 	struct window *w = &l->window;
+	w->nfailed -= r->failed;
 	leave_crowd(r);
 	r->asked = false;
 	r->failed = false;
@@ -286,9 +295,8 @@ static int errand_failed(struct window *w, struct errand *r, const struct site_f
 	snprintf(why->text, sizeof why->text, "%s", f->text);
 	free(r->why);
 	r->why = why;
-	r->failed = true;
 	r->reason = f->reason;
-	ring_append(&w->failed, &r->in);
+	errand_fail(w, r);
 	return 0;
 }
 
