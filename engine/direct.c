@@ -144,10 +144,10 @@ bool direct_needs(const struct lane *l)
  * to stand behind a slow server. */
 static int may_hold(const struct lane *l)
 {
-	int n = 0, ahead = l->route->cfg->ahead;
+	int n = 0;
 	for (const struct link *k = l->links; k != NULL; k = k->next)
 		if (k->established)
-			n += ahead > FIRST && (k->answered == 0 || k->call->slow) ? FIRST : ahead;
+			n += k->holds > FIRST && (k->answered == 0 || k->call->slow) ? FIRST : k->holds;
 	return n;
 }
 

@@ -320,7 +320,7 @@ static bool lane_may_start(struct lane *l, struct run *run)
 static void lane_ask(struct lane *l)
 {
 	struct route *r = l->route;
-	int room = r->cfg->ahead * l->established - l->outstanding;
+	int room = l->holds - l->outstanding;
 	if (l->dest != NULL)
 		room = direct_room(l);
 	if (atomic_load(&l->w->draining) || (l->dest == NULL && clock_mono() < atomic_load(&r->closed_until)))

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+static const ms_t FAR = 20; /* a connection that took so long to be made goes a long way */
+
 void link_verdict(struct lane *l, const struct verdict *v, int64_t campaign, struct str text)
 {
 	struct route *r = l->route;
@@ -135,6 +137,9 @@ static void on_ready(void *ctx, struct smtp_conn *c)
 	struct lane *l = k->lane;
 	if (!k->established) {
 		k->established = true;
+		k->holds = smtp_conn_facts(c)->connect_ms >= FAR ? l->route->cfg->ahead_far
+								 : l->route->cfg->ahead;
+		l->holds += k->holds;
 		l->established++;
 		atomic_fetch_add(&l->route->connections, 1);
 		atomic_store(&l->route->login_failures, 0);
@@ -166,6 +171,7 @@ static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct s
 	link_filed(k);
 	if (k->established) {
 		l->established--;
+		l->holds -= k->holds;
 		atomic_fetch_sub(&l->route->connections, 1);
 	}
 	if (l->dest == NULL)

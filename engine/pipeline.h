@@ -4,8 +4,8 @@
  * hatch (ledger_want); the ledger claims them in a synced transaction and hands them over in a batch
  * (hatch_give); the worker sends back outcomes (ledger_outcomes), which the next transaction records, and is
  * told when they are on disk (hatch_ack). So a worker never waits for the disk, and what is under way is
- * bounded: claims handed over and outcomes not yet synced together never exceed `ahead` x its established
- * connections. */
+ * bounded: claims handed over and outcomes not yet synced together never exceed what its established
+ * connections may hold (`ahead`). */
 #ifndef ENGINE_PIPELINE_H
 #define ENGINE_PIPELINE_H
 

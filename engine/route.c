@@ -110,7 +110,7 @@ int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 		.token = r->access != NULL ? access_token : NULL,
 		.token_ctx = r->access,
 		.pipeline = true,
-		.chunking = cfg->chunking == ROUTE_CHUNKING_YES ? cfg->ahead : 0,
+		.chunking = cfg->chunking == ROUTE_CHUNKING_YES ? cfg->ahead_far : 0,
 		.require_tls = cfg->require_tls,
 		.timeouts = &r->timeouts,
 	};

@@ -34,8 +34,9 @@ struct link { /* a connection */
 	struct smtp_conn *conn;
 	struct smtp_endpoint ep;
 	bool established, ready, leaving; /* ready, under_way: link_filed() */
-	int under_way;                    /* messages given to it without a result */
-	int doubts;                       /* results that said so */
+	int holds;     /* once established: claims for it that may be without a synced outcome */
+	int under_way; /* messages given to it without a result */
+	int doubts;    /* results that said so */
 	unsigned long sent, answered;
 	ms_t idle_since;
 	struct call *call;           /* on a direct route: whom it calls */
@@ -112,6 +113,7 @@ struct lane {
 	int share;         /* of the route's connections */
 	struct link *links;
 	int nlinks, established, nready;
+	int holds; /* of the established ones together */
 	/* Those that could take a message, by how many they have under way, the last used first: few
 	 * connections do the work of a slow campaign. */
 	struct link *ready[SMTP_IN_FLIGHT_MAX];

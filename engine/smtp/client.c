@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define OUT_MAX 65536
+#define OUT_MAX      65536
+#define ENVELOPE_MAX 4096 /* RSET, MAIL, RCPT, BDAT with the longest paths there are */
 
 const char *const smtp_stage_names[SMTP_NSTAGES] = {"dns", "connect", "greeting", "ehlo", "starttls", "tls",
 	"auth", "mail", "rcpt", "data", "end", "idle", "quit"};
@@ -79,17 +80,23 @@ struct smtp_client *smtp_client_new(
 	struct smtp_client *c = calloc(1, sizeof *c);
 	if (c == NULL)
 		return NULL;
-	buf_init(&c->out, OUT_MAX);
-	if (!buf_reserve(&c->out, 1024)) { /* enough for two envelopes; grows for rare ones */
-		free(c);
+	c->o = o;
+	c->nplaces = o->chunking < 2                    ? 2
+		     : o->chunking < SMTP_IN_FLIGHT_MAX ? (unsigned)o->chunking
+							: SMTP_IN_FLIGHT_MAX;
+	c->awaited = calloc((size_t)STEPS_EACH * c->nplaces, sizeof *c->awaited);
+	c->loads = calloc(c->nplaces, sizeof *c->loads);
+	c->slots = calloc(c->nplaces, sizeof *c->slots);
+	buf_init(&c->out, OUT_MAX + c->nplaces * ENVELOPE_MAX);
+	if (!smtp_dialogue_init(&c->dialogue, (int)c->nplaces) || c->awaited == NULL || c->loads == NULL ||
+		c->slots == NULL || !buf_reserve(&c->out, 1024)) { /* two envelopes; grows for rare ones */
+		smtp_client_free(&c);
 		return NULL;
 	}
-	c->o = o;
 	c->ops = ops;
 	c->ctx = ctx;
 	c->id = 1 + atomic_fetch_add_explicit(&ids, 1, memory_order_relaxed);
 	smtp_reply_init(&c->parser);
-	smtp_dialogue_init(&c->dialogue);
 	c->told_part = DIALOGUE_SESSION;
 	return c;
 }
@@ -101,10 +108,14 @@ void smtp_client_free(struct smtp_client **cp)
 	if (c == NULL)
 		return;
 	smtp_login_over(c);
-	explicit_bzero(c->out.p, c->out.cap);
+	if (c->out.p != NULL)
+		explicit_bzero(c->out.p, c->out.cap);
 	buf_release(&c->out);
 	smtp_reply_release(&c->parser);
 	smtp_dialogue_release(&c->dialogue);
+	free(c->awaited);
+	free(c->loads);
+	free(c->slots);
 	free(c);
 }
 
@@ -157,8 +168,9 @@ void smtp_enter(struct smtp_client *c, enum step step)
 			c->put->end = c->queued;
 		trace(c, step, str_n(c->out.p + from, c->out.len - from));
 	}
-	assert(c->nawaited < AWAITED_MAX);
-	c->awaited[(c->awaited_first + c->nawaited++) % AWAITED_MAX] = (struct awaited){step, c->queued};
+	assert(c->nawaited < STEPS_EACH * c->nplaces);
+	c->awaited[(c->awaited_first + c->nawaited++) % (STEPS_EACH * c->nplaces)] =
+		(struct awaited){step, c->queued};
 }
 
 /* ---- The end of a session ---- */
@@ -290,7 +302,7 @@ static void on_reply(struct smtp_client *c, const struct smtp_reply *r)
 			smtp_out_of_step(c, step, r);
 		return;
 	}
-	c->awaited_first = (c->awaited_first + 1) % AWAITED_MAX;
+	c->awaited_first = (c->awaited_first + 1) % (STEPS_EACH * c->nplaces);
 	c->nawaited--;
 	c->since = c->now;
 	c->answered_step = step;

@@ -55,7 +55,7 @@ enum smtp_auth {
 	SMTP_AUTH_OAUTHBEARER,
 };
 
-#define SMTP_IN_FLIGHT_MAX 16
+#define SMTP_IN_FLIGHT_MAX 64
 #define SMTP_TOKEN_MAX     8192 /* bytes of an access token */
 
 struct smtp_timeouts {

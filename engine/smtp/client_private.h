@@ -10,8 +10,6 @@
 #include "engine/smtp/client.h"
 #include "engine/smtp/dialogue.h"
 
-_Static_assert(DIALOGUE_PARTS == SMTP_IN_FLIGHT_MAX + 1, "one for each message and the session");
-
 enum step {
 	STEP_NONE,
 	STEP_GREETING,
@@ -35,7 +33,7 @@ struct awaited {
 	enum step step;
 	uint64_t behind; /* the output offset behind the command: a reply that comes before is out of step */
 };
-#define AWAITED_MAX (8 * SMTP_IN_FLIGHT_MAX) /* a power of two; RSET, MAIL, RCPT, BDAT of each, QUIT */
+enum { STEPS_EACH = 5 }; /* of one message: RSET, MAIL, RCPT, DATA and its end */
 
 enum own_refusal { OWN_NONE, OWN_TOO_LARGE, OWN_NO_UTF8, OWN_BAD_ADDRESS };
 
@@ -82,18 +80,20 @@ struct smtp_client {
 	size_t unread; /* input behind the reply that is being handled */
 	struct smtp_reply_parser parser;
 	struct smtp_caps caps;
-	struct awaited awaited[AWAITED_MAX];
+	/* Places of messages: as many as may be under way, SMTP_IN_FLIGHT_MAX at most. */
+	unsigned nplaces;
+	struct awaited *awaited; /* a ring of STEPS_EACH x nplaces */
 	unsigned awaited_first, nawaited;
 	enum step answered_step; /* whose reply is being handled */
 
 	struct buf out; /* commands, and the loads between them */
 	size_t out_done;
-	struct load loads[SMTP_IN_FLIGHT_MAX];
+	struct load *loads; /* a ring of nplaces */
 	unsigned first_load, nloads;
 	uint64_t queued, written; /* output offsets since the start of the connection */
 	bool secret_out;
 
-	struct slot slots[SMTP_IN_FLIGHT_MAX]; /* a ring; slots[first] is the current message */
+	struct slot *slots; /* a ring of nplaces; slots[first] is the current message */
 	unsigned first, ntaken;
 	struct slot *put; /* whose commands are being queued */
 	struct smtp_dialogue dialogue;
@@ -121,7 +121,7 @@ static inline bool smtp_ok(const struct smtp_reply *r)
 /* client.c */
 static inline int smtp_part(const struct smtp_client *c, const struct slot *s)
 {
-	return s != NULL ? (int)(s - c->slots) : DIALOGUE_SESSION;
+	return s != NULL ? DIALOGUE_SESSION + 1 + (int)(s - c->slots) : DIALOGUE_SESSION;
 }
 
 void smtp_set_phase(struct smtp_client *c, enum phase phase);
@@ -158,7 +158,7 @@ bool smtp_pipelined(const struct smtp_client *c);
 bool smtp_chunked(const struct smtp_client *c);
 static inline struct slot *smtp_slot(struct smtp_client *c, unsigned i)
 {
-	return &c->slots[(c->first + i) % SMTP_IN_FLIGHT_MAX];
+	return &c->slots[(c->first + i) % c->nplaces];
 }
 static inline struct slot *smtp_current(struct smtp_client *c)
 {

@@ -1,18 +1,26 @@
 #include "engine/smtp/dialogue.h"
 
+#include <stdlib.h>
+
 enum { SESSION_MAX = 3000, MESSAGE_MAX = 3000, LINE_MAX_KEPT = 500 };
 
-void smtp_dialogue_init(struct smtp_dialogue *d)
+bool smtp_dialogue_init(struct smtp_dialogue *d, int messages)
 {
-	for (int i = 0; i < DIALOGUE_PARTS; i++)
+	*d = (struct smtp_dialogue){.nparts = 1 + messages};
+	d->part = calloc((size_t)d->nparts, sizeof *d->part);
+	if (d->part == NULL)
+		return false;
+	for (int i = 0; i < d->nparts; i++)
 		buf_init(&d->part[i], i == DIALOGUE_SESSION ? SESSION_MAX : MESSAGE_MAX);
-	d->start = 0;
+	return true;
 }
 
 void smtp_dialogue_release(struct smtp_dialogue *d)
 {
-	for (int i = 0; i < DIALOGUE_PARTS; i++)
+	for (int i = 0; d->part != NULL && i < d->nparts; i++)
 		buf_release(&d->part[i]);
+	free(d->part);
+	d->part = NULL;
 }
 
 void smtp_dialogue_begin(struct smtp_dialogue *d, int part)

@@ -7,16 +7,18 @@
 #include "engine/smtp/reply.h"
 #include "src/base/clock.h"
 
-#define DIALOGUE_PARTS                                                                                       \
-	17 /* each of the messages that can be under way; the session: greeting to login, QUIT */
-enum { DIALOGUE_SESSION = DIALOGUE_PARTS - 1 };
+/* The parts: the session (greeting to login, QUIT), and behind it each of the messages that can be under way.
+ */
+enum { DIALOGUE_SESSION };
 
 struct smtp_dialogue {
 	ms_t start;
-	struct buf part[DIALOGUE_PARTS];
+	int nparts;
+	struct buf *part;
 };
 
-void smtp_dialogue_init(struct smtp_dialogue *d);
+/* False: out of memory. */
+bool smtp_dialogue_init(struct smtp_dialogue *d, int messages);
 void smtp_dialogue_release(struct smtp_dialogue *d);
 void smtp_dialogue_begin(struct smtp_dialogue *d, int part); /* a new message has that place */
 /* A line as it went out, with or without its CRLF; '>' is put before it. */

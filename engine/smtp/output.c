@@ -9,7 +9,7 @@
 
 static struct load *load_at(struct smtp_client *c, unsigned i)
 {
-	return &c->loads[(c->first_load + i) % SMTP_IN_FLIGHT_MAX];
+	return &c->loads[(c->first_load + i) % c->nplaces];
 }
 
 bool smtp_data_pending(const struct smtp_client *c)
@@ -26,7 +26,7 @@ void smtp_lend(struct smtp_client *c, const struct smtp_message *m)
 {
 	if (smtp_message_size(m) == 0)
 		return;
-	assert(c->nloads < SMTP_IN_FLIGHT_MAX);
+	assert(c->nloads < c->nplaces);
 	*load_at(c, c->nloads++) = (struct load){c->out.len, {m->header, m->body, m->tail}};
 	c->queued += smtp_message_size(m);
 }
@@ -82,7 +82,7 @@ static size_t take_load(struct smtp_client *c, size_t n)
 		left += l->piece[i].n;
 	}
 	if (c->out_done == l->at && left == 0) {
-		c->first_load = (c->first_load + 1) % SMTP_IN_FLIGHT_MAX;
+		c->first_load = (c->first_load + 1) % c->nplaces;
 		c->nloads--;
 	}
 	return n;

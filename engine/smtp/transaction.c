@@ -33,7 +33,7 @@ static unsigned window(const struct smtp_client *c)
 		return 2;
 	if (!c->proved)
 		return 1;
-	return c->o->chunking < SMTP_IN_FLIGHT_MAX ? (unsigned)c->o->chunking : SMTP_IN_FLIGHT_MAX;
+	return (unsigned)c->o->chunking < c->nplaces ? (unsigned)c->o->chunking : c->nplaces;
 }
 
 bool smtp_client_ready(const struct smtp_client *c)
@@ -44,7 +44,7 @@ bool smtp_client_ready(const struct smtp_client *c)
 		return true;
 	unsigned long begun = c->begun;
 	for (unsigned i = 0; i < c->ntaken; i++) {
-		const struct slot *s = &c->slots[(c->first + i) % SMTP_IN_FLIGHT_MAX];
+		const struct slot *s = &c->slots[(c->first + i) % c->nplaces];
 		begun += !s->begun && s->own == OWN_NONE;
 	}
 	return begun < (unsigned long)c->caps.mail_max;
@@ -53,7 +53,7 @@ bool smtp_client_ready(const struct smtp_client *c)
 int smtp_client_in_flight(const struct smtp_client *c)
 {
 	int n = 0;
-	for (size_t i = 0; i < SMTP_IN_FLIGHT_MAX; i++)
+	for (size_t i = 0; i < c->nplaces; i++)
 		n += c->slots[i].m != NULL;
 	return n;
 }
@@ -102,7 +102,7 @@ void smtp_client_send(struct smtp_client *c, struct smtp_message *m, ms_t now)
 void smtp_slot_over(struct smtp_client *c)
 {
 	*smtp_current(c) = (struct slot){0};
-	c->first = (c->first + 1) % SMTP_IN_FLIGHT_MAX;
+	c->first = (c->first + 1) % c->nplaces;
 	c->ntaken--;
 }
 
@@ -215,7 +215,7 @@ void smtp_messages_lost(
 	unsigned n = c->ntaken;
 	for (unsigned i = 0; i < n; i++)
 		slots[i] = *smtp_slot(c, i);
-	memset(c->slots, 0, sizeof c->slots);
+	memset(c->slots, 0, c->nplaces * sizeof *c->slots);
 	c->ntaken = 0;
 	for (unsigned i = 0; i < n; i++) {
 		struct smtp_result r =

@@ -71,6 +71,7 @@ static int open_world(struct cli *c, struct rehearsal *r, struct err *e)
 		.messages_per_connection = 500,
 		.chunking = ROUTE_CHUNKING_YES,
 		.ahead = 16,
+		.ahead_far = 16,
 		.weight = -1,
 	};
 	r->config = *real;

@@ -75,8 +75,9 @@ struct config_route {
 	const char *trust_anchor;     /* file; NULL: the root's keys */
 	bool require_tls;             /* RFC 8689 */
 	enum route_chunking chunking; /* after config_load never DEFAULT: YES for relays */
-	int ahead;                    /* after config_load never 0: the global one */
-	int64_t size;                 /* the largest message it takes, in bytes; 0: not known */
+	/* Messages that a connection may hold, and over a long way; after config_load never 0. */
+	int ahead, ahead_far;
+	int64_t size;         /* the largest message it takes, in bytes; 0: not known */
 	const char *rewrites; /* "Date:Message-ID": fields that this relay writes anew, so that DKIM leaves
 				 them out; NULL: none */
 	enum route_envelope envelope;

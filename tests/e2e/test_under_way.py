@@ -40,7 +40,7 @@ def test_far_away(w):
 		raise peers.Unavailable("TUN devices and network namespaces need root here")
 	options = ("--chunking", "--reject", "10", "--drop-end", "2", "--seed", "3")
 	with RecordingSink(w.folder, *options, way=distance.FarAway(100)) as sink:
-		addresses = campaign(w, sink.port, 300, host=sink.address, tls="none", connections=4)
+		addresses = campaign(w, sink.port, 300, host=sink.address, tls="none", connections=4, ahead=8)
 		took, rows = sink.settle(), w.deliveries("june")
 	assert set(rows) == set(addresses)
 	for address, row in rows.items():
