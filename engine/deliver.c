@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+static const ms_t HEARD = 10 * SECOND;  /* how old what another process says may be; it does each second */
 static const ms_t FAILING = 5 * SECOND; /* a server gets that long to answer, however short the patience */
 static const ms_t GRACE = 10 * SECOND;  /* for what is on the wire when we are told to stop */
 static const ms_t RESOLVE_EVERY = 5 * MINUTE;
@@ -314,14 +315,16 @@ static void judge(struct deliver *d, const struct campaign_row *c, const struct 
 	/* At night nobody is called, and while another process delivers, not by us. */
 	if (!d->holding || c->state != CAMPAIGN_RUNNING || schedule_quiet(d->o->config, clock_now()) != 0)
 		d->calling_since = now;
-	if (!d->holding || patience < 0)
+	if (patience < 0)
 		return;
-	/* Nor is waited for a retry that lies beyond it. What another process said of it before may be over.
-	 */
+	/* Nor is waited for a retry that lies beyond it. What another process said of it before may be over,
+	 * what the one that delivers says counts. */
 	ms_t left = patience - (now - d->waiting_since), away = live->next_attempt - clock_now();
-	if (c->state == CAMPAIGN_WAITING && live->at >= d->held_since &&
+	if (c->state == CAMPAIGN_WAITING && live->at >= (d->holding ? d->held_since : clock_now() - HEARD) &&
 		(left <= 0 || (live->next_attempt != 0 && away > left)))
-		finish(d, DELIVER_PATIENCE);
+		finish(d, d->holding ? DELIVER_PATIENCE : DELIVER_HELD);
+	if (!d->holding)
+		return;
 	bool reached;
 	ms_t vain = in_vain_for(d, now, &reached);
 	if (c->state == CAMPAIGN_RUNNING && vain > 0 && vain >= (patience > FAILING ? patience : FAILING))

@@ -38,7 +38,7 @@ static void full_text(const struct group *g, const char *who, const struct zone 
 		snprintf(hour, sizeof hour, "%lld an hour", (long long)r->per_hour);
 	snprintf(v->limit, sizeof v->limit, "%s: %s%s%s, used up until %s", who, hour,
 		hour[0] != '\0' && day[0] != '\0' ? ", " : "", day,
-		clock_iso(z, clock_now() + g->full_until - clock_mono(), when));
+		clock_text(z, clock_now() + g->full_until - clock_mono(), when));
 }
 
 static void describe(struct worker *w, const struct group *g, struct group_view *v)

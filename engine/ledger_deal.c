@@ -293,7 +293,7 @@ void watch_limit_text(struct ledger *l, const struct watch *w, ms_t now, char *o
 	char when[CLOCK_TEXT];
 	if (out[0] == '\0' && w->warm_until > now && w->errands == 0 && !w->look)
 		snprintf(out, n, "the volume of sources that are warming up is used until %s",
-			clock_iso(l->o.config->zone, w->warm_until, when));
+			clock_text(l->o.config->zone, w->warm_until, when));
 }
 
 int watch_connections(const struct ledger *l, const struct watch *w)

@@ -100,7 +100,7 @@ static int publish_campaign(
 	char when[CLOCK_TEXT];
 	if (quiet != 0)
 		snprintf(live.limit, sizeof live.limit, "quiet hours until %s",
-			clock_iso(l->o.config->zone, quiet, when));
+			clock_text(l->o.config->zone, quiet, when));
 	else if (w->state == CAMPAIGN_RUNNING || blocked != 0)
 		watch_limit_text(l, w, now, live.limit, sizeof live.limit);
 	if (live.limit[0] == '\0' && w->rate > 0 && w->state == CAMPAIGN_RUNNING)
@@ -120,11 +120,13 @@ static int publish_campaign(
 
 static const char *route_state(struct route *r)
 {
-	if (atomic_load(&r->closed_until) > clock_mono())
-		return "suspended";
-	if (atomic_load(&r->failures) > 0 && atomic_load(&r->connections) == 0)
+	pthread_mutex_lock(&r->lock);
+	bool down = r->shaper.state == SHAPER_DOWN;
+	pthread_mutex_unlock(&r->lock);
+	bool closed = atomic_load(&r->closed_until) > clock_mono();
+	if (down || (!closed && atomic_load(&r->failures) > 0 && atomic_load(&r->connections) == 0))
 		return "down";
-	return "ok";
+	return closed ? "suspended" : "ok";
 }
 
 static struct live_group view_of(const struct ledger *l, const struct group_view *v)

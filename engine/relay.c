@@ -25,7 +25,7 @@ static void failed(struct lane *l, const struct smtp_result *r, bool calling)
 	if (v.action == ACTION_PAUSE &&
 		(r->stage != SMTP_AUTH || atomic_fetch_add(&route->login_failures, 1) >= 1))
 		link_verdict(l, &v, 0, text);
-	log_warn("route %s: %s", route->cfg->name, route->trouble);
+	route_tell_trouble(route);
 }
 
 /* Without an access token no door is tried. */

@@ -1,6 +1,8 @@
 #include "engine/route.h"
 
 #include "src/base/buf.h"
+#include "src/base/hash.h"
+#include "src/base/log.h"
 
 #include <arpa/inet.h>
 #include <netdb.h>
@@ -284,6 +286,30 @@ void route_trouble(struct route *r, const char *fmt, ...)
 	va_end(ap);
 }
 
+void route_tell_trouble(struct route *r)
+{
+	static const ms_t AGAIN = MINUTE;
+	char words[sizeof r->trouble];
+	ms_t now = clock_mono();
+	pthread_mutex_lock(&r->lock);
+	snprintf(words, sizeof words, "%s", r->trouble);
+	uint64_t hash = hash64(str_from(words));
+	bool told = false;
+	size_t place = 0, places = sizeof r->told / sizeof r->told[0];
+	for (size_t i = 0; i < places; i++) {
+		told = told || (r->told[i].hash == hash && r->told[i].at != 0 && now - r->told[i].at < AGAIN);
+		if (r->told[i].at < r->told[place].at)
+			place = i;
+	}
+	if (!told) {
+		r->told[place].hash = hash;
+		r->told[place].at = now;
+	}
+	pthread_mutex_unlock(&r->lock);
+	if (!told)
+		log_warn("route %s: %s", r->cfg->name, words);
+}
+
 static int64_t now_us(void)
 {
 	return clock_mono() * 1000;
@@ -318,7 +344,7 @@ void route_limit_text(struct route *r, const struct zone *z, ms_t now, char *out
 		if (s->per_hour > 0)
 			snprintf(hour, sizeof hour, "%lld an hour", (long long)s->per_hour);
 		snprintf(out, n, "%s: %s%s%s, used up until %s", who, hour,
-			hour[0] != '\0' && day[0] != '\0' ? ", " : "", day, clock_iso(z, window, when));
+			hour[0] != '\0' && day[0] != '\0' ? ", " : "", day, clock_text(z, window, when));
 	} else if (trouble_text(r, who, z, now, out, n)) {
 		return;
 	} else if (atomic_load(&r->bind) == BIND_RATE) {

@@ -68,6 +68,10 @@ struct route {
 	/* Under lock: */
 	struct shaper shaper; /* of a relay; a direct route has one for each group of receivers */
 	char trouble[320];    /* why it is down, for people */
+	struct {
+		uint64_t hash;
+		ms_t at; /* monotonic */
+	} told[4];       /* what the log last said of that */
 	/* What the shaper says, for those who look without the lock: */
 	_Atomic bool easy;         /* shaper_easy(): then messages pass without it */
 	_Atomic ms_t closed_until; /* monotonic: it is left alone until then */
@@ -98,6 +102,8 @@ void route_release(struct route *r);
 /* Looks the host up; blocks. Keeps the old addresses when it fails. */
 int route_resolve(struct route *r, struct err *e);
 void route_trouble(struct route *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Into the log; the same again only after a minute: a server that dies ends all its connections at once. */
+void route_tell_trouble(struct route *r);
 /* What binds, for status: "route main: 14/s", "" … */
 void route_limit_text(struct route *r, const struct zone *z, ms_t now, char *out, size_t n);
 

@@ -40,6 +40,14 @@ static int known(const struct config_provider *p, struct err *e)
 	return err_at(e, p->at.file, p->at.line);
 }
 
+int limits_known(const struct config *c, struct err *e)
+{
+	for (size_t i = 0; i < c->nproviders; i++)
+		if (known(&c->providers[i], e) != 0)
+			return -1;
+	return 0;
+}
+
 int limits_load(struct limits_book **out, const struct config *c, struct err *e)
 {
 	struct limits_book *b = calloc(1, sizeof *b);
@@ -48,15 +56,11 @@ int limits_load(struct limits_book **out, const struct config *c, struct err *e)
 	if (b == NULL)
 		return err_set(e, ERR_INTERNAL, "limits", "out of memory");
 	b->user = c;
-	int rc = config_parse(text, "shaping.conf", &b->shipped, e);
-	for (size_t i = 0; rc == 0 && i < b->shipped->nproviders; i++)
-		rc = known(&b->shipped->providers[i], e);
-	for (size_t i = 0; rc == 0 && i < c->nproviders; i++)
-		rc = known(&c->providers[i], e);
-	if (rc != 0)
+	if (config_parse(text, "shaping.conf", &b->shipped, e) != 0 || limits_known(b->shipped, e) != 0 ||
+		limits_known(c, e) != 0)
 		limits_free(&b);
 	*out = b;
-	return rc;
+	return b != NULL ? 0 : -1;
 }
 
 void limits_free(struct limits_book **b)

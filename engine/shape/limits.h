@@ -38,6 +38,7 @@ struct limits_found {
 struct limits_book;
 
 /* ERR_CONFIG with file and line: a section for a provider that nobody knows. */
+int limits_known(const struct config *c, struct err *e);
 int limits_load(struct limits_book **out, const struct config *c, struct err *e);
 void limits_free(struct limits_book **b);
 /* mx: names of the domain's MX hosts (lower case, no last dot), or its own name where it has none; n == 0:

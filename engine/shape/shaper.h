@@ -158,7 +158,7 @@ void shaper_accepted(struct shaper *s, int64_t now, unsigned n);
 
 /* ---- For people ---- */
 
-/* "provider google: 5 connections", "suspended until 2026-12-01T10:32:00+09:00: 421 4.7.28 …", "20/s", "".
+/* "provider google: 5 connections", "suspended until 2026-12-01 10:32:00 +09:00: 421 4.7.28 …", "20/s", "".
  * who: "provider google", "site mx.example.net". wall: the clock's time at `now`. */
 void shaper_limit_text(const struct shaper *s, const char *who, const struct zone *z, int64_t now, ms_t wall,
 	char *out, size_t n);

@@ -6,7 +6,7 @@ static void until_text(
 	const struct shaper *s, const struct zone *z, int64_t now, ms_t wall, char *out, size_t n)
 {
 	char when[CLOCK_TEXT];
-	snprintf(out, n, "until %s", clock_iso(z, wall + (s->until - now) / US_PER_MS, when));
+	snprintf(out, n, "until %s", clock_text(z, wall + (s->until - now) / US_PER_MS, when));
 }
 
 void shaper_limit_text(const struct shaper *s, const char *who, const struct zone *z, int64_t now, ms_t wall,

@@ -71,6 +71,15 @@ char *clock_iso(const struct zone *z, ms_t t, char out[CLOCK_TEXT])
 	return out;
 }
 
+char *clock_text(const struct zone *z, ms_t t, char out[CLOCK_TEXT])
+{
+	char iso[CLOCK_TEXT];
+	clock_iso(z, t - ((t % 1000) + 1000) % 1000, iso);
+	iso[10] = ' ';
+	snprintf(out, CLOCK_TEXT, "%.19s %.6s", iso, iso + 19);
+	return out;
+}
+
 /* Without printf: a report has two of these in each of its millions of rows. */
 static char *digits(char *p, int value, int width, char end)
 {

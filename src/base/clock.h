@@ -52,6 +52,8 @@ int clock_local(const struct zone *z, const struct civil *c, ms_t *t);
 #define CLOCK_TEXT 40
 /* "2026-12-01T09:00:00+09:00" in the zone; with millis "….250+09:00". */
 char *clock_iso(const struct zone *z, ms_t t, char out[CLOCK_TEXT]);
+/* The same for people, to the second: "2026-12-01 09:00:00 +09:00". */
+char *clock_text(const struct zone *z, ms_t t, char out[CLOCK_TEXT]);
 /* RFC 3339 UTC: "2026-12-01T00:00:00.000Z". */
 char *clock_utc(ms_t t, char out[CLOCK_TEXT]);
 /* RFC 5322 3.3: "Tue, 1 Dec 2026 09:00:00 +0900". */

@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 
+#define REHEARSE_AGAIN "a rehearsal does not go on: start it again"
+
 static void number(struct buf *out, int64_t v)
 {
 	char text[TEXT_NUMBER];
@@ -116,14 +118,15 @@ static json_t *holder_json(const struct report *r)
 		(json_int_t)r->holder.pid, "since", json_time(r->holder.since));
 }
 
-static json_t *why_json(const struct campaign_row *c)
+static json_t *why_json(const struct report *r)
 {
+	const struct campaign_row *c = &r->campaign;
 	if (c->why.n == 0)
 		return json_null();
 	struct buf remedy = BUF_INIT(1000);
 	view_remedy(&remedy, c->why, c->name);
 	json_t *j = json_pack("{s:o, s:o, s:o}", "id", view_str(c->why), "text", view_str(c->why_text),
-		"remedy", view_str(buf_get(&remedy)));
+		"remedy", r->rehearsal ? view_str(STR(REHEARSE_AGAIN)) : view_str(buf_get(&remedy)));
 	buf_release(&remedy);
 	return j;
 }
@@ -196,7 +199,7 @@ json_t *view_json(const struct report *r, bool whole, ms_t now)
 		"unsubscribed", (json_int_t)s->unsubscribed, "excluded", (json_int_t)s->excluded, "duplicate",
 		(json_int_t)s->duplicate);
 	json_t *j = json_pack("{s:o, s:s, s:o, s:o, s:I, s:o, s:I, s:o, s:I, s:I, s:I}", "campaign",
-		view_str(c->name), "state", r->state, "why", why_json(c), "holder", holder_json(r),
+		view_str(c->name), "state", r->state, "why", why_json(r), "holder", holder_json(r),
 		"selected", (json_int_t)s->selected, "left_out", left, "audience", (json_int_t)s->audience,
 		"counts", states_json(r->counts.state), "attempts", (json_int_t)r->counts.attempts,
 		"complaints", (json_int_t)c->complaints, "unsubscribed", (json_int_t)c->unsubscribed);
@@ -314,7 +317,7 @@ static void text_why(struct buf *out, const struct report *r)
 			: STR("interrupted"),
 		c->name);
 	if (remedy.len > 0)
-		buf_printf(out, "  Remedy   %s\n", buf_cstr(&remedy));
+		buf_printf(out, "  Remedy   %s\n", r->rehearsal ? REHEARSE_AGAIN : buf_cstr(&remedy));
 	buf_release(&remedy);
 }
 
@@ -333,7 +336,7 @@ static void text_pauses(struct buf *out, const struct report *r)
 		buf_putc(out, '\n');
 		braked = braked || !str_is(p->why, "user");
 	}
-	if (r->npauses > 0 && r->campaign.state != CAMPAIGN_PAUSED) {
+	if (r->npauses > 0 && r->campaign.state != CAMPAIGN_PAUSED && !r->rehearsal) {
 		buf_puts(out, "           `postrider resume ");
 		utf8_safe(out, r->campaign.name);
 		buf_puts(out, braked ? " --past-brake` sends it\n" : "` sends it\n");
@@ -449,6 +452,9 @@ void view_text(struct buf *out, const struct report *r, const struct zone *z, ms
 		if (r->counts.state[i] > 0)
 			row(out, i == DELIVERY_DOUBT ? "in doubt" : delivery_state_names[i],
 				r->counts.state[i], s->audience);
+	/* No states: what people did with what they got. */
+	if (r->campaign.complaints > 0 || r->campaign.unsubscribed > 0)
+		buf_puts(out, "\n");
 	if (r->campaign.complaints > 0)
 		row(out, "complaints", r->campaign.complaints, s->audience);
 	if (r->campaign.unsubscribed > 0)

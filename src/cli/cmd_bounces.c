@@ -3,6 +3,7 @@
 #include "src/cli/campaign_view.h"
 #include "src/cli/cli.h"
 #include "src/cli/output.h"
+#include "src/cli/people.h"
 
 #include <stdio.h>
 
@@ -10,6 +11,7 @@ struct listing {
 	struct cli *c;
 	struct table *table;
 	const struct zone *zone;
+	size_t n;
 	struct err *e;
 };
 
@@ -45,6 +47,7 @@ static int list_one(void *ctx, const struct failure_row *f)
 {
 	struct listing *l = ctx;
 	char when[TEXT_NUMBER];
+	l->n++;
 	if (l->c->json)
 		return json_line(failure_json(f)) != 0 ? output_error(l->e) : 0;
 	table_printf(l->table, "%lld", (long long)f->id);
@@ -226,6 +229,8 @@ static int query(struct cli *c, struct store *s, struct failure_query *q, struct
 	q->nobodys = cli_given(c, "nobodys");
 	q->class = class == -2 ? -1 : class + 1;
 	q->provider = str_from(cli_value(c, "provider"));
+	if (q->provider.n != 0 && people_provider(q->provider.p, e) != 0)
+		return -1;
 	if (name == NULL)
 		return 0;
 	struct campaign_row row;
@@ -254,6 +259,8 @@ static int run(struct cli *c, struct err *e)
 	int rc = store_failures(s, &q, list_one, &l, e);
 	if (l.table != NULL && table_end(&l.table) != 0 && rc == 0)
 		rc = output_error(e);
+	if (rc == 0 && l.n == 0 && !c->json && !c->quiet)
+		fprintf(stderr, "postrider: there is no such refusal or returned message.\n");
 	return rc;
 }
 

@@ -3,11 +3,10 @@
 #include "src/cli/cli.h"
 #include "src/cli/copies.h"
 #include "src/cli/output.h"
+#include "src/cli/people.h"
 #include "src/cli/run.h"
 
-#include "lists/provider.h"
 #include "src/base/log.h"
-#include "src/base/nearest.h"
 
 #include <stdio.h>
 #include <time.h>
@@ -181,21 +180,6 @@ struct pausing {
 	size_t n;
 };
 
-/* A typo must not pause nothing. */
-static int check_provider(const char *name, struct err *e)
-{
-	struct nearest near;
-	nearest_init(&near, str_from(name));
-	for (size_t i = 0; provider_name(i) != NULL; i++) {
-		if (strcmp(provider_name(i), name) == 0)
-			return 0;
-		nearest_offer(&near, str_from(provider_name(i)));
-	}
-	err_set(e, ERR_NOINPUT, "pause", "no provider is called \"%s\"", name);
-	return near.best[0] != '\0' ? err_remedy(e, "did you mean %s?", near.best)
-				    : err_remedy(e, "`postrider report` names the providers of a campaign");
-}
-
 static int pause_one(struct pausing *p, int64_t id)
 {
 	char text[80];
@@ -228,7 +212,7 @@ static int pause_run(struct cli *c, struct err *e)
 		return -1;
 	if (cli_given(c, "all") == (c->nargs == 1))
 		return cli_usage(c, e, "name one campaign, or say --all");
-	if (p.provider != NULL && check_provider(p.provider, e) != 0)
+	if (p.provider != NULL && people_provider(p.provider, e) != 0)
 		return -1;
 	if (c->nargs == 1) {
 		if (find(c, p.s, c->args[0], &row, e) != 0)

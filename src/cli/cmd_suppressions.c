@@ -39,6 +39,8 @@ static int selection(struct cli *c, struct store *s, struct suppression_query *q
 		q->campaign = campaign.id;
 	}
 	q->held = cli_given(c, "held");
+	if (cli_given(c, "provider") && people_provider(cli_value(c, "provider"), e) != 0)
+		return -1;
 	if (cli_given(c, "provider"))
 		q->provider = str_from(cli_value(c, "provider"));
 	return cli_value_since(c, "since", clock_now(), &q->since, e);

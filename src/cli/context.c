@@ -1,6 +1,7 @@
 /* What a command works with: configuration, zone, keys, who is asking. The store is in store.c. */
 #include "src/cli/private.h"
 
+#include "engine/shape/limits.h"
 #include "engine/token.h"
 
 #include <pwd.h>
@@ -10,8 +11,9 @@
 
 const struct config *cli_config(struct cli *c, struct err *e)
 {
-	if (c->own->config == NULL && config_load(c->config_path, &c->own->config, e) != 0)
-		return NULL;
+	if (c->own->config == NULL && config_load(c->config_path, &c->own->config, e) == 0 &&
+		limits_known(c->own->config, e) != 0)
+		config_free(&c->own->config);
 	return c->own->config;
 }
 

@@ -58,14 +58,8 @@ char *text_bytes(int64_t n, char out[TEXT_NUMBER])
 
 char *text_time(const struct zone *z, ms_t t, char out[TEXT_NUMBER])
 {
-	char iso[CLOCK_TEXT];
-	if (t == 0) {
-		snprintf(out, TEXT_NUMBER, "–");
-		return out;
-	}
-	clock_iso(z, t - ((t % 1000) + 1000) % 1000, iso);
-	iso[10] = ' ';
-	snprintf(out, TEXT_NUMBER, "%.19s %.6s", iso, iso + 19);
+	char when[CLOCK_TEXT];
+	snprintf(out, TEXT_NUMBER, "%s", t == 0 ? "–" : clock_text(z, t, when));
 	return out;
 }
 

@@ -1,5 +1,6 @@
 #include "src/cli/people.h"
 
+#include "lists/provider.h"
 #include "src/base/nearest.h"
 #include "src/cli/output.h"
 
@@ -85,4 +86,18 @@ int people_reason(const char *option, const char *word, struct err *e)
 		near.best[0] != '\0' ? "; did you mean " : "", near.best, near.best[0] != '\0' ? "?" : "");
 	return err_remedy(
 		e, "reasons: hard-bounce, soft-bounces, complaint, unsubscribe, manual, import, forgotten");
+}
+
+int people_provider(const char *name, struct err *e)
+{
+	struct nearest near;
+	nearest_init(&near, str_from(name));
+	for (size_t i = 0; provider_name(i) != NULL; i++) {
+		if (strcmp(provider_name(i), name) == 0)
+			return 0;
+		nearest_offer(&near, str_from(provider_name(i)));
+	}
+	err_set(e, ERR_NOINPUT, "--provider", "no provider is called \"%s\"", name);
+	return near.best[0] != '\0' ? err_remedy(e, "did you mean %s?", near.best)
+				    : err_remedy(e, "`postrider report` names the providers of a campaign");
 }

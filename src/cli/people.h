@@ -18,5 +18,7 @@ json_t *people_suppression_json(const struct suppression *sup); /* docs/INTERFAC
 void people_suppression_text(struct buf *out, const struct suppression *sup, const struct zone *z);
 /* Index in suppress_reason_names; -1 with ERR_USAGE. */
 int people_reason(const char *option, const char *word, struct err *e);
+/* ERR_NOINPUT: no provider has that name. A typo must not choose nothing. */
+int people_provider(const char *name, struct err *e);
 
 #endif

@@ -117,6 +117,7 @@ static int deliver(
 	if (rc != 0 || run_deliver(c, &r->config, &r->sc, id, "rehearsal", PATIENCE, &end, e) != 0 ||
 		report_gather(&report, r->store, id, true, clock_now(), e) != 0)
 		return -1;
+	report.rehearsal = true;
 	rc = run_print(c, &report, e);
 	report_release(&report);
 	if (rc == 0 && !c->quiet && !c->json)

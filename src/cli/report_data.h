@@ -45,6 +45,7 @@ struct report {
 	struct live live;
 	struct holder holder;
 	bool held;                         /* somebody delivers */
+	bool rehearsal;                    /* its database is gone: nothing of it can be resumed */
 	const char *state;                 /* its name, `interrupted` where nobody holds it */
 	struct report_provider *providers; /* most deliveries first */
 	size_t nproviders;

@@ -107,7 +107,7 @@ static void routes(const struct send *s, FILE *f)
 		fputc(')', f);
 	}
 	if (s->forecast.rate > 0)
-		fprintf(f, ", %.3g/s", s->forecast.rate);
+		fprintf(f, s->forecast.rate < 10 ? ", %.3g/s" : ", %.0f/s", s->forecast.rate);
 	fputc('\n', f);
 }
 

@@ -186,6 +186,13 @@ static int finish_mailbox(const struct config_mailbox *m, struct err *e)
 	return 0;
 }
 
+static int finish_provider(const struct config_provider *p, struct err *e)
+{
+	if (p->suspend_most != 0 && p->suspend > p->suspend_most)
+		return config_bad(e, p->at, "[provider %s]: suspend is longer than suspend-most", p->name);
+	return 0;
+}
+
 /* Parts were met in the reverse order of their list. */
 static int collect(struct loader *p, struct err *e)
 {
@@ -233,6 +240,9 @@ static int collect(struct loader *p, struct err *e)
 			return -1;
 	for (size_t i = 0; i < c->ndkim; i++)
 		if (finish_dkim(&c->dkim[i], e) != 0)
+			return -1;
+	for (size_t i = 0; i < c->nproviders; i++)
+		if (finish_provider(&c->providers[i], e) != 0)
 			return -1;
 	return 0;
 }

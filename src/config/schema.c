@@ -52,13 +52,24 @@ static int read_preset(const struct field *f, const struct value *v, void *base,
 		e, v->at, "unknown preset \"%.60s\": leave it out and write host, port and tls", v->text);
 }
 
+/* "host", "host:993", "[2001:db8::1]:993", and what comes behind a slash. */
+static bool is_server(const char *s)
+{
+	long long port;
+	const char *literal = s[0] == '[' ? strchr(s, ']') : NULL;
+	size_t host = literal != NULL ? (size_t)(literal + 1 - s) : strcspn(s, ":/"), all = strcspn(s, "/");
+	if (host == 0 || host > all || strpbrk(s, " @;?#") != NULL)
+		return false;
+	return host == all ||
+	       (s[host] == ':' && str_int(str_n(s + host + 1, all - host - 1), 1, 65535, &port));
+}
+
 static int read_mailbox_url(const struct field *f, const struct value *v, void *base, struct err *e)
 {
 	static const char *const forms[] = {"imaps://", "imap://", "pop3s://", "pop3://"};
 	for (size_t i = 0; i < 4; i++) {
 		size_t n = strlen(forms[i]);
-		if (strncmp(v->text, forms[i], n) == 0 && v->text[n] != '\0' && v->text[n] != '/' &&
-			strpbrk(v->text, " @;?#") == NULL)
+		if (strncmp(v->text, forms[i], n) == 0 && is_server(v->text + n))
 			return read_text(f, v, base, e);
 	}
 	return config_bad(e, v->at,

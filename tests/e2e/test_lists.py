@@ -103,6 +103,19 @@ def test_wrong_commands(w):
 	assert [l["list"] for l in lines(w.run("--json", "lists"))] == ["news"]
 
 
+def test_names_that_nobody_has(w):
+	w.configure(9)
+	for argv in (("bounces", "--provider", "gogle"), ("suppressions", "list", "--provider", "gogle")):
+		done = w.run(*argv, expect=66)
+		assert "no provider is called" in done.err and "google" in done.err and not done.out, done
+	done = w.run("bounces", "--reason", "nosuch")
+	assert "no such refusal" in done.err and not done.out, done
+	assert w.run("--json", "bounces", "--reason", "nosuch").err == ""
+	w.configure(9, extra="[provider gogle]\nrate = 1/s\n")
+	done = w.run("lists", expect=78)
+	assert "postrider.conf:" in done.err and "did you mean \"google\"" in done.err, done
+
+
 def test_dry_run(w):
 	begin(w)
 	with open(w.path("sjis.csv"), "wb") as f:

@@ -46,3 +46,21 @@ def test_quiet_hours_are_not_an_unreachable_server(w):
 		interrupt(child)
 		done = w.finish(child, expect=75)
 		assert "Quiet hours" in done.err and "resume june" in done.err, done
+
+
+class Later(Sink):
+	async def rcpt(self, s, address):
+		return "451 4.3.0 later"
+
+
+def test_it_counts_while_another_process_delivers(w):
+	with Later() as sink:
+		begin(w, sink.port)
+		daemon = w.start("serve")
+		time.sleep(0.5)
+		start = time.monotonic()
+		done = w.run("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "1s", expect=75)
+		assert time.monotonic() - start < 20 and "the other process goes on" in done.err, done
+		assert daemon.poll() is None
+		interrupt(daemon)
+		w.finish(daemon, expect=(0, 75))

@@ -127,3 +127,15 @@ def test_a_rehearsal(w):
 	assert sum(counts.values()) == done.json["audience"] == 300 and counts["sent"] > 270, done
 	assert counts.get("queued", 0) == 0 and counts.get("bounced", 0) > 0
 	w.run("status", "june", expect=66)
+
+
+def test_a_rehearsal_is_not_resumed(w):
+	"""Its first ten went, and it pauses: its database is gone with it."""
+	w.configure(9)
+	w.audience(100)
+	w.message()
+	argv = ("send", "june.html", "--list", "news", "--name", "june", "--rehearse", "--first", "10")
+	done = w.run(*argv, timeout=60, expect=(0, 75, 79))
+	assert "postrider resume" not in done.out + done.err and "start it again" in done.out, done
+	why = w.run("--json", *argv, timeout=60, expect=(0, 75, 79)).json["why"]
+	assert why["id"] == "canary" and "start it again" in why["remedy"], why

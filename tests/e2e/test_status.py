@@ -43,3 +43,19 @@ def test_direct(w):
 		assert "provider yahoo" in w.run("status", "june").out
 		interrupt(sender)
 		w.finish(sender, expect=75)
+
+
+def test_a_relay_that_dies(w):
+	"""It is down, not suspended, and the log says it once, not for each connection."""
+	with Sink() as sink:
+		w.configure(sink.port, connections=8, rate="100/s")
+		w.audience(2000)
+		sender = w.start("send", w.message(), "--list", "news", "--name", "june", "--yes")
+		assert sink.wait(100)
+		wait_until(lambda: sum(r["connections"] for r in w.status("june")["routes"]) == 8)
+	route = wait_until(lambda: next((r for r in w.status("june")["routes"] if r["state"] != "ok" and r["connections"] == 0), None))
+	assert route["state"] == "down" and " down until 20" in route["limit"] and "T" not in route["limit"].split("until ")[1][:26], route
+	interrupt(sender)
+	log = w.finish(sender, expect=75).err
+	said = [line.split("route main", 1)[1] for line in log.splitlines() if "route main" in line]
+	assert len(said) == len(set(said)), log
