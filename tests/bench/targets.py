@@ -42,6 +42,7 @@ TARGETS = [Target(*t) for t in (
 	("busy-gap", "busy", "longest gap between messages of a campaign during an import", "<=", 0.5, " s"),
 	("busy-pause", "busy", "last message after `pause` during an import", "<=", 1, " s"),
 	("sites", "sites", "healthy mail beside bad sites: time over that without", "<=", 1.2),
+	("far-1-pipelining", "distance", "100 ms away, Postfix, 1 connection, PIPELINING only: messages/s", ">=", 9),
 	("far-1", "distance", "100 ms away, Postfix, 1 connection, CHUNKING: messages/s", ">=", 40),
 	("far-20", "distance", "100 ms away, Postfix, 20 connections, PIPELINING only: messages/s", ">=", 180),
 	("far-20-chunking", "distance", "100 ms away, Postfix, 20 connections, CHUNKING: over what that Postfix takes", ">=", 0.75),
