@@ -32,7 +32,8 @@ def busy(b):
 	gap = max((y - x for x, y in zip(times, times[1:])), default=end - start)
 	b.target("busy-gap", gap)
 	b.target("busy-pause", max(0, last - asked))
-	b.texts.append("\n".join(["| what | seconds |", "|---|---|", f"| the import | {end - start:.1f} |", f"| longest gap between two messages | {gap:.3f} |",
+	b.texts.append("\n".join(["| what | seconds |", "|---|---|", f"| the import | {end - start:.1f} |",
+		f"| longest gap between two messages | {gap:.3f} |",
 		f"| `pause` answered | {answered - asked:.2f} |", f"| last message after `pause` began | {max(0, last - asked):.2f} |"]))
 	b.note(f"{len(times):,} messages in that time, {len(times) / max(end - start, 1e-3):.0f}/s.")
 

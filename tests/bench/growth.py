@@ -66,10 +66,11 @@ def grow(b, name):
 	point = {"cpu_us": cost, "rss": large.median("rss"), "rate": large.median(), "whole_us": large.median("cpu_us"),
 		**{k: statistics.median(x[k] for x in launched) for k in launched[0]}}
 	b.data["campaign"] = {str(count): point}
+	unchecked = cost / (small.median("cpu_us") - before.median("cpu_us"))
 	b.note(f"CPU of one message, without the start (which takes {few.median('cpu_us') * FEW / 1000:.0f} ms): {cost:.1f} µs, {share:.2f} of that at "
-		f"{SMALL:,}, or {cost / (small.median('cpu_us') - before.median('cpu_us')):.2f} if what comes before the launch is not counted there (below 100,000 "
-		f"the check composes every message once more). Peak memory {memory:.2f} of that at {SMALL:,}. The audience was fixed in {point['audience_seconds']:.2f} s; the first message was there "
-		f"{point['first_message']:.2f} s after the command began.")
+		f"{SMALL:,}, or {unchecked:.2f} if what comes before the launch is not counted there (below 100,000 the check composes every message once "
+		f"more). Peak memory {memory:.2f} of that at {SMALL:,}. The audience was fixed in {point['audience_seconds']:.2f} s; the first message was "
+		f"there {point['first_message']:.2f} s after the command began.")
 	return share, memory
 
 
@@ -186,3 +187,4 @@ def plots(found, folder):
 
 BENCHES = {"growth-10k": ten_thousand, "growth-1m": one_million, "growth-10m": ten_million, "look-10k": look_10k, "look-1m": look_1m,
 	"look-10m": look_10m, "growth-wide": wide}
+PREPARE = {"growth-10m": lambda quick: contacts(100000 if quick else SIZES["10m"])}

@@ -192,3 +192,4 @@ def others(b):
 
 
 BENCHES = {"others": others}
+PREPARE = {"others": prepare}

@@ -125,7 +125,8 @@ def write_page():
 	tables = []
 	for name in IN_PAGE:
 		if name in found:
-			tables += [f"**{found[name]['title']}**", "", *series_table(found[name]["series"]), "", *found[name]["texts"], ""]
+			tables += [f"**{found[name]['title']}**", "", *series_table(found[name]["series"]), ""]
+			tables += [x for text in found[name]["texts"] for x in (text, "")]
 	put("tables", tables)
 	drawn = plots(found, os.path.join(os.path.dirname(PAGE), "plots"))
 	put("plots", [f"![{name[:-4]}](plots/{name})" for name in drawn])

@@ -19,7 +19,6 @@ sys.path.insert(0, HERE)
 import measure  # noqa: E402  (first: it adds tests/e2e to the path)
 import bounces_bench  # noqa: E402
 import busy  # noqa: E402
-import campaigns  # noqa: E402
 import dkim_referees  # noqa: E402
 import faraway  # noqa: E402
 import growth  # noqa: E402
@@ -32,13 +31,13 @@ import sites  # noqa: E402
 import storing  # noqa: E402
 import templates  # noqa: E402
 
-BENCHES = {name: bench for m in (sending, others, storing, templates, bounces_bench, busy, sites, faraway, growth, shaping) for name, bench in m.BENCHES.items()}
+MODULES = (sending, others, storing, templates, bounces_bench, busy, sites, faraway, growth, shaping)
+BENCHES = {name: bench for m in MODULES for name, bench in m.BENCHES.items()}
 LONG = {"shaping", *growth.BENCHES}  # only when named
 NOT_QUICK = {"distance", "sites"}
 GROUPS = {"growth": list(growth.BENCHES)}
 # What takes long to make: databases that are kept.
-PREPARE = {"plain": sending.prepare, "dkim": sending.prepare, "tls": sending.prepare, "others": others.prepare, "import": storing.prepare, "audience": storing.prepare,
-	"check": storing.prepare, "report": lambda quick: storing.sent(storing.rows(quick)), "growth-10m": lambda quick: campaigns.contacts(100000 if quick else 10000000)}
+PREPARE = {name: make for m in MODULES for name, make in getattr(m, "PREPARE", {}).items()}
 
 
 def wanted(names, quick):

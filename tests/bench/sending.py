@@ -114,8 +114,8 @@ class Signed:
 		return {"extra": sections}
 
 	def send(self):
-		campaign(self.series, self.messages, signatures=len(self.types), setup=self.setup, check_with=lambda w, samples: verify(self.b, w, samples, self.records, len(self.types)),
-			name="dkim")
+		campaign(self.series, self.messages, signatures=len(self.types), setup=self.setup, name="dkim",
+			check_with=lambda w, samples: verify(self.b, w, samples, self.records, len(self.types)))
 
 
 def dkim(b):
@@ -164,3 +164,4 @@ def tls(b):
 
 
 BENCHES = {"plain": plain, "dkim": dkim, "tls": tls}
+PREPARE = dict.fromkeys(BENCHES, prepare)

@@ -112,7 +112,8 @@ def bad_sites(b):
 		series.add(r.took, r.healthy, r.cpu, r.rss)
 	b.rounds(1, 1, lambda: go(alone, 0), lambda: go(beside, bad))
 	b.target("sites", ratios(beside, alone, "seconds"))
-	b.note("Bad: dead, never answering, stuck, slow, unknown to DNS, late in DNS. CPU is of all the mail, seconds until the last healthy one was taken.")
+	b.note("Bad: dead, never answering, stuck, slow, unknown to DNS, late in DNS. CPU is of all the mail, the rate of healthy mail until the last of it "
+		"was taken.")
 
 
 BENCHES = {"sites": bad_sites}

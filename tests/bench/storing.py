@@ -208,3 +208,4 @@ def report(b):
 
 
 BENCHES = {"import": import_, "audience": audience, "check": check_, "report": report}
+PREPARE = {**dict.fromkeys(BENCHES, prepare), "report": lambda quick: sent(rows(quick))}
