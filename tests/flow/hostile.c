@@ -256,7 +256,7 @@ static int answer(struct world *w, enum stage stage, const char *normal)
 		misbehave(w, stage, normal);
 	else
 		say(w, normal);
-	int code = reply_code(w->packet.p + from, w->packet.len - from);
+	int code = w->packet.len > from ? reply_code(w->packet.p + from, w->packet.len - from) : 0;
 	if (code == 421)
 		w->deaf = true; /* RFC 5321 3.8 */
 	return code;

@@ -290,6 +290,13 @@ static bool dialogue(
 	return w->hit;
 }
 
+/* A sanitizer makes each ten times as long: there the second time that a stage is reached is left out. */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define LEAVE_OUT 1
+#else
+#define LEAVE_OUT (-1)
+#endif
+
 /* What concerns the protocol itself needs every kind of login and TLS only up to the login. */
 static void play_fault(void **state)
 {
@@ -302,7 +309,8 @@ static void play_fault(void **state)
 			for (int flow = 0; flow < NFLOWS; flow++)
 				for (int nth = 0; nth < 3; nth++)
 					for (int bytewise = 0; bytewise < 2; bytewise++) {
-						if ((stage < S_MAIL && (nth == 2 || flow == 3)) ||
+						if (nth == LEAVE_OUT ||
+							(stage < S_MAIL && (nth == 2 || flow == 3)) ||
 							(stage >= S_MAIL && security > 2))
 							continue;
 						hits += dialogue(fault, (enum stage)stage, nth, flow,
