@@ -53,7 +53,7 @@ static void this_host(char *host, size_t max)
 
 void holder_self(struct holder *h, const char *what)
 {
-	*h = (struct holder){.pid = getpid()};
+	*h = (struct holder){.pid = getpid(), .uptime = clock_mono()};
 	this_host(h->host, sizeof h->host);
 	read_word("/proc/sys/kernel/random/boot_id", h->boot, sizeof h->boot);
 	h->pid_start = process_start(h->pid);
@@ -68,6 +68,10 @@ bool holder_alive(const struct holder *h, ms_t now)
 	bool fresh = now - h->heartbeat < GONE_AFTER;
 	if (strcmp(host, h->host) != 0)
 		return fresh;
+	/* The wall clock may be set, and a machine that slept wakes up to another time; of the same boot
+	 * there is a clock that knows neither. */
+	if (h->uptime != 0)
+		fresh = clock_mono() - h->uptime < GONE_AFTER;
 	if (strcmp(boot, h->boot) != 0)
 		return false;
 	if (!fresh || h->pid <= 0)
@@ -82,8 +86,8 @@ static int read_lease(struct store *s, struct holder *h, struct err *e)
 {
 	*h = (struct holder){0};
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT epoch, host, boot, pid, pid_start, since, heartbeat, what, held FROM lease WHERE id "
-		"= 1",
+		"SELECT epoch, host, boot, pid, pid_start, since, heartbeat, what, held,"
+		" (SELECT value FROM meta WHERE name = 'uptime') FROM lease WHERE id = 1",
 		"");
 	int rc = st != NULL ? db_step(s, st, e) : -1;
 	if (rc <= 0)
@@ -96,9 +100,23 @@ static int read_lease(struct store *s, struct holder *h, struct err *e)
 	h->since = col_int(st, 5);
 	h->heartbeat = col_int(st, 6);
 	snprintf(h->what, sizeof h->what, "%.*s", STR_ARG(col_str(st, 7)));
+	long long epoch, uptime;
+	char beat[64];
+	snprintf(beat, sizeof beat, "%.*s", STR_ARG(col_str(st, 9)));
+	if (sscanf(beat, "%lld %lld", &epoch, &uptime) == 2 && epoch == h->epoch)
+		h->uptime = uptime;
 	rc = col_int(st, 8) != 0;
 	db_done(st);
 	return rc;
+}
+
+/* The heartbeat by the clock since boot; with the epoch, as a program that knows nothing of it may hold the
+ * lease in between. */
+static int beat(struct store *s, int64_t epoch, struct err *e)
+{
+	char text[64];
+	snprintf(text, sizeof text, "%lld %lld", (long long)epoch, (long long)clock_mono());
+	return db_run(s, e, "INSERT OR REPLACE INTO meta(name, value) VALUES('uptime', ?)", "z", text);
 }
 
 static int take(struct store *s, const struct holder *self, ms_t now, int64_t *epoch, struct holder *other,
@@ -117,6 +135,8 @@ static int take(struct store *s, const struct holder *self, ms_t now, int64_t *e
 	*epoch = h.epoch + 1;
 	/* No window of a rate is longer than a day. */
 	if (db_run(s, e, "DELETE FROM usage WHERE minute < ?", "i", (now - 3 * DAY) / MINUTE) < 0)
+		return -1;
+	if (beat(s, *epoch, e) < 0)
 		return -1;
 	return db_run(s, e,
 		"INSERT OR REPLACE INTO lease(id, epoch, held, host, boot, pid, pid_start, since, heartbeat, "
@@ -150,6 +170,8 @@ int store_lease_renew(struct store *s, int64_t epoch, ms_t now, struct err *e)
 		now, epoch);
 	if (rc == 0 && sqlite3_changes64(s->db) == 0)
 		rc = err_set(e, ERR_AGAIN, "delivery", "another process has taken over");
+	if (rc == 0)
+		rc = beat(s, epoch, e);
 	fault_point("renewal-before");
 	rc = db_end(s, rc, e);
 	fault_point("renewal-after");

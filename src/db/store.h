@@ -483,13 +483,15 @@ struct holder {
 	int64_t pid, pid_start; /* pid_start: /proc/PID/stat field 22, so that a reused pid is not taken for
 				   the holder */
 	ms_t since, heartbeat;
+	ms_t uptime; /* the heartbeat by the clock since boot (clock_mono()), which nobody sets; 0: unknown */
 	int64_t epoch;
 	char what[32]; /* "send", "serve", "resume" */
 };
 
 void holder_self(struct holder *h, const char *what);
 /* Is that process alive? On this host and boot: by pid and start time. Elsewhere: heartbeat younger than 60
- * s. A live process here whose heartbeat is older than 60 s (stopped) counts as gone too. */
+ * s. A live process here whose heartbeat is older than 60 s (stopped) counts as gone too, by the clock since
+ * boot where that is known: the wall clock may be set. */
 bool holder_alive(const struct holder *h, ms_t now);
 
 /* 0: ours, *epoch is new. ERR_AGAIN: `other` holds it. */

@@ -294,8 +294,12 @@ static void epoch__of_a_holder_that_was_replaced__is_fenced(void **state)
 	holder_self(&self, "serve");
 	FAILS(f, ERR_AGAIN, store_lease_take(second, &self, clock_now(), &epoch, &other, &f->e));
 	assert_string_equal(other.what, "send");
+	/* A wall clock that was set is no death. */
+	FAILS(f, ERR_AGAIN, store_lease_take(second, &self, clock_now() + 2 * HOUR, &epoch, &other, &f->e));
 	/* Alive but stopped for longer than a lease lasts. */
-	OK(f, store_lease_take(second, &self, clock_now() + 61 * SECOND, &epoch, &other, &f->e));
+	clock_fake(clock_now() + 61 * SECOND);
+	OK(f, store_lease_take(second, &self, clock_now(), &epoch, &other, &f->e));
+	clock_fake(0);
 	assert_int_equal(epoch, f->epoch + 1);
 	OK(f, store_ledger_recover(second, epoch, 1, NOW, &n, &f->e));
 	assert_int_equal(n, 2);
@@ -322,6 +326,10 @@ static void holder__alive_by_pid_and_start(void **state)
 	holder_self(&h, "send");
 	h.heartbeat = NOW;
 	assert_true(h.pid_start > 0);
+	assert_true(holder_alive(&h, NOW + DAY));
+	h.uptime -= 61 * SECOND;
+	assert_false(holder_alive(&h, NOW));
+	h.uptime = 0; /* unknown: then the wall clock decides */
 	assert_true(holder_alive(&h, NOW + 59 * SECOND));
 	assert_false(holder_alive(&h, NOW + 61 * SECOND));
 	struct holder reused = h;
