@@ -20,9 +20,8 @@ void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_ba
 {
 	struct worker *w = l->w;
 	if (w->done == NULL && (w->done = outcome_batch_new(w)) == NULL) {
-		/* Without memory to say so the delivery stays `sending`, and reads as `doubt` after the
-		 * restart. */
-		log_error("out of memory: the outcome of delivery %lld is lost", (long long)row->delivery);
+		/* The delivery keeps its intent and reads as `doubt`; nobody can go on from here. */
+		ledger_lost(w->ledger);
 		claim_batch_done(b);
 		return;
 	}

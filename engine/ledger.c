@@ -87,6 +87,12 @@ void ledger_unreached(struct ledger *l, struct hatch *h, const struct unreached 
 	pthread_mutex_unlock(&l->lock);
 }
 
+void ledger_lost(struct ledger *l)
+{
+	atomic_store(&l->lost, true);
+	ledger_wake(l);
+}
+
 bool ledger_failed(struct ledger *l, struct err *e)
 {
 	if (!atomic_load(&l->failed))
@@ -212,6 +218,11 @@ static void *ledger_main(void *arg)
 		bool idle = done == NULL;
 		if (!atomic_load(&l->failed) && ledger_turn(l, &done, pauses, draining, &e) != 0)
 			fail(l, &e);
+		if (atomic_load(&l->lost) && !atomic_load(&l->failed)) {
+			err_set(&e, ERR_INTERNAL, "delivery",
+				"out of memory: an outcome could not be recorded");
+			fail(l, &e);
+		}
 		/* What could not be recorded stays as intents. */
 		for (struct outcome_batch *b = done, *next; b != NULL; b = next) {
 			next = b->next;

@@ -81,8 +81,11 @@ int watch_plan(struct ledger *l, struct watch *w, struct str names, struct err *
 	if (names.n == 0 && l->o.nroutes > 0)
 		names = str_from(l->o.routes[0].cfg->name);
 	w->via = NULL;
-	if (route_plan_named(&w->plan, l->o.config, names, e) == 0)
+	if (route_plan_named(&w->plan, l->o.config, names, e) == 0) {
 		w->via = calloc(w->plan.n, sizeof *w->via);
+		if (w->via == NULL)
+			err_set(e, ERR_INTERNAL, "route", "out of memory");
+	}
 	/* How it goes out was fixed with its audience. */
 	if (w->via != NULL && w->plan.by_destination && !w->spread) {
 		err_set(e, ERR_CONFIG, "route",

@@ -161,7 +161,7 @@ struct ledger {
 	struct pause_request *pauses;
 	struct unreached_request *unreached; /* under lock */
 	struct hatch *hungry;                /* under lock */
-	_Atomic bool failed;
+	_Atomic bool failed, lost;
 	struct err err; /* written before failed is set */
 	/* the thread's own: */
 	struct watch **watches;

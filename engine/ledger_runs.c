@@ -96,6 +96,15 @@ static int cancel_campaign(struct ledger *l, struct watch *w, ms_t now, struct e
 	return unless_halted(store_campaign_cancel(l->store, w->id, now, e), e);
 }
 
+/* Is it the campaign's own fault? What the machine lacks (memory, disk, the database's lock) or breaks
+ * (the store's own errors) is no cause to pause it: delivery ends with that error, and a plain `resume` goes
+ * on. */
+static bool of_campaign(const struct err *why)
+{
+	return why->code != ERR_INTERNAL && why->code != ERR_IO && why->code != ERR_AGAIN &&
+	       why->code != ERR_CREATE && strcmp(why->what, "store") != 0;
+}
+
 static int take_campaign(void *ctx, const struct campaign_row *c)
 {
 	struct ledger *l = ctx;
@@ -127,7 +136,9 @@ static int take_campaign(void *ctx, const struct campaign_row *c)
 		watch_let_in(w, 0);
 	w->state = c->state;
 	w->spread = c->spread;
-	watch_plan(l, w, c->route, NULL);
+	struct err why = {0};
+	if (watch_plan(l, w, c->route, &why) != 0 && !of_campaign(&why))
+		return 1;
 	w->start_at = c->start_at;
 	w->until = c->until;
 	w->canary = c->canary;
@@ -163,16 +174,13 @@ static int pause_lost(struct ledger *l, struct watch *w, struct err *e)
 		return -1;
 	if (watch_plan(l, w, c.route, &why) == 0)
 		return 0;
+	if (!of_campaign(&why)) {
+		if (e != NULL)
+			*e = why;
+		return -1;
+	}
 	snprintf(text, sizeof text, "%s; mend the configuration, and resume", why.why);
 	return watch_pause(l, w, "route", text, e);
-}
-
-/* Is it the campaign's own fault? What the machine lacks (memory, disk, the database's lock) is no cause to
- * pause it: delivery ends with that error, and a plain `resume` goes on. */
-static bool of_campaign(const struct err *why)
-{
-	return why->code != ERR_INTERNAL && why->code != ERR_IO && why->code != ERR_AGAIN &&
-	       why->code != ERR_CREATE;
 }
 
 int ledger_reload(struct ledger *l, struct err *e)

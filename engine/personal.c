@@ -125,7 +125,10 @@ int personal_new(struct personal **out, struct message **m, const struct persona
 	p->subject_prefix = arena_str(&p->arena, str_from(o->subject_prefix));
 	p->from_domain = message_from_domain(p->message);
 	p->feedback_id = feedback_id(p);
-	if (map_slots(p, s, e) != 0 || p->arena.failed) {
+	int rc = map_slots(p, s, e);
+	if (rc == 0 && p->arena.failed)
+		rc = err_set(e, ERR_INTERNAL, "message", "out of memory");
+	if (rc != 0) {
 		personal_free(&p);
 		return -1;
 	}
@@ -189,8 +192,10 @@ static int read_frozen(void *ctx, const char *name, struct buf *out, struct err 
 	for (size_t i = 0; i < f->n; i++) {
 		if (!str_is(f->parts[i].name, name))
 			continue;
+		if (f->parts[i].data.n > out->max)
+			return err_set(e, ERR_DATA, "campaign content", "%s is too large", name);
 		buf_str(out, f->parts[i].data);
-		return out->failed ? err_set(e, ERR_DATA, "campaign content", "%s is too large", name) : 0;
+		return out->failed ? err_set(e, ERR_INTERNAL, "campaign content", "out of memory") : 0;
 	}
 	return err_set(e, ERR_NOINPUT, "campaign content", "%s is not part of it", name);
 }
@@ -328,6 +333,14 @@ static struct str *slots_new(const struct personal *p, struct arena *a, struct e
 	return slots;
 }
 
+/* Want of memory is no fault of the recipient's: ERR_INTERNAL is tried again. */
+static int unfit(const struct arena *a, struct err *e)
+{
+	if (a->starved)
+		return err_set(e, ERR_INTERNAL, "message", "out of memory");
+	return err_set(e, ERR_DATA, "message", "larger than the limit of %zu bytes", a->max);
+}
+
 static int compose(const struct personal *p, struct token_signer *t, const struct claim *c,
 	struct message_recipient *r, bool want_parts, struct arena *a, struct letter *out, struct err *e)
 {
@@ -348,7 +361,7 @@ static int compose(const struct personal *p, struct token_signer *t, const struc
 	fill_list_id(p, c, a, r);
 	fill_unsubscribe(p, t, c, a, r);
 	if (a->failed)
-		return err_set(e, ERR_DATA, "message", "larger than the limit of %zu bytes", a->max);
+		return unfit(a, e);
 	int rc = message_compose(p->message, r, want_parts, a, &out->mail, e);
 	r->unique = str_n(NULL, 0); /* it was ours */
 	if (rc != 0)
@@ -362,7 +375,7 @@ static int compose(const struct personal *p, struct token_signer *t, const struc
 		out->from = p->cfg->return_path.address != NULL ? str_from(p->cfg->return_path.address)
 								: out->mail.from;
 	}
-	return a->failed ? err_set(e, ERR_DATA, "message", "larger than the limit of %zu bytes", a->max) : 0;
+	return a->failed ? unfit(a, e) : 0;
 }
 
 int personal_compose(const struct personal *p, struct token_signer *t, const struct claim *c, bool want_parts,

@@ -115,6 +115,8 @@ void ledger_want(struct ledger *l, struct hatch *h, int n);
 /* The worker has taken over what it was given and may ask anew. */
 void ledger_answered(struct hatch *h);
 void ledger_outcomes(struct ledger *l, struct outcome_batch *b);
+/* An outcome found no memory: delivery ends, with that error. */
+void ledger_lost(struct ledger *l);
 /* None of the site's hosts could be used: what waits for it is recorded as tried, until that time. */
 struct unreached {
 	enum smtp_stage stage;

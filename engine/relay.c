@@ -90,6 +90,7 @@ void relay_connect(struct lane *l)
 			break;
 		if (link_open(l) != 0) {
 			route_not_connected(r, SHAPER_ABANDONED, NULL, STR("no descriptor"));
+			atomic_store(&r->bad_at, clock_mono());
 			lane_wait(l, 1);
 			break;
 		}

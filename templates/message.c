@@ -372,7 +372,13 @@ struct message *message_compile(const struct message_reader *r, enum message_for
 	m->opaque.a = &m->keep;
 	m->path = arena_strdup(&m->keep, o->path != NULL ? o->path : "message");
 	m->images = arena_alloc(&m->keep, MESSAGE_IMAGES * sizeof *m->images);
-	if (m->path == NULL || m->images == NULL || compile(m, e) != 0) {
+	struct err why = {0};
+	if (m->path == NULL || m->images == NULL || compile(m, &why) != 0) {
+		/* What only the arena knows. */
+		if (why.code == ERR_NONE)
+			err_set(&why, ERR_INTERNAL, "message", "out of memory");
+		if (e != NULL)
+			*e = why;
 		message_free(&m);
 		return NULL;
 	}

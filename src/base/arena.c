@@ -52,7 +52,7 @@ void arena_release(struct arena *a)
 
 void arena_reset(struct arena *a)
 {
-	a->failed = false;
+	a->failed = a->starved = false;
 	if (a->head == NULL)
 		return;
 	while (a->head->prev != NULL) {
@@ -81,8 +81,10 @@ static bool arena_more(struct arena *a, size_t n)
 			goto fail;
 	}
 	struct arena_chunk *c = malloc(sizeof *c + size);
-	if (c == NULL)
+	if (c == NULL) {
+		a->starved = true;
 		goto fail;
+	}
 	c->prev = a->head;
 	c->size = size;
 	a->head = c;

@@ -2,7 +2,8 @@
  *
  * One arena for one message, request or batch; what lives in it needs no free. arena_reset() keeps the first
  * chunk, so a message costs no malloc once its arena is warm. Under the address sanitizer unused bytes are
- * poisoned. An arena has a ceiling; passing it, or running out of memory, returns NULL and sets `failed`. */
+ * poisoned. An arena has a ceiling; passing it, or running out of memory, returns NULL and sets `failed`;
+ * `starved` tells the one from the other. */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
@@ -15,7 +16,7 @@ struct arena {
 	char *at, *end;
 	size_t first;      /* size of the first chunk */
 	size_t total, max; /* bytes held in chunks, and their ceiling */
-	bool failed;
+	bool failed, starved; /* starved: memory was refused, not the ceiling passed */
 };
 
 void arena_init(struct arena *a, size_t first_chunk, size_t max);

@@ -4,6 +4,7 @@
 #include "src/base/log.h"
 
 #include <errno.h>
+#include <ev.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -62,11 +63,21 @@ static int run(struct cli *c, int argc, char **argv, struct err *e)
 	return rc;
 }
 
+/* The event loop cannot go on (no descriptor, mostly) and would abort. What is recorded is as good as after a
+ * kill. */
+static void loop_failed(const char *what) __attribute__((noreturn));
+static void loop_failed(const char *what)
+{
+	fprintf(stderr, "postrider: event loop: %s: %s\n", what, strerror(errno));
+	_exit(ERR_IO);
+}
+
 static void harden(void)
 {
 	/* A server or a pager that hangs up, or a file that may not grow, is an error of its write, not the
 	 * end of the program. */
 	signal(SIGPIPE, SIG_IGN);
+	ev_set_syserr_cb(loop_failed);
 	signal(SIGXFSZ, SIG_IGN);
 	/* What it creates holds addresses or keys. */
 	umask(077);

@@ -244,6 +244,8 @@ struct str store_attr_name(struct store *s, uint32_t id)
 			return (struct str){NULL, 0};
 		struct str name = arena_str(&s->lent[LENT_ATTR], col_str(st, 0));
 		db_done(st);
+		if (s->lent[LENT_ATTR].failed)
+			return (struct str){NULL, 0};
 		if (id >= s->nattr_names) {
 			size_t n = (size_t)id + 64;
 			struct str *v = realloc(s->attr_names, n * sizeof *v);
@@ -269,7 +271,10 @@ int store_attrs(
 		if (rc <= 0)
 			return rc;
 		after = (uint32_t)id;
-		rc = row(ctx, after, store_attr_name(s, after));
+		struct str name = store_attr_name(s, after);
+		if (name.p == NULL)
+			return db_nomem(e);
+		rc = row(ctx, after, name);
 		if (rc != 0)
 			return rc;
 	}
