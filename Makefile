@@ -75,7 +75,7 @@ UNIT    := $(UNITSRC:tests/%.c=$B/tests/%)
 FLOWOBJ := $(patsubst %.c,$B/%.o,$(filter-out $(UNITSRC),$(wildcard tests/flow/*.c)))
 # The program with faults on demand: the same objects, linked with what brings them (tests/fault/inject).
 FAULTOBJ := $(patsubst %.c,$B/%.o,$(wildcard tests/fault/inject/*.c))
-WRAPPED := malloc calloc realloc strdup strndup asprintf vasprintf __asprintf_chk __vasprintf_chk clock_gettime sqlite3_open_v2
+WRAPPED := malloc calloc realloc strdup strndup asprintf vasprintf __asprintf_chk __vasprintf_chk clock_gettime clock_mono sqlite3_open_v2
 TOOLSRC := $(wildcard tests/tools/*.c)
 TOOLS   := $(TOOLSRC:tests/tools/%.c=$B/tools/%)
 FUZZSRC := $(wildcard tests/fuzz/fuzz_*.c)

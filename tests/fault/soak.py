@@ -371,6 +371,7 @@ class Soak:
 			if shown != dict(seen) or sum(seen.values()) != status["audience"]:
 				self.fail(f"{name}: counts {shown}, rows {dict(seen)}, audience {status['audience']}")
 			self.sums.update(seen)
+		self.w.run("doctor", "--database", timeout=300)
 		nobodys = [k for k in self.took if k not in known]
 		if nobodys:
 			self.fail(f"{len(nobodys)} messages of no delivery: {nobodys[:3]}")

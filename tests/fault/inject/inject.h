@@ -1,17 +1,17 @@
 /* Faults on demand, for the program of the fault tests: linked before its own objects with --wrap, so that
  * what is tested is what ships. All of it is told by the environment:
  *
- *   FAULT_POINT=NAME:N:ACTION,…   at the N-th time that the named point is passed (src/base/fault.h): ACTION
- * is kill, term, int, stop (SIGSTOP to itself), or a number of milliseconds to sleep there FAULT_MEMORY=N[+]
- * the N-th allocation of the program's own code fails; with + all from there on FAULT_SQLITE_MEMORY=N[+] the
- * same for SQLite's FAULT_DISK=OP:N:KIND[+]       the N-th call of SQLite to its files fails: OP any, open,
- * read, write, truncate, sync, size, lock, delete, access, shm-map, shm-lock; KIND io, full, short
- *   FAULT_POWER=N                 SIGKILL in place of the N-th sync; everything written is kept beside the
- * file as well, so that what was not synced can be taken away (tests/fault/power.py); 0: never, only keeps
- *   FAULT_CLOCK=FILE              the file holds a signed 64-bit number of milliseconds, added to the wall
- * clock FAULT_REPORT=FILE             at the end, or before a kill: what was counted, and where memory was
- * refused
- */
+ * - FAULT_POINT=NAME:N:ACTION,…  at the N-th time that the named point is passed (src/base/fault.h): ACTION
+ * is kill, term, int, stop (SIGSTOP to itself), or a number of milliseconds to sleep there.
+ * - FAULT_MEMORY=N[+]  the N-th allocation of the program's own code fails; with + all from there on.
+ * - FAULT_SQLITE_MEMORY=N[+]  the same for SQLite's.
+ * - FAULT_DISK=OP:N:KIND[+]  the N-th call of SQLite to its files fails: OP any, open, read, write, truncate,
+ *   sync, size, lock, delete, access, shm-map, shm-lock; KIND io, full, short.
+ * - FAULT_POWER=N  SIGKILL in place of the N-th sync; everything written is kept beside the file as well, so
+ *   that what was not synced can be taken away (tests/fault/power.py). 0: never, only keeps.
+ * - FAULT_CLOCK=FILE  two signed 64-bit numbers of milliseconds, added to the wall clock and to the one since
+ *   boot.
+ * - FAULT_REPORT=FILE  at the end, or before a kill: what was counted, and where memory was refused. */
 #ifndef FAULT_INJECT_H
 #define FAULT_INJECT_H
 

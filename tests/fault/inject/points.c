@@ -1,6 +1,7 @@
 /* Named points, the wall clock, and the report. */
 #include "tests/fault/inject/inject.h"
 
+#include "src/base/clock.h"
 #include "src/base/fault.h"
 
 #include <execinfo.h>
@@ -35,7 +36,9 @@ static struct {
 	size_t norders;
 	int report;
 	bool told;
-	const _Atomic int64_t *clock;
+	const struct {
+		_Atomic int64_t wall, boot;
+	} * clock;
 } own = {.lock = PTHREAD_MUTEX_INITIALIZER, .report = -1};
 
 struct fault_nth fault_nth(const char *text)
@@ -88,7 +91,7 @@ __attribute__((constructor)) static void setup(void)
 		die(report);
 	if (clock != NULL) {
 		int fd = open(clock, O_RDONLY | O_CLOEXEC);
-		void *p = fd >= 0 ? mmap(NULL, 8, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+		void *p = fd >= 0 ? mmap(NULL, sizeof *own.clock, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
 		if (p == MAP_FAILED)
 			die(clock);
 		close(fd);
@@ -174,8 +177,15 @@ int __wrap_clock_gettime(clockid_t id, struct timespec *t)
 	int rc = __real_clock_gettime(id, t);
 	if (rc != 0 || id != CLOCK_REALTIME || own.clock == NULL)
 		return rc;
-	int64_t ms = *own.clock, ns = (int64_t)t->tv_nsec + ms % 1000 * 1000000;
+	int64_t ms = own.clock->wall, ns = (int64_t)t->tv_nsec + ms % 1000 * 1000000;
 	t->tv_sec += ms / 1000 + (ns >= 1000000000 ? 1 : ns < 0 ? -1 : 0);
 	t->tv_nsec = (ns + 1000000000) % 1000000000;
 	return 0;
+}
+
+ms_t __real_clock_mono(void);
+ms_t __wrap_clock_mono(void);
+ms_t __wrap_clock_mono(void)
+{
+	return __real_clock_mono() + (own.clock != NULL ? own.clock->boot : 0);
 }
