@@ -223,6 +223,7 @@ static int crew_start(struct deliver *d, struct err *e)
 	for (size_t i = 0; i < c->nworkers; i++)
 		if (worker_attach(c->workers[i], c->ledger, e) != 0)
 			return -1;
+	ledger_wake(c->ledger); /* it has looked around already, and waits */
 	if (checkpointer_start(&c->checkpointer, d->o->store, e) != 0)
 		return -1;
 	keep_resolved(d);

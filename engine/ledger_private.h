@@ -57,6 +57,7 @@ struct watch {           /* a campaign as the ledger sees it */
 struct pace {                   /* how fast a route is, for status */
 	unsigned long accepted; /* in this second */
 	double rate;            /* a second, smoothed */
+	bool reached;           /* a connection was established: every worker may make some, and was told */
 };
 
 struct pause_request {

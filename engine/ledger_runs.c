@@ -426,7 +426,10 @@ void ledger_publish_work(struct ledger *l, ms_t now)
 				work += l->watches[i]->fresh > 0 ? l->watches[i]->fresh : 1;
 		work += quiet ? 0 : relay_waiting(l, r);
 		int64_t old = atomic_exchange(&l->o.routes[r].work, work);
-		if (old == 0 && work > 0)
+		bool reached = atomic_load(&l->o.routes[r].ever_connected) != 0;
+		bool news = old == 0 || (reached && !l->paces[r].reached);
+		l->paces[r].reached = reached;
+		if (news && work > 0)
 			for (size_t k = 0; k < l->o.nworkers; k++) {
 				hatch_tell(worker_hatch(l->o.workers[k], r));
 				worker_wake(l->o.workers[k]);

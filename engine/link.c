@@ -135,7 +135,8 @@ static void on_ready(void *ctx, struct smtp_conn *c)
 {
 	struct link *k = ctx;
 	struct lane *l = k->lane;
-	if (!k->established) {
+	bool fresh = !k->established;
+	if (fresh) {
 		k->established = true;
 		k->holds = smtp_conn_facts(c)->connect_ms >= FAR ? l->route->cfg->ahead_far
 								 : l->route->cfg->ahead;
@@ -157,8 +158,9 @@ static void on_ready(void *ctx, struct smtp_conn *c)
 	k->ready = !k->leaving;
 	link_filed(k);
 	k->idle_since = clock_mono();
-	/* Next message at once: it then goes out with what the connection is about to write. */
-	if (l->count > 0 || l->dest != NULL)
+	/* Next message at once: it then goes out with what the connection is about to write. A new connection
+	 * has room for more claims, and the first one lets the others try. */
+	if (l->count > 0 || l->dest != NULL || fresh)
 		lane_pump(l);
 }
 

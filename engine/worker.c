@@ -157,6 +157,7 @@ static void on_flush(struct ev_loop *loop, ev_prepare *p, int revents)
 {
 	(void)loop, (void)revents;
 	struct worker *w = p->data;
+	maybe_finish(w); /* the last connection may have closed */
 	group_turn(w);
 	/* While the ledger is busy with others, a batch may as well fill up. */
 	if (atomic_load(&w->with_ledger) < AHEAD)
