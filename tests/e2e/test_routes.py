@@ -175,10 +175,9 @@ def test_a_quota_is_told_before_and_waited_for(w):
 		status = w.status("june")
 		assert len(sink.messages) == 100 and status["counts"]["sent"] == 100 and status["counts"]["queued"] == 50, status
 		child = w.start("resume", "june", "--patience", "forever")
-		limit = wait_until(lambda: w.status("june")["limit"])
-		assert re.match(r"route main: 100 a day.*until 20", limit), limit
-		status = w.status("june")
-		assert status["state"] == "waiting" and status["next_attempt"] is not None, status
+		def waits(status):
+			return status["state"] == "waiting" and re.match(r"route main: 100 a day.*until 20", status["limit"] or "") and status["next_attempt"]
+		wait_until(lambda: waits(w.status("june")))
 		interrupt(child)
 		w.finish(child, expect=75)
 		# A restart opens nothing.
