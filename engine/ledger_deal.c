@@ -2,6 +2,7 @@
 
 #include "src/base/log.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -162,6 +163,7 @@ int watch_share(struct ledger *l, struct watch *w, size_t route, int max)
 		}
 	}
 	const struct via *v = find(w, route);
+	assert(v != NULL); /* it is of the plan */
 	if (!v->counts)
 		return max;
 	double lead = 8 * (double)w->plan.n + fmin(dealt / 50, 2000);
@@ -207,6 +209,7 @@ size_t watch_pick(const struct ledger *l, const struct watch *w, struct str prov
 	double least = INFINITY;
 	for (size_t i = 0; i < n; i++) {
 		const struct via *v = find(w, picks[i].route);
+		assert(v != NULL); /* it is of the plan */
 		double load = (w->plan.weighted ? v->dealt : (double)v->in_flight) / picks[i].weight;
 		if (load < least) {
 			least = load;

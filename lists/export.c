@@ -48,7 +48,7 @@ static int note_attrs(void *ctx, const struct contact_row *c)
 
 static int choose_columns(struct export_job *j)
 {
-	j->ids = malloc((j->nused + 1) * sizeof *j->ids);
+	j->ids = calloc(j->nused + 1, sizeof *j->ids);
 	j->cells = malloc((j->nused + 1 + NOWN) * sizeof *j->cells);
 	if (j->ids == NULL || j->cells == NULL)
 		return no_memory(j->e);

@@ -1,6 +1,8 @@
 /* Steps that repeat or call: for, tablerow, cycle, render, include. */
 #include "templates/liquid_private.h"
 
+#include <assert.h>
+
 struct cycle_state {
 	struct cycle_state *next;
 	struct value key; /* V_UNSET: an unnamed group, by its text */
@@ -302,7 +304,8 @@ static enum flow render_once(struct vm *vm, const struct partial_call *c, const 
 	vm->in_render = true;
 	vm->depth = 0;
 	vm->renders++;
-	enum flow flow = run_partial(vm, vm->l, p->begin, p->end); /* NOLINT: the caller found it */
+	assert(p != NULL); /* the caller found it */
+	enum flow flow = run_partial(vm, vm->l, p->begin, p->end);
 	vm->f = outer;
 	vm->isolated = isolated;
 	vm->in_render = in_render;
@@ -322,7 +325,8 @@ static enum flow run_render(
 	lq_seq(&with, &s);
 	if (!c->loop || s.kind == SEQ_NONE)
 		return render_once(vm, c, p, &with, named, NULL);
-	struct loop *loop = loop_new(vm, p->name, s.n); /* NOLINT: the caller found it */
+	assert(p != NULL); /* the caller found it */
+	struct loop *loop = loop_new(vm, p->name, s.n);
 	if (loop == NULL || flatten_hash(vm, &s) != 0)
 		return FLOW_FAIL;
 	for (size_t i = 0; i < s.n; i++) {

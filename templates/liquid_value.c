@@ -1,5 +1,6 @@
 #include "templates/liquid_private.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 void lq_text_init(struct text *t, struct arena *a, size_t expect)
@@ -269,6 +270,7 @@ struct value lq_seq_at(struct vm *vm, struct seq *s, size_t i)
 {
 	switch (s->kind) {
 	case SEQ_ITEMS:
+		assert(s->items != NULL);
 		return s->items[i];
 	case SEQ_JARRAY:
 		return lq_from_json(json_array_get(s->json, i));

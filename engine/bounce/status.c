@@ -3,6 +3,8 @@
  * text part among prose. */
 #include "engine/bounce/reader_private.h"
 
+#include <assert.h>
+
 struct failure *failure_of(struct reading *q, struct str address)
 {
 	for (size_t i = 0; i < q->out->nfailures; i++)
@@ -193,6 +195,7 @@ static void take(struct reading *q, struct group *g, enum status_field kind, str
 	case FIELD_NONE:
 		return;
 	}
+	assert(to != NULL); /* the other kinds have returned */
 	if (to->n == 0)
 		*to = v;
 	g->any = g->any || kind == FIELD_FINAL || kind == FIELD_ORIGINAL || kind == FIELD_ACTUAL;

@@ -353,17 +353,17 @@ int store_audience_walk(struct store *s, const struct audience *a, bool everyone
 /* ---- Campaigns ---- */
 
 /* clang-format off */
-#define DELIVERY_STATES(X) \
-	X(QUEUED, "queued") \
-	X(SENDING, "sending") \
-	X(DEFERRED, "deferred") \
-	X(SENT, "sent") \
-	X(BOUNCED, "bounced") \
-	X(BLOCKED, "blocked") \
-	X(EXPIRED, "expired") \
-	X(SKIPPED, "skipped") \
-	X(DOUBT, "doubt") \
-	X(CANCELLED, "cancelled")
+#define DELIVERY_STATES(ROW) \
+	ROW(QUEUED, "queued") \
+	ROW(SENDING, "sending") \
+	ROW(DEFERRED, "deferred") \
+	ROW(SENT, "sent") \
+	ROW(BOUNCED, "bounced") \
+	ROW(BLOCKED, "blocked") \
+	ROW(EXPIRED, "expired") \
+	ROW(SKIPPED, "skipped") \
+	ROW(DOUBT, "doubt") \
+	ROW(CANCELLED, "cancelled")
 /* clang-format on */
 enum delivery_state {
 #define X(id, name) DELIVERY_##id,
@@ -374,15 +374,15 @@ enum delivery_state {
 extern const char *const delivery_state_names[DELIVERY_NSTATES];
 
 /* clang-format off */
-#define CAMPAIGN_STATES(X) \
-	X(PREPARING, "preparing") \
-	X(SCHEDULED, "scheduled") \
-	X(RUNNING, "running") \
-	X(WAITING, "waiting") \
-	X(PAUSED, "paused") \
-	X(INTERRUPTED, "interrupted") \
-	X(FINISHED, "finished") \
-	X(CANCELLED, "cancelled")
+#define CAMPAIGN_STATES(ROW) \
+	ROW(PREPARING, "preparing") \
+	ROW(SCHEDULED, "scheduled") \
+	ROW(RUNNING, "running") \
+	ROW(WAITING, "waiting") \
+	ROW(PAUSED, "paused") \
+	ROW(INTERRUPTED, "interrupted") \
+	ROW(FINISHED, "finished") \
+	ROW(CANCELLED, "cancelled")
 /* clang-format on */
 enum campaign_state { /* INTERRUPTED is never stored: it is PREPARING, RUNNING or WAITING with nobody holding
 			 the lease */

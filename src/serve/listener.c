@@ -340,8 +340,9 @@ void listener_stop(struct listener **lp)
 	for (int i = 0; i < l->ndoors; i++) {
 		if (l->doors[i].fd >= 0)
 			close(l->doors[i].fd);
-		if (l->doors[i].local && l->running)
-			unlink(strchr(l->doors[i].name, '/'));
+		const char *path = l->doors[i].local ? strchr(l->doors[i].name, '/') : NULL;
+		if (path != NULL && l->running)
+			unlink(path);
 	}
 	if (l->loop != NULL)
 		ev_loop_destroy(l->loop);
