@@ -110,7 +110,7 @@ def bad_sites(b):
 		r = Run(folder, good, number, each)
 		check(r.took == r.want, f"{r.took} of {r.want} healthy messages arrived")
 		series.add(r.took, r.healthy, r.cpu, r.rss)
-	b.rounds(1, 1, lambda: go(alone, 0), lambda: go(beside, bad))
+	b.rounds(3, 1, lambda: go(alone, 0), lambda: go(beside, bad))
 	b.target("sites", ratios(beside, alone, "seconds"))
 	b.note("Bad: dead, never answering, stuck, slow, unknown to DNS, late in DNS. CPU is of all the mail, the rate of healthy mail until the last of it "
 		"was taken.")
