@@ -31,6 +31,18 @@ void machine_name(char out[MACHINE_NAME_MAX])
 	out[MACHINE_NAME_MAX - 1] = '\0';
 }
 
+void machine_boot(char out[MACHINE_BOOT_MAX])
+{
+	out[0] = '\0';
+	FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+	if (f == NULL)
+		return;
+	if (fgets(out, MACHINE_BOOT_MAX, f) == NULL)
+		out[0] = '\0';
+	out[strcspn(out, "\n")] = '\0';
+	fclose(f);
+}
+
 void machine_id(const char *chosen, char out[MACHINE_ID_MAX])
 {
 	char system[64], name[MACHINE_NAME_MAX];

@@ -25,6 +25,7 @@ int cli_store_config(struct cli *c, struct store_config *out, struct err *e)
 		.suppress = &c->own->suppress,
 		.actor = cli_actor(c),
 		.home = c->own->home,
+		.home_chosen = cfg->machine != NULL,
 		.provider_of = provider_of_domain,
 		.migrating = migrating};
 	/* Where there is no database, that is what must be said first. */

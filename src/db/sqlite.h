@@ -147,6 +147,7 @@ struct batch { /* rows in memory, as the table `batch`; lent while a statement r
 struct store {
 	sqlite3 *db;
 	char *path, *actor, *home; /* home: this machine, NULL: not asked */
+	bool home_chosen;          /* as in store_config */
 	enum store_mode mode;
 	bool bulk;
 	ms_t busy, busy_since;

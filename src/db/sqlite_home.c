@@ -12,15 +12,36 @@
 enum { MORE_PEOPLE = 1 << 24, MORE_LISTS = 10000, MORE_CAMPAIGNS = 10000 };
 
 struct home {
-	struct buf text; /* meta "home": three lines */
-	struct str id, host, path;
+	struct buf text; /* meta "home": four lines */
+	struct str id, host, file, path;
 };
+
+/* The very file while the system runs: where a mail server's pipe or a container has another name, or no
+ * machine id, it still is this one. "": not known, or the machine's name was chosen and alone counts. */
+enum { FILE_MAX = 128 };
+static void this_file(const struct store *s, char out[FILE_MAX])
+{
+	struct stat here;
+	char boot[MACHINE_BOOT_MAX];
+	machine_boot(boot);
+	out[0] = '\0';
+	if (!s->home_chosen && boot[0] != '\0' && stat(s->path, &here) == 0)
+		snprintf(out, FILE_MAX, "%s %llx %llx", boot, (unsigned long long)here.st_dev,
+			(unsigned long long)here.st_ino);
+}
+
+static bool at_home(const struct store *s, const struct home *h)
+{
+	char file[FILE_MAX];
+	this_file(s, file);
+	return str_is(h->id, s->home) || (file[0] != '\0' && str_is(h->file, file));
+}
 
 static void split(struct home *h)
 {
-	struct str rest = buf_get(&h->text), *const parts[] = {&h->id, &h->host, &h->path};
-	for (size_t i = 0; i < 3; i++) {
-		size_t n = i < 2 ? str_find(rest, '\n') : rest.n;
+	struct str rest = buf_get(&h->text), *const parts[] = {&h->id, &h->host, &h->file, &h->path};
+	for (size_t i = 0; i < 4; i++) {
+		size_t n = i < 3 ? str_find(rest, '\n') : rest.n;
 		*parts[i] = str_n(rest.p, n);
 		rest = n < rest.n ? str_n(rest.p + n + 1, rest.n - n - 1) : str_n(rest.p, 0);
 	}
@@ -57,7 +78,7 @@ int home_check(struct store *s, const struct store_config *c, struct err *e)
 	if (c->home == NULL || c->adopting)
 		return 0;
 	int known = home_read(s, &h, e), rc = known < 0 ? -1 : 0;
-	if (known == 1 && !str_is(h.id, c->home))
+	if (known == 1 && !at_home(s, &h))
 		rc = err_set(e, ERR_PAUSED, "database",
 			"%s: it is at home on another machine (%.*s): from two copies people would be mailed "
 			"twice",
@@ -77,14 +98,15 @@ int home_check(struct store *s, const struct store_config *c, struct err *e)
 
 static int home_write(struct store *s, struct str path, struct err *e)
 {
-	char host[MACHINE_NAME_MAX], *real = NULL;
+	char host[MACHINE_NAME_MAX], file[FILE_MAX] = "", *real = NULL;
 	struct buf b = BUF_INIT(16 << 10);
 	machine_name(host);
 	if (path.n == 0) {
+		this_file(s, file);
 		real = realpath(s->path, NULL);
 		path = str_from(real != NULL ? real : "");
 	}
-	buf_printf(&b, "%s\n%s\n", s->home != NULL ? s->home : "", host);
+	buf_printf(&b, "%s\n%s\n%s\n", s->home != NULL ? s->home : "", host, file);
 	buf_str(&b, path);
 	int rc = b.failed ? db_nomem(e) : store_meta_set(s, "home", buf_get(&b), e);
 	free(real);
@@ -95,11 +117,15 @@ static int home_write(struct store *s, struct str path, struct err *e)
 int home_settle(struct store *s, const struct store_config *c, struct err *e)
 {
 	struct home h;
+	char file[FILE_MAX];
 	if (c->home == NULL || c->adopting || s->mode == STORE_READ)
 		return 0;
 	int rc = home_read(s, &h, e);
 	char *real = rc == 1 ? realpath(s->path, NULL) : NULL;
-	bool there = real != NULL && str_is(h.path, real);
+	this_file(s, file);
+	/* Who knows it by the file alone leaves its name and place to those at home. */
+	bool there =
+		real != NULL && (!str_is(h.id, s->home) || (str_is(h.path, real) && str_is(h.file, file)));
 	free(real);
 	buf_release(&h.text);
 	return rc < 0 ? -1 : there ? 0 : home_write(s, STR(""), e);
@@ -111,7 +137,7 @@ int store_is_home(struct store *s, struct err *e)
 	int known = s->home != NULL ? home_read(s, &h, e) : 0;
 	if (s->home == NULL || known < 0)
 		return s->home == NULL ? 1 : -1;
-	int rc = known == 0 || (str_is(h.id, s->home) && !original_there(s, &h));
+	int rc = known == 0 || (at_home(s, &h) && !original_there(s, &h));
 	buf_release(&h.text);
 	return rc;
 }

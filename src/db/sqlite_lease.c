@@ -1,5 +1,7 @@
 #include "src/db/sqlite.h"
 
+#include "src/base/machine.h"
+
 #include "src/base/fault.h"
 
 #include <errno.h>
@@ -9,19 +11,6 @@
 #include <unistd.h>
 
 enum { GONE_AFTER = 60 * 1000 }; /* ms without heartbeat */
-
-static void read_word(const char *path, char *out, size_t max)
-{
-	FILE *f = fopen(path, "re");
-	out[0] = '\0';
-	if (f == NULL)
-		return;
-	if (fgets(out, (int)max, f) != NULL)
-		out[strcspn(out, "\n")] = '\0';
-	else
-		out[0] = '\0';
-	fclose(f);
-}
 
 /* /proc/PID/stat: the name in brackets may hold anything, so fields are counted from the last bracket. 0: no
  * such process, or one that has ended and was not waited for. */
@@ -44,27 +33,20 @@ static int64_t process_start(int64_t pid)
 	return p != NULL ? strtoll(p, NULL, 10) : 0;
 }
 
-static void this_host(char *host, size_t max)
-{
-	if (gethostname(host, max) != 0)
-		host[0] = '\0';
-	host[max - 1] = '\0';
-}
-
 void holder_self(struct holder *h, const char *what)
 {
 	*h = (struct holder){.pid = getpid(), .uptime = clock_mono()};
-	this_host(h->host, sizeof h->host);
-	read_word("/proc/sys/kernel/random/boot_id", h->boot, sizeof h->boot);
+	machine_name(h->host);
+	machine_boot(h->boot);
 	h->pid_start = process_start(h->pid);
 	snprintf(h->what, sizeof h->what, "%s", what);
 }
 
 bool holder_alive(const struct holder *h, ms_t now)
 {
-	char host[256], boot[64];
-	this_host(host, sizeof host);
-	read_word("/proc/sys/kernel/random/boot_id", boot, sizeof boot);
+	char host[MACHINE_NAME_MAX], boot[MACHINE_BOOT_MAX];
+	machine_name(host);
+	machine_boot(boot);
 	bool fresh = now - h->heartbeat < GONE_AFTER;
 	if (strcmp(host, h->host) != 0)
 		return fresh;

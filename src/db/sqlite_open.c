@@ -143,6 +143,7 @@ static int store_new(struct store **out, enum store_mode mode, const struct stor
 	s->domain_cache = calloc(DOMAIN_CACHE, sizeof *s->domain_cache);
 	s->actor = strdup(c->actor != NULL ? c->actor : "");
 	s->home = c->home != NULL ? strdup(c->home) : NULL;
+	s->home_chosen = c->home_chosen;
 	buf_init(&s->forget_key, 4096);
 	buf_str(&s->forget_key, c->forget_key);
 	for (int i = 0; i < LENT_N; i++)

@@ -63,6 +63,7 @@ struct store_config {
 	size_t cache_bytes; /* page cache; 0: 16 MiB */
 	bool bulk;          /* import: a larger cache; checkpoints are a checkpointer's */
 	const char *home;   /* this machine (src/base/machine.h); NULL: not asked, see "Copies" */
+	bool home_chosen;   /* `home` is a name that somebody gave, which alone counts */
 	bool adopting;      /* open for writing although it is at home elsewhere: for store_adopt() alone */
 };
 
@@ -842,7 +843,7 @@ int store_dead_domains(struct store *s, ms_t since, struct domain_failure **out,
 /*
  * A database is at home on one machine, at one path. One that was carried elsewhere, or copied while the
  * original is still there, is only read until somebody adopts it: two that send would mail people twice. One
- * that was moved on its machine goes on.
+ * that was moved on its machine goes on, and so does who sees the very file under another machine's name.
  */
 
 struct copy_campaign { /* one that is not over */

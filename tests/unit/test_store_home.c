@@ -3,12 +3,22 @@
 
 /* Where a database is at home, and what becomes of a copy. */
 
-static int open_as(struct fixture *f, enum store_mode mode, const char *path, const char *home, bool adopting)
+static int open_named(struct fixture *f, enum store_mode mode, const char *path, const char *home,
+	bool chosen, bool adopting)
 {
-	const struct store_config c = {
-		.path = path, .busy = 2000, .actor = "tester", .home = home, .adopting = adopting};
+	const struct store_config c = {.path = path,
+		.busy = 2000,
+		.actor = "tester",
+		.home = home,
+		.home_chosen = chosen,
+		.adopting = adopting};
 	store_close(&f->s);
 	return store_open(&f->s, mode, &c, &f->e);
+}
+
+static int open_as(struct fixture *f, enum store_mode mode, const char *path, const char *home, bool adopting)
+{
+	return open_named(f, mode, path, home, true, adopting);
 }
 
 static void say(void *ctx, const struct copy_campaign *c, ms_t as_of, const char *host, struct buf *text)
@@ -68,6 +78,26 @@ static void home__another_machine__is_only_read(void **state)
 	OK(f, open_as(f, STORE_WRITE, f->path, "b", false));
 	assert_int_equal(store_is_home(f->s, &f->e), 1);
 	FAILS(f, ERR_PAUSED, open_as(f, STORE_WRITE, f->path, "a", false));
+}
+
+/* As a mail server's pipe sees it that has a machine id, or a place, of its own. */
+static void home__the_very_file_under_another_name__is_no_copy(void **state)
+{
+	struct fixture *f = *state;
+	char copy[128];
+	snprintf(copy, sizeof copy, "%s.copy", f->path);
+	OK(f, open_named(f, STORE_WRITE, f->path, "a", false, false));
+	OK(f, open_named(f, STORE_WRITE, f->path, "b", false, false));
+	/* That made it nobody else's. */
+	OK(f, open_as(f, STORE_WRITE, f->path, "a", false));
+	FAILS(f, ERR_PAUSED, open_as(f, STORE_WRITE, f->path, "b", false));
+	OK(f, open_named(f, STORE_WRITE, f->path, "a", false, false));
+	/* Another file is another one, also where its original cannot be seen. */
+	OK(f, store_backup(f->s, copy, NULL, NULL, &f->e));
+	store_close(&f->s);
+	assert_int_equal(unlink(f->path), 0);
+	FAILS(f, ERR_PAUSED, open_named(f, STORE_WRITE, copy, "b", false, false));
+	OK(f, open_named(f, STORE_WRITE, copy, "a", false, false));
 }
 
 static void home__a_copy_beside_the_original__is_only_read(void **state)
@@ -189,6 +219,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(home__another_machine__is_only_read),
+		TEST(home__the_very_file_under_another_name__is_no_copy),
 		TEST(home__a_copy_beside_the_original__is_only_read),
 		TEST(adopt__pauses_all_that_is_not_over),
 		TEST(adopt__while_somebody_writes_to_it__waits),
