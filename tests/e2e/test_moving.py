@@ -94,7 +94,8 @@ def test_scheduled_and_paused_campaigns_do_not_start_by_themselves(w):
 		told = w.run("--json", "adopt", expect=76).json
 		assert [c["campaign"] for c in told["paused"]] == ["june"] and "had not begun" in told["paused"][0]["text"], told
 		server = w.start("serve")
-		w.run("status", "june", "--wait")
+		wait_until(lambda: "delivering what is launched" in open(server.out + ".err").read())
+		time.sleep(2.5)
 		server.send_signal(signal.SIGTERM)
 		w.finish(server)
 		assert not sink.messages
@@ -177,6 +178,7 @@ def test_backup_while_sending_and_restore_elsewhere(w):
 		assert f"of {count} recipients had not been mailed" in refused.err and "as of 20" in refused.err, refused
 		# `serve` starts none of them either.
 		server = there.start("serve")
+		wait_until(lambda: "delivering what is launched" in open(server.out + ".err").read())
 		time.sleep(1.5)
 		server.send_signal(signal.SIGTERM)
 		there.finish(server)
