@@ -300,3 +300,10 @@ def test_a_route_that_vanished(w):
 		w.write("postrider.conf", text.replace("40/s", "400/s"))
 		w.run("resume", "june")
 		assert w.audit("june", Both(a, b), addresses) == {"sent": 400}
+
+
+def test_a_large_rate_is_readable(w):
+	w.configure(9, rate="1500/s")
+	w.audience(3)
+	done = w.run("send", w.message(), "--list", "news", "--name", "june", "--dry-run")
+	assert ", 1500/s\n" in done.out + done.err, done
