@@ -185,20 +185,24 @@ static const struct failure *choose(struct job *j, struct str key, bool *partial
 
 static void fingerprint(const struct job *j, const struct intake_event *ev, unsigned char out[SHA256_LEN])
 {
-	struct buf b = BUF_INIT(1024);
+	/* No memory is asked for: of a part of it another message would be made, and this one counted twice.
+	 */
+	char text[128 + sizeof j->identity + 300];
 	struct str address = ev->failure != NULL ? ev->failure->address : str_n(NULL, 0);
 	/* One request to stop is like another. */
 	bool alike = ev->effect == RETURNED_STOP && (ev->who.delivery != 0 || ev->who.contact != 0);
-	if (address.n > 300)
-		address.n = 300;
-	buf_printf(&b, "%d %lld %lld %lld ", (int)ev->effect, (long long)ev->who.delivery,
-		(long long)ev->who.contact, (long long)ev->who.list);
-	if (!alike)
-		buf_add(&b, j->identity, sizeof j->identity);
-	if (!alike && j->f->nfailures > 1)
-		buf_str(&b, address);
-	sha256(buf_get(&b), out);
-	buf_release(&b);
+	size_t n = (size_t)snprintf(text, 128, "%d %lld %lld %lld ", (int)ev->effect,
+		(long long)ev->who.delivery, (long long)ev->who.contact, (long long)ev->who.list);
+	if (!alike) {
+		memcpy(text + n, j->identity, sizeof j->identity);
+		n += sizeof j->identity;
+	}
+	if (!alike && j->f->nfailures > 1 && address.n != 0) {
+		size_t most = address.n < 300 ? address.n : 300;
+		memcpy(text + n, address.p, most);
+		n += most;
+	}
+	sha256(str_n(text, n), out);
 }
 
 /* The configured scope: everything, or the list that the token names, or that of the delivery. */

@@ -287,7 +287,7 @@ class Soak:
 				os.path.join(self.folder, "postrider.db-wal")) else 0
 			row["took"] = len(self.took)
 			if self.campaigns:
-				self.command("--json", "status", r.choice(list(self.campaigns)), expect=(0, 66), name="status")
+				self.command("--json", "status", r.choice(list(self.campaigns)), expect=(0, 66, -signal.SIGKILL), name="status")
 			with self.lock:
 				self.samples.append(row)
 
