@@ -99,7 +99,7 @@ class Soak:
 		self.done = collections.Counter()
 		self.waits = collections.defaultdict(list)
 		self.samples, self.failures = [], []
-		self.serve, self.serve_born, self.version = None, 0, 0
+		self.serve, self.serve_born, self.version, self.ending = None, 0, 0, False
 		self.began = time.monotonic()
 
 	# ---- setting up ----
@@ -152,7 +152,7 @@ class Soak:
 	# ---- what goes on ----
 
 	def calm(self):
-		return (time.monotonic() - self.began) % (BUSY + CALM) >= BUSY
+		return self.ending or (time.monotonic() - self.began) % (BUSY + CALM) >= BUSY
 
 	def serve_start(self):
 		out = open(os.path.join(self.folder, "serve.log"), "ab")
@@ -315,7 +315,7 @@ class Soak:
 		self.launching_over.set()
 		for t in work:
 			t.join(60)
-		self.began = time.monotonic() - BUSY  # a calm end: what is left is delivered
+		self.ending = True  # in calm: what is left is delivered
 		self.wait_for_the_rest()
 		self.over.set()
 		for t in beside:
@@ -331,7 +331,6 @@ class Soak:
 		import json
 		end = time.monotonic() + 600
 		while time.monotonic() < end:
-			self.began = time.monotonic() - BUSY
 			done = subprocess.run([harness.PROGRAM, "--json", "campaigns"], cwd=self.folder, capture_output=True, text=True, env=self.w.environment())
 			states = [json.loads(line)["state"] for line in done.stdout.splitlines()]
 			if states and all(s in ("finished", "cancelled") for s in states):
