@@ -232,6 +232,21 @@ void db_rollback(struct store *s);
 void db_pause(struct store *s);
 bool db_slice_over(ms_t began); /* has this slice lasted as long as one may? */
 
+/* ---- sqlite_rows.c: few rows, copied before anybody is called with them ---- */
+
+struct rows {
+	struct arena a; /* their strings */
+	void *v;
+	size_t n, cap, size;
+};
+typedef void row_reader(sqlite3_stmt *st, struct arena *a, void *one); /* all zero before */
+/* All that the statement yields; NULL: it has failed before. rows_release() in any case. */
+int rows_read(
+	struct store *s, struct rows *r, size_t size, sqlite3_stmt *st, row_reader *read, struct err *e);
+void rows_init(struct rows *r, size_t size);
+void *rows_add(struct rows *r, struct err *e); /* NULL: out of memory. Moves those before */
+void rows_release(struct rows *r);
+
 /* ---- sqlite_batch.c ---- */
 
 int batch_table(struct store *s);

@@ -15,64 +15,54 @@ int store_ledger_meter(struct store *s, int64_t campaign, struct str name, struc
 		campaign, name, data);
 }
 
+struct meter {
+	struct str name, data;
+};
+
+static void read_meter(sqlite3_stmt *st, struct arena *a, void *one)
+{
+	*(struct meter *)one = (struct meter){arena_str(a, col_str(st, 0)), arena_str(a, col_str(st, 1))};
+}
+
 int store_meters(struct store *s, int64_t campaign, int (*row)(void *ctx, struct str name, struct str data),
 	void *ctx, struct err *e)
 {
-	struct arena a;
-	struct str name = STR("");
-	bool first = true;
-	int rc = 0;
-	arena_init(&a, 4096, 1u << 20);
-	while (rc == 0) {
-		sqlite3_stmt *st = db_query(s, e,
-			"SELECT name, data FROM meter WHERE campaign = ? AND (name > ? OR ?) ORDER BY name "
-			"LIMIT 1",
-			"isi", campaign, name, (int64_t)first);
-		rc = st != NULL ? db_step(s, st, e) : -1;
-		if (rc <= 0)
-			break;
-		first = false;
-		struct arena next;
-		arena_init(&next, 4096, 1u << 20);
-		name = arena_str(&next, col_str(st, 0));
-		struct str data = arena_str(&next, col_str(st, 1));
-		db_done(st);
-		arena_release(&a);
-		a = next;
-		rc = a.failed ? db_nomem(e) : row(ctx, name, data);
+	struct rows all;
+	int rc = rows_read(s, &all, sizeof(struct meter),
+		db_query(
+			s, e, "SELECT name, data FROM meter WHERE campaign = ? ORDER BY name", "i", campaign),
+		read_meter, e);
+	for (size_t i = 0; i < all.n && rc == 0; i++) {
+		const struct meter *m = (struct meter *)all.v + i;
+		rc = row(ctx, m->name, m->data);
 	}
-	arena_release(&a);
+	rows_release(&all);
 	return rc;
+}
+
+static void read_came_back(sqlite3_stmt *st, struct arena *a, void *one)
+{
+	*(struct came_back *)one = (struct came_back){
+		arena_str(a, col_str(st, 0)), col_int(st, 1), col_int(st, 2), col_int(st, 3)};
 }
 
 int store_ledger_came_back(struct store *s, int64_t campaign,
 	int (*row)(void *ctx, const struct came_back *r), void *ctx, struct err *e)
 {
-	enum { MOST = 200 };
-	struct came_back v[MOST];
-	struct arena a;
-	size_t n = 0;
-	int rc;
-	arena_init(&a, 4096, 1u << 20);
-	sqlite3_stmt *st = db_query(s, e,
-		"SELECT coalesce(n.text, ''), sum(CASE slot WHEN ?2 THEN t.n END), sum(CASE slot WHEN ?3 "
-		"THEN t.n END), "
-		"sum(CASE slot WHEN ?4 THEN t.n END) FROM tally t LEFT JOIN name n ON n.id = t.provider "
-		"WHERE "
-		"t.campaign = ?1 AND t.slot IN (?2, ?3, ?4) GROUP BY t.provider",
-		"iiii", campaign, (int64_t)TALLY_RETURNED, (int64_t)TALLY_RETURNED_BLOCK,
-		(int64_t)TALLY_COMPLAINTS);
-	if (st == NULL)
-		return -1;
-	while ((rc = db_step(s, st, e)) == 1 && n < MOST)
-		v[n++] = (struct came_back){
-			arena_str(&a, col_str(st, 0)), col_int(st, 1), col_int(st, 2), col_int(st, 3)};
-	db_done(st);
-	if (rc >= 0)
-		rc = a.failed ? db_nomem(e) : 0;
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = row(ctx, &v[i]);
-	arena_release(&a);
+	struct rows all;
+	int rc = rows_read(s, &all, sizeof(struct came_back),
+		db_query(s, e,
+			"SELECT coalesce(n.text, ''), sum(CASE slot WHEN ?2 THEN t.n END), sum(CASE slot "
+			"WHEN "
+			"?3 THEN t.n END), sum(CASE slot WHEN ?4 THEN t.n END) FROM tally t LEFT JOIN name n "
+			"ON n.id = t.provider WHERE t.campaign = ?1 AND t.slot IN (?2, ?3, ?4) GROUP BY "
+			"t.provider",
+			"iiii", campaign, (int64_t)TALLY_RETURNED, (int64_t)TALLY_RETURNED_BLOCK,
+			(int64_t)TALLY_COMPLAINTS),
+		read_came_back, e);
+	for (size_t i = 0; i < all.n && rc == 0; i++)
+		rc = row(ctx, (struct came_back *)all.v + i);
+	rows_release(&all);
 	return rc;
 }
 
@@ -163,29 +153,24 @@ int store_provider_pause(struct store *s, int64_t campaign, struct str provider,
 	return db_end(s, pause_provider(s, campaign, provider, why, text, now, e), e);
 }
 
+static void read_pause(sqlite3_stmt *st, struct arena *a, void *one)
+{
+	*(struct provider_pause *)one = (struct provider_pause){arena_str(a, col_str(st, 0)),
+		arena_str(a, col_str(st, 1)), arena_str(a, col_str(st, 2)), col_int(st, 3)};
+}
+
 int store_provider_pauses(struct store *s, int64_t campaign,
 	int (*row)(void *ctx, const struct provider_pause *p), void *ctx, struct err *e)
 {
-	struct provider_pause v[PAUSED_MAX];
-	struct arena a;
-	size_t n = 0;
-	int rc;
-	arena_init(&a, 4096, 1u << 20);
-	sqlite3_stmt *st = db_query(s, e,
-		"SELECT n.text, p.why, p.text, p.at FROM provider_pause p JOIN name n ON n.id = p.provider "
-		"WHERE "
-		"p.campaign = ? ORDER BY p.at, n.text",
-		"i", campaign);
-	if (st == NULL)
-		return -1;
-	while ((rc = db_step(s, st, e)) == 1 && n < PAUSED_MAX)
-		v[n++] = (struct provider_pause){arena_str(&a, col_str(st, 0)), arena_str(&a, col_str(st, 1)),
-			arena_str(&a, col_str(st, 2)), col_int(st, 3)};
-	db_done(st);
-	if (rc >= 0)
-		rc = a.failed ? db_nomem(e) : 0;
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = row(ctx, &v[i]);
-	arena_release(&a);
+	struct rows all;
+	int rc = rows_read(s, &all, sizeof(struct provider_pause),
+		db_query(s, e,
+			"SELECT n.text, p.why, p.text, p.at FROM provider_pause p JOIN name n ON n.id = "
+			"p.provider WHERE p.campaign = ? ORDER BY p.at, n.text",
+			"i", campaign),
+		read_pause, e);
+	for (size_t i = 0; i < all.n && rc == 0; i++)
+		rc = row(ctx, (struct provider_pause *)all.v + i);
+	rows_release(&all);
 	return rc;
 }

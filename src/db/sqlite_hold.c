@@ -147,27 +147,24 @@ int store_hold_over(struct store *s, struct str name, struct err *e)
 	return db_end(s, db_run(s, e, "DELETE FROM holding WHERE name = ?", "s", name), e);
 }
 
+static void read_holding(sqlite3_stmt *st, struct arena *a, void *one)
+{
+	*(struct holding *)one =
+		(struct holding){arena_str(a, col_str(st, 0)), col_int(st, 1), col_int(st, 2)};
+}
+
 int store_holdings(
 	struct store *s, ms_t now, int (*row)(void *ctx, const struct holding *h), void *ctx, struct err *e)
 {
-	enum { MOST = 100 };
-	struct holding v[MOST];
-	struct arena a;
-	size_t n = 0;
-	int rc;
-	arena_init(&a, 4096, 1u << 20);
-	sqlite3_stmt *st =
-		db_query(s, e, "SELECT name, since, until FROM holding WHERE until > ? ORDER BY name LIMIT ?",
-			"ii", now, (int64_t)MOST);
-	if (st == NULL)
-		return -1;
-	while ((rc = db_step(s, st, e)) == 1)
-		v[n++] = (struct holding){arena_str(&a, col_str(st, 0)), col_int(st, 1), col_int(st, 2)};
-	if (rc == 0 && a.failed)
-		rc = db_nomem(e);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = row(ctx, &v[i]);
-	arena_release(&a);
+	struct rows all;
+	int rc = rows_read(s, &all, sizeof(struct holding),
+		db_query(s, e,
+			"SELECT name, since, until FROM holding WHERE until > ? ORDER BY name LIMIT 100", "i",
+			now),
+		read_holding, e);
+	for (size_t i = 0; i < all.n && rc == 0; i++)
+		rc = row(ctx, (struct holding *)all.v + i);
+	rows_release(&all);
 	return rc;
 }
 

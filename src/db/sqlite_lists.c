@@ -4,9 +4,9 @@
 
 #define LIST_COLUMNS "SELECT id, name, title, list_id, members, created FROM list "
 
-static void read_list(sqlite3_stmt *st, struct arena *a, struct list_row *out)
+static void read_list(sqlite3_stmt *st, struct arena *a, void *one)
 {
-	*out = (struct list_row){
+	*(struct list_row *)one = (struct list_row){
 		.id = col_int(st, 0),
 		.name = arena_str(a, col_str(st, 1)),
 		.title = arena_str(a, col_str(st, 2)),
@@ -208,34 +208,16 @@ static int count_mailable(struct store *s, struct list_row *l, struct err *e)
 int store_lists(struct store *s, bool with_mailable, int (*row)(void *ctx, const struct list_row *l),
 	void *ctx, struct err *e)
 {
-	struct arena a;
-	struct list_row *rows = NULL;
-	size_t n = 0, cap = 0;
-	arena_init(&a, 16384, 64u << 20);
-	sqlite3_stmt *st = db_query(s, e, LIST_COLUMNS "WHERE gone = 0 ORDER BY name", "");
-	int rc = st != NULL ? 0 : -1;
-	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
-		if (n == cap) {
-			struct list_row *v = realloc(rows, (cap = cap * 2 + 16) * sizeof *v);
-			if (v == NULL) {
-				rc = db_nomem(e);
-				break;
-			}
-			rows = v;
-		}
-		read_list(st, &a, &rows[n++]);
-	}
-	if (st != NULL)
-		db_done(st);
-	if (rc == 0 && a.failed)
-		rc = db_nomem(e);
-	for (size_t i = 0; i < n && rc == 0; i++) {
+	struct rows all;
+	int rc = rows_read(s, &all, sizeof(struct list_row),
+		db_query(s, e, LIST_COLUMNS "WHERE gone = 0 ORDER BY name", ""), read_list, e);
+	for (size_t i = 0; i < all.n && rc == 0; i++) {
+		struct list_row *l = (struct list_row *)all.v + i;
 		if (with_mailable)
-			rc = count_mailable(s, &rows[i], e);
+			rc = count_mailable(s, l, e);
 		if (rc == 0)
-			rc = row(ctx, &rows[i]);
+			rc = row(ctx, l);
 	}
-	free(rows);
-	arena_release(&a);
+	rows_release(&all);
 	return rc;
 }

@@ -64,79 +64,38 @@ int store_live(struct store *s, int64_t campaign, struct live *out, struct err *
 	return 0;
 }
 
+static void read_group(sqlite3_stmt *st, struct arena *a, void *one)
+{
+	*(struct live_group *)one = (struct live_group){
+		.kind = (enum live_kind)col_int(st, 0),
+		.name = arena_str(a, col_str(st, 1)),
+		.route = arena_str(a, col_str(st, 2)),
+		.source = arena_str(a, col_str(st, 3)),
+		.state = arena_str(a, col_str(st, 4)),
+		.limit = arena_str(a, col_str(st, 5)),
+		.rate = sqlite3_column_double(st, 6),
+		.connections = (int)col_int(st, 7),
+		.waiting = col_int(st, 8),
+	};
+}
+
 int store_live_groups(struct store *s, ms_t since, int (*row)(void *ctx, const struct live_group *g),
 	void *ctx, struct err *e)
 {
-	enum { MOST = 200 };
-	struct live_group v[MOST];
-	struct arena a;
-	size_t n = 0;
-	int rc;
-	arena_init(&a, 16 << 10, 1u << 20);
-	sqlite3_stmt *st = db_query(s, e,
-		"SELECT kind, name, route, source, state, bound, rate, connections, waiting FROM live_group "
-		"WHERE at "
-		">= ? ORDER "
-		"BY n LIMIT ?",
-		"ii", since, (int64_t)MOST);
-	if (st == NULL)
-		return -1;
-	while ((rc = db_step(s, st, e)) == 1)
-		v[n++] = (struct live_group){
-			.kind = (enum live_kind)col_int(st, 0),
-			.name = arena_str(&a, col_str(st, 1)),
-			.route = arena_str(&a, col_str(st, 2)),
-			.source = arena_str(&a, col_str(st, 3)),
-			.state = arena_str(&a, col_str(st, 4)),
-			.limit = arena_str(&a, col_str(st, 5)),
-			.rate = sqlite3_column_double(st, 6),
-			.connections = (int)col_int(st, 7),
-			.waiting = col_int(st, 8),
-		};
-	if (rc == 0 && a.failed)
-		rc = db_nomem(e);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = row(ctx, &v[i]);
-	arena_release(&a);
+	struct rows all;
+	int rc = rows_read(s, &all, sizeof(struct live_group),
+		db_query(s, e,
+			"SELECT kind, name, route, source, state, bound, rate, connections, waiting FROM "
+			"live_group WHERE at >= ? ORDER BY n",
+			"i", since),
+		read_group, e);
+	for (size_t i = 0; i < all.n && rc == 0; i++)
+		rc = row(ctx, (struct live_group *)all.v + i);
+	rows_release(&all);
 	return rc;
 }
 
-/* ---- Reports: few rows, collected before they are shown ---- */
-
-struct rows {
-	struct arena a;
-	void *v;
-	size_t n, cap, size;
-};
-
-static void rows_init(struct rows *r, size_t size)
-{
-	*r = (struct rows){.size = size};
-	arena_init(&r->a, 16384, 512u << 20);
-}
-
-static void *rows_add(struct rows *r, struct err *e)
-{
-	if (r->n == r->cap) {
-		size_t cap = r->cap * 2 + 64;
-		void *v = realloc(r->v, cap * r->size);
-		if (v == NULL) {
-			db_nomem(e);
-			return NULL;
-		}
-		r->v = v;
-		r->cap = cap;
-	}
-	void *p = (char *)r->v + r->n++ * r->size;
-	memset(p, 0, r->size);
-	return p;
-}
-
-static void rows_release(struct rows *r)
-{
-	free(r->v);
-	arena_release(&r->a);
-}
+/* ---- Reports ---- */
 
 int store_report_providers(struct store *s, int64_t campaign, bool holder_alive,
 	int (*row)(void *ctx, const struct provider_row *r), void *ctx, struct err *e)
@@ -174,55 +133,48 @@ int store_report_providers(struct store *s, int64_t campaign, bool holder_alive,
 	return rc;
 }
 
+static void read_reason(sqlite3_stmt *st, struct arena *a, void *one)
+{
+	*(struct reason_row *)one =
+		(struct reason_row){(enum reply_class)col_int(st, 0), arena_str(a, col_str(st, 1)),
+			arena_str(a, col_str(st, 2)), col_int(st, 3), arena_str(a, col_str(st, 4))};
+}
+
 int store_report_reasons(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct reason_row *r),
 	void *ctx, struct err *e)
 {
 	struct rows all;
-	int rc = -1;
-	rows_init(&all, sizeof(struct reason_row));
-	sqlite3_stmt *st = db_query(s, e,
-		"SELECT t.class, coalesce(r.text, ''), coalesce(p.text, ''), t.n, t.example FROM "
-		"reason_tally t LEFT JOIN name r ON "
-		"r.id = t.reason LEFT JOIN name p ON p.id = t.provider WHERE t.campaign = ? AND t.n > 0 "
-		"ORDER BY t.n DESC, 1, 2, 3",
-		"i", campaign);
-	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
-		struct reason_row *r = rows_add(&all, e);
-		if (r == NULL) {
-			db_done(st);
-			rc = -1;
-			break;
-		}
-		*r = (struct reason_row){(enum reply_class)col_int(st, 0), arena_str(&all.a, col_str(st, 1)),
-			arena_str(&all.a, col_str(st, 2)), col_int(st, 3), arena_str(&all.a, col_str(st, 4))};
-	}
-	if (rc == 0 && all.a.failed)
-		rc = db_nomem(e);
+	int rc = rows_read(s, &all, sizeof(struct reason_row),
+		db_query(s, e,
+			"SELECT t.class, coalesce(r.text, ''), coalesce(p.text, ''), t.n, t.example FROM "
+			"reason_tally t LEFT JOIN name r ON "
+			"r.id = t.reason LEFT JOIN name p ON p.id = t.provider WHERE t.campaign = ? AND t.n "
+			"> 0 ORDER BY t.n DESC, 1, 2, 3",
+			"i", campaign),
+		read_reason, e);
 	for (size_t i = 0; i < all.n && rc == 0; i++)
 		rc = row(ctx, (struct reason_row *)all.v + i);
 	rows_release(&all);
 	return rc;
 }
 
+static void read_minute(sqlite3_stmt *st, struct arena *a, void *one)
+{
+	(void)a;
+	*(struct timeline_row *)one = (struct timeline_row){
+		col_int(st, 0) * MINUTE, col_int(st, 1), col_int(st, 2), col_int(st, 3)};
+}
+
 int store_report_timeline(struct store *s, int64_t campaign,
 	int (*row)(void *ctx, const struct timeline_row *r), void *ctx, struct err *e)
 {
 	struct rows all;
-	int rc = -1;
-	rows_init(&all, sizeof(struct timeline_row));
-	sqlite3_stmt *st = db_query(s, e,
-		"SELECT minute, sent, deferred, failed FROM timeline WHERE campaign = ? ORDER BY minute", "i",
-		campaign);
-	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
-		struct timeline_row *r = rows_add(&all, e);
-		if (r == NULL) {
-			db_done(st);
-			rc = -1;
-			break;
-		}
-		*r = (struct timeline_row){
-			col_int(st, 0) * MINUTE, col_int(st, 1), col_int(st, 2), col_int(st, 3)};
-	}
+	int rc = rows_read(s, &all, sizeof(struct timeline_row),
+		db_query(s, e,
+			"SELECT minute, sent, deferred, failed FROM timeline WHERE campaign = ? ORDER BY "
+			"minute",
+			"i", campaign),
+		read_minute, e);
 	for (size_t i = 0; i < all.n && rc == 0; i++)
 		rc = row(ctx, (struct timeline_row *)all.v + i);
 	rows_release(&all);
