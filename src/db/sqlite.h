@@ -355,12 +355,29 @@ enum unmailable { MAILABLE, UNMAILABLE_SUPPRESSED, UNMAILABLE_UNSUBSCRIBED };
 int suppressed_key(struct store *s, uint64_t hash, struct str key, int64_t list, struct err *e);
 int suppressed_domain(struct store *s, struct str domain, int64_t list, struct err *e);
 int suppression_rank(enum suppress_reason r);
+/* What cannot be in a set of hashes (Bloom's filter). bits NULL: anything may be. */
+struct sieve {
+	uint64_t *bits, mask;
+};
+int sieve_init(struct sieve *v, int64_t n, struct err *e); /* for about n; at most 8 MiB */
+static inline void sieve_add(struct sieve *v, uint64_t hash)
+{
+	uint64_t a = hash & v->mask, b = hash >> 32 & v->mask;
+	v->bits[a / 64] |= UINT64_C(1) << a % 64;
+	v->bits[b / 64] |= UINT64_C(1) << b % 64;
+}
+static inline bool sieve_may_hold(const struct sieve *v, uint64_t hash)
+{
+	uint64_t a = hash & v->mask, b = hash >> 32 & v->mask;
+	return v->bits == NULL ||
+	       ((v->bits[a / 64] >> a % 64 & 1) != 0 && (v->bits[b / 64] >> b % 64 & 1) != 0);
+}
 /* For many people in a row. What is suppressed meanwhile may go unseen: no mail depends on it. */
 enum { STOPLIST_DOMAINS = 2048 };
 struct stoplist {
 	bool any;
 	int64_t asked;
-	uint64_t *bits, mask; /* a filter before the table; NULL: not made (yet) */
+	struct sieve sieve; /* before the table, once it is worth its making */
 	struct stoplist_domain {
 		int64_t domain, list;
 		int says;

@@ -15,6 +15,7 @@ static void import_free(struct import **imp)
 	free(im->recent);
 	free(im->file);
 	stoplist_release(&im->stop);
+	free(im->index.bits);
 	arena_release(&im->added_text);
 	buf_release(&im->merged);
 	buf_release(&im->staged);
@@ -99,7 +100,7 @@ static int begin(
 {
 	struct import_life other;
 	struct holder h;
-	int64_t source;
+	int64_t source, any;
 	int rc = unfinished(s, &other, e);
 	if (rc == 1)
 		return err_set(e, ERR_AGAIN, "import", "another import runs (pid %lld on %s)",
@@ -108,6 +109,10 @@ static int begin(
 		db_int(s, e, &im->last, "SELECT max(id) FROM contact", "") < 0)
 		return -1;
 	im->first = im->last + 1;
+	rc = db_int(s, e, &any, "SELECT 1 FROM address LIMIT 1", "");
+	if (rc < 0)
+		return -1;
+	im->alone = rc == 0;
 	holder_self(&h, "import");
 	if (db_run(s, e,
 		    "INSERT INTO import(list, file, source, consent_at, at, first, host, boot, pid, "

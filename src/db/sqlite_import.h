@@ -34,6 +34,8 @@ struct import {
 	size_t seen_bytes;
 	struct hashed *recent; /* by hash; n is the contact, 0: empty */
 	size_t nrecent;
+	bool alone;                    /* all that is in the index came from here */
+	struct sieve index;            /* if so */
 	struct added added[ADDED_MAX]; /* the newest contacts, with ids up to `last` */
 	size_t nadded;
 	struct arena added_text;

@@ -227,6 +227,8 @@ int import_index(struct store *s, struct import *im, struct err *e)
 		im->recent[n++] = one;
 	}
 	hashed_sort(im->recent, n);
+	for (size_t i = 0; im->index.bits != NULL && i < n; i++)
+		sieve_add(&im->index, (uint64_t)im->recent[i].hash);
 	while (at < n)
 		if (index_slice(s, im, im->recent, &at, n, e) < 0)
 			return -1;

@@ -23,7 +23,12 @@ int import_slice_begin(struct store *s, struct import *im, struct err *e)
 	else if (rc == 1)
 		rc = db_int(s, e, &last, "SELECT max(id) FROM contact", "");
 	if (rc >= 0) {
-		im->strangers |= last > im->last;
+		if (last > im->last) {
+			im->strangers = true;
+			im->alone = false;
+			free(im->index.bits);
+			im->index = (struct sieve){0};
+		}
 		im->last = last > im->last ? last : im->last;
 		rc = db_run(s, e, "UPDATE import SET heartbeat = ?, members = ? WHERE id = ?", "iii",
 			clock_now(), im->members, im->id);
@@ -358,11 +363,13 @@ static int find_known(struct store *s, struct import *im, struct known *k, struc
 {
 	struct candidates c = {0};
 	int rc = 0;
+	size_t looked = 0;
 	for (size_t i = 0; i < n; i++)
-		order[i] = (struct hashed){k[i].hash, (int64_t)i};
-	hashed_sort(order, n);
-	for (size_t at = 0; at < n && rc == 0; at += AT_ONCE)
-		rc = find_hashes(s, order + at, page(at, n), &c, e);
+		if (sieve_may_hold(&im->index, (uint64_t)k[i].hash))
+			order[looked++] = (struct hashed){k[i].hash, (int64_t)i};
+	hashed_sort(order, looked);
+	for (size_t at = 0; at < looked && rc == 0; at += AT_ONCE)
+		rc = find_hashes(s, order + at, page(at, looked), &c, e);
 	hashed_sort(c.v, c.n);
 	for (size_t at = 0; at < c.n && rc == 0; at += AT_ONCE)
 		rc = look_at(s, im, &(struct lookup){rows, c.v + at}, page(at, c.n), k, e);
@@ -434,7 +441,9 @@ static int take_batch(struct store *s, struct import *im, struct known *k, struc
 {
 	bool known;
 	/* Before anybody is looked up: who is not in the index must be among the recent ones. */
-	if (im->nrecent + n > RECENT_MAX && import_index(s, im, e) < 0)
+	if (im->nrecent + n > RECENT_MAX &&
+		((im->alone && im->index.bits == NULL && sieve_init(&im->index, INT32_MAX, e) < 0) ||
+			import_index(s, im, e) < 0))
 		return -1;
 	for (size_t i = 0; i < n; i++)
 		k[i] = (struct known){.hash = (int64_t)hash64(rows[i].key)};

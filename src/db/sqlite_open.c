@@ -89,7 +89,7 @@ static int check_version(struct store *s, const struct store_config *c, struct e
 
 static int setup(struct store *s, const struct store_config *c, struct err *e)
 {
-	size_t cache = c->cache_bytes != 0 ? c->cache_bytes : c->bulk ? 24u << 20 : 16u << 20;
+	size_t cache = c->cache_bytes != 0 ? c->cache_bytes : 16u << 20;
 	char text[320];
 	snprintf(text, sizeof text,
 		"PRAGMA cache_size = -%zu; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = 0;"

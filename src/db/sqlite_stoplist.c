@@ -3,21 +3,18 @@
 
 #include <stdlib.h>
 
-/* After so many questions a filter (Bloom's) is worth its making: it answers nearly all of the others. */
-enum { MANY = 20000, LARGEST = 1 << 26 /* bits */ };
+/* After so many questions a sieve is worth its making: it answers nearly all of the others. */
+enum { MANY = 20000 };
 
-static void set(struct stoplist *l, uint64_t hash)
+int sieve_init(struct sieve *v, int64_t n, struct err *e)
 {
-	uint64_t a = hash & l->mask, b = hash >> 32 & l->mask;
-	l->bits[a / 64] |= UINT64_C(1) << a % 64;
-	l->bits[b / 64] |= UINT64_C(1) << b % 64;
-}
-
-static bool may_hold(const struct stoplist *l, uint64_t hash)
-{
-	uint64_t a = hash & l->mask, b = hash >> 32 & l->mask;
-	return l->bits == NULL ||
-	       ((l->bits[a / 64] >> a % 64 & 1) != 0 && (l->bits[b / 64] >> b % 64 & 1) != 0);
+	enum { LARGEST = 1 << 26 };
+	uint64_t size = 1 << 16;
+	while (size < LARGEST && size < (uint64_t)n * 16)
+		size *= 2;
+	v->bits = calloc(size / 64, sizeof *v->bits);
+	v->mask = size - 1;
+	return v->bits != NULL ? 0 : db_nomem(e);
 }
 
 /* A page of rows: 1 while there are more, 0, -1. */
@@ -33,25 +30,18 @@ static int read_page(struct store *s, struct stoplist *l, int64_t *after, struct
 	int64_t first = *after;
 	while ((rc = db_step(s, st, e)) == 1) {
 		*after = col_int(st, 0);
-		set(l, (uint64_t)*after);
+		sieve_add(&l->sieve, (uint64_t)*after);
 		n++;
 	}
 	/* More rows of one hash than a page holds are no hashes of addresses. */
 	return rc < 0 ? -1 : n == PAGE && *after != first;
 }
 
-static int make_filter(struct store *s, struct stoplist *l, struct err *e)
+static int make_sieve(struct store *s, struct stoplist *l, struct err *e)
 {
 	int64_t n, after = INT64_MIN;
-	uint64_t size = 1 << 16;
-	if (db_int(s, e, &n, "SELECT count(*) FROM suppression", "") < 0)
+	if (db_int(s, e, &n, "SELECT count(*) FROM suppression", "") < 0 || sieve_init(&l->sieve, n, e) < 0)
 		return -1;
-	while (size < LARGEST && size < (uint64_t)n * 16)
-		size *= 2;
-	l->bits = calloc(size / 64, sizeof *l->bits);
-	if (l->bits == NULL)
-		return db_nomem(e);
-	l->mask = size - 1;
 	int rc;
 	while ((rc = read_page(s, l, &after, e)) == 1)
 		continue;
@@ -60,7 +50,7 @@ static int make_filter(struct store *s, struct stoplist *l, struct err *e)
 
 void stoplist_release(struct stoplist *l)
 {
-	free(l->bits);
+	free(l->sieve.bits);
 	*l = (struct stoplist){0};
 }
 
@@ -90,9 +80,9 @@ int stoplist_says(
 {
 	if (!l->any)
 		return MAILABLE;
-	if (++l->asked == MANY && make_filter(s, l, e) < 0)
+	if (++l->asked == MANY && make_sieve(s, l, e) < 0)
 		return -1;
 	uint64_t hash = hash64(key);
-	int rc = may_hold(l, hash) ? suppressed_key(s, hash, key, list, e) : MAILABLE;
+	int rc = sieve_may_hold(&l->sieve, hash) ? suppressed_key(s, hash, key, list, e) : MAILABLE;
 	return rc != MAILABLE ? rc : domain_says(s, l, domain, list, e);
 }

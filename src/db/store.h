@@ -61,7 +61,7 @@ struct store_config {
 		int from, int to, void *ctx); /* told before an older schema is brought up; may be NULL */
 	void *ctx;
 	size_t cache_bytes; /* page cache; 0: 16 MiB */
-	bool bulk;          /* import: a larger cache; checkpoints are a checkpointer's */
+	bool bulk;          /* import: checkpoints are a checkpointer's */
 	const char *home;   /* this machine (src/base/machine.h); NULL: not asked, see "Copies" */
 	bool home_chosen;   /* `home` is a name that somebody gave, which alone counts */
 	bool adopting;      /* open for writing although it is at home elsewhere: for store_adopt() alone */
