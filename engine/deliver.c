@@ -2,6 +2,7 @@
 
 #include "engine/delivery_log.h"
 #include "engine/schedule.h"
+#include "src/base/fault.h"
 #include "src/base/log.h"
 
 #include <ev.h>
@@ -68,6 +69,7 @@ static void *resolve_main(void *arg)
 		if ((none || age > RESOLVE_EVERY) && route_resolve(&c->routes[i], &e) != 0)
 			log_err(LOG_LEVEL_WARN, &e);
 	}
+	fault_point("resolved");
 	for (size_t i = 0; i < c->nworkers; i++) {
 		for (size_t r = 0; r < c->nroutes; r++)
 			if (c->routes[r].cfg->kind == ROUTE_RELAY)
@@ -114,12 +116,13 @@ static void crew_end(struct deliver *d, struct err *e)
 		worker_join(c->workers[i]);
 	if (ledger_stop(&c->ledger, e) != 0)
 		d->failed = true;
+	/* It tells the workers what it has found. */
+	if (c->resolving)
+		pthread_join(c->resolver, NULL);
 	for (size_t i = 0; i < c->nworkers; i++)
 		worker_stop(&c->workers[i]);
 	delivery_log_close(&c->log);
 	checkpointer_stop(&c->checkpointer);
-	if (c->resolving)
-		pthread_join(c->resolver, NULL);
 	for (size_t i = 0; i < c->nroutes; i++)
 		route_release(&c->routes[i]);
 	free(c->routes);

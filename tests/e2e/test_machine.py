@@ -264,6 +264,22 @@ def test_everything_at_once(w):
 		w.run("doctor", "--database")
 
 
+def test_interrupted_while_names_are_looked_up(w):
+	"""Whoever looks up a server's name for long tells it to workers that are still there."""
+	with Sink() as sink:
+		addresses = begin(w, sink, 20, rate="5/s")
+		plain, harness.PROGRAM = w.environment, FAULT
+		w.environment = lambda: {**plain(), "FAULT_POINT": "resolved:1:2000"}
+		child = w.start(*SEND)
+		wait_until(lambda: w.run("--json", "status", "june", expect=None).status == 0)
+		time.sleep(0.5)
+		child.send_signal(signal.SIGINT)
+		w.finish(child, expect=75, timeout=20)
+		w.environment = plain
+		w.run(*SEND)
+		assert w.audit("june", sink, addresses) == {"sent": 20}
+
+
 # ---- descriptors ----
 
 def test_few_descriptors(w):
