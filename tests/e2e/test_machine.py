@@ -348,7 +348,7 @@ def test_clock_jumps_over_schedule_and_retries(w):
 		clock = Clock(w)
 		addresses = begin(w, sink, 20, extra="[retry]\ndelays = 1h\nexpire = 1d\n")
 		daemon = w.start("serve")
-		w.run(*SEND, "--at", "30m", "--detach")
+		w.run(*SEND, "--at", "30m", "--detach", expect=(0, 75))
 		time.sleep(1)
 		assert w.status("june")["state"] == "scheduled"
 		clock.jump(HOUR)
@@ -361,7 +361,7 @@ def test_clock_jumps_over_schedule_and_retries(w):
 		wait_until(lambda: w.status("june")["state"] == "finished")
 		assert w.audit("june", sink, addresses) == {"sent": 20}
 		w.message(MESSAGE.replace("June", "July"), "july.html")
-		w.run("send", "july.html", "--list", "news", "--name", "july", "--yes", "--at", "10m", "--detach")
+		w.run("send", "july.html", "--list", "news", "--name", "july", "--yes", "--at", "10m", "--detach", expect=(0, 75))
 		clock.jump(3 * HOUR)  # over its start by more than an hour: a person decides
 		wait_until(lambda: w.status("july")["state"] == "paused")
 		assert w.status("july")["why"]["id"] == "missed"

@@ -414,7 +414,7 @@ def test_what_it_creates_is_for_its_user_alone(w):
 			w.run("report", "june", "--format", "csv", "-o", "june.csv")
 			w.run("import", "bad", "-", "--rejects", "rejects.csv", "--max-rejects", "5", stdin=b"email\na@x.example\nnothing\n")
 			server = w.start("serve")
-			wait_until(lambda: os.path.exists(w.path("serve.log")))
+			wait_until(lambda: all(os.path.exists(w.path(name)) for name in ("serve.log", "postrider.db-wal")))
 			for name in ("postrider.db", "postrider.db-wal", "postrider.db-shm", "postrider.key", "dkim", "dkim/pr1.key", "deliveries.jsonl",
 				"serve.log", "june.csv", "rejects.csv"):
 				assert mode(w.path(name)) & 0o077 == 0, f"{name} has mode {mode(w.path(name)):o}"
