@@ -105,7 +105,7 @@ def far(b):
 		add("smtp-source -d -s 100, without the way (what that Postfix takes)", here, here)
 		add("smtp-source -d -s 20, without the way", smtp_source(postfix, 20, count(10000), size), here)
 		for connections, chunking, messages, key in ((1, "no", 150, "far-1-pipelining"), (1, "yes", 600, "far-1"), (20, "no", 3000, "far-20"),
-				(20, "yes", 20000, "far-20-chunking")):
+				(20, "yes", 60000, "far-20-chunking")):
 			rate = add(f"postrider, Postfix, {connections} connections, " + ("CHUNKING" if chunking == "yes" else "PIPELINING only"),
 				postrider(letter(), fresh("distance-send"), postfix, connections, chunking, count(messages)), here)
 			if not b.quick:
