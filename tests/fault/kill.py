@@ -3,7 +3,7 @@
 message twice but those that the ledger had shown as `doubt` before it went on.
 
 usage: tests/fault/kill.py [--long] [--recipients N] [--kills K] [--ahead N] [--seed N] [--only relay|direct]
-The short form (20,000 recipients, 3 kills) is part of `make test`; the long one (500,000, 10) is `make fault`. Direct delivery goes
+The short form (40,000 recipients, 3 kills) is part of `make test`; the long one (500,000, 10) is `make fault`. Direct delivery goes
 to 400 sites."""
 import argparse
 import csv
@@ -96,9 +96,11 @@ class Trial(harness.World):
 		done, start = 0, ["send", "june.html", "--list", "news", "--name", "kill", "--yes", "--patience", "60s"]
 		# Once while the campaign is still being made, where the same command goes on; then spread over the sending.
 		child = self.start(*start)
-		time.sleep(self.random.random() * 0.3)
+		time.sleep(self.random.random() * 0.1)
 		child.send_signal(signal.SIGKILL)
 		child.wait()
+		if self.sink.settle():  # it was quicker, and sending already
+			self.look("first kill")
 		for i, share in enumerate(sorted(self.random.uniform(0, 0.9) for _ in range(self.kills))):
 			child = self.start(*start)
 			if self.kill_when(child, max(1, int(share * self.n))):
@@ -116,7 +118,8 @@ class Trial(harness.World):
 		status = self.status("kill")
 		self.check(sum(status["counts"].values()) == self.n == status["audience"], f"end: {status['counts']}")
 		self.check(status["state"] == "finished", f"end: the campaign is {status['state']}")
-		missing = [a for a in states if a not in took]
+		# Whose message was on the wire at two kills stays in doubt, and may never have been taken.
+		missing = [a for a, s in states.items() if a not in took and not (s == "doubt" and a in self.doubted)]
 		self.check(not missing and len(states) == self.n, f"end: {len(missing)} never had it: {missing[:3]}")
 		repeated = {a: ids for a, ids in took.items() if len(ids) > 1}
 		secret = [a for a in repeated if a not in self.doubted]
@@ -166,7 +169,7 @@ def main():
 	parser.add_argument("--seed", type=int, default=int(time.time()))
 	parser.add_argument("--only", choices=["relay", "direct"])
 	args = parser.parse_args()
-	recipients = args.recipients or (500000 if args.long else 20000)
+	recipients = args.recipients or (500000 if args.long else 40000)
 	kills = args.kills or (10 if args.long else 3)
 	audit = Audit()
 	trials = [(Trial, ahead) for ahead in args.ahead or [8, 1]] + [(Direct, (args.ahead or [8])[0])]
