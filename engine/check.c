@@ -1,4 +1,5 @@
 #include "engine/check_private.h"
+#include "src/db/audience.h"
 
 #include <signal.h>
 #include <stdlib.h>

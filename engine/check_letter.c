@@ -2,6 +2,8 @@
 
 #include "lists/address.h"
 #include "lists/provider.h"
+#include "src/db/attrs.h"
+#include "src/db/ledger.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,6 +3,8 @@
 #define ENGINE_CHECK_PRIVATE_H
 
 #include "engine/check.h"
+#include "src/db/contacts.h"
+#include "src/db/lists.h"
 
 #include <pthread.h>
 

@@ -6,6 +6,7 @@
 #include "engine/outcome.h"
 #include "engine/smtp/client.h"
 #include "src/config/config.h"
+#include "src/db/ledger.h"
 
 struct attempt_facts {
 	const struct claim *claim;

@@ -4,6 +4,8 @@
 #include "engine/schedule.h"
 #include "src/base/fault.h"
 #include "src/base/log.h"
+#include "src/db/import.h"
+#include "src/db/ledger.h"
 
 #include <ev.h>
 #include <signal.h>

@@ -11,7 +11,10 @@
 #include "engine/outcome.h"
 #include "engine/token.h"
 #include "src/config/config.h"
-#include "src/db/store.h"
+#include "src/db/campaign.h"
+#include "src/db/lease.h"
+#include "src/db/live.h"
+#include "src/db/report.h"
 
 struct deliver_options {
 	const struct config *config;

@@ -8,6 +8,7 @@
 #define ENGINE_DELIVERY_LOG_H
 
 #include "engine/pipeline.h"
+#include "src/db/ledger.h"
 
 struct delivery_log;
 

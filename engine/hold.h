@@ -1,5 +1,6 @@
 /* Receivers make mistakes too: when one suddenly calls many addresses unknown that it took before, its word
- * is not believed at once. What is suppressed on it meanwhile is held (src/db/store.h, "held").
+ * is not believed at once. What is suppressed on it meanwhile is held (src/db/suppress.h, "Held
+ * suppressions").
  *
  * Pure. For each provider, and for each domain without a known one, it looks at the last HOLD_WINDOW answers:
  * more than a tenth of at least 200 called unknown, or five times the usual share of that receiver, is a

@@ -5,6 +5,8 @@
 #include "engine/personal.h"
 #include "engine/route_choice.h"
 #include "lists/segment.h"
+#include "src/db/ledger.h"
+#include "src/db/lists.h"
 
 #define LAUNCH_HASH 65 /* hex SHA-256 with its NUL */
 

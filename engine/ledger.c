@@ -3,6 +3,7 @@
 #include "engine/route_book.h"
 #include "engine/schedule.h"
 #include "src/base/log.h"
+#include "src/db/lease.h"
 
 #include <stdio.h>
 #include <stdlib.h>

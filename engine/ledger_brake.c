@@ -4,6 +4,7 @@
 
 #include "engine/brake.h"
 #include "src/base/log.h"
+#include "src/db/report.h"
 
 #include <stdio.h>
 #include <stdlib.h>

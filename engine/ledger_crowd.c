@@ -2,6 +2,7 @@
 
 #include "engine/quota.h"
 #include "src/base/hash.h"
+#include "src/db/usage.h"
 
 #include <stdio.h>
 #include <stdlib.h>

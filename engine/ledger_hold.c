@@ -4,6 +4,7 @@
 
 #include "engine/hold.h"
 #include "src/base/log.h"
+#include "src/db/suppress.h"
 
 #include <stdio.h>
 #include <stdlib.h>

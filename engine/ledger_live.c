@@ -3,6 +3,7 @@
 
 #include "engine/quota.h"
 #include "engine/schedule.h"
+#include "src/db/live.h"
 
 #include <stdio.h>
 #include <stdlib.h>

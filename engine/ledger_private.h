@@ -8,6 +8,7 @@
 #include "engine/pipeline.h"
 #include "engine/route_choice.h"
 #include "engine/source.h"
+#include "src/db/ledger.h"
 
 struct via {            /* a route of a campaign */
 	bool out;       /* it refused the login or the sender: the campaign goes on without it … */

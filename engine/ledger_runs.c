@@ -4,6 +4,8 @@
 #include "lists/segment.h"
 #include "src/base/fault.h"
 #include "src/base/log.h"
+#include "src/db/lease.h"
+#include "src/db/report.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
 
 #include "src/base/clock.h"
 #include "src/base/str.h"
-#include "src/db/store.h"
+#include "src/db/delivery.h"
 
 struct rules; /* read-only once loaded: shared by threads */
 

@@ -1,5 +1,8 @@
 #include "engine/personal.h"
 
+#include "src/db/attrs.h"
+#include "src/db/lists.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 

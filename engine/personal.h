@@ -7,7 +7,7 @@
 #include "engine/dkim/sign.h"
 #include "engine/token.h"
 #include "src/config/config.h"
-#include "src/db/store.h"
+#include "src/db/ledger.h"
 #include "templates/message.h"
 
 struct personal;

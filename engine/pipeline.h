@@ -14,6 +14,7 @@
 #include "engine/personal.h"
 #include "engine/route.h"
 #include "engine/shape/limits.h"
+#include "src/db/ledger.h"
 
 #include <stdatomic.h>
 

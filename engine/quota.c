@@ -1,6 +1,7 @@
 #include "engine/quota.h"
 
 #include "engine/schedule.h"
+#include "src/db/usage.h"
 
 #include <math.h>
 #include <stdlib.h>

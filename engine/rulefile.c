@@ -1,6 +1,7 @@
 #include "engine/rulefile.h"
 
 #include "engine/smtp/client.h"
+#include "src/db/delivery.h"
 
 #include <assert.h>
 #include <stdlib.h>

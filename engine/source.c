@@ -1,5 +1,7 @@
 #include "engine/source.h"
 
+#include "src/db/usage.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

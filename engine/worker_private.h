@@ -7,6 +7,7 @@
 
 #include "engine/pipeline.h"
 #include "engine/shape/shaper.h"
+#include "src/db/ledger.h"
 
 #include <ev.h>
 

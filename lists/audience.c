@@ -1,6 +1,9 @@
 #include "lists/segment.h"
 
 #include "src/base/nearest.h"
+#include "src/db/campaign.h"
+#include "src/db/delivery.h"
+#include "src/db/lists.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -1,6 +1,10 @@
 #include "lists/export.h"
 
 #include "lists/address.h"
+#include "src/db/attrs.h"
+#include "src/db/audience.h"
+#include "src/db/lists.h"
+#include "src/db/suppress.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 #ifndef LISTS_EXPORT_H
 #define LISTS_EXPORT_H
 
+#include "src/db/filter.h"
 #include "src/db/store.h"
 
 /* Each returns 0 to go on; anything else ends the export, which returns it. The strings are lent for the

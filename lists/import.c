@@ -4,6 +4,8 @@
 #include "lists/import_row.h"
 #include "lists/import_status.h"
 #include "lists/reject_file.h"
+#include "src/db/lists.h"
+#include "src/db/suppress.h"
 
 #include <errno.h>
 #include <math.h>

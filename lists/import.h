@@ -8,7 +8,7 @@
 
 #include "lists/csv.h"
 #include "src/base/arena.h"
-#include "src/db/store.h"
+#include "src/db/import.h"
 
 struct import_progress {
 	int64_t bytes, size; /* of the file; size 0: unknown */

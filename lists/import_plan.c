@@ -4,6 +4,7 @@
 #include "lists/column.h"
 #include "src/base/nearest.h"
 #include "src/base/utf8.h"
+#include "src/db/lists.h"
 
 #include <stdio.h>
 #include <stdlib.h>

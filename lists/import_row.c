@@ -3,6 +3,7 @@
 #include "lists/address.h"
 #include "lists/column.h"
 #include "lists/import_status.h"
+#include "src/db/attrs.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -4,6 +4,7 @@
 #define LISTS_IMPORT_ROW_H
 
 #include "lists/import_plan.h"
+#include "src/db/import.h"
 
 #define BATCH_ROWS 10000
 #define BATCH_TEXT (8 << 20) /* attributes and raw rows of a batch; a row takes at most 3 MiB of it */

@@ -2,7 +2,7 @@
 #ifndef LISTS_IMPORT_STATUS_H
 #define LISTS_IMPORT_STATUS_H
 
-#include "src/db/store.h"
+#include "src/db/import.h"
 
 /* Empty is subscribed. Returns NULL and sets *out, or why such a row cannot be taken (a static text). */
 const char *import_status_read(struct str word, enum import_status *out);

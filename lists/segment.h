@@ -9,7 +9,8 @@
 #define LISTS_SEGMENT_H
 
 #include "src/base/arena.h"
-#include "src/db/store.h"
+#include "src/db/campaign.h"
+#include "src/db/lists.h"
 
 int segment_parse(const char *text, struct store *s, const struct zone *z, struct arena *a,
 	struct filter **out, struct err *e);

@@ -4,6 +4,9 @@
 #include "lists/column.h"
 #include "lists/import_status.h"
 #include "lists/segment.h"
+#include "src/db/import.h"
+#include "src/db/lists.h"
+#include "src/db/suppress.h"
 
 #include <stdio.h>
 

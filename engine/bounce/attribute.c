@@ -2,6 +2,8 @@
 
 #include "engine/personal.h"
 #include "lists/address.h"
+#include "src/db/contacts.h"
+#include "src/db/report.h"
 
 #include <ctype.h>
 #include <stdio.h>

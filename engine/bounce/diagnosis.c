@@ -3,6 +3,7 @@
 #include "engine/bounce/reader_private.h"
 #include "engine/smtp/client.h"
 #include "lists/provider.h"
+#include "src/db/delivery.h"
 
 #define DIAGNOSTIC_MAX 4000 /* bytes that are looked at */
 

@@ -3,6 +3,8 @@
 #include "engine/bounce/provider.h"
 #include "lists/address.h"
 #include "src/base/hash.h"
+#include "src/db/contacts.h"
+#include "src/db/report.h"
 
 #include <stdio.h>
 #include <stdlib.h>

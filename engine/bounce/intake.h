@@ -20,6 +20,7 @@
 #include "engine/bounce/reader.h"
 #include "engine/token.h"
 #include "src/config/config.h"
+#include "src/db/returned.h"
 
 #define INTAKE_LATE   (30 * DAY)
 #define INTAKE_EVENTS READER_FAILURES

@@ -1,6 +1,8 @@
 /* What the prose says of an address: the server's reply beside or below it, else the paragraph. */
 #include "engine/bounce/prose_private.h"
 
+#include "src/base/buf.h"
+
 static bool is_session(struct str s)
 {
 	s = trim_begin(s);

@@ -2,6 +2,7 @@
 #include "engine/bounce/provider_private.h"
 
 #include "src/base/clock.h"
+#include "src/db/delivery.h"
 
 #include <limits.h>
 #include <stdlib.h>

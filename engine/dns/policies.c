@@ -1,6 +1,7 @@
 #include "engine/dns/policies.h"
 
 #include "src/base/log.h"
+#include "src/db/policies.h"
 
 #include <stdlib.h>
 

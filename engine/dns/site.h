@@ -14,6 +14,7 @@
 #include "src/base/clock.h"
 #include "src/base/err.h"
 #include "src/base/str.h"
+#include "src/db/store.h"
 
 #include <stdatomic.h>
 #include <stdint.h>

@@ -1,4 +1,5 @@
 #include "engine/shape/shaper_private.h"
+#include "src/db/delivery.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -3,6 +3,7 @@
 #define CLI_BOUNCE_VIEW_H
 
 #include "engine/bounce/intake.h"
+#include "src/db/returned.h"
 
 #include <jansson.h>
 

@@ -4,6 +4,9 @@
 #define CLI_CAMPAIGN_VIEW_H
 
 #include "src/cli/report_data.h"
+#include "src/db/campaign.h"
+#include "src/db/live.h"
+#include "src/db/report.h"
 
 #include <jansson.h>
 

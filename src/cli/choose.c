@@ -2,6 +2,7 @@
 
 #include "lists/address.h"
 #include "src/base/file.h"
+#include "src/db/ledger.h"
 
 #include <stdlib.h>
 

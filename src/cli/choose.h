@@ -4,6 +4,8 @@
 
 #include "engine/launch.h"
 #include "src/cli/cli.h"
+#include "src/db/audience.h"
+#include "src/db/lists.h"
 
 #include <jansson.h>
 

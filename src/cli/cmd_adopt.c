@@ -1,5 +1,6 @@
 #include "src/cli/copies.h"
 #include "src/cli/output.h"
+#include "src/db/copies.h"
 
 static int run(struct cli *c, struct err *e)
 {

@@ -2,6 +2,8 @@
 #include "src/cli/copies.h"
 #include "src/cli/output.h"
 #include "src/cli/progress.h"
+#include "src/db/check.h"
+#include "src/db/copies.h"
 #include "src/serve/backup.h"
 
 #include "src/base/log.h"

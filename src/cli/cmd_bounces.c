@@ -4,6 +4,8 @@
 #include "src/cli/cli.h"
 #include "src/cli/output.h"
 #include "src/cli/people.h"
+#include "src/db/campaign.h"
+#include "src/db/report.h"
 
 #include <stdio.h>
 

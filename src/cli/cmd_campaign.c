@@ -7,6 +7,9 @@
 #include "src/cli/run.h"
 
 #include "src/base/log.h"
+#include "src/db/campaign.h"
+#include "src/db/delivery.h"
+#include "src/db/lease.h"
 
 #include <stdio.h>
 #include <time.h>

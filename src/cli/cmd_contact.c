@@ -3,6 +3,10 @@
 #include "src/cli/people.h"
 
 #include "lists/column.h"
+#include "src/db/attrs.h"
+#include "src/db/contacts.h"
+#include "src/db/lists.h"
+#include "src/db/suppress.h"
 
 #include <stdlib.h>
 

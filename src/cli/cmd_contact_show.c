@@ -2,6 +2,13 @@
 #include "src/cli/cli.h"
 #include "src/cli/output.h"
 #include "src/cli/people.h"
+#include "src/db/attrs.h"
+#include "src/db/contacts.h"
+#include "src/db/history.h"
+#include "src/db/lease.h"
+#include "src/db/lists.h"
+#include "src/db/report.h"
+#include "src/db/suppress.h"
 
 struct show {
 	struct cli *c;

@@ -3,6 +3,9 @@
 #include "src/cli/people.h"
 
 #include "lists/export.h"
+#include "src/db/attrs.h"
+#include "src/db/audience.h"
+#include "src/db/lists.h"
 
 struct walk {
 	struct cli *c;

@@ -2,6 +2,7 @@
 #include "src/cli/findings.h"
 #include "src/cli/output.h"
 #include "src/cli/progress.h"
+#include "src/db/check.h"
 
 #include <errno.h>
 #include <limits.h>

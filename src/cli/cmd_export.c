@@ -3,6 +3,8 @@
 
 #include "lists/export.h"
 #include "lists/segment.h"
+#include "src/db/filter.h"
+#include "src/db/lists.h"
 
 struct writer {
 	struct csv csv;

@@ -1,4 +1,5 @@
 #include "src/cli/private.h"
+#include "src/db/history.h"
 
 struct walk {
 	struct cli *c;

@@ -6,6 +6,8 @@
 #include "lists/list_name.h"
 #include "src/base/log.h"
 #include "src/base/nearest.h"
+#include "src/db/import.h"
+#include "src/db/lists.h"
 
 #include <signal.h>
 #include <stdlib.h>

@@ -2,6 +2,7 @@
 #include "src/cli/output.h"
 
 #include "lists/list_name.h"
+#include "src/db/lists.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,7 @@
 #include "src/base/utf8.h"
 #include "src/cli/choose.h"
 #include "src/cli/output.h"
+#include "src/db/audience.h"
 
 #include <stdio.h>
 

@@ -3,6 +3,8 @@
 #include "src/cli/campaign_view.h"
 #include "src/cli/cli.h"
 #include "src/cli/output.h"
+#include "src/db/prune.h"
+#include "src/db/returned.h"
 
 #include <stdlib.h>
 

@@ -2,6 +2,9 @@
 #include "src/cli/campaign_view.h"
 #include "src/cli/cli.h"
 #include "src/cli/output.h"
+#include "src/db/campaign.h"
+#include "src/db/lease.h"
+#include "src/db/report.h"
 
 #include <stdio.h>
 #include <stdlib.h>

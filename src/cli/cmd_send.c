@@ -6,6 +6,8 @@
 #include "src/cli/rehearse.h"
 #include "src/cli/run.h"
 #include "src/cli/send.h"
+#include "src/db/campaign.h"
+#include "src/db/lease.h"
 
 #include <ctype.h>
 #include <stdio.h>

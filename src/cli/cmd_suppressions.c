@@ -4,6 +4,9 @@
 
 #include "lists/suppress_import.h"
 #include "src/base/log.h"
+#include "src/db/campaign.h"
+#include "src/db/lists.h"
+#include "src/db/suppress.h"
 
 #include <signal.h>
 

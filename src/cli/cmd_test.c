@@ -2,6 +2,8 @@
 #include "lists/address.h"
 #include "src/cli/choose.h"
 #include "src/cli/output.h"
+#include "src/db/contacts.h"
+#include "src/db/suppress.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,6 +4,10 @@
 #include "src/cli/campaign_view.h"
 #include "src/cli/cli.h"
 #include "src/cli/output.h"
+#include "src/db/contacts.h"
+#include "src/db/lease.h"
+#include "src/db/report.h"
+#include "src/db/suppress.h"
 
 #include <stdio.h>
 

@@ -3,6 +3,7 @@
 #define CLI_COPIES_H
 
 #include "src/cli/cli.h"
+#include "src/db/copies.h"
 
 /* store_adopt() with the words for the campaigns it pauses. as_of 0: as the copy itself says; path NULL: it
  * stays where it is. */

@@ -3,6 +3,7 @@
 #include "src/base/utf8.h"
 #include "src/cli/campaign_view.h"
 #include "src/cli/output.h"
+#include "src/db/live.h"
 
 enum { SHOWN = 15 }; /* lines for people; the document has all */
 

@@ -3,6 +3,8 @@
 #include "lists/provider.h"
 #include "src/base/nearest.h"
 #include "src/cli/output.h"
+#include "src/db/attrs.h"
+#include "src/db/lists.h"
 
 int people_address(const char *text, struct arena *a, struct address *out, struct err *e)
 {

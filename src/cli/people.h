@@ -3,7 +3,8 @@
 #define CLI_PEOPLE_H
 
 #include "lists/address.h"
-#include "src/db/store.h"
+#include "src/db/contacts.h"
+#include "src/db/suppress.h"
 
 #include <jansson.h>
 

@@ -5,6 +5,7 @@
 #include "src/base/machine.h"
 #include "src/cli/cli.h"
 #include "src/cli/output.h"
+#include "src/db/suppress.h"
 
 struct given { /* an option on the command line */
 	const struct option *option;

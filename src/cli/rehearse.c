@@ -2,6 +2,8 @@
 
 #include "src/cli/output.h"
 #include "src/cli/run.h"
+#include "src/db/copies.h"
+#include "src/db/lease.h"
 #include "src/serve/sandbox.h"
 
 #include <stdio.h>

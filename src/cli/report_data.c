@@ -1,5 +1,7 @@
 #include "src/cli/report_data.h"
 
+#include "src/db/ledger.h"
+
 #include <stdlib.h>
 
 enum { REPORT_MAX = 64 << 20 };

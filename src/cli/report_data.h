@@ -4,7 +4,11 @@
 
 #include "engine/brake.h"
 #include "src/base/arena.h"
-#include "src/db/store.h"
+#include "src/db/campaign.h"
+#include "src/db/lease.h"
+#include "src/db/live.h"
+#include "src/db/report.h"
+#include "src/db/suppress.h"
 
 struct report_provider {
 	struct str name; /* "" unknown */

@@ -5,6 +5,8 @@
 #include "src/base/utf8.h"
 #include "src/cli/campaign_view.h"
 #include "src/cli/output.h"
+#include "src/db/campaign.h"
+#include "src/db/delivery.h"
 
 #include <stdio.h>
 

@@ -3,6 +3,7 @@
 #include "src/cli/report_html.h"
 
 #include "src/cli/output.h"
+#include "src/db/delivery.h"
 
 #include <stdlib.h>
 

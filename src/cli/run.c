@@ -5,6 +5,10 @@
 #include "src/cli/live_view.h"
 #include "src/cli/output.h"
 #include "src/cli/progress.h"
+#include "src/db/campaign.h"
+#include "src/db/lease.h"
+#include "src/db/live.h"
+#include "src/db/report.h"
 
 struct watching {
 	struct progress *line;

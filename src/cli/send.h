@@ -5,6 +5,7 @@
 #include "engine/check.h"
 #include "engine/quota.h"
 #include "src/cli/cli.h"
+#include "src/db/audience.h"
 
 #include <stdio.h>
 

@@ -3,6 +3,7 @@
 #include "src/cli/campaign_view.h"
 #include "src/cli/output.h"
 #include "src/cli/send.h"
+#include "src/db/audience.h"
 
 #include <stdio.h>
 

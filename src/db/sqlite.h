@@ -9,7 +9,10 @@
 
 #include "src/base/arena.h"
 #include "src/base/hash.h"
+#include "src/db/delivery.h"
+#include "src/db/filter.h"
 #include "src/db/store.h"
+#include "src/db/suppress.h"
 
 #include <sqlite3.h>
 

@@ -1,5 +1,8 @@
 #include "src/db/sqlite_audience.h"
 
+#include "src/db/campaign.h"
+#include "src/db/lease.h"
+
 #include <assert.h>
 #include <stdlib.h>
 

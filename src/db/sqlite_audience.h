@@ -2,6 +2,7 @@
 #ifndef DB_SQLITE_AUDIENCE_H
 #define DB_SQLITE_AUDIENCE_H
 
+#include "src/db/audience.h"
 #include "src/db/sqlite.h"
 
 struct person {

@@ -1,6 +1,9 @@
 /* The file as a whole: copying it, and looking at every page of it. */
 #include "src/db/sqlite.h"
 
+#include "src/db/check.h"
+#include "src/db/copies.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>

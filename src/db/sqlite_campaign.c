@@ -1,6 +1,7 @@
 #include "src/db/sqlite.h"
 
 #include "src/base/fault.h"
+#include "src/db/campaign.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,6 +2,8 @@
 #ifndef DB_SQLITE_CHECK_H
 #define DB_SQLITE_CHECK_H
 
+#include "src/db/check.h"
+#include "src/db/lease.h"
 #include "src/db/sqlite.h"
 
 enum { CHECK_WINDOW = 20000 };

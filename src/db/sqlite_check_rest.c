@@ -1,6 +1,7 @@
 /* The self-check of the file, of who holds it, of what points somewhere, and of what was left behind. */
 #include "src/db/sqlite_check.h"
 
+#include "src/db/copies.h"
 #include "src/db/sqlite_schema.h"
 
 #include <stdio.h>

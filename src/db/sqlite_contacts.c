@@ -1,5 +1,9 @@
 #include "src/db/sqlite.h"
 
+#include "src/db/attrs.h"
+#include "src/db/contacts.h"
+#include "src/db/lists.h"
+
 #include <stdlib.h>
 
 #define CONTACT_COLUMNS                                                                                      \

@@ -1,6 +1,9 @@
 /* Reading deliveries, attempts and failures. */
 #include "src/db/sqlite_returned.h"
 
+#include "src/db/lease.h"
+#include "src/db/report.h"
+
 #include <stdlib.h>
 
 enum { PAGE = 1000, WINDOW = 20000 };

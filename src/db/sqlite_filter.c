@@ -2,6 +2,8 @@
  */
 #include "src/db/sqlite.h"
 
+#include "src/db/attrs.h"
+
 #include <math.h>
 #include <stdlib.h>
 

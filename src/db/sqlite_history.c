@@ -1,5 +1,7 @@
 #include "src/db/sqlite.h"
 
+#include "src/db/history.h"
+
 #include <stdlib.h>
 
 int store_history_add(

@@ -3,6 +3,8 @@
  */
 #include "src/db/sqlite.h"
 
+#include "src/db/contacts.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,6 +2,9 @@
 #include "src/db/sqlite.h"
 
 #include "src/base/machine.h"
+#include "src/db/copies.h"
+#include "src/db/lease.h"
+#include "src/db/report.h"
 
 #include <stdio.h>
 #include <stdlib.h>

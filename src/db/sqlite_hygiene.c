@@ -1,6 +1,9 @@
 /* Questions about domains for the hygiene of lists. Each walks a table in windows of its numbers. */
 #include "src/db/sqlite.h"
 
+#include "src/db/contacts.h"
+#include "src/db/returned.h"
+
 #include <stdlib.h>
 
 enum { WINDOW = 20000, DEAD_MOST = 20000 };

@@ -1,6 +1,8 @@
 #include "src/db/sqlite_import.h"
 
 #include "src/base/fault.h"
+#include "src/db/lease.h"
+#include "src/db/lists.h"
 
 #include <stdio.h>
 #include <stdlib.h>

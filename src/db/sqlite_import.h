@@ -3,6 +3,7 @@
 #ifndef DB_SQLITE_IMPORT_H
 #define DB_SQLITE_IMPORT_H
 
+#include "src/db/import.h"
 #include "src/db/sqlite.h"
 
 struct hashed {

@@ -6,6 +6,8 @@
 #include "src/db/sqlite_import.h"
 
 #include "src/base/fault.h"
+#include "src/db/attrs.h"
+#include "src/db/contacts.h"
 
 #include <stdlib.h>
 

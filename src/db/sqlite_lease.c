@@ -3,6 +3,7 @@
 #include "src/base/machine.h"
 
 #include "src/base/fault.h"
+#include "src/db/lease.h"
 
 #include <errno.h>
 #include <signal.h>

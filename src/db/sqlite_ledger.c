@@ -1,6 +1,8 @@
 #include "src/db/sqlite_returned.h"
 
 #include "src/base/fault.h"
+#include "src/db/live.h"
+#include "src/db/usage.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 #ifndef DB_SQLITE_LEDGER_H
 #define DB_SQLITE_LEDGER_H
 
+#include "src/db/ledger.h"
 #include "src/db/sqlite.h"
 
 struct ledger_row { /* a delivery whose intent stands */

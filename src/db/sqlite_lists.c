@@ -1,5 +1,8 @@
 #include "src/db/sqlite.h"
 
+#include "src/db/audience.h"
+#include "src/db/lists.h"
+
 #include <stdlib.h>
 
 #define LIST_COLUMNS "SELECT id, name, title, list_id, members, created FROM list "

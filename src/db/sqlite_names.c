@@ -1,5 +1,7 @@
 #include "src/db/sqlite.h"
 
+#include "src/db/lists.h"
+
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,7 @@
 #include "src/db/sqlite.h"
 
+#include "src/db/policies.h"
+
 int store_policy_get(
 	struct store *s, struct str domain, struct arena *a, struct policy_row *out, struct err *e)
 {

@@ -2,6 +2,8 @@
  * gone on with after any interruption. */
 #include "src/db/sqlite_audience.h"
 
+#include "src/db/ledger.h"
+
 #include <assert.h>
 #include <stdlib.h>
 

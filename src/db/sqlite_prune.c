@@ -1,6 +1,8 @@
 /* Retention: erases what is older than it may become, a slice at a time. */
 #include "src/db/sqlite.h"
 
+#include "src/db/prune.h"
+
 enum { SLICE = 1000, WORDS_ERASED = 1, DELIVERIES_ERASED = 2 };
 
 /* Repeats a step, a transaction each, while it says that there is more. */

@@ -1,5 +1,8 @@
 #include "src/db/sqlite.h"
 
+#include "src/db/live.h"
+#include "src/db/report.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -3,6 +3,7 @@
 #ifndef DB_SQLITE_RETURNED_H
 #define DB_SQLITE_RETURNED_H
 
+#include "src/db/returned.h"
 #include "src/db/sqlite_ledger.h"
 
 /* ---- sqlite_trouble.c: what counts against a person. Within a transaction. ---- */

@@ -1,6 +1,7 @@
 #include "src/db/sqlite.h"
 
 #include "src/base/fault.h"
+#include "src/db/contacts.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -3,6 +3,7 @@
 #include "src/db/sqlite.h"
 
 #include "src/base/fault.h"
+#include "src/db/attrs.h"
 
 #include <stdlib.h>
 

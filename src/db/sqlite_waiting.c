@@ -5,6 +5,8 @@
  * wanted. */
 #include "src/db/sqlite.h"
 
+#include "src/db/ledger.h"
+
 #include <assert.h>
 #include <stdlib.h>
 

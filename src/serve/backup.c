@@ -1,3 +1,4 @@
+#include "src/db/copies.h"
 #include "src/serve/backup_private.h"
 
 #include "src/base/file.h"

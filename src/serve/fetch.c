@@ -1,3 +1,4 @@
+#include "src/db/store.h"
 #include "src/serve/fetch_private.h"
 
 #include "engine/bounce/mailbox.h"

@@ -9,6 +9,7 @@
 #define SERVE_FETCH_H
 
 #include "engine/bounce/intake.h"
+#include "src/db/store.h"
 
 struct fetch_options { /* borrowed */
 	const struct config_mailbox *mailbox;

@@ -2,6 +2,8 @@
 #include "engine/bounce/intake.h"
 #include "src/base/file.h"
 #include "src/base/log.h"
+#include "src/db/delivery.h"
+#include "src/db/store.h"
 #include "src/serve/listener_private.h"
 
 #include <errno.h>

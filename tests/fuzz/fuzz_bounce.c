@@ -1,6 +1,7 @@
 /* Any bytes as returned mail: an answer comes, every text in it can be read, and nobody is called bad who did
  * not fail for good. */
 #include "engine/bounce/reader.h"
+#include "src/db/delivery.h"
 
 #include <stdlib.h>
 

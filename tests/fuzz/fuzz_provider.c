@@ -1,6 +1,7 @@
 /* Any bytes as events of mailing services or as a list of errors: an answer comes, nothing is verified
  * without a signature, and nobody is called bad who did not fail for good. */
 #include "engine/bounce/provider.h"
+#include "src/db/delivery.h"
 
 #include <stdlib.h>
 

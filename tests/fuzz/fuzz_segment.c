@@ -1,5 +1,7 @@
 /* Any text as a --where expression: a tree of bounded depth, or an error with its column. */
 #include "lists/segment.h"
+#include "src/db/filter.h"
+#include "src/db/lists.h"
 
 #include <assert.h>
 #include <stdint.h>

@@ -2,6 +2,7 @@
  * and measurements. usage: read_bounces [--rules FILE] [--repeat N] [--quiet] FILE… */
 #include "engine/bounce/reader.h"
 #include "src/base/file.h"
+#include "src/db/delivery.h"
 
 #include <jansson.h>
 #include <stdio.h>

@@ -9,6 +9,12 @@
 #include <cmocka.h>
 
 #include "src/base/arena.h"
+#include "src/db/attrs.h"
+#include "src/db/check.h"
+#include "src/db/import.h"
+#include "src/db/lease.h"
+#include "src/db/ledger.h"
+#include "src/db/lists.h"
 #include "src/db/sqlite.h"
 
 #include <stdio.h>

@@ -10,6 +10,7 @@
 
 #include "engine/bounce/provider.h"
 #include "src/base/hash.h"
+#include "src/db/delivery.h"
 
 #include <jansson.h>
 #include <openssl/evp.h>

@@ -10,6 +10,7 @@
 
 #include "engine/bounce/reader.h"
 #include "src/base/file.h"
+#include "src/db/delivery.h"
 
 #define FOLDER   "tests/bounces/"
 #define FILE_MAX (8 << 20)

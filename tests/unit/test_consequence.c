@@ -5,6 +5,7 @@
 #include <cmocka.h>
 
 #include "engine/consequence.h"
+#include "src/db/ledger.h"
 
 #include <stdio.h>
 

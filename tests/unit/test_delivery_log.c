@@ -7,6 +7,7 @@
 #include "engine/delivery_log.h"
 #include "src/base/file.h"
 #include "src/base/log.h"
+#include "src/db/ledger.h"
 
 #include <jansson.h>
 #include <signal.h>

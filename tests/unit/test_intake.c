@@ -1,4 +1,5 @@
 /* From the bytes of a returned message to what follows from it: whose it is, and what it does to them. */
+#include "src/db/report.h"
 #include "tests/unit/store_fixture.h"
 
 #include "engine/bounce/intake.h"

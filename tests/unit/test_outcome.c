@@ -26,6 +26,7 @@ struct reply_case {
 	const char *reason;
 };
 
+#include "src/db/delivery.h"
 #include "tests/unit/outcome_cases.h"
 #include "tests/unit/outcome_receivers.h"
 

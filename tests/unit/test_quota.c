@@ -1,3 +1,4 @@
+#include "src/db/usage.h"
 #include "tests/unit/store_fixture.h"
 
 #include "engine/quota.h"

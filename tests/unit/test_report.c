@@ -6,6 +6,10 @@
 
 #include "src/base/utf8.h"
 #include "src/cli/campaign_view.h"
+#include "src/db/campaign.h"
+#include "src/db/live.h"
+#include "src/db/report.h"
+#include "src/db/suppress.h"
 
 #include <stdio.h>
 

@@ -8,6 +8,7 @@
 
 #include "engine/outcome.h"
 #include "src/base/file.h"
+#include "src/db/delivery.h"
 #include "src/serve/sandbox.h"
 #include "src/serve/sandbox_fate.h"
 

@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include "lists/segment.h"
+#include "src/db/filter.h"
+#include "src/db/lists.h"
 
 static struct arena arena;
 static struct err err;

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "engine/shape/shaper.h"
+#include "src/db/delivery.h"
 
 /* A shaper against models of receivers that refuse what is above N messages a second, on a clock of its own:
  * without being told anything it must find N, follow it, and be refused hardly ever. */

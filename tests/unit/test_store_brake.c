@@ -1,4 +1,5 @@
 /* What brakes keep, what they are told of returned mail, and the pause of one provider. */
+#include "src/db/report.h"
 #include "tests/unit/store_fixture.h"
 
 struct ledger { /* a campaign to `n` people at gmail.com, docomo.ne.jp, x.example and y.example by turns */

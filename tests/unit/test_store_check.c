@@ -1,3 +1,4 @@
+#include "src/db/copies.h"
 #include "tests/unit/store_fixture.h"
 
 #include <fcntl.h>

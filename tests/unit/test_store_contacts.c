@@ -1,3 +1,5 @@
+#include "src/db/history.h"
+#include "src/db/report.h"
 #include "tests/unit/store_fixture.h"
 
 static int64_t put(struct fixture *f, const char *address, const char *key)

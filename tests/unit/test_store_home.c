@@ -1,4 +1,5 @@
 #include "src/base/machine.h"
+#include "src/db/copies.h"
 #include "tests/unit/store_fixture.h"
 
 /* Where a database is at home, and what becomes of a copy. */

@@ -1,3 +1,6 @@
+#include "src/db/live.h"
+#include "src/db/report.h"
+#include "src/db/usage.h"
 #include "tests/unit/store_fixture.h"
 
 struct ledger { /* a campaign to `n` people, prepared */

@@ -1,5 +1,6 @@
 /* Random operations beside a model that keeps the same things in plain arrays: whatever the order, the rows,
  * the tallies and the model agree. */
+#include "src/db/report.h"
 #include "tests/unit/store_fixture.h"
 
 enum { PEOPLE = 60, STEPS = 700 };

@@ -1,3 +1,6 @@
+#include "src/db/copies.h"
+#include "src/db/history.h"
+#include "src/db/report.h"
 #include "src/db/sqlite_schema.h"
 #include "tests/unit/store_fixture.h"
 

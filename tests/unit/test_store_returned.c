@@ -1,4 +1,6 @@
 /* What comes back: evidence, lowered deliveries, suppressions, counts, and forgetting it again. */
+#include "src/db/prune.h"
+#include "src/db/report.h"
 #include "tests/unit/store_fixture.h"
 
 #include "src/base/hash.h"

@@ -1,4 +1,6 @@
 /* Campaigns that go out by destination: what waits is found by domain and by time. */
+#include "src/db/report.h"
+#include "src/db/usage.h"
 #include "tests/unit/store_fixture.h"
 
 struct spread { /* a spread campaign to `n` people in four domains, prepared */
