@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 
 from distance import Here
@@ -44,10 +45,19 @@ class FastSink:
 
 
 class RecordingSink(FastSink):
-	def __init__(self, folder, *options, way=Here):
-		self.log = os.path.join(folder, "sink.log")
+	"""Writes down all that it accepts. gate: takes so many messages (about: what is on the wire then comes in addition) until let() says more."""
+
+	def __init__(self, folder, *options, way=Here, gate=None):
+		self.log, self.gate = os.path.join(folder, "sink.log"), os.path.join(folder, "sink.gate")
+		if gate is not None:
+			self.let(gate)
+			options = (*options, "--gate", self.gate)
 		super().__init__(folder, "--log", self.log, *options, way=way)
 		self.at, self.part, self.took, self.senders, self.sizes = 0, b"", {}, {}, {}
+
+	def let(self, messages):
+		with open(self.gate, "r+b" if os.path.exists(self.gate) else "wb") as f:
+			f.write(messages.to_bytes(8, sys.byteorder))
 
 	def read(self):
 		"""Reads on in the log; {recipient: [a Message-ID for each time it was accepted]}."""
@@ -66,6 +76,10 @@ class RecordingSink(FastSink):
 
 	def count(self):
 		return len(self.read())
+
+	def accepted(self):
+		"""Messages, repeats too."""
+		return sum(map(len, self.read().values()))
 
 	def settle(self, wait=0.2):
 		"""When nothing came for a while."""

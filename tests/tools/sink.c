@@ -5,7 +5,7 @@
  * [--no-pipelining] [--tls]
  * [--ca-out FILE]
  *        [--delay MS] [--messages N] [--seed N] [--reject P] [--defer P] [--drop-end P]
- *        [--numbered N] [--sample DIR --every N]
+ *        [--numbered N] [--sample DIR --every N] [--gate FILE]
  *
  * --log       a line "recipient TAB message-id TAB bytes TAB sender" for each recipient of a complete
  * message, written before the reply is sent
@@ -16,6 +16,8 @@
  * --numbered  recipients are letters and a number below N: counts those that came (distinct), what came again
  * (repeated), and others (strange)
  * --sample    writes every N-th message as it was meant (no dots added on the wire) to DIR/RECIPIENT.eml
+ * --gate      a thread that took as many messages as FILE says (8 bytes, as they lie in memory) reads no more
+ * until the number grows
  *
  * SIGUSR1 prints its counts as a line of JSON; SIGTERM or SIGINT does, and ends it. `first` and `last` are
  * the times at which the first and the last message were complete, in seconds since 1970. */
@@ -35,6 +37,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -93,11 +96,12 @@ struct thread {
 static struct {
 	int port, threads, log;
 	in_addr_t address;
-	const char *port_file, *log_file, *ca_out, *sample;
+	const char *port_file, *log_file, *ca_out, *sample, *gate_file;
 	bool chunking, no_pipelining, tls;
 	ms_t delay;
 	unsigned long messages, numbered, every;
-	_Atomic uint64_t *seen; /* a bit for each number */
+	_Atomic uint64_t *seen;       /* a bit for each number */
+	const _Atomic uint64_t *gate; /* others write it */
 	uint64_t seed;
 	double reject, defer, drop_end;
 	SSL_CTX *ctx;
@@ -691,6 +695,8 @@ static void *thread_run(void *arg)
 	struct thread *t = arg;
 	struct epoll_event ev[EVENTS];
 	for (;;) {
+		while (opt.gate != NULL && t->messages >= *opt.gate)
+			usleep(500);
 		int n = epoll_wait(t->epoll, ev, EVENTS, release_due(t));
 		for (int i = 0; i < n; i++) {
 			struct conn *c = ev[i].data.ptr;
@@ -737,7 +743,7 @@ static void read_options(int argc, char **argv)
 		{"no-pipelining", 0, 0, 'n'}, {"tls", 0, 0, 'T'}, {"ca-out", 1, 0, 'C'}, {"delay", 1, 0, 'd'},
 		{"messages", 1, 0, 'm'}, {"seed", 1, 0, 's'}, {"reject", 1, 0, 'r'}, {"defer", 1, 0, 'e'},
 		{"drop-end", 1, 0, 'x'}, {"numbered", 1, 0, 'N'}, {"sample", 1, 0, 'S'}, {"every", 1, 0, 'E'},
-		{0}};
+		{"gate", 1, 0, 'g'}, {0}};
 	for (int o; (o = getopt_long(argc, argv, "", longs, NULL)) != -1;) {
 		switch (o) {
 		case 'a':
@@ -794,6 +800,9 @@ static void read_options(int argc, char **argv)
 		case 'E':
 			opt.every = strtoul(optarg, NULL, 10);
 			break;
+		case 'g':
+			opt.gate_file = optarg;
+			break;
 		default:
 			exit(64);
 		}
@@ -805,6 +814,16 @@ static void read_options(int argc, char **argv)
 	}
 	if (opt.numbered != 0 && (opt.seen = calloc(opt.numbered / 64 + 1, sizeof *opt.seen)) == NULL)
 		die("sink: memory");
+}
+
+static void open_gate(void)
+{
+	int fd = open(opt.gate_file, O_RDONLY | O_CLOEXEC);
+	void *p = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *opt.gate, PROT_READ, MAP_SHARED, fd, 0);
+	if (p == MAP_FAILED)
+		die(opt.gate_file);
+	opt.gate = p;
+	close(fd);
 }
 
 /* Complete or not there, so that a script may wait for it. */
@@ -869,6 +888,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "sink: %s: %s\n", e.what, e.why);
 		return 70;
 	}
+	if (opt.gate_file != NULL)
+		open_gate();
 	for (int i = 0; i < opt.threads; i++)
 		t[i] = thread_start((uint64_t)i);
 	if (opt.port_file != NULL)
