@@ -267,7 +267,7 @@ format:
 	clang-format -i $(CFILES)
 lint: deps-lint
 	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-	  --suppress=missingIncludeSystem --suppress=memleak '-Djson_object_foreach(o,k,v)=for(;;)' '-Djson_array_foreach(a,i,v)=for(;;)' \
+	  --suppress=missingIncludeSystem --suppress=memleak '-Djson_object_foreach(o,k,v)=while(o)' '-Djson_array_foreach(a,i,v)=while(a)' \
 	  -D_GNU_SOURCE -DPOSTRIDER_VERSION='""' -I. -j2 $(LIBSRC) $(CLISRC) $(MAINSRC)
 	@$(MAKE) --no-print-directory -j$$(nproc) analyze
 	clang-format --dry-run -Werror $(CFILES)

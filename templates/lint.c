@@ -63,7 +63,7 @@ static struct lint_finding *finding(struct linter *l, enum lint_rule r, struct s
 	return f;
 }
 
-static struct str text_of(struct linter *l, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static struct str text_of(struct linter *l, const char *fmt, va_list ap)
 {
 	char text[400];
 	int n = vsnprintf(text, sizeof text, fmt, ap);

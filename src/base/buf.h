@@ -29,7 +29,7 @@ void buf_putc(struct buf *b, char c);
 void buf_puts(struct buf *b, const char *z);
 void buf_str(struct buf *b, struct str s);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
+void buf_vprintf(struct buf *b, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 void buf_drop(struct buf *b, size_t n); /* removes n bytes at the front */
 const char *buf_cstr(struct buf *b);    /* "" when empty */
 
