@@ -39,6 +39,7 @@ TARGETS = [Target(*t) for t in (
 	("growth-memory", "growth-10m", "peak memory at 10 million contacts over that at 10 thousand", "<=", 1.1),
 	("templates", "templates", "HTML over the faster of ctemplate and Text::Xslate", ">=", 1.7),
 	("compose", "templates", "whole messages composed, one core: messages/s", ">=", 60000),
+	("address", "templates", "an address of a list read", "<=", 1, " µs"),
 	("busy-gap", "busy", "longest gap between messages of a campaign during an import", "<=", 0.5, " s"),
 	("busy-pause", "busy", "last message after `pause` during an import", "<=", 1, " s"),
 	("sites", "sites", "healthy mail beside bad sites: time over that without", "<=", 1.2),

@@ -1,11 +1,15 @@
 /* Renders and composes the newsletter for recipients from a file, again and again, and says how many in how
  * many seconds of CPU time; or once, and prints what came out, each with a NUL behind it.
  *
- * usage: templates liquid TEMPLATE RECIPIENTS HOW     the rows of the loop are split from a column, as in
- * mail templates objects TEMPLATE RECIPIENTS HOW    the rows are objects templates floor TEMPLATE RECIPIENTS
- * HOW templates message FILE RECIPIENTS HOW        the whole message, by message_compile and message_compose
- *        templates message-floor FOLDER RECIPIENTS HOW
+ * usage: templates MODE FILE RECIPIENTS HOW
+ *   liquid TEMPLATE         the rows of the loop are split from a column, as in mail
+ *   objects TEMPLATE        the rows are objects
+ *   floor TEMPLATE
+ *   message FILE            the whole message, by message_compile and message_compose
+ *   message-floor FOLDER
+ *   addresses -             the recipients' addresses, read as an import reads them
  * HOW: seconds, or "print". */
+#include "lists/address.h"
 #include "templates/liquid.h"
 #include "templates/message.h"
 #include "tests/bench/floor.h"
@@ -246,6 +250,16 @@ static int run_floor(const char *path, const char *how, bool message)
 	return measure(message ? floor_message : floor_page, &f, how);
 }
 
+static struct output read_address(void *ctx, size_t i)
+{
+	struct address a;
+	(void)ctx;
+	arena_reset(&each);
+	if (address_parse(recipient_column(&people, i, "email"), &each, &a, &err) != 0)
+		fail("an address");
+	return (struct output){a.wire, STR("")};
+}
+
 int main(int argc, char **argv)
 {
 	if (argc != 5)
@@ -260,5 +274,7 @@ int main(int argc, char **argv)
 		return run_floor(path, how, strcmp(mode, "message-floor") == 0);
 	if (strcmp(mode, "message") == 0)
 		return run_message(path, how);
+	if (strcmp(mode, "addresses") == 0)
+		return measure(read_address, NULL, how);
 	return 2;
 }

@@ -232,6 +232,7 @@ def templates(b):
 	letter_floor = ours("floor: the same bytes", "message-floor", "")
 	base64 = ours("postrider: base64 (UTF-8)", "message", "utf8.md", dokusha)
 	jis = ours("postrider: ISO-2022-JP", "message", "jis.md", dokusha)
+	addresses = ours("postrider: an address", "addresses", "-")
 	peers = []
 	built = ctemplate(folder)
 	if built:
@@ -248,7 +249,7 @@ def templates(b):
 	page_bytes, letter_bytes = (len(p.output()) / RECIPIENTS - 1 for p in (rows, letter))
 	sizes = [len(p.output()) / RECIPIENTS - 1 for p in japan]
 	for _ in range(rounds):
-		for p in [*pages, *letters, *japan]:
+		for p in [*pages, *letters, *japan, addresses]:
 			p.measure(seconds)
 	lines = [f"{source_bytes:,} bytes of template: a greeting with a default, a loop over 10 rows of 4 fields, 3 ifs, 2 dates, 15 values, all "
 		f"escaped; {page_bytes / 1000:.1f} KB of HTML. The same text from all (checked). Medians of {rounds} rounds in which all take turns; "
@@ -261,10 +262,12 @@ def templates(b):
 	lines += table("message", letters, letter_floor, "to the floor")
 	lines += ["", f"The Japanese newsletter of `examples/`, text and HTML: {sizes[0] / 1000:.1f} KB in base64, {sizes[1] / 1000:.1f} KB in ISO-2022-JP.", ""]
 	lines += table("message", japan, base64, "to base64")
+	lines += ["", f"One address, read as an import reads it: {1e6 / addresses.median:.2f} µs."]
 	b.texts.append("\n".join(lines))
 	if peers:
 		b.target("templates", [x / max(others) for x, others in zip(rows.rates, zip(*(p.rates for p in peers)))])
 	b.target("compose", letter.rates)
+	b.target("address", [1e6 / rate for rate in addresses.rates])
 
 
 BENCHES = {"templates": templates}

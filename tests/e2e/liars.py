@@ -2,10 +2,9 @@
 import asyncio
 import logging
 import socket
-import threading
 
 import faults
-from smtpd import Close, Sink
+from smtpd import Close, InThread, Sink
 
 FLOWS = {"one": ["SIZE 52428800", "ENHANCEDSTATUSCODES"], "pipelined": ["PIPELINING", "ENHANCEDSTATUSCODES"],
 	"chunked": ["PIPELINING", "CHUNKING", "ENHANCEDSTATUSCODES"]}
@@ -130,7 +129,7 @@ def liars():
 	return made
 
 
-class Together:
+class Together(InThread):
 	"""Runs them all; d.NAME.example has the MX mx.NAME.example at the server's address (`records`, for Nameserver)."""
 
 	def __init__(self, made):
@@ -139,43 +138,13 @@ class Together:
 			server.address = f"127.1.{i // 250}.{1 + i % 250}"
 			self.records[f"d.{name}.example"] = {"MX": [(10, f"mx.{name}.example")]}
 			self.records[f"mx.{name}.example"] = {"A": [server.address]}
-
-	def __enter__(self):
 		with socket.socket() as s:
 			s.bind(("127.0.0.1", 0))
 			self.port = s.getsockname()[1]
-		ready = threading.Event()
 
-		async def main():
-			self.loop, self.stop = asyncio.get_running_loop(), asyncio.Event()
-			self.loop.set_exception_handler(lambda loop, context: None)
-			open_ones = [await asyncio.start_server(s.serve_session, s.address, self.port, limit=1 << 20, backlog=20)
-				for s in self.servers.values()]
-			ready.set()
-			await self.stop.wait()
-			for server in open_ones:
-				server.close()
-			for task in asyncio.all_tasks():
-				if task is not asyncio.current_task():
-					task.cancel()
-
-		self.thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
-		self.thread.start()
-		if not ready.wait(20):
-			raise RuntimeError("the servers do not start")
-		return self
-
-	def __exit__(self, *exc):
-		self.loop.call_soon_threadsafe(self.stop.set)
-		self.thread.join(20)
+	async def listen(self):
+		return [await asyncio.start_server(s.serve_session, s.address, self.port, limit=1 << 20, backlog=20) for s in self.servers.values()]
 
 	@property
 	def messages(self):
 		return [m for s in self.servers.values() for m in s.messages]
-
-	def recipients(self):
-		count = {}
-		for m in self.messages:
-			for r in m.recipients:
-				count[r] = count.get(r, 0) + 1
-		return count

@@ -53,7 +53,46 @@ class Session:
 		self.sender, self.recipients = None, []
 
 
-class Sink:
+class InThread:
+	"""Servers of asyncio in a thread of their own: `listen` starts them and returns them."""
+
+	def __enter__(self):
+		ready = threading.Event()
+
+		async def main():
+			self.loop, self.stop = asyncio.get_running_loop(), asyncio.Event()
+			self.loop.set_exception_handler(lambda loop, context: None)
+			servers = await self.listen()
+			ready.set()
+			await self.stop.wait()
+			for server in servers:
+				server.close()
+			for task in asyncio.all_tasks():
+				if task is not asyncio.current_task():
+					task.cancel()
+
+		self.thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
+		self.thread.start()
+		if not ready.wait(60):
+			raise RuntimeError("the server does not start")
+		return self
+
+	def __exit__(self, *exc):
+		self.loop.call_soon_threadsafe(self.stop.set)
+		self.thread.join(20)
+
+	# ---- what a test asks ----
+
+	def recipients(self):
+		"""How often each recipient was accepted."""
+		count = {}
+		for m in list(self.messages):
+			for r in m.recipients:
+				count[r] = count.get(r, 0) + 1
+		return count
+
+
+class Sink(InThread):
 	extensions = ["PIPELINING", "SIZE 52428800", "8BITMIME", "ENHANCEDSTATUSCODES"]
 	domain = "sink.example"
 
@@ -239,42 +278,13 @@ class Sink:
 				self.open_now -= 1
 			writer.transport.abort() if getattr(s, "abort", False) else s.writer.close()
 
-	def __enter__(self):
-		ready = threading.Event()
-
-		async def main():
-			self.loop, self.stop = asyncio.get_running_loop(), asyncio.Event()
-			self.loop.set_exception_handler(lambda loop, context: None)
-			server = await asyncio.start_server(self.serve_session, self.address, self.port, limit=1 << 20, backlog=500,
-				ssl=self.context if self.implicit else None)
-			self.port = server.sockets[0].getsockname()[1]
-			ready.set()
-			await self.stop.wait()
-			server.close()
-			for task in asyncio.all_tasks():
-				if task is not asyncio.current_task():
-					task.cancel()
-
-		self.thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
-		self.thread.start()
-		if not ready.wait(10):
-			raise RuntimeError("the sink does not start")
-		return self
-
-	def __exit__(self, *exc):
-		self.loop.call_soon_threadsafe(self.stop.set)
-		self.thread.join(10)
+	async def listen(self):
+		server = await asyncio.start_server(self.serve_session, self.address, self.port, limit=1 << 20, backlog=500,
+			ssl=self.context if self.implicit else None)
+		self.port = server.sockets[0].getsockname()[1]
+		return [server]
 
 	# ---- what a test asks ----
-
-	def recipients(self):
-		"""How often each recipient was accepted."""
-		with self.lock:
-			count = {}
-			for m in self.messages:
-				for r in m.recipients:
-					count[r] = count.get(r, 0) + 1
-			return count
 
 	def wait(self, count, seconds=30):
 		"""Waits until that many messages are there; returns whether they are."""

@@ -4,6 +4,7 @@
 #define TESTS_DKIM_VERIFY_H
 
 #include "src/base/buf.h"
+#include "tests/unit/decode.h"
 
 #include <ctype.h>
 #include <openssl/evp.h>
@@ -107,16 +108,6 @@ static void v_tag(struct str field, const char *tag, struct buf *out)
 	buf_cstr(out);
 }
 
-static size_t v_base64(const struct buf *in, unsigned char *out, size_t max)
-{
-	if (in->len % 4 != 0 || in->len / 4 * 3 > max)
-		return 0;
-	int n = EVP_DecodeBlock(out, (const unsigned char *)in->p, (int)in->len);
-	for (size_t i = in->len; n > 0 && i > 0 && in->p[i - 1] == '='; i--)
-		n--;
-	return n > 0 ? (size_t)n : 0;
-}
-
 /* The signature itself, b= emptied, without the last CRLF. */
 static void v_own(struct buf *out, struct str field)
 {
@@ -146,7 +137,7 @@ static bool v_verify(struct str header, struct str body, size_t at, EVP_PKEY *ke
 	v_body(&canon, body);
 	EVP_Digest(buf_cstr(&canon), canon.len, hash, NULL, EVP_sha256(), NULL);
 	v_tag(f[at].whole, "bh", &tag);
-	ok = ok && v_base64(&tag, want, sizeof want) == 32 && memcmp(want, hash, 32) == 0;
+	ok = ok && decode_base64(buf_get(&tag), want, sizeof want) == 32 && memcmp(want, hash, 32) == 0;
 	buf_clear(&canon);
 	buf_clear(&tag);
 	v_tag(f[at].whole, "h", &tag);
@@ -165,7 +156,7 @@ static bool v_verify(struct str header, struct str body, size_t at, EVP_PKEY *ke
 	v_own(&canon, f[at].whole);
 	buf_clear(&tag);
 	v_tag(f[at].whole, "b", &tag);
-	size_t sign = v_base64(&tag, sig, sizeof sig);
+	size_t sign = decode_base64(buf_get(&tag), sig, sizeof sig);
 	EVP_MD_CTX *c = EVP_MD_CTX_new();
 	if (EVP_PKEY_is_a(key, "ED25519")) {
 		EVP_Digest(buf_cstr(&canon), canon.len, hash, NULL, EVP_sha256(), NULL);

@@ -1,15 +1,10 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <cmocka.h>
+#include "tests/unit/arena_fixture.h"
 
 #include "lists/address.h"
 #include "lists/provider.h"
-#include "src/base/clock.h"
 
-static struct arena arena;
+#include <stdio.h>
+
 static struct err err;
 
 static int parse_n(const char *p, size_t n, struct address *out)
@@ -342,19 +337,6 @@ static void provider_name__lists_each_once(void **state)
 	assert_true(google);
 }
 
-static void plain_case__costs_far_below_a_microsecond(void **state)
-{
-	(void)state;
-	struct address a;
-	ms_t start = clock_mono();
-	for (int i = 0; i < 200000; i++) {
-		arena_reset(&arena);
-		assert_int_equal(address_parse(STR("Some.Body+tag@mail.example.com"), &arena, &a, NULL), 0);
-	}
-	/* 200 ms would be one microsecond each; sanitizers and busy machines take their share. */
-	assert_in_range(clock_mono() - start, 0, 1000);
-}
-
 static void no_memory__is_an_error_not_a_crash(void **state)
 {
 	(void)state;
@@ -371,20 +353,6 @@ static void no_memory__is_an_error_not_a_crash(void **state)
 		-1);
 	assert_int_equal(err.code, ERR_INTERNAL);
 	arena_release(&small);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena, 4096, 1 << 20);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_release(&arena);
-	return 0;
 }
 
 int main(void)
@@ -405,7 +373,6 @@ int main(void)
 		cmocka_unit_test(provider__knows_consumer_domains),
 		cmocka_unit_test(provider__knows_mx_hosts),
 		cmocka_unit_test(provider_name__lists_each_once),
-		cmocka_unit_test(plain_case__costs_far_below_a_microsecond),
 		cmocka_unit_test(no_memory__is_an_error_not_a_crash),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,25 +1,18 @@
 /* Events of mailing services and lists of errors: what is found in them, and whose signatures are believed.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "tests/unit/reader_fixture.h"
 
 #include "engine/bounce/provider.h"
 #include "src/base/hash.h"
 #include "src/db/delivery.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <jansson.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
-
-static struct rules *rules;
-static struct reader *reader;
 
 /* What came of one run: a line for each event. */
 static char seen[4000];
@@ -39,22 +32,6 @@ static int note(void *ctx, const struct notice *n)
 	snprintf(seen + at, sizeof seen - at, "%s\n", n->verified ? " verified" : "");
 	assert_true(n->evidence.n != 0);
 	(void)ctx;
-	return 0;
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	rules = rules_load(NULL, NULL);
-	reader = rules != NULL ? reader_new(rules) : NULL;
-	return reader != NULL ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	reader_free(&reader);
-	rules_free(&rules);
 	return 0;
 }
 

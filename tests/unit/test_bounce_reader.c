@@ -1,38 +1,15 @@
 /* The reader of returned mail: what it finds in the messages of tests/bounces, in each of them cut anywhere,
  * and in what nobody should have to read. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "tests/unit/reader_fixture.h"
 
-#include "engine/bounce/reader.h"
 #include "src/base/file.h"
 #include "src/db/delivery.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #define FOLDER   "tests/bounces/"
 #define FILE_MAX (8 << 20)
-
-static struct rules *rules;
-static struct reader *reader;
-
-static int setup(void **state)
-{
-	(void)state;
-	rules = rules_load(NULL, NULL);
-	reader = rules != NULL ? reader_new(rules) : NULL;
-	return reader != NULL ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	reader_free(&reader);
-	rules_free(&rules);
-	return 0;
-}
 
 static struct str next_column(struct str *line, char by)
 {

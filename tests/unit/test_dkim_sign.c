@@ -130,14 +130,11 @@ static void header__edges(void **state)
 static EVP_PKEY *public_of(const char *base64, bool rsa)
 {
 	unsigned char raw[400];
-	struct buf b = BUF_INIT(1000);
-	buf_puts(&b, base64);
-	size_t n = v_base64(&b, raw, sizeof raw);
+	size_t n = decode_base64(str_from(base64), raw, sizeof raw);
 	const unsigned char *at = raw;
 	EVP_PKEY *k = rsa ? d2i_PUBKEY(NULL, &at, (long)n)
 			  : EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, NULL, raw, n);
 	assert_non_null(k);
-	buf_release(&b);
 	return k;
 }
 

@@ -1,29 +1,11 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "tests/unit/arena_fixture.h"
+#include "tests/unit/decode.h"
 
 #include "templates/mime_base64.h"
 #include "templates/mime_qp.h"
 
-static struct arena arena;
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena, 4096, 64 << 20);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_release(&arena);
-	return 0;
-}
+#include <stdio.h>
+#include <stdlib.h>
 
 static void check_lines(struct str s)
 {
@@ -47,25 +29,10 @@ static void check_lines(struct str s)
 	assert_int_equal(col, 0);
 }
 
-static int unhex(char c)
-{
-	return c >= 'A' ? c - 'A' + 10 : c - '0';
-}
-
-/* Decodes; line ends become LF. */
 static struct str decode(struct str s)
 {
 	struct run r = RUN_INIT(&arena);
-	for (size_t i = 0; i < s.n; i++) {
-		if (s.p[i] == '=' && s.p[i + 1] == '\r') {
-			i += 2;
-		} else if (s.p[i] == '=') {
-			run_putc(&r, (char)(unhex(s.p[i + 1]) << 4 | unhex(s.p[i + 2])));
-			i += 2;
-		} else if (s.p[i] != '\r') {
-			run_putc(&r, s.p[i]);
-		}
-	}
+	decode_qp(&r, s, false);
 	return run_get(&r);
 }
 

@@ -1,30 +1,12 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "tests/unit/arena_fixture.h"
+#include "tests/unit/decode.h"
 
 #include "src/base/utf8.h"
 #include "templates/mime_address.h"
 #include "templates/mime_param.h"
 
-static struct arena arena;
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena, 4096, 64 << 20);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_release(&arena);
-	return 0;
-}
+#include <stdio.h>
+#include <stdlib.h>
 
 static struct str text_header(const char *name, struct str s, enum charset c)
 {
@@ -76,37 +58,14 @@ static void check_header(struct str s)
 	}
 }
 
-static int digit(char c)
-{
-	const char *d = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	return (int)(strchr(d, c) - d);
-}
-
 static void decode_word(struct run *out, struct str w)
 {
-	if (w.p[8] == 'Q') {
-		for (size_t i = 10; i < w.n - 2; i++) {
-			unsigned v = 0;
-			if (w.p[i] == '=') {
-				sscanf(w.p + i + 1, "%2x", &v);
-				run_putc(out, (char)v);
-				i += 2;
-			} else {
-				run_putc(out, w.p[i] == '_' ? ' ' : w.p[i]);
-			}
-		}
-		return;
-	}
-	for (size_t i = 10; i < w.n - 2; i += 4) {
-		int v = digit(w.p[i]) << 18 | digit(w.p[i + 1]) << 12;
-		v |= w.p[i + 2] == '=' ? 0 : digit(w.p[i + 2]) << 6;
-		v |= w.p[i + 3] == '=' ? 0 : digit(w.p[i + 3]);
-		run_putc(out, (char)(v >> 16));
-		if (w.p[i + 2] != '=')
-			run_putc(out, (char)(v >> 8));
-		if (w.p[i + 3] != '=')
-			run_putc(out, (char)v);
-	}
+	unsigned char text[80];
+	struct str coded = str_n(w.p + 10, w.n - 12);
+	if (w.p[8] == 'Q')
+		decode_qp(out, coded, true);
+	else
+		run_add(out, (char *)text, decode_base64(coded, text, sizeof text));
 }
 
 /* What a reader shows. Every word must be valid UTF-8 by itself: no character is split. */

@@ -1,16 +1,12 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
+#include "tests/unit/arena_fixture.h"
 
 #include "lists/segment.h"
 #include "src/db/filter.h"
 #include "src/db/lists.h"
 
-static struct arena arena;
+#include <stdio.h>
+#include <stdlib.h>
+
 static struct err err;
 static struct filter *tree;
 
@@ -241,20 +237,6 @@ static void hostile_sizes__are_refused(void **state)
 	assert_int_equal(parse(text), -1);
 	refuses("city = \"\xff\"", "not valid UTF-8", NULL);
 	free(text);
-}
-
-static int setup(void **state)
-{
-	(void)state;
-	arena_init(&arena, 4096, 16 << 20);
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	arena_release(&arena);
-	return 0;
 }
 
 int main(void)
