@@ -1,9 +1,11 @@
 """What every end-to-end test uses: a folder with a configuration and a database, the program, and ways to wait."""
+import contextlib
 import csv
 import io
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -84,6 +86,16 @@ class World:
 		self.children.append(child)
 		return child
 
+	def serve(self):
+		"""Starts the daemon; returns when it delivers."""
+		child = self.start("serve")
+
+		def delivers():
+			with contextlib.closing(sqlite3.connect(self.path("postrider.db"), timeout=30)) as db:
+				return child.poll() is not None or db.execute("SELECT 1 FROM lease WHERE pid = ?", (child.pid,)).fetchone()
+		wait_until(delivers)
+		return child
+
 	def finish(self, child, expect=0, timeout=120):
 		status = child.wait(timeout)
 		result = Result(child.argv, status, open(child.out, errors="replace").read(), open(child.out + ".err", errors="replace").read())
@@ -157,8 +169,8 @@ class World:
 		return {s: n for s, n in states.items() if n}
 
 
-def wait_until(what, seconds=30, every=0.05):
-	"""Waits until what() is true, and returns it."""
+def wait_until(what, seconds=100, every=0.05):
+	"""Waits until what() is true, and returns it. The limit is for a machine with much else to do: it says nothing of how long it may take."""
 	end = time.monotonic() + seconds
 	while True:
 		value = what()

@@ -12,7 +12,7 @@ class Names:
 
 	def __enter__(self):
 		self.child = subprocess.Popen(self.argv)
-		harness.wait_until(lambda: os.path.exists(self.file) and open(self.file).read().strip(), 10)
+		harness.wait_until(lambda: os.path.exists(self.file) and open(self.file).read().strip())
 		self.port = int(open(self.file).read())
 		return self
 

@@ -21,7 +21,7 @@ sys.path.insert(0, HERE)
 import harness  # noqa: E402
 import peers  # noqa: E402
 
-SKIP, LIMIT = 77, 240  # exit status of a skipped test; seconds
+SKIP, LIMIT = 77, 600  # exit status of a skipped test; seconds
 WAITING = ("misbehaving", "liars")  # files whose tests wait for back-offs and timeouts more than they work
 
 

@@ -286,7 +286,7 @@ class Sink(InThread):
 
 	# ---- what a test asks ----
 
-	def wait(self, count, seconds=30):
+	def wait(self, count, seconds=100):
 		"""Waits until that many messages are there; returns whether they are."""
 		end = time.monotonic() + seconds
 		while len(self.messages) < count and time.monotonic() < end:

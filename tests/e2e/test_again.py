@@ -73,7 +73,7 @@ def test_interrupted(w):
 			first = inner.start(*SEND)
 			wait_until(lambda: len(sink.messages) > 3)
 			first.send_signal(sig)
-			ended = inner.finish(first, expect=75, timeout=15)
+			ended = inner.finish(first, expect=75)
 			assert "resume june" in ended.out + ended.err, ended
 			assert inner.audit("june", sink, inner.addresses).get("doubt", 0) == 0, "a drain leaves no doubt"
 			inner.run(*SEND)

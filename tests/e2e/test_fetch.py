@@ -61,7 +61,7 @@ def test_imap_moves_what_is_ours(w):
 		assert "0 messages read" in again.out and len(peer.messages("bounces")) == 5
 		o.fill(peer, o.addresses[5:8], 100)
 		child = w.start("serve")
-		wait_until(lambda: o.bounced() == 8, 20)
+		wait_until(lambda: o.bounced() == 8)
 		interrupt(child)
 		w.finish(child, (0, 75))
 		assert len(peer.messages("bounces")) == 8 and len(peer.messages("bounces", "Read Bounces")) == 8
@@ -130,7 +130,7 @@ def from_postfix(w, protocol):
 		w.write("all.csv", "email\n" + "".join(a + "\n" for a in addresses))
 		w.run("import", "news", "all.csv")
 		w.run("send", "june.html", "--list", "news", "--name", "june", "--yes")
-		wait_until(lambda: len(boxes.messages("bounces")) == 36, 60)
+		wait_until(lambda: len(boxes.messages("bounces")) == 36)
 		for i in range(5):
 			boxes.deliver("bounces", f"p{i}", PRIVATE.format(i))
 		mailbox(w, "old", f"{protocol}://127.0.0.1:{boxes.port if protocol == 'imap' else boxes.pop3_port}",

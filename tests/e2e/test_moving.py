@@ -93,8 +93,7 @@ def test_scheduled_and_paused_campaigns_do_not_start_by_themselves(w):
 		another_machine(w, "elsewhere")
 		told = w.run("--json", "adopt", expect=76).json
 		assert [c["campaign"] for c in told["paused"]] == ["june"] and "had not begun" in told["paused"][0]["text"], told
-		server = w.start("serve")
-		wait_until(lambda: "delivering what is launched" in open(server.out + ".err").read())
+		server = w.serve()
 		time.sleep(2.5)
 		server.send_signal(signal.SIGTERM)
 		w.finish(server)
@@ -177,8 +176,7 @@ def test_backup_while_sending_and_restore_elsewhere(w):
 		refused = there.run("resume", "june", expect=76)
 		assert f"of {count} recipients had not been mailed" in refused.err and "as of 20" in refused.err, refused
 		# `serve` starts none of them either.
-		server = there.start("serve")
-		wait_until(lambda: "delivering what is launched" in open(server.out + ".err").read())
+		server = there.serve()
 		time.sleep(1.5)
 		server.send_signal(signal.SIGTERM)
 		there.finish(server)
@@ -413,7 +411,7 @@ def test_what_it_creates_is_for_its_user_alone(w):
 			w.run(*SEND)
 			w.run("report", "june", "--format", "csv", "-o", "june.csv")
 			w.run("import", "bad", "-", "--rejects", "rejects.csv", "--max-rejects", "5", stdin=b"email\na@x.example\nnothing\n")
-			server = w.start("serve")
+			server = w.serve()
 			wait_until(lambda: all(os.path.exists(w.path(name)) for name in ("serve.log", "postrider.db-wal")))
 			for name in ("postrider.db", "postrider.db-wal", "postrider.db-shm", "postrider.key", "dkim", "dkim/pr1.key", "deliveries.jsonl",
 				"serve.log", "june.csv", "rejects.csv"):
@@ -434,11 +432,14 @@ def test_no_core_dump_and_no_secret_in_ps(w):
 		w.write("secret.txt", "hunter2\n")
 		os.chmod(w.path("secret.txt"), 0o600)
 
+		def prlimit(pid):
+			return b"prlimit" in open(f"/proc/{pid}/cmdline", "rb").read()
+
 		def dumps(*argv):
 			child = subprocess.Popen(["prlimit", "--core=unlimited", *argv], cwd=w.folder, env=w.environment(),
-				stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+				stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(w.path("core.err"), "w"))
 			try:
-				time.sleep(1)
+				wait_until(lambda: child.poll() is not None or open(w.path("core.err")).read() if argv[0] == harness.PROGRAM else not prlimit(child.pid))
 				assert child.poll() is None, argv
 				shown = open(f"/proc/{child.pid}/cmdline", "rb").read()
 				child.send_signal(signal.SIGSEGV)

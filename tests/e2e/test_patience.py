@@ -30,9 +30,8 @@ def test_none_where_nobody_listens(w):
 	with Sink() as sink:
 		port = sink.port
 	begin(w, port)
-	start = time.monotonic()
 	done = w.run("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "0", expect=69)
-	assert time.monotonic() - start < 10 and "refused" in done.err, done
+	assert "refused" in done.err, done
 
 
 def test_quiet_hours_are_not_an_unreachable_server(w):
@@ -56,11 +55,9 @@ class Later(Sink):
 def test_it_counts_while_another_process_delivers(w):
 	with Later() as sink:
 		begin(w, sink.port)
-		daemon = w.start("serve")
-		time.sleep(0.5)
-		start = time.monotonic()
+		daemon = w.serve()
 		done = w.run("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "1s", expect=75)
-		assert time.monotonic() - start < 20 and "the other process goes on" in done.err, done
+		assert "the other process goes on" in done.err, done
 		assert daemon.poll() is None
 		interrupt(daemon)
 		w.finish(daemon, expect=(0, 75))

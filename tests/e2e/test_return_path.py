@@ -50,11 +50,11 @@ def circle(w, peer, addresses, serve=None):
 		os.chown(w.path(name), peers.USERS["vmail"], -1)  # as whom the mail server hands over
 	if serve:
 		w.start("serve")
-		wait_until(lambda: listens(serve), 10)
+		wait_until(lambda: listens(serve))
 	w.run("send", "june.html", "--list", "news", "--name", "june", "--yes")
 	expected = sum(state_of(a) != "sent" for a in addresses)
 	try:
-		wait_until(lambda: recorded(w, "june") == expected, 30)
+		wait_until(lambda: recorded(w, "june") == expected)
 	except AssertionError:
 		print(w.run("bounces", "--nobodys").out, peer.logs())
 		raise

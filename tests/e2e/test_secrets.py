@@ -47,7 +47,7 @@ def test_passwords_and_keys_are_told_to_nobody(w):
 			if i == 0:
 				w.audience(3)
 			child = w.start("-v", "send", w.message(), "--list", "news", "--name", f"june{i}", "--yes", "--again")
-			wait_until(lambda: sink.reached, 15)
+			wait_until(lambda: sink.reached)
 			line = open(f"/proc/{child.pid}/cmdline", "rb").read()
 			assert not told(line, forms(PASSWORD)), line
 			sink.go_on = True
@@ -85,7 +85,7 @@ def test_files_are_their_owner_s(w):
 		child = subprocess.Popen([wrapper, "send", "june.html", "--list", "news", "--name", "june", "--yes"], cwd=w.folder, env=w.environment(),
 			stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(w.path("send.err"), "w"))
 		w.children.append(child)
-		wait_until(lambda: sink.reached, 20)
+		wait_until(lambda: sink.reached)
 		modes = {n: stat.S_IMODE(os.stat(w.path(n)).st_mode) for n in os.listdir(w.folder) if n.startswith("postrider.db")}
 		sink.go_on = True
 		assert child.wait(30) == 0 and "postrider.db-wal" in modes, modes
@@ -94,7 +94,7 @@ def test_files_are_their_owner_s(w):
 		child = subprocess.Popen([wrapper, "serve"], cwd=w.folder, env=w.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
 			stderr=open(w.path("serve.err"), "w"))
 		w.children.append(child)
-		wait_until(lambda: os.path.exists(w.path("lmtp")), 10)
+		wait_until(lambda: os.path.exists(w.path("lmtp")))
 		with smtplib.LMTP(w.path("lmtp")) as s:
 			s.sendmail("x@y.example", ["postmaster@bounces.books.example"], "Subject: hello\r\n\r\nyou\r\n")
 		modes |= {n: stat.S_IMODE(os.stat(w.path(n)).st_mode) for n in ("postrider.key", "dkim", "dkim/k1.key", "deliveries.log", "post")}

@@ -84,7 +84,7 @@ def test_what_serve_calls_is_allowed(w):
 		child = subprocess.Popen(["strace", "-f", "-qq", "-o", trace, harness.PROGRAM, "serve"], cwd=w.folder, env=w.environment(),
 			stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 		w.children.append(child)
-		wait_until(lambda: len(sink.messages) == 20, 60)
+		wait_until(lambda: len(sink.messages) == 20)
 		w.run("status", "june", "--wait")
 		with open(trace, encoding="utf-8", errors="replace") as f:
 			os.kill(int(f.readline().split()[0]), signal.SIGTERM)
