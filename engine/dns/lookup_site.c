@@ -61,8 +61,9 @@ static const char *site_name(struct lookup *l, struct site *s, struct arena *a)
 		first = b.len == 0 ? l->names[i] : first;
 		buf_printf(&b, "%s%s", b.len == 0 ? "" : ",", l->names[i]);
 	}
-	uint64_t hash = hash64(buf_get(&b));
-	if (b.len > NAME_MAX_SHOWN) {
+	/* Of names that found no memory nothing is made: half of them would be another site's. */
+	if (!b.failed && b.len > NAME_MAX_SHOWN) {
+		uint64_t hash = hash64(buf_get(&b));
 		buf_clear(&b);
 		buf_printf(&b, "%s,~%016llx", first, (unsigned long long)hash);
 	}
@@ -72,8 +73,11 @@ static const char *site_name(struct lookup *l, struct site *s, struct arena *a)
 		buf_puts(&b, "+sts");
 	else if (demands(l, STS_TESTING))
 		buf_puts(&b, "+sts-testing");
-	s->hash = hash64(buf_get(&b));
-	const char *name = b.failed ? NULL : arena_strdup(a, buf_cstr(&b));
+	const char *name = NULL;
+	if (!b.failed) {
+		s->hash = hash64(buf_get(&b));
+		name = arena_strdup(a, buf_cstr(&b));
+	}
 	buf_release(&b);
 	return name;
 }
