@@ -197,10 +197,12 @@ sqlite3_stmt *db_stmt(struct store *s, const char *sql, struct err *e);
 /* Types, one letter for each ?: i int64_t, s struct str as text, b struct str as blob, z const char *, d
  * double, n NULL (no argument), t int64_t where 0 is NULL, x struct str where n == 0 is NULL (text). */
 sqlite3_stmt *db_query(struct store *s, struct err *e, const char *sql, const char *types, ...);
-int db_step(struct store *s, sqlite3_stmt *st, struct err *e); /* 1 row, 0 done, -1; resets after 0 and -1 */
+/* 1 row, 0 done, -1; resets after 0 and -1. NULL: it has failed before, -1. */
+int db_step(struct store *s, sqlite3_stmt *st, struct err *e);
 int db_run(struct store *s, struct err *e, const char *sql, const char *types, ...);
-int db_int(struct store *s, struct err *e, int64_t *out, const char *sql, const char *types,
-	...); /* 1 row, 0 none, -1 */
+/* The first column of one row, or the first n: 1, 0 none (and all are 0), -1. */
+int db_int(struct store *s, struct err *e, int64_t *out, const char *sql, const char *types, ...);
+int db_ints(struct store *s, struct err *e, int64_t *out, int n, const char *sql, const char *types, ...);
 int db_script(struct store *s, const char *sql, struct err *e);
 void db_bind(sqlite3_stmt *st, const char *types, ...);
 
@@ -240,12 +242,17 @@ bool db_slice_over(ms_t began); /* has this slice lasted as long as one may? */
 struct rows {
 	struct arena a; /* their strings */
 	void *v;
-	size_t n, cap, size;
+	size_t n, cap, size, next;
 };
 typedef void row_reader(sqlite3_stmt *st, struct arena *a, void *one); /* all zero before */
-/* All that the statement yields; NULL: it has failed before. rows_release() in any case. */
+/* All that the statement yields; NULL: it has failed before. rows_next() to its end, or rows_release(), in
+ * any case. */
 int rows_read(
 	struct store *s, struct rows *r, size_t size, sqlite3_stmt *st, row_reader *read, struct err *e);
+/* The next of them, from the first on, while rc is 0; NULL: none, and they are released. */
+void *rows_next(struct rows *r, int rc);
+/* One row, lent till the next call for `which`: 1, 0 none, -1. */
+int row_lend(struct store *s, enum lent which, sqlite3_stmt *st, row_reader *read, void *one, struct err *e);
 void rows_init(struct rows *r, size_t size);
 void *rows_add(struct rows *r, struct err *e); /* NULL: out of memory. Moves those before */
 void rows_release(struct rows *r);

@@ -246,8 +246,6 @@ static int read_ref(struct walk *w, const struct audience_ref *r, int64_t **v, s
 				    "WHERE d.id >= ?1 AND d.id < ?2 ORDER BY d.id",
 		"iiii", DELIVERY_ID(r->campaign, from), DELIVERY_ID(r->campaign, to), (int64_t)w->standing,
 		(int64_t)cancelled);
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(w->s, st, w->e)) == 1)
 		if ((r->states == 0 || (r->states >> (col_int(st, 1) & 31) & 1) != 0) &&
 			add_contact(v, n, cap, col_int(st, 0), w->e) < 0) {
@@ -303,8 +301,6 @@ static int read_sent_of(struct walk *w, int64_t campaign, size_t *cap)
 		"d.attempts "
 		"WHERE d.id >= ? AND d.id < ? AND d.state = " ROW_SENT,
 		"ii", DELIVERY_ID(campaign, from), DELIVERY_ID(campaign, to));
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, w->e)) == 1) {
 		if (s->nlast_sent == *cap) {
 			struct last_sent *v = realloc(s->last_sent, (*cap * 2 + 1024) * sizeof *v);

@@ -32,11 +32,8 @@ int store_meters(struct store *s, int64_t campaign, int (*row)(void *ctx, struct
 		db_query(
 			s, e, "SELECT name, data FROM meter WHERE campaign = ? ORDER BY name", "i", campaign),
 		read_meter, e);
-	for (size_t i = 0; i < all.n && rc == 0; i++) {
-		const struct meter *m = (struct meter *)all.v + i;
+	for (const struct meter *m; (m = rows_next(&all, rc)) != NULL;)
 		rc = row(ctx, m->name, m->data);
-	}
-	rows_release(&all);
 	return rc;
 }
 
@@ -60,9 +57,8 @@ int store_ledger_came_back(struct store *s, int64_t campaign,
 			"iiii", campaign, (int64_t)TALLY_RETURNED, (int64_t)TALLY_RETURNED_BLOCK,
 			(int64_t)TALLY_COMPLAINTS),
 		read_came_back, e);
-	for (size_t i = 0; i < all.n && rc == 0; i++)
-		rc = row(ctx, (struct came_back *)all.v + i);
-	rows_release(&all);
+	for (const struct came_back *one; (one = rows_next(&all, rc)) != NULL;)
+		rc = row(ctx, one);
 	return rc;
 }
 
@@ -74,8 +70,6 @@ int paused_providers(struct store *s, int64_t campaign, struct paused *p, struct
 	p->n = 0;
 	sqlite3_stmt *st =
 		db_query(s, e, "SELECT provider FROM provider_pause WHERE campaign = ?", "i", campaign);
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1 && p->n < PAUSED_MAX)
 		p->v[p->n++] = col_int(st, 0);
 	db_done(st);
@@ -101,7 +95,7 @@ int unpark_slice(struct store *s, int64_t campaign, ms_t at, struct err *e)
 			"SELECT id, domain, state, attempts FROM delivery WHERE id >> 32 = ? AND due "
 			"= " PARKED " LIMIT 1",
 			"i", campaign);
-		int rc = st != NULL ? db_step(s, st, e) : -1;
+		int rc = db_step(s, st, e);
 		if (rc <= 0)
 			return rc;
 		int64_t id = col_int(st, 0), domain = col_int(st, 1);
@@ -169,8 +163,7 @@ int store_provider_pauses(struct store *s, int64_t campaign,
 			"p.provider WHERE p.campaign = ? ORDER BY p.at, n.text",
 			"i", campaign),
 		read_pause, e);
-	for (size_t i = 0; i < all.n && rc == 0; i++)
-		rc = row(ctx, (struct provider_pause *)all.v + i);
-	rows_release(&all);
+	for (const struct provider_pause *one; (one = rows_next(&all, rc)) != NULL;)
+		rc = row(ctx, one);
 	return rc;
 }

@@ -19,9 +19,9 @@ const char *const campaign_state_names[CAMPAIGN_NSTATES] = {
 	"unsubscribed, excluded,"                                                                            \
 	" duplicate, audience_n, complaints, unsubscribes, spread, armed FROM campaign "
 
-static void read_campaign(sqlite3_stmt *st, struct arena *a, struct campaign_row *c)
+static void read_campaign(sqlite3_stmt *st, struct arena *a, void *one)
 {
-	*c = (struct campaign_row){
+	*(struct campaign_row *)one = (struct campaign_row){
 		.id = col_int(st, 0),
 		.name = arena_str(a, col_str(st, 1)),
 		.state = (enum campaign_state)col_int(st, 2),
@@ -91,21 +91,10 @@ int store_campaign_create(struct store *s, const struct campaign_new *c, const s
 	return rc;
 }
 
-static int lend_campaign(struct store *s, sqlite3_stmt *st, struct campaign_row *out, struct err *e)
-{
-	int rc = st != NULL ? db_step(s, st, e) : -1;
-	if (rc <= 0)
-		return rc;
-	struct arena *a = &s->lent[LENT_CAMPAIGN];
-	arena_reset(a);
-	read_campaign(st, a, out);
-	db_done(st);
-	return a->failed ? db_nomem(e) : 1;
-}
-
 int store_campaign_get(struct store *s, struct str name, struct campaign_row *out, struct err *e)
 {
-	int rc = lend_campaign(s, db_query(s, e, CAMPAIGN_COLUMNS "WHERE name = ?", "s", name), out, e);
+	int rc = row_lend(s, LENT_CAMPAIGN, db_query(s, e, CAMPAIGN_COLUMNS "WHERE name = ?", "s", name),
+		read_campaign, out, e);
 	if (rc == 0)
 		return err_set(e, ERR_NOINPUT, "campaign", "there is no campaign \"%.*s\"", STR_ARG(name));
 	return rc < 0 ? -1 : 0;
@@ -113,7 +102,8 @@ int store_campaign_get(struct store *s, struct str name, struct campaign_row *ou
 
 int store_campaign_by_id(struct store *s, int64_t id, struct campaign_row *out, struct err *e)
 {
-	int rc = lend_campaign(s, db_query(s, e, CAMPAIGN_COLUMNS "WHERE id = ?", "i", id), out, e);
+	int rc = row_lend(s, LENT_CAMPAIGN, db_query(s, e, CAMPAIGN_COLUMNS "WHERE id = ?", "i", id),
+		read_campaign, out, e);
 	if (rc == 0)
 		return err_set(e, ERR_NOINPUT, "campaign", "there is no such campaign");
 	return rc < 0 ? -1 : 0;
@@ -123,29 +113,10 @@ int store_campaign_by_id(struct store *s, int64_t id, struct campaign_row *out, 
 static int walk(struct store *s, sqlite3_stmt *st, int (*row)(void *ctx, const struct campaign_row *c),
 	void *ctx, struct err *e)
 {
-	struct arena a;
-	struct campaign_row *v = NULL;
-	size_t n = 0, cap = 0;
-	int rc = st != NULL ? 0 : -1;
-	arena_init(&a, 65536, 512u << 20);
-	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
-		if (n == cap) {
-			struct campaign_row *bigger = realloc(v, (cap = cap * 2 + 16) * sizeof *v);
-			if (bigger == NULL) {
-				db_done(st);
-				rc = db_nomem(e);
-				break;
-			}
-			v = bigger;
-		}
-		read_campaign(st, &a, &v[n++]);
-	}
-	if (rc == 0 && a.failed)
-		rc = db_nomem(e);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = row(ctx, &v[i]);
-	free(v);
-	arena_release(&a);
+	struct rows all;
+	int rc = rows_read(s, &all, sizeof(struct campaign_row), st, read_campaign, e);
+	for (const struct campaign_row *one; (one = rows_next(&all, rc)) != NULL;)
+		rc = row(ctx, one);
 	return rc;
 }
 
@@ -177,7 +148,7 @@ int store_content(struct store *s, int64_t campaign, int (*row)(void *ctx, const
 		sqlite3_stmt *st = db_query(s, e,
 			"SELECT n, name, data FROM content WHERE campaign = ? AND n > ? ORDER BY n LIMIT 1",
 			"ii", campaign, after);
-		rc = st != NULL ? db_step(s, st, e) : -1;
+		rc = db_step(s, st, e);
 		if (rc <= 0)
 			break;
 		after = col_int(st, 0);
@@ -246,7 +217,7 @@ static int resend_one(struct store *s, int64_t delivery, ms_t at, struct err *e)
 {
 	int64_t campaign = DELIVERY_CAMPAIGN(delivery);
 	sqlite3_stmt *st = db_query(s, e, "SELECT domain, doubted FROM delivery WHERE id = ?", "i", delivery);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	int64_t domain = col_int(st, 0), doubted = col_int(st, 1), provider;
@@ -290,7 +261,7 @@ static int drop_slice(struct store *s, int64_t campaign, struct err *e)
 			"state "
 			"= " ROW_DOUBT " LIMIT 1",
 			"i", campaign);
-		int rc = st != NULL ? db_step(s, st, e) : -1;
+		int rc = db_step(s, st, e);
 		if (rc <= 0)
 			return rc;
 		id = col_int(st, 0);

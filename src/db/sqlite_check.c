@@ -53,7 +53,7 @@ static int read_campaign(struct check *c, struct checked *k)
 		"2 FROM campaign "
 		"WHERE id = ?",
 		"i", k->id);
-	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
+	int rc = db_step(c->s, st, c->e);
 	if (rc <= 0)
 		return rc;
 	k->rows = col_int(st, 0);
@@ -81,8 +81,6 @@ static int rows_window(struct check *c, struct checked *k, int64_t from, int64_t
 		"LEFT JOIN domain o "
 		"ON o.id = d.domain LEFT JOIN list l ON l.id = d.list WHERE d.id > ? AND d.id <= ?",
 		"ii", DELIVERY_ID(k->id, from), DELIVERY_ID(k->id, to));
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(c->s, st, c->e)) == 1) {
 		int64_t written = col_int(st, 1), attempts = col_int(st, 2);
 		enum delivery_state state = state_from_row(written);
@@ -109,43 +107,42 @@ static int rows_window(struct check *c, struct checked *k, int64_t from, int64_t
 /* Every attempt that was counted is there, with its number, and no other. */
 static int attempts_window(struct check *c, struct checked *k, int64_t from, int64_t to)
 {
-	sqlite3_stmt *st = db_query(c->s, c->e,
-		"SELECT count(*) FILTER (WHERE d.attempts <> coalesce(a.n, 0) OR d.attempts <> "
-		"coalesce(a.last, 0)), "
-		"total(a.n) FROM delivery d LEFT JOIN (SELECT delivery, count(*) n, max(n) last FROM attempt "
-		"WHERE delivery > ?1 "
-		"AND delivery <= ?2 GROUP BY delivery) a ON a.delivery = d.id WHERE d.id > ?1 AND d.id <= ?2",
-		"ii", DELIVERY_ID(k->id, from), DELIVERY_ID(k->id, to));
-	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
-	if (rc != 1)
+	int64_t all, v[2];
+	if (db_ints(c->s, c->e, v, 2,
+		    "SELECT count(*) FILTER (WHERE d.attempts <> coalesce(a.n, 0) OR d.attempts <> "
+		    "coalesce(a.last, 0)), "
+		    "total(a.n) FROM delivery d LEFT JOIN (SELECT delivery, count(*) n, max(n) last FROM "
+		    "attempt "
+		    "WHERE delivery > ?1 "
+		    "AND delivery <= ?2 GROUP BY delivery) a ON a.delivery = d.id WHERE d.id > ?1 AND d.id "
+		    "<= ?2",
+		    "ii", DELIVERY_ID(k->id, from), DELIVERY_ID(k->id, to)) != 1)
 		return -1;
-	int64_t all, theirs = col_int(st, 1);
-	k->t.attempts += col_int(st, 0);
-	db_done(st);
+	k->t.attempts += v[0];
 	if (db_int(c->s, c->e, &all, "SELECT count(*) FROM attempt WHERE delivery > ? AND delivery <= ?",
 		    "ii", DELIVERY_ID(k->id, from), DELIVERY_ID(k->id, to)) < 0)
 		return -1;
-	k->t.strays += all - theirs;
+	k->t.strays += all - v[1];
 	return 0;
 }
 
 /* A spread campaign: what should wait by domain, and does. */
 static int waiting_window(struct check *c, struct checked *k, int64_t from, int64_t to)
 {
-	sqlite3_stmt *st = db_query(c->s, c->e,
-		"SELECT count(*), count(w.n) FROM delivery d LEFT JOIN intent i ON i.delivery = d.id LEFT "
-		"JOIN "
-		"waiting w ON w.campaign = ?1 AND w.lot IN (0, 1) AND w.domain = d.domain AND w.due = "
-		"coalesce(d.due, 0) AND w.n = (d.id & 4294967295) WHERE d.id > ?2 AND d.id <= ?3 AND "
-		"i.delivery IS "
-		"NULL AND (d.due <= ?4 OR (d.due IS NULL AND d.state = " ROW_QUEUED " AND d.attempts = 0))",
-		"iiii", k->id, DELIVERY_ID(k->id, from), DELIVERY_ID(k->id, to), k->ripe_until);
-	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
-	if (rc != 1)
+	int64_t v[2];
+	if (db_ints(c->s, c->e, v, 2,
+		    "SELECT count(*), count(w.n) FROM delivery d LEFT JOIN intent i ON i.delivery = d.id "
+		    "LEFT "
+		    "JOIN "
+		    "waiting w ON w.campaign = ?1 AND w.lot IN (0, 1) AND w.domain = d.domain AND w.due = "
+		    "coalesce(d.due, 0) AND w.n = (d.id & 4294967295) WHERE d.id > ?2 AND d.id <= ?3 AND "
+		    "i.delivery IS "
+		    "NULL AND (d.due <= ?4 OR (d.due IS NULL AND d.state = " ROW_QUEUED
+		    " AND d.attempts = 0))",
+		    "iiii", k->id, DELIVERY_ID(k->id, from), DELIVERY_ID(k->id, to), k->ripe_until) != 1)
 		return -1;
-	k->t.should += col_int(st, 0);
-	k->t.does += col_int(st, 1);
-	db_done(st);
+	k->t.should += v[0];
+	k->t.does += v[1];
 	return 0;
 }
 
@@ -188,8 +185,6 @@ static int read_sums(struct check *c, struct checked *k)
 	int rc;
 	sqlite3_stmt *st = db_query(
 		c->s, c->e, "SELECT slot, sum(n) FROM tally WHERE campaign = ? GROUP BY slot", "i", k->id);
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(c->s, st, c->e)) == 1)
 		if (col_int(st, 0) >= 0 && col_int(st, 0) < TALLY_CHECKED)
 			k->sum[col_int(st, 0)] = col_int(st, 1);

@@ -50,22 +50,18 @@ static int claimed_after(struct check *c, int64_t delivery, const struct suppres
 /* Those that were over before it was suppressed cannot have mailed it afterwards. */
 static int mailed_after(struct check *c, const struct suppressed *sup, struct late *late)
 {
-	int64_t campaign = 0, n;
+	int64_t k[2] = {0}, n; /* k: a campaign, and its rows */
 	for (;;) {
-		sqlite3_stmt *st = db_query(c->s, c->e,
+		int rc = db_ints(c->s, c->e, k, 2,
 			"SELECT id, rows FROM campaign WHERE id > ? AND rows > 0 AND (finished = 0 OR "
 			"finished > ?) ORDER BY id "
 			"LIMIT 1",
-			"ii", campaign, sup->created);
-		int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
+			"ii", k[0], sup->created);
 		if (rc <= 0)
 			return rc;
-		campaign = col_int(st, 0);
-		int64_t rows = col_int(st, 1);
-		db_done(st);
-		if (delivery_bisect(c->s, campaign, rows, sup->contact, &n, c->e) < 0)
+		if (delivery_bisect(c->s, k[0], k[1], sup->contact, &n, c->e) < 0)
 			return -1;
-		rc = claimed_after(c, DELIVERY_ID(campaign, n), sup);
+		rc = claimed_after(c, DELIVERY_ID(k[0], n), sup);
 		int sure = rc == 1 ? recorded_then(c, sup) : 0;
 		if (rc < 0 || sure < 0)
 			return -1;
@@ -74,7 +70,7 @@ static int mailed_after(struct check *c, const struct suppressed *sup, struct la
 		int64_t *count = sure == 1 ? &late->sure : &late->perhaps,
 			*first = sure == 1 ? &late->first_sure : &late->first_perhaps;
 		if (++*count == 1)
-			*first = DELIVERY_ID(campaign, n);
+			*first = DELIVERY_ID(k[0], n);
 	}
 }
 
@@ -90,7 +86,7 @@ static int next_suppressed(struct check *c, struct suppressed *sup)
 		"WHERE (s.hash, s.list) > (?, ?) AND s.born = 0 AND s.held_until = 0 ORDER BY s.hash, s.list "
 		"LIMIT 1",
 		"ii", sup->hash, sup->list);
-	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
+	int rc = db_step(c->s, st, c->e);
 	if (rc == 1) {
 		*sup = (struct suppressed){
 			col_int(st, 0), col_int(st, 1), col_int(st, 3), col_int(st, 2), col_int(st, 4)};
@@ -140,8 +136,6 @@ static int contact_window(struct check *c, int64_t from, struct people *p)
 		"d.id = k.domain "
 		"WHERE k.id > ? AND k.id <= ? AND k.address <> '' AND" VISIBLE("k.born"),
 		"ii", from, from + CHECK_WINDOW);
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(c->s, st, c->e)) == 1) {
 		int found = db_int(c->s, c->e, &n, "SELECT 1 FROM address WHERE hash = ? AND contact = ?",
 			"ii", (int64_t)hash64(col_str(st, 1)), col_int(st, 0));
@@ -183,21 +177,20 @@ static int count_members(struct check *c, int64_t list, struct members *m)
 {
 	int64_t after = 0;
 	for (;;) {
-		sqlite3_stmt *st = db_query(c->s, c->e,
-			"SELECT count(*), max(m.contact), count(*) - count(k.id) FROM (SELECT contact FROM "
-			"member WHERE list = ? AND "
-			"contact > ? AND" VISIBLE("born") "ORDER BY contact LIMIT 20000) m LEFT JOIN contact "
-							  "k ON k.id = m.contact",
-			"ii", list, after);
-		int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
-		if (rc != 1)
+		int64_t v[3];
+		if (db_ints(c->s, c->e, v, 3,
+			    "SELECT count(*), max(m.contact), count(*) - count(k.id) FROM (SELECT contact "
+			    "FROM "
+			    "member WHERE list = ? AND "
+			    "contact > ? AND" VISIBLE(
+				    "born") "ORDER BY contact LIMIT 20000) m LEFT JOIN contact "
+					    "k ON k.id = m.contact",
+			    "ii", list, after) != 1)
 			return -1;
-		int64_t more = col_int(st, 0);
-		after = col_int(st, 1);
-		m->nobody += col_int(st, 2);
-		db_done(st);
-		m->n += more;
-		if (more == 0)
+		m->n += v[0];
+		after = v[1];
+		m->nobody += v[2];
+		if (v[0] == 0)
 			return 0;
 		if (check_step(c, "counting members", m->n, 0) < 0)
 			return -1;
@@ -230,7 +223,7 @@ int check_lists(struct check *c)
 		sqlite3_stmt *st = db_query(c->s, c->e,
 			"SELECT id, members, name FROM list WHERE id > ? AND gone = 0 ORDER BY id LIMIT 1",
 			"i", id);
-		int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
+		int rc = db_step(c->s, st, c->e);
 		if (rc <= 0)
 			return rc;
 		id = col_int(st, 0);

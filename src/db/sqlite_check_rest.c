@@ -120,18 +120,16 @@ int check_lease(struct check *c)
 
 int check_intents(struct check *c)
 {
-	sqlite3_stmt *st = db_query(c->s, c->e,
-		"SELECT count(*), count(*) - count(d.id), count(*) FILTER (WHERE i.epoch > l.epoch), "
-		"count(*) FILTER (WHERE "
-		"i.epoch < l.epoch) FROM intent i LEFT JOIN delivery d ON d.id = i.delivery LEFT JOIN lease "
-		"l ON l.id = 1",
-		"");
-	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
-	if (rc != 1)
+	int64_t v[4];
+	if (db_ints(c->s, c->e, v, 4,
+		    "SELECT count(*), count(*) - count(d.id), count(*) FILTER (WHERE i.epoch > l.epoch), "
+		    "count(*) FILTER (WHERE "
+		    "i.epoch < l.epoch) FROM intent i LEFT JOIN delivery d ON d.id = i.delivery LEFT JOIN "
+		    "lease "
+		    "l ON l.id = 1",
+		    "") != 1)
 		return -1;
-	long long all = col_int(st, 0), nobodys = col_int(st, 1), later = col_int(st, 2),
-		  earlier = col_int(st, 3);
-	db_done(st);
+	long long all = v[0], nobodys = v[1], later = v[2], earlier = v[3];
 	if (nobodys != 0 && check_say(c, SELF_FAIL, STR(""), REPORT_IT,
 				    "%lld messages are on the wire for no delivery", nobodys) < 0)
 		return -1;
@@ -294,7 +292,7 @@ static int check_imports(struct check *c)
 		"SELECT state, host, boot, pid, pid_start, heartbeat FROM import WHERE state < 2 ORDER BY id "
 		"LIMIT 1",
 		"");
-	int rc = st != NULL ? db_step(c->s, st, c->e) : -1;
+	int rc = db_step(c->s, st, c->e);
 	if (rc <= 0)
 		return rc;
 	int64_t state = col_int(st, 0);

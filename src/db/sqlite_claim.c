@@ -38,7 +38,7 @@ static const struct list_names *list_names(struct claiming *k, int64_t id)
 	*l = (struct list_names){0};
 	sqlite3_stmt *st =
 		db_query(k->s, k->e, "SELECT name, title, list_id FROM list WHERE id = ?", "i", id);
-	int rc = st != NULL ? db_step(k->s, st, k->e) : -1;
+	int rc = db_step(k->s, st, k->e);
 	if (rc < 0)
 		return NULL;
 	if (rc == 1) {
@@ -235,7 +235,7 @@ static int claim_range(struct claiming *k, int64_t cursor, int64_t rows, bool ha
 static int claim_number(struct claiming *k, int64_t id)
 {
 	sqlite3_stmt *st = db_query(k->s, k->e, CLAIM_COLUMNS "WHERE d.id = ?", "i", id);
-	int rc = st != NULL ? db_step(k->s, st, k->e) : -1;
+	int rc = db_step(k->s, st, k->e);
 	if (rc <= 0)
 		return rc;
 	rc = claim_row(k, st);
@@ -295,7 +295,7 @@ static int claim_waiting(struct claiming *k, int64_t lot, int64_t domain, int ma
 						   "? AND domain = "
 						   "? AND due > 0 ORDER BY due, n LIMIT 1",
 						   "iii", k->campaign, lot, domain);
-		int rc = st != NULL ? db_step(s, st, k->e) : -1;
+		int rc = db_step(s, st, k->e);
 		if (rc <= 0)
 			return rc;
 		int64_t due = col_int(st, 0), n = col_int(st, 1);
@@ -387,7 +387,7 @@ int store_ledger_claim(struct store *s, int64_t campaign, enum claim_kind kind, 
 		"state "
 		"IN (?, ?)",
 		"iii", campaign, (int64_t)CAMPAIGN_RUNNING, (int64_t)CAMPAIGN_WAITING);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	int64_t rows = col_int(st, 0), cursor = col_int(st, 1);

@@ -34,7 +34,7 @@ int contact_find(struct store *s, struct str key, struct found *out, struct err 
 		"SELECT c.id, c.born, c.removed, c.attrs, (SELECT id FROM pending_import) FROM address a "
 		"JOIN contact c ON c.id = a.contact WHERE a.hash = ? AND coalesce(c.key, c.address) = ?",
 		"is", (int64_t)hash64(key), key);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc == 1)
 		*out = (struct found){
 			.id = col_int(st, 0),
@@ -54,14 +54,9 @@ void found_done(struct found *f)
 	f->st = NULL;
 }
 
-static int lend_contact(struct store *s, sqlite3_stmt *st, struct contact_row *out, struct err *e)
+static void read_contact(sqlite3_stmt *st, struct arena *a, void *one)
 {
-	int rc = st != NULL ? db_step(s, st, e) : -1;
-	if (rc <= 0)
-		return rc < 0 ? -1 : err_set(e, ERR_NOINPUT, "contact", "there is nobody with that address");
-	struct arena *a = &s->lent[LENT_CONTACT];
-	arena_reset(a);
-	*out = (struct contact_row){
+	*(struct contact_row *)one = (struct contact_row){
 		.id = col_int(st, 0),
 		.address = arena_str(a, col_str(st, 1)),
 		.key = arena_str(a, col_str(st, 2)),
@@ -70,8 +65,14 @@ static int lend_contact(struct store *s, sqlite3_stmt *st, struct contact_row *o
 		.changed = col_int(st, 5),
 		.removed = col_int(st, 6) != 0,
 	};
-	db_done(st);
-	return a->failed ? db_nomem(e) : 0;
+}
+
+static int lend_contact(struct store *s, sqlite3_stmt *st, struct contact_row *out, struct err *e)
+{
+	int rc = row_lend(s, LENT_CONTACT, st, read_contact, out, e);
+	if (rc == 0)
+		return err_set(e, ERR_NOINPUT, "contact", "there is nobody with that address");
+	return rc < 0 ? -1 : 0;
 }
 
 int store_contact_get(struct store *s, struct str key, struct contact_row *out, struct err *e)
@@ -98,42 +99,29 @@ int store_contact_by_id(struct store *s, int64_t id, struct contact_row *out, st
 		out, e);
 }
 
+static void read_membership(sqlite3_stmt *st, struct arena *a, void *one)
+{
+	*(struct membership *)one = (struct membership){col_int(st, 0), arena_str(a, col_str(st, 1)),
+		col_int(st, 2), arena_str(a, col_str(st, 3)), col_int(st, 4)};
+}
+
 int store_memberships(struct store *s, int64_t contact, int (*row)(void *ctx, const struct membership *m),
 	void *ctx, struct err *e)
 {
-	struct arena a;
-	struct membership *v = NULL;
-	size_t n = 0, cap = 0;
-	arena_init(&a, 4096, 16u << 20);
-	sqlite3_stmt *st = db_query(s, e,
-		"SELECT l.id, l.name, coalesce(m.joined, i.at, 0), coalesce(ns.text, ni.text, ''), "
-		"coalesce(m.consent_at, i.consent_at, 0) "
-		"FROM list l CROSS JOIN member m ON m.list = l.id AND m.contact = ? LEFT JOIN import i ON "
-		"i.id = m.born "
-		"LEFT JOIN name ns ON ns.id = m.source LEFT JOIN name ni ON ni.id = i.source "
-		"WHERE l.gone = 0 AND" VISIBLE("m.born") "ORDER BY l.name",
-		"i", contact);
-	int rc = st != NULL ? 0 : -1;
-	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
-		if (n == cap) {
-			struct membership *bigger = realloc(v, (cap = cap * 2 + 8) * sizeof *v);
-			if (bigger == NULL) {
-				rc = db_nomem(e);
-				break;
-			}
-			v = bigger;
-		}
-		v[n++] = (struct membership){col_int(st, 0), arena_str(&a, col_str(st, 1)), col_int(st, 2),
-			arena_str(&a, col_str(st, 3)), col_int(st, 4)};
-	}
-	if (st != NULL)
-		db_done(st);
-	if (rc == 0 && a.failed)
-		rc = db_nomem(e);
-	for (size_t i = 0; i < n && rc == 0; i++)
-		rc = row(ctx, &v[i]);
-	free(v);
-	arena_release(&a);
+	struct rows all;
+	int rc = rows_read(s, &all, sizeof(struct membership),
+		db_query(s, e,
+			"SELECT l.id, l.name, coalesce(m.joined, i.at, 0), coalesce(ns.text, ni.text, ''), "
+			"coalesce(m.consent_at, i.consent_at, 0) "
+			"FROM list l CROSS JOIN member m ON m.list = l.id AND m.contact = ? LEFT JOIN import "
+			"i ON "
+			"i.id = m.born "
+			"LEFT JOIN name ns ON ns.id = m.source LEFT JOIN name ni ON ni.id = i.source "
+			"WHERE l.gone = 0 AND" VISIBLE("m.born") "ORDER BY l.name",
+			"i", contact),
+		read_membership, e);
+	for (const struct membership *one; (one = rows_next(&all, rc)) != NULL;)
+		rc = row(ctx, one);
 	return rc;
 }
 

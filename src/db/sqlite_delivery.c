@@ -92,8 +92,6 @@ static int read_page(struct store *s, int64_t *after, int64_t end, unsigned stat
 		DELIVERY_COLUMNS "WHERE d.id > ?2 AND d.id <= ?3 AND (?4 = 0 OR (?4 >> " STATE
 				 ") & 1) ORDER BY d.id LIMIT ?5",
 		"iiiii", standing(alive), *after, to, (int64_t)states, (int64_t)PAGE);
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1)
 		if (read_delivery(s, st, a, &v[n++], e) < 0)
 			return -1;
@@ -133,7 +131,7 @@ int store_delivery_get(
 	struct arena *a = &s->lent[LENT_DELIVERY];
 	sqlite3_stmt *st =
 		db_query(s, e, DELIVERY_COLUMNS "WHERE d.id = ?2", "ii", standing(holder_alive), delivery);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc < 0 ? -1 : err_set(e, ERR_NOINPUT, "delivery", "there is no such delivery");
 	arena_reset(a);
@@ -146,18 +144,15 @@ int store_delivery_get(
 int store_deliveries_of(struct store *s, int64_t contact, bool holder_alive,
 	int (*row)(void *ctx, const struct delivery_row *d), void *ctx, struct err *e)
 {
-	int64_t campaign = 0, n, who;
+	int64_t c[2] = {0}, n, who; /* c: a campaign, and its rows */
 	struct delivery_row d;
 	for (;;) {
-		sqlite3_stmt *st = db_query(s, e,
+		int rc = db_ints(s, e, c, 2,
 			"SELECT id, rows FROM campaign WHERE id > ? AND rows > 0 ORDER BY id LIMIT 1", "i",
-			campaign);
-		int rc = st != NULL ? db_step(s, st, e) : -1;
+			c[0]);
 		if (rc <= 0)
 			return rc;
-		campaign = col_int(st, 0);
-		int64_t rows = col_int(st, 1);
-		db_done(st);
+		int64_t campaign = c[0], rows = c[1];
 		if (delivery_bisect(s, campaign, rows, contact, &n, e) < 0)
 			return -1;
 		rc = n > rows ? 0
@@ -217,7 +212,7 @@ int store_attempts(struct store *s, int64_t delivery, int (*row)(void *ctx, cons
 			"a.delivery "
 			"AND d.n = a.n WHERE a.delivery = ? AND a.n > ? ORDER BY a.n LIMIT 1",
 			"ii", delivery, n);
-		rc = st != NULL ? db_step(s, st, e) : -1;
+		rc = db_step(s, st, e);
 		if (rc <= 0)
 			break;
 		arena_reset(&a);
@@ -243,7 +238,7 @@ static int read_refusal(struct store *s, int64_t id, struct arena *a, struct fai
 		"ON tn.id = a.route "
 		"WHERE f.id = ?",
 		"i", id);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	read_attempt(st, 0, a, &out->attempt);

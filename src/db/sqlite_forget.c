@@ -37,7 +37,7 @@ static int blank_replies(struct store *s, int64_t delivery, struct str address, 
 		sqlite3_stmt *st = db_query(s, e,
 			"SELECT n, reply FROM attempt WHERE delivery = ? AND n > ? ORDER BY n LIMIT 1", "ii",
 			delivery, n);
-		int rc = st != NULL ? db_step(s, st, e) : -1;
+		int rc = db_step(s, st, e);
 		if (rc <= 0)
 			return rc;
 		n = col_int(st, 0);
@@ -131,7 +131,7 @@ static int forget_replies(struct forgetting *f, int64_t contact)
 	for (;;) {
 		sqlite3_stmt *st = db_query(
 			s, f->e, "SELECT id, rows FROM campaign WHERE id > ? ORDER BY id LIMIT 1", "i", id);
-		int rc = st != NULL ? db_step(s, st, f->e) : -1;
+		int rc = db_step(s, st, f->e);
 		if (rc <= 0)
 			return rc;
 		id = col_int(st, 0);
@@ -185,7 +185,7 @@ static int forget(struct store *s, struct str key, ms_t now, struct err *e)
 	if (rc == 1) {
 		found_done(&found);
 		sqlite3_stmt *st = db_query(s, e, "SELECT address FROM contact WHERE id = ?", "i", found.id);
-		rc = st != NULL ? db_step(s, st, e) : -1;
+		rc = db_step(s, st, e);
 		if (rc == 1) {
 			f.address = arena_str(&a, col_str(st, 0));
 			db_done(st);

@@ -35,8 +35,6 @@ static int read_page(struct store *s, ms_t since, int64_t after, struct arena *a
 		"LIMIT ?",
 		"iii", after, since, (int64_t)max);
 	int rc, n = 0;
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1 && n < max)
 		rows[n++] = (struct history_row){
 			.id = col_int(st, 0),

@@ -164,9 +164,8 @@ int store_holdings(
 			"SELECT name, since, until FROM holding WHERE until > ? ORDER BY name LIMIT 100", "i",
 			now),
 		read_holding, e);
-	for (size_t i = 0; i < all.n && rc == 0; i++)
-		rc = row(ctx, (struct holding *)all.v + i);
-	rows_release(&all);
+	for (const struct holding *one; (one = rows_next(&all, rc)) != NULL;)
+		rc = row(ctx, one);
 	return rc;
 }
 

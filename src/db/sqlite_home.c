@@ -168,7 +168,7 @@ static int next_unfinished(struct store *s, struct unfinished *u, struct err *e)
 		"BY id "
 		"LIMIT 1",
 		"iii", u->id, (int64_t)CAMPAIGN_FINISHED, (int64_t)CAMPAIGN_CANCELLED);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc != 1)
 		return rc;
 	u->id = col_int(st, 0);

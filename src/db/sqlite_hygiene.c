@@ -21,7 +21,7 @@ int store_domains(struct store *s, int (*row)(void *ctx, int64_t id, struct str 
 			"d.provider "
 			"WHERE d.id > ? ORDER BY d.id LIMIT 1",
 			"i", id);
-		rc = st != NULL ? db_step(s, st, e) : -1;
+		rc = db_step(s, st, e);
 		if (rc <= 0)
 			break;
 		arena_reset(&a);
@@ -136,8 +136,6 @@ static int dead_window(struct store *s, struct dead *d, int64_t from, ms_t since
 		"f.delivery AND a.n = "
 		"f.n WHERE f.id > ? AND f.id <= ? AND f.at >= ?",
 		"iii", from, from + WINDOW, since);
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1)
 		dead_add(d, col_int(st, 0), col_int(st, 1), col_int(st, 2));
 	return rc;

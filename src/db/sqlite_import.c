@@ -37,7 +37,7 @@ static int unfinished(struct store *s, struct import_life *out, struct err *e)
 		"SELECT id, list, at, state, first, host, boot, pid, pid_start, heartbeat FROM import WHERE "
 		"state < 2 ORDER BY id LIMIT 1",
 		"");
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	*out = (struct import_life){col_int(st, 0), col_int(st, 1), col_int(st, 2), col_int(st, 3),
@@ -83,7 +83,7 @@ int store_import_recover(struct store *s, struct err *e)
 static int find_list(struct store *s, struct import *im, struct str name, bool *created, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e, "SELECT id, gone FROM list WHERE name = ?", "s", name);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	*created = true;
 	if (rc == 1) {
 		im->list = col_int(st, 0);

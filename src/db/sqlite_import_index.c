@@ -41,7 +41,7 @@ static int has_key(struct store *s, const struct import *im, int64_t contact, st
 	}
 	sqlite3_stmt *st =
 		db_query(s, e, "SELECT coalesce(key, address) FROM contact WHERE id = ?", "i", contact);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	rc = str_eq(col_str(st, 0), key);

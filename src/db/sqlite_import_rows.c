@@ -166,7 +166,7 @@ static int stage_change(struct store *s, struct import *im, int64_t contact, str
 {
 	buf_clear(&im->staged);
 	sqlite3_stmt *st = db_query(s, e, "SELECT attrs FROM import_change WHERE contact = ?", "i", contact);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc < 0)
 		return -1;
 	changes_join(&im->staged, rc == 1 ? col_str(st, 0) : STR(""), attrs);
@@ -202,7 +202,7 @@ static int update_contact(
 		return -1;
 	sqlite3_stmt *st =
 		db_query(s, e, "SELECT attrs, removed, born FROM contact WHERE id = ?", "i", contact);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	buf_clear(&im->merged);
@@ -321,8 +321,6 @@ static int find_hashes(
 	s->batch = (struct batch){n, &(struct lookup){NULL, order}, lookup_column};
 	sqlite3_stmt *st = db_query(
 		s, e, "SELECT b.rowid, a.contact FROM batch b CROSS JOIN address a ON a.hash = b.a", "");
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1) {
 		if (candidate(out, col_int(st, 1), order[col_int(st, 0)].n, e) < 0) {
 			db_done(st);
@@ -349,8 +347,6 @@ static int look_at(
 		"contact c ON c.id = b.a LEFT JOIN member m ON m.list = ? AND m.contact = c.id WHERE "
 		"coalesce(c.key, c.address) = b.b",
 		"i", im->list);
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1) {
 		const struct hashed *h = &l->order[col_int(st, 0)];
 		k[h->n].contact = h->hash;

@@ -72,7 +72,7 @@ static int read_lease(struct store *s, struct holder *h, struct err *e)
 		"SELECT epoch, host, boot, pid, pid_start, since, heartbeat, what, held,"
 		" (SELECT value FROM meta WHERE name = 'uptime') FROM lease WHERE id = 1",
 		"");
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	h->epoch = col_int(st, 0);

@@ -52,7 +52,7 @@ int ledger_read(struct store *s, int64_t delivery, struct ledger_row *r, struct 
 		"FROM intent i "
 		"JOIN delivery d ON d.id = i.delivery WHERE i.delivery = ?",
 		"i", delivery);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	*r = (struct ledger_row){
@@ -216,25 +216,31 @@ int store_usage_add(struct store *s, struct str name, int64_t n, ms_t now, struc
 	return delta_add(s, DELTA_USAGE, id, now / MINUTE, 0, 0, 0, n, STR(""), e);
 }
 
+struct counted { /* in a minute, or on a day */
+	int64_t when, n;
+};
+
+static void read_counted(sqlite3_stmt *st, struct arena *a, void *one)
+{
+	(void)a;
+	*(struct counted *)one = (struct counted){col_int(st, 0), col_int(st, 1)};
+}
+
 int store_usage_minutes(struct store *s, struct str route, ms_t since,
 	int (*row)(void *ctx, ms_t minute, int64_t n), void *ctx, struct err *e)
 {
-	int rc = deltas_flush(s, e);
-	if (rc < 0)
+	struct rows all;
+	if (deltas_flush(s, e) < 0)
 		return -1;
-	sqlite3_stmt *st = db_query(s, e,
-		"SELECT u.minute, u.n FROM name r JOIN usage u ON u.route = r.id WHERE r.text = ? AND "
-		"u.minute >= ? ORDER BY u.minute",
-		"si", route, since / MINUTE);
-	if (st == NULL)
-		return -1;
-	while ((rc = db_step(s, st, e)) == 1) {
-		int stop = row(ctx, col_int(st, 0) * MINUTE, col_int(st, 1));
-		if (stop != 0) {
-			db_done(st);
-			return stop;
-		}
-	}
+	int rc = rows_read(s, &all, sizeof(struct counted),
+		db_query(s, e,
+			"SELECT u.minute, u.n FROM name r JOIN usage u ON u.route = r.id WHERE r.text = ? "
+			"AND "
+			"u.minute >= ? ORDER BY u.minute",
+			"si", route, since / MINUTE),
+		read_counted, e);
+	for (const struct counted *c; (c = rows_next(&all, rc)) != NULL;)
+		rc = row(ctx, c->when * MINUTE, c->n);
 	return rc;
 }
 
@@ -251,19 +257,13 @@ int store_source_add(
 int store_source_days(struct store *s, struct str source, struct str provider,
 	int (*row)(void *ctx, int64_t day, int64_t n), void *ctx, struct err *e)
 {
-	int rc;
-	sqlite3_stmt *st =
+	struct rows all;
+	int rc = rows_read(s, &all, sizeof(struct counted),
 		db_query(s, e, "SELECT day, n FROM source_use WHERE source = ? AND provider = ? ORDER BY day",
-			"ss", source, provider);
-	if (st == NULL)
-		return -1;
-	while ((rc = db_step(s, st, e)) == 1) {
-		int stop = row(ctx, col_int(st, 0), col_int(st, 1));
-		if (stop != 0) {
-			db_done(st);
-			return stop;
-		}
-	}
+			"ss", source, provider),
+		read_counted, e);
+	for (const struct counted *c; (c = rows_next(&all, rc)) != NULL;)
+		rc = row(ctx, c->when, c->n);
 	return rc;
 }
 

@@ -20,21 +20,10 @@ static void read_list(sqlite3_stmt *st, struct arena *a, void *one)
 	};
 }
 
-static int one_list(struct store *s, sqlite3_stmt *st, struct list_row *out, struct err *e)
-{
-	int rc = st != NULL ? db_step(s, st, e) : -1;
-	if (rc <= 0)
-		return rc;
-	struct arena *a = &s->lent[LENT_LIST];
-	arena_reset(a);
-	read_list(st, a, out);
-	db_done(st);
-	return a->failed ? db_nomem(e) : 1;
-}
-
 int store_list_get(struct store *s, struct str name, struct list_row *out, struct err *e)
 {
-	int rc = one_list(s, db_query(s, e, LIST_COLUMNS "WHERE name = ? AND gone = 0", "s", name), out, e);
+	int rc = row_lend(s, LENT_LIST, db_query(s, e, LIST_COLUMNS "WHERE name = ? AND gone = 0", "s", name),
+		read_list, out, e);
 	if (rc == 0)
 		return err_set(e, ERR_NOINPUT, "list", "there is no list \"%.*s\"", STR_ARG(name));
 	return rc < 0 ? -1 : 0;
@@ -42,7 +31,8 @@ int store_list_get(struct store *s, struct str name, struct list_row *out, struc
 
 int store_list_by_id(struct store *s, int64_t id, struct list_row *out, struct err *e)
 {
-	int rc = one_list(s, db_query(s, e, LIST_COLUMNS "WHERE id = ? AND gone = 0", "i", id), out, e);
+	int rc = row_lend(s, LENT_LIST, db_query(s, e, LIST_COLUMNS "WHERE id = ? AND gone = 0", "i", id),
+		read_list, out, e);
 	if (rc == 0)
 		return err_set(e, ERR_NOINPUT, "list", "there is no such list");
 	return rc < 0 ? -1 : 0;
@@ -58,8 +48,6 @@ static int clear_slice(struct store *s, int64_t list, int64_t *after, struct err
 		"SELECT contact FROM member WHERE list = ? AND contact > ? AND" VISIBLE(
 			"born") "ORDER BY contact LIMIT ?",
 		"iii", list, *after, (int64_t)SLICE);
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1)
 		ids[n++] = col_int(st, 0);
 	for (int i = 0; rc == 0 && i < n; i++) {
@@ -89,7 +77,7 @@ int store_list_create(struct store *s, struct str name, ms_t now, int64_t *id, s
 {
 	int64_t gone = 0;
 	sqlite3_stmt *st = db_query(s, e, "SELECT id, gone FROM list WHERE name = ?", "s", name);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc < 0)
 		return -1;
 	bool was = rc == 1;
@@ -123,7 +111,7 @@ int store_list_create(struct store *s, struct str name, ms_t now, int64_t *id, s
 static int name_taken(struct store *s, struct str name, int64_t *other, bool *gone, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e, "SELECT id, gone FROM list WHERE name = ?", "s", name);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc == 1) {
 		*other = col_int(st, 0);
 		*gone = col_int(st, 1) != 0;
@@ -214,13 +202,11 @@ int store_lists(struct store *s, bool with_mailable, int (*row)(void *ctx, const
 	struct rows all;
 	int rc = rows_read(s, &all, sizeof(struct list_row),
 		db_query(s, e, LIST_COLUMNS "WHERE gone = 0 ORDER BY name", ""), read_list, e);
-	for (size_t i = 0; i < all.n && rc == 0; i++) {
-		struct list_row *l = (struct list_row *)all.v + i;
+	for (struct list_row *l; (l = rows_next(&all, rc)) != NULL;) {
 		if (with_mailable)
 			rc = count_mailable(s, l, e);
 		if (rc == 0)
 			rc = row(ctx, l);
 	}
-	rows_release(&all);
 	return rc;
 }

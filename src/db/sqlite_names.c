@@ -107,7 +107,7 @@ int name_text(struct store *s, int64_t id, struct str *out, struct err *e)
 		return 0;
 	if (n->id != id) {
 		sqlite3_stmt *st = db_query(s, e, "SELECT text FROM name WHERE id = ?", "i", id);
-		int rc = st != NULL ? db_step(s, st, e) : -1;
+		int rc = db_step(s, st, e);
 		if (rc <= 0)
 			return rc;
 		struct str text = col_str(st, 0);
@@ -150,7 +150,7 @@ int domain_id(struct store *s, struct str domain, bool create, int64_t *id, stru
 		return 0;
 	}
 	sqlite3_stmt *st = db_query(s, e, "SELECT id, provider FROM domain WHERE name = ?", "s", domain);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	int64_t provider = 0;
 	if (rc == 1) {
 		*id = col_int(st, 0);
@@ -177,7 +177,7 @@ const struct domain_info *domain_info(struct store *s, int64_t id, struct err *e
 		"FROM former_provider f WHERE f.domain = d.id), 0) FROM domain d LEFT JOIN name n ON n.id = "
 		"d.provider WHERE d.id = ?",
 		"i", id);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc < 0 ? NULL : &none;
 	d->id = id;

@@ -235,7 +235,7 @@ int64_t store_data_version(struct store *s)
 int store_meta_get(struct store *s, const char *name, struct buf *out, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e, "SELECT value FROM meta WHERE name = ?", "z", name);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc == 0)
 		return err_set(e, ERR_NOINPUT, name, "never set");
 	if (rc < 0)

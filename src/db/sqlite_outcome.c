@@ -48,7 +48,7 @@ static int move_reason(struct store *s, const struct ledger_row *r, const struct
 		sqlite3_stmt *st = db_query(s, e,
 			"SELECT class, reason FROM attempt WHERE delivery = ? AND n = ? AND class <> 0", "ii",
 			r->delivery, r->attempts);
-		int rc = st != NULL ? db_step(s, st, e) : -1;
+		int rc = db_step(s, st, e);
 		if (rc < 0)
 			return -1;
 		if (rc == 1) {

@@ -7,8 +7,6 @@ int store_policy_get(
 {
 	sqlite3_stmt *st = db_query(
 		s, e, "SELECT id, mode, fetched, expires, mx FROM sts_policy WHERE domain = ?", "s", domain);
-	if (st == NULL)
-		return -1;
 	int rc = db_step(s, st, e);
 	if (rc == 1)
 		*out = (struct policy_row){

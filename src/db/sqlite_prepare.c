@@ -35,7 +35,7 @@ static int read_progress(struct store *s, int64_t campaign, struct progress *p, 
 		"SELECT rows, looked_at, canary, sample_below, created, spread FROM campaign WHERE id = ? "
 		"AND state = ?",
 		"ii", campaign, (int64_t)CAMPAIGN_PREPARING);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc == 1) {
 		*p = (struct progress){col_int(st, 0), col_int(st, 1), col_int(st, 2), !col_null(st, 3),
 			col_int(st, 5) != 0, (uint64_t)col_int(st, 3), col_int(st, 4)};

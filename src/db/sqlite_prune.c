@@ -39,7 +39,7 @@ static int messages_step(struct store *s, struct prune *p, void *ctx, struct err
 			"SELECT v.id, r.at FROM evidence v JOIN returned r ON r.id = v.id WHERE v.id > ? "
 			"ORDER BY v.id LIMIT 1",
 			"i", *after);
-		int rc = st != NULL ? db_step(s, st, e) : -1;
+		int rc = db_step(s, st, e);
 		if (rc < 0)
 			return -1;
 		if (rc == 1) {
@@ -169,7 +169,7 @@ static int for_campaigns(struct store *s, struct prune *p, ms_t before, int64_t 
 			"AND pruned < ? "
 			"ORDER BY id LIMIT 1",
 			"iii", id, before, stage);
-		int rc = st != NULL ? db_step(s, st, e) : -1;
+		int rc = db_step(s, st, e);
 		if (rc <= 0)
 			return rc;
 		id = col_int(st, 0);

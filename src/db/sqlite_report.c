@@ -27,8 +27,6 @@ int store_campaign_counts(
 	*out = (struct campaign_counts){0};
 	sqlite3_stmt *st = db_query(
 		s, e, "SELECT slot, sum(n) FROM tally WHERE campaign = ? GROUP BY slot", "i", campaign);
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1) {
 		int slot = (int)col_int(st, 0), state = slot_state(slot, holder_alive);
 		int64_t n = col_int(st, 1);
@@ -54,7 +52,7 @@ int store_live(struct store *s, int64_t campaign, struct live *out, struct err *
 	sqlite3_stmt *st = db_query(s, e,
 		"SELECT rate, bound, next_attempt, eta, connections, at FROM live WHERE campaign = ?", "i",
 		campaign);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	out->rate = sqlite3_column_double(st, 0);
@@ -92,9 +90,8 @@ int store_live_groups(struct store *s, ms_t since, int (*row)(void *ctx, const s
 			"live_group WHERE at >= ? ORDER BY n",
 			"i", since),
 		read_group, e);
-	for (size_t i = 0; i < all.n && rc == 0; i++)
-		rc = row(ctx, (struct live_group *)all.v + i);
-	rows_release(&all);
+	for (const struct live_group *one; (one = rows_next(&all, rc)) != NULL;)
+		rc = row(ctx, one);
 	return rc;
 }
 
@@ -106,14 +103,14 @@ int store_report_providers(struct store *s, int64_t campaign, bool holder_alive,
 	struct rows all;
 	struct provider_row *p = NULL;
 	int64_t provider = -1;
-	int rc = -1;
+	int rc;
 	rows_init(&all, sizeof *p);
 	sqlite3_stmt *st = db_query(s, e,
 		"SELECT t.provider, coalesce(n.text, ''), t.slot, t.n FROM tally t LEFT JOIN name n ON n.id "
 		"= t.provider "
 		"WHERE t.campaign = ? AND t.n <> 0 ORDER BY t.provider",
 		"i", campaign);
-	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
+	while ((rc = db_step(s, st, e)) == 1) {
 		int state = slot_state((int)col_int(st, 2), holder_alive);
 		if (provider != col_int(st, 0)) {
 			provider = col_int(st, 0);
@@ -130,9 +127,8 @@ int store_report_providers(struct store *s, int64_t campaign, bool holder_alive,
 	}
 	if (rc == 0 && all.a.failed)
 		rc = db_nomem(e);
-	for (size_t i = 0; i < all.n && rc == 0; i++)
-		rc = row(ctx, (struct provider_row *)all.v + i);
-	rows_release(&all);
+	for (const struct provider_row *one; (one = rows_next(&all, rc)) != NULL;)
+		rc = row(ctx, one);
 	return rc;
 }
 
@@ -155,9 +151,8 @@ int store_report_reasons(struct store *s, int64_t campaign, int (*row)(void *ctx
 			"> 0 ORDER BY t.n DESC, 1, 2, 3",
 			"i", campaign),
 		read_reason, e);
-	for (size_t i = 0; i < all.n && rc == 0; i++)
-		rc = row(ctx, (struct reason_row *)all.v + i);
-	rows_release(&all);
+	for (const struct reason_row *one; (one = rows_next(&all, rc)) != NULL;)
+		rc = row(ctx, one);
 	return rc;
 }
 
@@ -178,9 +173,8 @@ int store_report_timeline(struct store *s, int64_t campaign,
 			"minute",
 			"i", campaign),
 		read_minute, e);
-	for (size_t i = 0; i < all.n && rc == 0; i++)
-		rc = row(ctx, (struct timeline_row *)all.v + i);
-	rows_release(&all);
+	for (const struct timeline_row *one; (one = rows_next(&all, rc)) != NULL;)
+		rc = row(ctx, one);
 	return rc;
 }
 

@@ -23,7 +23,7 @@ static int read_target(struct store *s, int64_t delivery, struct target *t, stru
 		"d.id WHERE "
 		"d.id = ?",
 		"i", delivery);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	*t = (struct target){.id = delivery,
@@ -50,7 +50,7 @@ static int move_reason(
 	sqlite3_stmt *st = db_query(s, e,
 		"SELECT class, reason FROM attempt WHERE delivery = ? AND n = ? AND class <> 0", "ii", t->id,
 		t->attempts);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc == 1) {
 		int64_t class = col_int(st, 0), was = col_int(st, 1);
 		db_done(st);
@@ -344,7 +344,7 @@ int returned_early(struct store *s, int64_t delivery, struct err *e)
 		"early e JOIN returned r ON r.id = e.returned LEFT JOIN name n ON n.id = r.reason WHERE "
 		"e.delivery = ?",
 		"i", delivery);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	struct arena *a = &s->lent[LENT_RETURNED];

@@ -41,7 +41,7 @@ static void read_row(sqlite3_stmt *st, struct arena *a, struct returned_row *r)
 int returned_row_read(struct store *s, int64_t id, struct arena *a, struct returned_row *r, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e, RETURNED_COLUMNS "WHERE r.id = ?", "i", id);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	read_row(st, a, r);
@@ -79,7 +79,7 @@ int store_returned_of(struct store *s, int64_t delivery, int (*row)(void *ctx, c
 int store_returned_message(struct store *s, int64_t id, struct buf *out, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e, "SELECT bytes, data FROM evidence WHERE id = ?", "i", id);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	uLongf n = (uLongf)col_int(st, 0);
@@ -127,7 +127,7 @@ static int recount(
 	int64_t old, reason, domain, state, provider, campaign = DELIVERY_CAMPAIGN(was->delivery);
 	sqlite3_stmt *st = db_query(s, e, "SELECT domain, state FROM delivery WHERE id = ? AND returned = ?",
 		"ii", was->delivery, was->id);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	domain = col_int(st, 0);
@@ -257,7 +257,7 @@ int store_delivery_find(struct store *s, int64_t contact, int64_t campaign, stru
 			"SELECT id, rows FROM campaign WHERE id < ? AND id >= ? AND rows > 0 ORDER BY id "
 			"DESC LIMIT 1",
 			"ii", below, campaign);
-		int rc = st != NULL ? db_step(s, st, e) : -1;
+		int rc = db_step(s, st, e);
 		if (rc == 0)
 			return err_set(e, ERR_NOINPUT, "delivery", "there is none that fits");
 		if (rc < 0)

@@ -28,9 +28,9 @@ void *rows_add(struct rows *r, struct err *e)
 
 int rows_read(struct store *s, struct rows *r, size_t size, sqlite3_stmt *st, row_reader *read, struct err *e)
 {
-	int rc = -1;
+	int rc;
 	rows_init(r, size);
-	while (st != NULL && (rc = db_step(s, st, e)) == 1) {
+	while ((rc = db_step(s, st, e)) == 1) {
 		void *one = rows_add(r, e);
 		if (one == NULL) {
 			db_done(st);
@@ -41,8 +41,30 @@ int rows_read(struct store *s, struct rows *r, size_t size, sqlite3_stmt *st, ro
 	return rc < 0 ? -1 : r->a.failed ? db_nomem(e) : 0;
 }
 
+void *rows_next(struct rows *r, int rc)
+{
+	if (rc == 0 && r->next < r->n)
+		return (char *)r->v + r->next++ * r->size;
+	rows_release(r);
+	return NULL;
+}
+
+int row_lend(struct store *s, enum lent which, sqlite3_stmt *st, row_reader *read, void *one, struct err *e)
+{
+	int rc = db_step(s, st, e);
+	if (rc <= 0)
+		return rc;
+	struct arena *a = &s->lent[which];
+	arena_reset(a);
+	read(st, a, one);
+	db_done(st);
+	return a->failed ? db_nomem(e) : 1;
+}
+
 void rows_release(struct rows *r)
 {
 	free(r->v);
+	r->v = NULL;
+	r->n = 0;
 	arena_release(&r->a);
 }

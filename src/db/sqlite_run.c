@@ -169,6 +169,8 @@ sqlite3_stmt *db_query(struct store *s, struct err *e, const char *sql, const ch
 
 int db_step(struct store *s, sqlite3_stmt *st, struct err *e)
 {
+	if (st == NULL)
+		return -1;
 	int rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW)
 		return 1;
@@ -184,12 +186,20 @@ int db_run(struct store *s, struct err *e, const char *sql, const char *types, .
 	va_start(ap, types);
 	sqlite3_stmt *st = query_args(s, e, sql, types, ap);
 	va_end(ap);
-	if (st == NULL)
-		return -1;
 	int rc = db_step(s, st, e);
 	if (rc == 1)
 		db_done(st);
 	return rc < 0 ? -1 : 0;
+}
+
+static int ints(struct store *s, sqlite3_stmt *st, int64_t *out, int n, struct err *e)
+{
+	int rc = db_step(s, st, e);
+	for (int i = 0; i < n; i++)
+		out[i] = rc == 1 ? col_int(st, i) : 0;
+	if (rc == 1)
+		db_done(st);
+	return rc;
 }
 
 int db_int(struct store *s, struct err *e, int64_t *out, const char *sql, const char *types, ...)
@@ -198,15 +208,16 @@ int db_int(struct store *s, struct err *e, int64_t *out, const char *sql, const 
 	va_start(ap, types);
 	sqlite3_stmt *st = query_args(s, e, sql, types, ap);
 	va_end(ap);
-	*out = 0;
-	if (st == NULL)
-		return -1;
-	int rc = db_step(s, st, e);
-	if (rc == 1) {
-		*out = col_int(st, 0);
-		db_done(st);
-	}
-	return rc;
+	return ints(s, st, out, 1, e);
+}
+
+int db_ints(struct store *s, struct err *e, int64_t *out, int n, const char *sql, const char *types, ...)
+{
+	va_list ap;
+	va_start(ap, types);
+	sqlite3_stmt *st = query_args(s, e, sql, types, ap);
+	va_end(ap);
+	return ints(s, st, out, n, e);
 }
 
 int db_script(struct store *s, const char *sql, struct err *e)

@@ -36,8 +36,6 @@ static int suppressed_by(struct store *s, uint64_t hash, struct str key, int64_t
 	sqlite3_stmt *st = db_query(s, e,
 		"SELECT key, list, reason, held_until FROM suppression WHERE hash = ? AND" VISIBLE("born"),
 		"i", (int64_t)hash);
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1) {
 		int64_t scope = col_int(st, 1);
 		if ((scope != 0 && scope != list) || !str_eq(col_str(st, 0), key))
@@ -101,7 +99,7 @@ int suppression_put(struct store *s, const struct suppression *sup, int64_t born
 		"SELECT reason, held_until, born, (SELECT id FROM pending_import) FROM suppression WHERE "
 		"hash = ? AND list = ? AND key = ?",
 		"iis", (int64_t)hash64(sup->key), sup->list, sup->key);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc < 0)
 		return -1;
 	if (rc == 0)
@@ -245,8 +243,6 @@ static int read_of(struct store *s, struct str key, int64_t list, struct page *p
 				    "(s.held_until = 0 OR s.held_until "
 				    "> ?4) AND" VISIBLE("s.born"),
 		"isii", (int64_t)hash64(key), key, list, store_time(s));
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1)
 		if (page_add(p, st, e) < 0) {
 			db_done(st);
@@ -302,8 +298,6 @@ static int read_selected(struct store *s, const struct suppression_query *q, str
 		(int64_t)q->spare_personal, q->provider, q->key,
 		q->key.n != 0 ? (int64_t)hash64(q->key) : INT64_MAX, (int64_t)max, (int64_t)q->held,
 		store_time(s));
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1) {
 		if (page_add(p, st, e) < 0) {
 			db_done(st);

@@ -39,7 +39,7 @@ static int change(struct store *s, int64_t contact, struct str over, ms_t at, st
 {
 	sqlite3_stmt *st =
 		db_query(s, e, "SELECT attrs FROM contact WHERE id = ? AND address <> ''", "i", contact);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	struct buf merged = BUF_INIT(1u << 30);
@@ -57,7 +57,7 @@ static int apply_one(struct store *s, const int64_t *arg, struct buf *attrs, str
 {
 	sqlite3_stmt *st = db_query(
 		s, e, "SELECT contact, leaves, attrs FROM import_change ORDER BY contact LIMIT 1", "");
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	int64_t contact = col_int(st, 0);
@@ -89,7 +89,7 @@ static int suppress_slice(struct store *s, int64_t *arg, struct err *e)
 	for (int n = 0; n < 500; n++) {
 		sqlite3_stmt *st = db_query(s, e,
 			"SELECT key, list, reason, evidence, created FROM import_suppression LIMIT 1", "");
-		int rc = st != NULL ? db_step(s, st, e) : -1;
+		int rc = db_step(s, st, e);
 		if (rc <= 0)
 			return rc;
 		struct arena a;
@@ -141,7 +141,7 @@ static int sweep_contact(struct store *s, int64_t contact, struct err *e)
 {
 	sqlite3_stmt *st =
 		db_query(s, e, "SELECT coalesce(key, address) FROM contact WHERE id = ?", "i", contact);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	int64_t hash = (int64_t)hash64(col_str(st, 0));
@@ -158,8 +158,6 @@ static int sweep_contacts(struct store *s, int64_t *arg, struct err *e)
 	int n = 0, rc;
 	sqlite3_stmt *st = db_query(s, e, "SELECT id FROM contact WHERE id >= ? AND id < ? AND born = ?",
 		"iii", arg[ARG_CURSOR], arg[ARG_CURSOR] + SLICE, arg[ARG_IMPORT]);
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1)
 		ids[n++] = col_int(st, 0);
 	for (int i = 0; rc == 0 && i < n; i++)

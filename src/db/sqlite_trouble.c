@@ -20,7 +20,7 @@ static int read_trouble(struct store *s, int64_t contact, struct trouble *t, str
 		"trouble "
 		"WHERE contact = ?",
 		"i", contact);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc == 1) {
 		*t = (struct trouble){col_int(st, 0), col_int(st, 1), col_int(st, 2), col_int(st, 3),
 			col_int(st, 4), col_int(st, 5), col_int(st, 6)};
@@ -48,25 +48,21 @@ static int write_trouble(
 
 int trouble_stayed(struct store *s, int64_t contact, int64_t above, int64_t below, ms_t since, struct err *e)
 {
-	int64_t campaign = below, n, found;
+	int64_t c[2] = {below}, n, found; /* c: a campaign, and its rows */
 	for (int looked = 0; looked < LOOK_BACK; looked++) {
-		sqlite3_stmt *st = db_query(s, e,
+		int rc = db_ints(s, e, c, 2,
 			"SELECT id, rows FROM campaign WHERE id < ? AND id > ? AND rows > 0 ORDER BY id DESC "
 			"LIMIT 1",
-			"ii", campaign, above);
-		int rc = st != NULL ? db_step(s, st, e) : -1;
+			"ii", c[0], above);
 		if (rc <= 0)
 			return rc;
-		campaign = col_int(st, 0);
-		int64_t rows = col_int(st, 1);
-		db_done(st);
-		if (delivery_bisect(s, campaign, rows, contact, &n, e) < 0)
+		if (delivery_bisect(s, c[0], c[1], contact, &n, e) < 0)
 			return -1;
 		rc = db_int(s, e, &found,
 			"SELECT 1 FROM delivery d LEFT JOIN intent i ON i.delivery = d.id WHERE d.id = ? AND "
 			"d.contact "
 			"= ? AND d.state = " ROW_SENT " AND d.first > ? AND i.delivery IS NULL",
-			"iii", DELIVERY_ID(campaign, n), contact, since);
+			"iii", DELIVERY_ID(c[0], n), contact, since);
 		if (rc != 0)
 			return rc;
 	}
@@ -199,7 +195,7 @@ static int next_troubled(
 		"t.soft_reason WHERE "
 		"t.contact > ? AND t.soft >= ? AND c.address <> '' ORDER BY t.contact LIMIT 1",
 		"ii", *after, (int64_t)at_least);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	*after = col_int(st, 0);

@@ -23,7 +23,7 @@ static int read_spread(struct store *s, int64_t campaign, struct spread *p, stru
 	*p = (struct spread){0};
 	sqlite3_stmt *st = db_query(
 		s, e, "SELECT spread, canary_open, ripe_until FROM campaign WHERE id = ?", "i", campaign);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc == 1) {
 		*p = (struct spread){col_int(st, 0) != 0, col_int(st, 1), col_int(st, 2)};
 		db_done(st);
@@ -121,8 +121,6 @@ static int read_ripe(struct store *s, int64_t campaign, ms_t from, ms_t now, str
 		"due <= "
 		"? ORDER BY due",
 		"iii", campaign, from, now);
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1) {
 		const struct ripe r = {col_int(st, 0), col_int(st, 1), col_int(st, 2)};
 		if (*n >= RIPEN && r.due != (*out)[*n - 1].due) {
@@ -194,8 +192,6 @@ int waiting_hurry(struct store *s, int64_t campaign, ms_t at, struct err *e)
 	sqlite3_stmt *st = db_query(s, e,
 		"SELECT id, domain FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL AND due > ? LIMIT ?",
 		"iii", campaign, p.ripe_until > at ? p.ripe_until : at, (int64_t)HURRY);
-	if (st == NULL)
-		return -1;
 	while ((rc = db_step(s, st, e)) == 1)
 		v[n++] = (struct ripe){col_int(st, 0), col_int(st, 1), p.ripe_until};
 	qsort(v, (size_t)n, sizeof *v, ripe_order);
@@ -293,7 +289,7 @@ static int move_fresh(
 	int64_t n;
 	sqlite3_stmt *st =
 		db_query(s, e, "SELECT rows, spread, state FROM campaign WHERE id = ?", "i", campaign);
-	int rc = st != NULL ? db_step(s, st, e) : -1;
+	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	int64_t rows = col_int(st, 0), state = col_int(st, 2);
