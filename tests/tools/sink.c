@@ -86,8 +86,8 @@ struct thread {
 	char *log;
 	size_t log_n, log_cap;
 	uint64_t random;
-	unsigned long messages, recipients, rejected, deferred, dropped, connections, repeated, strange,
-		distinct;
+	unsigned long begun, messages, recipients, rejected, deferred, dropped, connections, repeated,
+		strange, distinct;
 	unsigned long long bytes;
 	double first, last;
 	char read[READ_SIZE];
@@ -323,7 +323,7 @@ static void envelope_reset(struct conn *c)
 	c->nrcpts = 0;
 	c->size = 0;
 	c->end = 2;
-	c->sampled = opt.sample != NULL && c->t->messages % opt.every == 0;
+	c->sampled = false;
 	c->sample_n = 0;
 }
 
@@ -378,6 +378,8 @@ static void keep_sample(struct conn *c, const char *p, size_t n)
 /* What is kept of a message's bytes, as they come. */
 static void keep(struct conn *c, const char *p, size_t n)
 {
+	if (opt.sample != NULL && c->size == 0 && n > 0)
+		c->sampled = c->t->begun++ % opt.every == 0;
 	if (c->sampled)
 		keep_sample(c, p, n);
 	size_t room = HEADER_SIZE - c->header_n;
