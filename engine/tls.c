@@ -280,7 +280,10 @@ bool tls_client_broken(struct tls_client *t, const char *host)
 
 void tls_client_note_broken(struct tls_client *t, const char *host)
 {
-	tls_memory_mark(&t->memory, host, clock_mono(), BROKEN);
+	char key[300];
+	snprintf(key, sizeof key, "failed %.255s", host);
+	if (!tls_memory_mark(&t->memory, key, clock_mono(), BROKEN))
+		tls_memory_mark(&t->memory, host, clock_mono(), BROKEN);
 }
 
 /* ---- Words ---- */

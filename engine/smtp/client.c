@@ -427,6 +427,13 @@ void smtp_client_quit(struct smtp_client *c, ms_t now)
 		smtp_begin_queued(c);
 }
 
+bool smtp_client_at_starttls(const struct smtp_client *c)
+{
+	enum step step = smtp_awaiting(c);
+	return c->phase == PHASE_TLS ||
+	       (c->phase == PHASE_SETUP && (step == STEP_STARTTLS || (c->tls_active && step == STEP_EHLO)));
+}
+
 bool smtp_client_established(const struct smtp_client *c)
 {
 	return c->phase == PHASE_OPEN || c->phase == PHASE_QUIT;

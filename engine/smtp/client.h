@@ -135,6 +135,9 @@ void smtp_client_timeout(struct smtp_client *c, ms_t now);
 /* The connection was closed or reset, or TLS failed; `why` is for people. */
 void smtp_client_eof(struct smtp_client *c, const char *why, ms_t now);
 
+/* Between STARTTLS and the first answer under TLS. Only that answer shows that TLS works: with TLS 1.3 the
+ * client's handshake is over before the server has judged it. */
+bool smtp_client_at_starttls(const struct smtp_client *c);
 /* Past greeting, EHLO, TLS and AUTH, and not closed. */
 bool smtp_client_established(const struct smtp_client *c);
 bool smtp_client_ready(const struct smtp_client *c); /* smtp_client_send() is allowed */

@@ -59,6 +59,8 @@ static void release(struct smtp_conn *c)
 
 void conn_fail(struct smtp_conn *c, enum smtp_stage stage, const char *why)
 {
+	if (conn_in_clear(c, why))
+		return;
 	if (c->state == CONN_UP || c->state == CONN_STARTTLS) {
 		smtp_client_eof(c->client, why, clock_mono());
 		return;
@@ -207,7 +209,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 			conn_connect_due(c, now);
 		} else if (c->state == CONN_IMPLICIT_TLS) {
 			conn_fail(c, SMTP_TLS, "timeout: TLS was not set up in time");
-		} else {
+		} else if (!conn_in_clear(c, "timeout")) {
 			smtp_client_timeout(c->client, now);
 		}
 	}

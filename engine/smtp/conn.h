@@ -24,8 +24,9 @@ struct smtp_endpoint {
 	ms_t connect_timeout;                  /* for each address */
 	struct tls_client *tls;                /* NULL with SMTP_TLS_NONE */
 	/* What is demanded of this host; NULL: the standard of `tls`. Under SMTP_TLS_OPPORTUNISTIC a policy
-	 * from TLS_ENCRYPT on makes TLS a must; under a milder one a handshake that fails is followed by
-	 * another connection in the clear. */
+	 * from TLS_ENCRYPT on makes TLS a must. Under a milder one, and without a login, a connection that
+	 * fails, is lost or falls silent between STARTTLS and the first answer under TLS is followed by
+	 * another in the clear. */
 	const struct tls_policy *policy;
 };
 

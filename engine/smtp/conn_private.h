@@ -56,5 +56,8 @@ void conn_drop_rival(struct smtp_conn *c);
 /* ---- conn_tls.c ---- */
 void conn_tls_mode(struct smtp_options *o, const struct smtp_endpoint *ep);
 void conn_handshake(struct smtp_conn *c);
+/* The connection came to nothing, for that reason. True: it was at STARTTLS, that nobody demands, and the
+ * same address is called again without it. */
+bool conn_in_clear(struct smtp_conn *c, const char *why);
 
 #endif

@@ -26,20 +26,24 @@ void conn_tls_mode(struct smtp_options *o, const struct smtp_endpoint *ep)
 
 /* Nobody demands TLS, and it does not work: in the clear then (RFC 7435 3), over a new connection. No message
  * is in its hands yet; a password would not go out in the clear anyway. */
-static bool go_on_in_clear(struct smtp_conn *c)
+bool conn_in_clear(struct smtp_conn *c, const char *why)
 {
-	if (c->o.tls != SMTP_TLS_OPPORTUNISTIC || c->state != CONN_STARTTLS || c->aborted ||
-		c->o.user != NULL)
+	char note[sizeof c->why];
+	if (c->o.tls != SMTP_TLS_OPPORTUNISTIC || c->o.user != NULL || c->aborted ||
+		(c->state != CONN_UP && c->state != CONN_STARTTLS) || !smtp_client_at_starttls(c->client))
 		return false;
 	c->o.tls = SMTP_TLS_NONE;
 	struct smtp_client *fresh = smtp_client_new(&c->o, &conn_client_ops, c);
 	if (fresh == NULL)
 		return false;
-	log_debug("smtp: %s: %s; in the clear then", c->ep->host, c->why);
+	snprintf(note, sizeof note, "STARTTLS: %.250s; in the clear then", why);
+	log_debug("smtp: %s: %s", c->ep->host, note);
 	smtp_client_free(&c->client);
 	c->client = fresh;
-	smtp_client_note(c->client, str_from(c->why), clock_mono());
+	smtp_client_note(c->client, str_from(note), clock_mono());
 	tls_client_note_broken(c->ep->tls, c->ep->host);
+	c->facts.tls = NULL;
+	c->facts.tls_ms = 0;
 	conn_again(c);
 	return true;
 }
@@ -76,9 +80,10 @@ void conn_handshake(struct smtp_conn *c)
 	if (r == WIRE_AGAIN) {
 		conn_watch(c, c->wire.wants_write);
 	} else if (r < 0) {
+		if (conn_in_clear(c, c->wire.why))
+			return;
 		snprintf(c->why, sizeof c->why, "TLS: %s", c->wire.why);
-		if (!go_on_in_clear(c))
-			conn_fail(c, SMTP_TLS, c->why);
+		conn_fail(c, SMTP_TLS, c->why);
 	} else {
 		established(c);
 	}

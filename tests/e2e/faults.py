@@ -177,6 +177,16 @@ class GarbageTls(Sink):
 		return await super().command(s, verb, arg)
 
 
+class ClosesAtStartTls(Sink):
+	"""Offers STARTTLS, and hangs up when it is asked for."""
+	extensions = Sink.extensions + ["STARTTLS"]
+
+	async def command(self, s, verb, arg):
+		if verb == "STARTTLS":
+			raise Close
+		return await super().command(s, verb, arg)
+
+
 class RefusesSome(Sink):
 	"""By the recipient's name: what a server may say to an envelope, and after the message."""
 	async def rcpt(self, s, address):

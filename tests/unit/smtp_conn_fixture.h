@@ -91,13 +91,13 @@ static inline SSL_CTX *good_context(void)
 /* ---- The server: one script for each connection ---- */
 
 struct server {
-	const char *const *scripts[4]; /* NULL-terminated lists of steps */
+	const char *const *scripts[8]; /* NULL-terminated lists of steps */
 	SSL_CTX *tls;
 	bool slow;
 	int listener, port, nscripts;
 	pthread_t thread;
 	char error[300];
-	bool resumed[4];
+	bool resumed[8];
 	size_t body_bytes;
 	unsigned long body_sum;
 	/* the connection being served */
@@ -249,6 +249,7 @@ struct client {
 	int to_give, given, open;
 	bool in_call, quit_when_done, abort_at_ready;
 	char log[2000], why[300];
+	const char *tls; /* of the last result */
 };
 
 static struct server server;
@@ -282,7 +283,7 @@ static inline void on_result(
 	void *ctx, struct smtp_conn *c, struct smtp_message *m, const struct smtp_result *r)
 {
 	struct client *t = ctx;
-	(void)c;
+	t->tls = smtp_conn_facts(c)->tls;
 	note(t, "%d:%s:%d%s%s%s ", (int)(m - t->messages), smtp_stage_names[r->stage],
 		r->reply != NULL ? r->reply->code : 0, r->accepted ? ":accepted" : "",
 		r->tried || r->doubt ? "" : ":untried", r->doubt ? ":doubt" : "");

@@ -233,23 +233,89 @@ static void policy__session_of_a_milder_one__is_not_resumed(void **state)
 	assert_false(server.resumed[1]);
 }
 
-/* RFC 7435: in the clear where nobody demands TLS and it does not work; the next connection does not try it
- * again. */
-static void opportunistic__handshake_fails__goes_on_in_clear(void **state)
+#define OFFERS_TLS HELLO, "S 250-x", "S 250 STARTTLS", "C STARTTLS"
+static const char *const closes_at_starttls[] = {OFFERS_TLS, NULL};
+static const char *const resets_at_starttls[] = {OFFERS_TLS, "reset", NULL};
+static const char *const closes_in_handshake[] = {OFFERS_TLS, "S 220 go", NULL};
+static const char *const closes_behind_handshake[] = {
+	OFFERS_TLS, "S 220 go", "tls", "C EHLO us.example", NULL};
+static const char *const silent_at_starttls[] = {OFFERS_TLS, "wait", NULL};
+static const char *const silent_in_handshake[] = {OFFERS_TLS, "S 220 go", "some", "some", NULL};
+static const char *const in_clear[] = {
+	HELLO, "S 250-x", "S 250-STARTTLS", "S 250 PIPELINING", ONE_MESSAGE, NULL};
+
+/* RFC 7435: in the clear where nobody demands TLS and it does not work, wherever it fails. */
+static void opportunistic__lost_at_starttls__goes_on_in_clear(void **state)
 {
 	(void)state;
-	static const char *const cannot[] = {
-		HELLO, "S 250-x", "S 250 STARTTLS", "C STARTTLS", "S 220 go", NULL};
-	static const char *const clear[] = {
-		HELLO, "S 250-x", "S 250-STARTTLS", "S 250 PIPELINING", ONE_MESSAGE, NULL};
-	prepare(SMTP_TLS_OPPORTUNISTIC, cannot);
-	server.scripts[1] = server.scripts[2] = clear;
-	server.nscripts = 3;
+	static const char *const *const ways[] = {closes_at_starttls, resets_at_starttls, closes_in_handshake,
+		closes_behind_handshake, silent_at_starttls, silent_in_handshake};
+	static struct smtp_timeouts t;
+	t = smtp_timeouts_default;
+	t.tls = 100;
+	for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+		prepare(SMTP_TLS_OPPORTUNISTIC, ways[i]);
+		server.scripts[1] = in_clear;
+		server.nscripts = 2;
+		client.o.timeouts = &t;
+		use_tls(NULL, false, good_context());
+		run(1, DELIVERED);
+		assert_null(client.tls);
+		finish();
+	}
+}
+
+static void opportunistic__lost_elsewhere__is_not_called_again(void **state)
+{
+	(void)state;
+	static const char *const before[] = {"S 220 hi", "C EHLO us.example", NULL};
+	static const char *const behind[] = {TO_TLS, OFFER, ENVELOPE, NULL};
+	prepare(SMTP_TLS_OPPORTUNISTIC, before);
+	use_tls(NULL, false, NULL);
+	run(1, "closed:ehlo");
+	finish();
+	prepare(SMTP_TLS_OPPORTUNISTIC, behind);
+	use_tls(NULL, false, good_context());
+	run(1, "0:mail:0:untried closed:mail");
+	finish();
+}
+
+/* Neither a policy's mail nor a password. */
+static void tls_is_a_must__lost_at_starttls__never_in_clear(void **state)
+{
+	(void)state;
+	static const struct tls_policy encrypt = {.need = TLS_ENCRYPT};
+	static const char *const *const ways[] = {
+		closes_at_starttls, closes_in_handshake, closes_behind_handshake};
+	static const char *const stages[] = {"closed:starttls", "closed:tls", "closed:ehlo"};
+	for (int must = 0; must < 3; must++)
+		for (int i = 0; i < 3; i++) {
+			prepare(must == 0 ? SMTP_TLS_STARTTLS : SMTP_TLS_OPPORTUNISTIC, ways[i]);
+			server.scripts[1] = in_clear;
+			server.nscripts = 2;
+			client.ep.policy = must == 1 ? &encrypt : NULL;
+			client.o.user = must == 2 ? "u" : NULL;
+			client.o.password = "p";
+			use_tls(NULL, false, good_context());
+			run(1, stages[i]);
+			finish();
+		}
+}
+
+static void opportunistic__failed_twice__is_not_asked_for_tls(void **state)
+{
+	(void)state;
+	prepare(SMTP_TLS_OPPORTUNISTIC, closes_in_handshake);
+	server.scripts[1] = server.scripts[3] = server.scripts[4] = in_clear;
+	server.scripts[2] = closes_at_starttls;
+	server.nscripts = 5;
 	use_tls(NULL, false, NULL);
 	run(1, DELIVERED);
-	connect_client();
-	run_loop();
-	assert_string_equal(client.log, DELIVERED);
+	for (int again = 0; again < 2; again++) {
+		connect_client();
+		run_loop();
+		assert_string_equal(client.log, DELIVERED);
+	}
 	finish();
 }
 
@@ -319,7 +385,10 @@ int main(void)
 		cmocka_unit_test(dane__authority_is_named__the_name_counts),
 		cmocka_unit_test(policy__tls_is_a_must__never_in_clear),
 		cmocka_unit_test(policy__session_of_a_milder_one__is_not_resumed),
-		cmocka_unit_test(opportunistic__handshake_fails__goes_on_in_clear),
+		cmocka_unit_test(opportunistic__lost_at_starttls__goes_on_in_clear),
+		cmocka_unit_test(opportunistic__lost_elsewhere__is_not_called_again),
+		cmocka_unit_test(tls_is_a_must__lost_at_starttls__never_in_clear),
+		cmocka_unit_test(opportunistic__failed_twice__is_not_asked_for_tls),
 		cmocka_unit_test(implicit_tls__to_a_plain_text_port__is_explained),
 		cmocka_unit_test(starttls__refused_by_the_server__closes),
 		cmocka_unit_test(starttls__server_closes_in_the_handshake__is_an_end_in_tls),
