@@ -1,9 +1,9 @@
 /* One even rate shared by all threads: a virtual scheduling clock (GCRA) in one atomic word.
  *
- * Over any second no more than rate + 1 starts are allowed: starts are spaced by 1/rate. Who comes late to
- * one (timers do, by a ms or two, more on a busy machine) may be as much earlier at the next, up to 10 ms:
- * else 80/s would be 70. Above 250/s up to 4 ms may be caught up by several at once, and the spacing grows by
- * as much. */
+ * Over any second no more than rate + 1 starts are allowed (of a rate with a fraction: rounded up): starts
+ * are spaced by 1/rate. Who comes late to one (timers do, by a ms or two, more on a busy machine) may be as
+ * much earlier at the next, up to 10 ms: else 80/s would be 70. Above 250/s up to 4 ms may be caught up by
+ * several at once, and the spacing grows by as much. */
 #ifndef ENGINE_LIMITER_H
 #define ENGINE_LIMITER_H
 

@@ -6,6 +6,7 @@
 
 #include "engine/limiter.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* The most starts that fall into any second, when a caller tries every `every` us. */
@@ -67,6 +68,28 @@ static void rate__each_start_a_little_late__is_reached(void **state)
 	}
 }
 
+/* One start comes late, as timers do or after a rest, those behind it the moment they are free: what the
+ * first may be caught up by is never more than one start of that second. */
+static void rate__one_late_and_then_none__no_second_above_rate_plus_one(void **state)
+{
+	(void)state;
+	srand(11);
+	for (int round = 0; round < 3000; round++) {
+		double rate = round % 3 == 0   ? 1 + rand() % 250
+			      : round % 3 == 1 ? 251 + rand() % 3000
+					       : 0.1 + rand() % 2500 / 10.;
+		struct limiter l = {0};
+		int64_t first = 0, n = 1;
+		limiter_set(&l, rate);
+		assert_int_equal(limiter_take(&l, 1000000), 0);
+		first = 1000000 + limiter_wait(&l, 1000000) + (round % 7 == 0 ? 1000000 : rand() % 15000);
+		assert_int_equal(limiter_take(&l, first), 0);
+		for (int64_t now = first, wait; (now += wait = limiter_take(&l, now)) < first + 1000000;)
+			n += wait == 0;
+		assert_true((double)n <= ceil(rate) + 1);
+	}
+}
+
 static void idle__does_not_save_up_starts(void **state)
 {
 	(void)state;
@@ -88,6 +111,7 @@ int main(void)
 		cmocka_unit_test(rate__tried_often__no_second_above_rate_plus_one),
 		cmocka_unit_test(rate__coarse_timer__is_still_reached),
 		cmocka_unit_test(rate__each_start_a_little_late__is_reached),
+		cmocka_unit_test(rate__one_late_and_then_none__no_second_above_rate_plus_one),
 		cmocka_unit_test(idle__does_not_save_up_starts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
