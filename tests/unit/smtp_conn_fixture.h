@@ -168,7 +168,7 @@ static inline void server_message(struct server *s)
 
 static inline void server_step(struct server *s, int nth, const char *step)
 {
-	char line[1000];
+	char line[9000];
 	if (strncmp(step, "S ", 2) == 0) {
 		snprintf(line, sizeof line, "%s\r\n", step + 2);
 		server_write(s, line, strlen(line));

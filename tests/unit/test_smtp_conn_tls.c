@@ -33,6 +33,25 @@ static void implicit_tls__greeting_in_one_piece_with_the_handshake__is_read(void
 	finish();
 }
 
+/* What OpenSSL has read ahead the loop does not tell of: records that came together are all read, among them
+ * a long one. */
+static void tls__replies_in_one_piece__are_all_read(void **state)
+{
+	(void)state;
+	static char many[8000];
+	static const char *const script[] = {"tls", "S 220 hi", "C EHLO us.example", "cork", "S 250-x",
+		"S 250 PIPELINING", "uncork", ENVELOPE, "cork", "S 250 ok", many, "S 354 go on", "uncork",
+		"message", "cork", "S 250-o", "S 250-k", "S 250 ok", "uncork", QUIT, NULL};
+	char *p = many + sprintf(many, "S 250-first");
+	while (p < many + sizeof many - 100)
+		p += sprintf(p, "\r\n250-%070d", 0);
+	sprintf(p, "\r\n250 ok");
+	prepare(SMTP_TLS_IMPLICIT, script);
+	use_tls(ca_file, true, good_context());
+	run(1, DELIVERED);
+	finish();
+}
+
 static void tls__end_and_next_envelope__leave_in_one_record(void **state)
 {
 	(void)state;
@@ -373,6 +392,7 @@ int main(void)
 		cmocka_unit_test(starttls__one_message__is_delivered),
 		cmocka_unit_test(implicit_tls__one_message__is_delivered),
 		cmocka_unit_test(implicit_tls__greeting_in_one_piece_with_the_handshake__is_read),
+		cmocka_unit_test(tls__replies_in_one_piece__are_all_read),
 		cmocka_unit_test(tls__end_and_next_envelope__leave_in_one_record),
 		cmocka_unit_test(tls__second_connection__resumes_the_session),
 		cmocka_unit_test(tls__another_host__does_not_resume),
