@@ -122,14 +122,14 @@ void smtp_client_free(struct smtp_client **cp)
 /* ---- Commands ---- */
 
 /* Which part of the dialogue a step belongs to. */
-static int part_of(const struct smtp_client *c, enum step step, const struct slot *s)
+static int part_of(enum step step, const struct slot *s)
 {
-	return step >= STEP_RSET && step <= STEP_BDAT ? smtp_part(c, s) : DIALOGUE_SESSION;
+	return step >= STEP_RSET && step <= STEP_BDAT ? smtp_part(s) : DIALOGUE_SESSION;
 }
 
 static void trace(struct smtp_client *c, enum step step, struct str line)
 {
-	int part = part_of(c, step, c->put);
+	int part = part_of(step, c->put);
 	if (step == STEP_LOGIN)
 		line = STR("AUTH ***");
 	if (step == STEP_END && c->put->m != NULL) /* BDAT says how long it is */
@@ -188,7 +188,7 @@ static void finish(struct smtp_client *c, bool clean, enum farewell farewell, en
 	if (farewell == FAREWELL_QUIT)
 		buf_puts(&c->out, "QUIT\r\n");
 	if (reply == NULL)
-		smtp_dialogue_note(&c->dialogue, part_of(c, step, smtp_current(c)), str_from(c->why), c->now);
+		smtp_dialogue_note(&c->dialogue, part_of(step, smtp_current(c)), str_from(c->why), c->now);
 	smtp_messages_lost(c, step, reply, c->why);
 	const struct smtp_result r = {
 		.stage = stage,
@@ -285,7 +285,7 @@ static void on_reply(struct smtp_client *c, const struct smtp_reply *r)
 	log_debug("smtp#%u < %d %s%s%.*s", c->id, r->code, r->enhanced, r->enhanced[0] != '\0' ? " " : "",
 		STR_ARG(r->text));
 	enum step step = smtp_awaiting(c);
-	smtp_dialogue_reply(&c->dialogue, part_of(c, step, smtp_current(c)), r, c->now);
+	smtp_dialogue_reply(&c->dialogue, part_of(step, smtp_current(c)), r, c->now);
 	if (r->code == 421 && step != STEP_QUIT) {
 		on_421(c, step, r);
 		return;

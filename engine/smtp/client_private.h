@@ -46,6 +46,7 @@ struct slot {
 	bool failed;   /* the result is out, the rest of the transaction is only cleared away */
 	bool held;     /* MAIL was refused, by c->held; RCPT's reply decides whether that can be believed */
 	bool rcpt_accepted;
+	unsigned char part; /* of the dialogue, from 0; stays when the place is left */
 	enum own_refusal own;
 	uint64_t end; /* the output offset behind its end; 0: not queued */
 };
@@ -97,6 +98,9 @@ struct smtp_client {
 	unsigned first, ntaken;
 	struct slot *put; /* whose commands are being queued */
 	struct smtp_dialogue dialogue;
+	/* Which of its parts are in use, a bit each: the lowest free one is taken, as each keeps the room
+	 * that it grew to, and there are far more places than messages under way. */
+	uint64_t parts;
 	int told_part; /* of the dialogue: what the callback at hand is about */
 	/* The server took a MAIL whose transaction has not ended: RFC 5321 4.1.4 wants RSET. */
 	bool open_transaction;
@@ -119,9 +123,9 @@ static inline bool smtp_ok(const struct smtp_reply *r)
 }
 
 /* client.c */
-static inline int smtp_part(const struct smtp_client *c, const struct slot *s)
+static inline int smtp_part(const struct slot *s)
 {
-	return s != NULL ? DIALOGUE_SESSION + 1 + (int)(s - c->slots) : DIALOGUE_SESSION;
+	return s != NULL ? DIALOGUE_SESSION + 1 + s->part : DIALOGUE_SESSION;
 }
 
 void smtp_set_phase(struct smtp_client *c, enum phase phase);

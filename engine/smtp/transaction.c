@@ -88,8 +88,10 @@ void smtp_client_send(struct smtp_client *c, struct smtp_message *m, ms_t now)
 	assert(smtp_client_ready(c));
 	assert(needs_no_stuffing(m));
 	struct slot *s = smtp_slot(c, c->ntaken++);
-	*s = (struct slot){.m = m, .taken = true, .own = smtp_look_at(c, m)};
-	smtp_dialogue_begin(&c->dialogue, smtp_part(c, s));
+	unsigned char part = (unsigned char)__builtin_ctzll(~c->parts);
+	c->parts |= UINT64_C(1) << part;
+	*s = (struct slot){.m = m, .taken = true, .part = part, .own = smtp_look_at(c, m)};
+	smtp_dialogue_begin(&c->dialogue, smtp_part(s));
 	c->told = false;
 	if (c->busy)
 		return;
@@ -101,7 +103,9 @@ void smtp_client_send(struct smtp_client *c, struct smtp_message *m, ms_t now)
 
 void smtp_slot_over(struct smtp_client *c)
 {
-	*smtp_current(c) = (struct slot){0};
+	struct slot *s = smtp_current(c);
+	c->parts &= ~(UINT64_C(1) << s->part);
+	*s = (struct slot){.part = s->part};
 	c->first = (c->first + 1) % c->nplaces;
 	c->ntaken--;
 }
@@ -109,7 +113,7 @@ void smtp_slot_over(struct smtp_client *c)
 static void give_result(
 	struct smtp_client *c, const struct slot *s, struct smtp_message *m, const struct smtp_result *r)
 {
-	c->told_part = smtp_part(c, s);
+	c->told_part = smtp_part(s);
 	if (m != NULL)
 		c->ops->result(c->ctx, m, r);
 	c->told_part = DIALOGUE_SESSION;
@@ -222,7 +226,7 @@ void smtp_messages_lost(
 			i == 0 ? last_result(c, &slots[i], step, reply) : silent_result(c, &slots[i], reply);
 		r.why = why;
 		c->answered += r.reply != NULL && slots[i].m != NULL;
-		give_result(c, smtp_slot(c, i), slots[i].m, &r);
+		give_result(c, &slots[i], slots[i].m, &r);
 	}
 }
 

@@ -7,6 +7,8 @@
 
 #include "engine/smtp/client.h"
 
+#include <stdio.h>
+
 struct talk {
 	struct smtp_client *c;
 	struct smtp_message *queue[2];
@@ -118,6 +120,73 @@ static void each_message_has_its_own_part(void **state)
 	end(&t);
 }
 
+/* Sixteen at a time, and never none. */
+enum { MANY = 200, AT_A_TIME = 16 };
+struct many {
+	struct smtp_client *c;
+	struct smtp_message m[MANY];
+	char rcpt[MANY][20];
+	int given, results;
+};
+
+static void many_ready(void *ctx)
+{
+	struct many *t = ctx;
+	if (t->given < MANY)
+		smtp_client_send(t->c, &t->m[t->given++], 0);
+}
+
+static void many_result(void *ctx, struct smtp_message *m, const struct smtp_result *r)
+{
+	struct many *t = ctx;
+	struct buf said = BUF_INIT(1 << 16);
+	char own[40], refusal[20];
+	int n = t->results++;
+	assert_ptr_equal(m, &t->m[n]);
+	assert_int_equal(r->reply->code, n == 0 ? 250 : 554);
+	smtp_client_dialogue(t->c, &said);
+	snprintf(own, sizeof own, "> RCPT TO:<%s>\n", t->rcpt[n]);
+	snprintf(refusal, sizeof refusal, " no %d\n", n);
+	const char *at = strstr(buf_cstr(&said), "> RCPT");
+	assert_non_null(at);
+	assert_memory_equal(at, own, strlen(own));
+	assert_null(strstr(at + 1, "> RCPT"));
+	assert_true(n == 0 || str_ends(buf_get(&said), str_from(refusal)));
+	buf_release(&said);
+}
+
+static void many_closed(void *ctx, bool clean, const struct smtp_result *r)
+{
+	(void)ctx, (void)clean, (void)r;
+}
+
+static void many_under_way__each_has_its_own_part(void **state)
+{
+	(void)state;
+	static const struct smtp_client_ops many_ops = {many_ready, many_result, NULL, many_closed};
+	static struct many t;
+	const struct smtp_options o = {.helo = "us.example", .pipeline = true, .chunking = AT_A_TIME};
+	t = (struct many){.c = smtp_client_new(&o, &many_ops, &t)};
+	for (int i = 0; i < MANY; i++) {
+		snprintf(t.rcpt[i], sizeof t.rcpt[i], "p%d@them.example", i);
+		t.m[i] = message(t.rcpt[i]);
+	}
+	struct talk wire = {.c = t.c};
+	smtp_client_start(t.c, 1010);
+	hear(&wire, "220 mx.example\r\n", 1250);
+	hear(&wire, "250-mx.example\r\n250-PIPELINING\r\n250 CHUNKING\r\n", 1300);
+	hear(&wire, "250 ok\r\n250 ok\r\n250 taken\r\n", 1400);
+	assert_int_equal(t.given, 1 + AT_A_TIME);
+	for (int i = 1; i < MANY; i++) {
+		char replies[100];
+		snprintf(replies, sizeof replies, "%s250 ok\r\n250 ok\r\n554 5.7.1 no %d\r\n",
+			i > 1 ? "250 reset\r\n" : "", i);
+		hear(&wire, replies, 1500);
+	}
+	assert_int_equal(t.results, MANY);
+	smtp_client_free(&t.c);
+}
+
 static void a_talkative_server_is_cut(void **state)
 {
 	(void)state;
@@ -144,6 +213,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_message_has_its_own_part),
+		cmocka_unit_test(many_under_way__each_has_its_own_part),
 		cmocka_unit_test(a_talkative_server_is_cut),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
