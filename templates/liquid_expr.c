@@ -1,5 +1,5 @@
 /* Expressions: from tokens to nodes, with constants folded. */
-#include "templates/liquid_private.h"
+#include "templates/liquid_parser.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* Two scanners: the document into text, values and tags; the inside of a tag into tokens. */
-#include "templates/liquid_private.h"
+#include "templates/liquid_parser.h"
 
 #include "src/base/utf8.h"
 

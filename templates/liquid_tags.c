@@ -1,5 +1,5 @@
 /* Tags that assign, write, or say nothing, and the list of all tags. */
-#include "templates/liquid_private.h"
+#include "templates/liquid_parser.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 /* if, unless, case. */
-#include "templates/liquid_private.h"
+#include "templates/liquid_parser.h"
 
 #include <stdio.h>
 #include <stdlib.h>

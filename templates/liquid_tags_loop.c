@@ -1,5 +1,5 @@
 /* Tags that repeat or call: for, tablerow, cycle, render, include. */
-#include "templates/liquid_private.h"
+#include "templates/liquid_parser.h"
 
 #include <stdlib.h>
 
