@@ -43,7 +43,7 @@ static int add_file(struct parser *p, struct str path, struct str text, long fir
 
 static struct str partial_key(struct parser *p, const struct partial_call *c, struct str name)
 {
-	struct buf b = BUF_INIT(1 << 20);
+	struct buf b = BUF_INIT(2 * LIQUID_MAX_SOURCE);
 	buf_printf(&b, "%s %.*s\n%s%.*s", c->include ? "include" : "render", STR_ARG(name),
 		c->loop   ? "for "
 		: c->with ? "with "
@@ -51,7 +51,7 @@ static struct str partial_key(struct parser *p, const struct partial_call *c, st
 		STR_ARG(c->alias));
 	for (uint32_t i = 0; i < c->nnamed && !c->include; i++)
 		buf_printf(&b, "\n%.*s", STR_ARG(c->named[i].name));
-	struct str key = arena_str(&p->l->arena, buf_get(&b));
+	struct str key = b.failed ? str_n(NULL, 0) : arena_str(&p->l->arena, buf_get(&b));
 	buf_release(&b);
 	return key;
 }
@@ -60,6 +60,11 @@ uint32_t lq_use_partial(struct parser *p, const struct partial_call *call, struc
 {
 	enum { MAX_PARTIALS = 1000 };
 	struct str key = partial_key(p, call, name);
+	if (key.n == 0) {
+		/* One that is cut short would be another partial's. */
+		lq_error(p, p->here, "out of memory");
+		return NO_SLOT;
+	}
 	const struct partial *known = p->partials.p;
 	for (uint32_t i = 0; i < p->partials.n; i++)
 		if (str_eq(known[i].key, key))

@@ -176,6 +176,23 @@ static void partials__are_isolated_or_share_the_scope(void **state)
 	LIQUID_CHECK(cases, .plain = true);
 }
 
+/* Each way of calling a partial is compiled for what it is given. */
+static void partials__with_very_long_names__are_told_apart(void **state)
+{
+	(void)state;
+	enum { LONG = 1 << 20 };
+	struct buf source = BUF_INIT(4 * LONG);
+	for (int i = 0; i < 2; i++) {
+		buf_puts(&source, "{% render 'names', ");
+		for (int k = 0; k < LONG; k++)
+			buf_putc(&source, 'x');
+		buf_puts(&source, i == 0 ? ": 1 %}" : ": 1, wanted: 2 %}");
+	}
+	const struct liquid_case long_names = {buf_cstr(&source), NULL, "2", NULL};
+	liquid_check(&long_names, 1, &(struct liquid_options){.plain = true});
+	buf_release(&source);
+}
+
 static void blank_bodies__write_nothing(void **state)
 {
 	(void)state;
@@ -328,6 +345,7 @@ int main(void)
 		cmocka_unit_test(tablerow__writes_rows_and_cells),
 		cmocka_unit_test(variables__scopes_counters_cycles),
 		cmocka_unit_test(partials__are_isolated_or_share_the_scope),
+		cmocka_unit_test(partials__with_very_long_names__are_told_apart),
 		cmocka_unit_test(blank_bodies__write_nothing),
 		cmocka_unit_test(white_space_control__trims_the_neighbours),
 		cmocka_unit_test(raw_comment_doc_liquid__are_read_to_their_end),
