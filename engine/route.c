@@ -101,6 +101,8 @@ int route_init(struct route *r, const struct config_route *cfg, struct err *e)
 		if (b.p != NULL)
 			explicit_bzero(b.p, b.len);
 		buf_release(&b);
+		if (r->password == NULL) /* without one the server would refuse the login, for good */
+			return err_set(e, ERR_INTERNAL, "route", "out of memory");
 	}
 	r->timeouts = reply_timeouts(cfg->timeout);
 	r->smtp = (struct smtp_options){
