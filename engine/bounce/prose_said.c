@@ -45,7 +45,7 @@ static struct str reply_text(struct reading *q, int i, size_t from, int end)
 	const struct prose *p = &q->prose;
 	struct buf b = BUF_INIT(4000);
 	struct str line = str_n(p->line[i].s.p + from, p->line[i].s.n - from);
-	buf_str(&b, line);
+	reader_add(&b, line);
 	int first = 0;
 	reply_find(line, true, &first);
 	bool open = line.n > 3 && line.p[3] == '-';
@@ -61,7 +61,7 @@ static struct str reply_text(struct reading *q, int i, size_t from, int end)
 			s = str_n(s.p + 4, s.n - 4);
 		}
 		buf_putc(&b, ' ');
-		buf_str(&b, s);
+		reader_add(&b, s);
 	}
 	struct str out = arena_str(q->a, buf_get(&b));
 	buf_release(&b);
@@ -86,7 +86,7 @@ static struct str paragraph(struct reading *q, int i, size_t from, int end)
 		}
 		if (b.len != 0)
 			buf_putc(&b, ' ');
-		buf_str(&b, s);
+		reader_add(&b, s);
 		for (size_t c = 0; c < s.n; c++)
 			words = words || ((s.p[c] | 0x20) >= 'a' && (s.p[c] | 0x20) <= 'z') ||
 				(unsigned char)s.p[c] >= 0x80;

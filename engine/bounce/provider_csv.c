@@ -113,7 +113,7 @@ static struct str joined(
 		if (c->is[i] == which && row->field[i].n != 0) {
 			if (b.len != 0)
 				buf_putc(&b, ' ');
-			buf_str(&b, row->field[i]);
+			reader_add(&b, row->field[i]);
 		}
 	struct str out = b.len != 0 ? arena_str(v->q->a, buf_get(&b)) : str_n(NULL, 0);
 	buf_release(&b);

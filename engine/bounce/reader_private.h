@@ -4,8 +4,16 @@
 
 #include "engine/bounce/mail.h"
 #include "engine/bounce/phrase.h"
+#include "src/base/buf.h"
 
 #define PROSE_LINES 800
+
+/* As much as there is room for: of what is too long the beginning counts. */
+static inline void reader_add(struct buf *b, struct str s)
+{
+	size_t room = b->max - b->len;
+	buf_str(b, s.n < room ? s : str_n(s.p, room));
+}
 
 struct prose_line {
 	struct str s; /* without blanks at its end */

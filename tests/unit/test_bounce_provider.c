@@ -370,6 +370,18 @@ static void csv__lists_of_errors__are_read(void **state)
 		"csv bounce taro@example.jp hard user-unknown\n");
 }
 
+static void csv__an_endless_field__is_read_by_its_beginning(void **state)
+{
+	(void)state;
+	struct buf b = BUF_INIT(1 << 16);
+	buf_puts(&b, "email,reason\r\nann@example.net,550 5.1.1 user unknown");
+	for (int i = 0; i < 600; i++)
+		buf_puts(&b, " and more");
+	buf_puts(&b, "\r\n");
+	csv_gives(buf_get(&b), "csv bounce ann@example.net hard user-unknown\n");
+	buf_release(&b);
+}
+
 static void csv__of_something_else__is_none(void **state)
 {
 	(void)state;
@@ -390,6 +402,7 @@ int main(void)
 		cmocka_unit_test(sns__any_change_of_what_is_signed__is_refused),
 		cmocka_unit_test(certificate_url__only_amazons__is_taken),
 		cmocka_unit_test(csv__lists_of_errors__are_read),
+		cmocka_unit_test(csv__an_endless_field__is_read_by_its_beginning),
 		cmocka_unit_test(csv__of_something_else__is_none),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

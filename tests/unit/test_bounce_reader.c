@@ -225,6 +225,27 @@ static void failure__of_a_report__has_its_evidence(void **state)
 	str_equals(f.reporting_host, "relay.example.org");
 }
 
+/* Some servers say very much: what they say first is what they mean. */
+static void failure__with_an_endless_reply__is_read_by_its_beginning(void **state)
+{
+	(void)state;
+	struct buf b = BUF_INIT(1 << 16);
+	struct findings f;
+	buf_puts(&b, "From: MAILER-DAEMON@a.example\r\nSubject: Undelivered Mail Returned to Sender\r\n\r\n"
+		     "Your message could not be delivered to the following recipients:\r\n\r\n"
+		     "ann@example.net\r\n552 5.2.2 mailbox full");
+	for (int i = 0; i < 600; i++)
+		buf_puts(&b, ", and more");
+	buf_puts(&b, "\r\n");
+	assert_int_equal(reader_read(reader, buf_get(&b), NULL, &f), 0);
+	assert_int_equal(f.nfailures, 1);
+	str_equals(f.failures[0].address, "ann@example.net");
+	assert_int_equal(f.failures[0].code, 552);
+	str_equals(f.failures[0].verdict.reason, "mailbox-full");
+	assert_true(str_starts(f.failures[0].diagnostic, STR("552 5.2.2 mailbox full, and")));
+	buf_release(&b);
+}
+
 static bool has_candidate(const struct findings *f, enum candidate_place place, const char *text)
 {
 	for (size_t i = 0; i < f->ncandidates; i++)
@@ -317,6 +338,7 @@ int main(void)
 		cmocka_unit_test(messages__cut_anywhere__stay_harmless),
 		cmocka_unit_test(messages__no_bounce__is_none_at_a_return_path),
 		cmocka_unit_test(failure__of_a_report__has_its_evidence),
+		cmocka_unit_test(failure__with_an_endless_reply__is_read_by_its_beginning),
 		cmocka_unit_test(candidates__tokens_of_path_and_returned_header__are_offered),
 		cmocka_unit_test(envelope__recipient__is_the_first_candidate),
 		cmocka_unit_test(feedback__fields__are_found),
