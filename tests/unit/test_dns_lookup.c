@@ -739,6 +739,45 @@ static void test_sts_cannot_be_had(void **state)
 	lookup_free(&l);
 }
 
+/* With too little memory at whatever place: what it would have been with enough, or another day; never with
+ * less demanded of the host, or under a name that others could have. */
+static void test_memory(void **state)
+{
+	(void)state;
+	static struct world w;
+	size_t need[2] = {0};
+	for (int policy = 0; policy < 2; policy++) {
+		setup(&w);
+		w.signed_zone = policy == 0;
+		zone(&w, "+x.example MX 10 mx.good.example");
+		zone(&w, "+mx.good.example A 5.0.0.1");
+		if (policy == 0)
+			zone(&w, "+_25._tcp.mx.good.example TLSA 3 1 1 " DIGEST);
+		zone(&w, "_mta-sts.x.example TXT v=STSv1; id=1a;");
+		zone(&w, "mta-sts.x.example A 5.0.0.3");
+		w.policy_text = ENFORCE;
+		for (size_t max = 0; need[policy] == 0; max += max < 4096 ? 16 : 512) {
+			struct lookup *l = lookup_new(&w.o, &w.ops, STR("x.example"));
+			l->arena.max = max;
+			w.done = 0;
+			lookup_start(l, w.now, w.wall, false);
+			play(&w);
+			assert_int_equal(w.done, 1);
+			if (l->state == SITE_KNOWN) {
+				assert_string_equal(l->site->name,
+					policy == 0 ? "mx.good.example+dane+sts" : "mx.good.example+sts");
+				assert_int_equal(
+					l->site->hosts[0].policy.need, policy == 0 ? TLS_DANE : TLS_VERIFY);
+				need[policy] = max;
+			} else {
+				assert_int_equal(l->state, SITE_TEMPORARY);
+			}
+			lookup_free(&l);
+		}
+		assert_true(need[policy] > 0);
+	}
+}
+
 static void test_dane_goes_before_sts(void **state)
 {
 	(void)state;
@@ -796,6 +835,7 @@ int main(void)
 		cmocka_unit_test(test_sts_fits_nobody),
 		cmocka_unit_test(test_sts_testing_and_none),
 		cmocka_unit_test(test_sts_cannot_be_had),
+		cmocka_unit_test(test_memory),
 		cmocka_unit_test(test_dane_goes_before_sts),
 		cmocka_unit_test(test_plain_and_least),
 	};
