@@ -75,9 +75,10 @@ struct crowd *crowd_of(struct ledger *l, size_t route, int source, struct str do
 	char key[600];
 	limits_find(l->o.limits, domain, s->provider, mx, mx_names(s, mx), &found);
 	const char *group = found.group != NULL ? found.group : s->name;
-	/* A site's name is bounded; were it not, two would share their connections, nothing worse. */
-	snprintf(key, sizeof key, "%zu %d %s %s", route, source, found.group != NULL ? found.group : "",
-		s->name);
+	/* A site's name is bounded and stands first: were a group's cut short, two would share their limits,
+	 * nothing worse. */
+	snprintf(key, sizeof key, "%zu %d %s %s", route, source, s->name,
+		found.group != NULL ? found.group : "");
 	uint64_t hash = hash64(str_from(key));
 	for (struct crowd *c = l->window.crowds[hash % WINDOW]; c != NULL; c = c->chain)
 		if (c->hash == hash && strcmp(c->key, key) == 0) {
