@@ -409,6 +409,8 @@ int import_sweep(struct store *s, int64_t id, int64_t list, int64_t first, struc
 
 /* ---- sqlite_audience.c ---- */
 
+uint64_t sample_hash(uint64_t seed, int64_t contact);
+
 void prepare_free(struct prepare **p);
 
 /* ---- sqlite_filter.c ---- */

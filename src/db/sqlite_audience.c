@@ -8,10 +8,19 @@
 
 /* ---- The sample ---- */
 
-static uint64_t sample_hash(const struct sample *sm, int64_t contact)
+uint64_t sample_hash(uint64_t seed, int64_t contact)
 {
-	uint64_t both[2] = {sm->seed, (uint64_t)contact};
+	uint64_t both[2] = {seed, (uint64_t)contact};
 	return hash64(str_n((const char *)both, sizeof both));
+}
+
+/* Between which hashes (included) somebody is of interest for it now. */
+static void sample_range(const struct sample *sm, uint64_t *from, uint64_t *to)
+{
+	*from = sm->phase == SAMPLE_COLLECT ? (uint64_t)sm->bucket << 48 : 0;
+	*to = sm->phase == SAMPLE_COLLECT ? *from | ((UINT64_C(1) << 48) - 1)
+	      : sm->phase == SAMPLE_READY ? sm->below
+					  : UINT64_MAX;
 }
 
 static int sample_init(struct sample *sm, const struct audience *a, struct err *e)
@@ -31,7 +40,7 @@ static int sample_init(struct sample *sm, const struct audience *a, struct err *
 /* Is this one in the sample? While the bound is being found nobody is. */
 static int sample_take(struct sample *sm, int64_t contact, struct err *e)
 {
-	uint64_t h = sample_hash(sm, contact);
+	uint64_t h = sample_hash(sm->seed, contact);
 	if (sm->phase == SAMPLE_READY)
 		return h <= sm->below;
 	if (sm->phase == SAMPLE_COUNT) {
@@ -85,18 +94,20 @@ int sample_next(struct sample *sm, struct err *e)
 #define MEMBERS                                                                                              \
 	"SELECT contact, %d AS ord, list, joined, source, consent_at, born FROM member WHERE list = ?%d "    \
 	"AND contact > ?1"                                                                                   \
-	" AND contact <= ?2 AND born IS NOT (SELECT id FROM pending_import)"
+	" AND contact <= ?2 AND born IS NOT (SELECT id FROM pending_import)%s"
 #define EVERYBODY                                                                                            \
 	"SELECT id AS contact, 0 AS ord, 0 AS list, NULL AS joined, %s AS source, NULL AS consent_at, 0 AS " \
 	"born"                                                                                               \
 	" FROM contact WHERE id > ?1 AND id <= ?2 AND removed = 0 AND born IS NOT (SELECT id FROM "          \
-	"pending_import)"
+	"pending_import)%s"
 /* Without a list, the source is that of any membership. */
 #define ANY_SOURCE                                                                                           \
 	"(SELECT coalesce(m.source, i.source) FROM list l CROSS JOIN member m ON m.list = l.id AND "         \
 	"m.contact ="                                                                                        \
 	" contact.id LEFT JOIN import i ON i.id = m.born WHERE l.gone = 0 AND"                               \
 	" m.born IS NOT (SELECT id FROM pending_import) LIMIT 1)"
+
+enum { SAMPLE_BOUND = 5 }; /* ?1 and ?2: the slice; ?3 to ?5: the sample, whether there is one or not */
 
 static int write_query(const struct walk *w, struct buf *sql, int *nbind, struct err *e)
 {
@@ -106,7 +117,7 @@ static int write_query(const struct walk *w, struct buf *sql, int *nbind, struct
 		"coalesce(c.changed, c.added, "
 		"ci.at, 0), c.removed, u.list, coalesce(u.joined, mi.at, 0), coalesce(ns.text, ni.text, ''), "
 		"coalesce(u.consent_at, mi.consent_at, 0), (0");
-	*nbind = 2;
+	*nbind = SAMPLE_BOUND;
 	for (size_t i = 0; i < a->nexclude; i++)
 		buf_printf(sql,
 			" OR EXISTS (SELECT 1 FROM member x WHERE x.list = ?%d AND x.contact = c.id "
@@ -115,10 +126,12 @@ static int write_query(const struct walk *w, struct buf *sql, int *nbind, struct
 	buf_puts(sql, ") FROM (");
 	for (size_t i = 0; i < a->nlists; i++) {
 		buf_puts(sql, i != 0 ? " UNION ALL " : "");
-		buf_printf(sql, MEMBERS, (int)i, ++*nbind);
+		buf_printf(sql, MEMBERS, (int)i, ++*nbind,
+			a->sample_n > 0 ? " AND sampled(contact, ?3, ?4, ?5)" : "");
 	}
 	if (a->nlists == 0)
-		buf_printf(sql, EVERYBODY, filter_uses(a->where, FIELD_SOURCE) ? ANY_SOURCE : "NULL");
+		buf_printf(sql, EVERYBODY, filter_uses(a->where, FIELD_SOURCE) ? ANY_SOURCE : "NULL",
+			a->sample_n > 0 ? " AND sampled(id, ?3, ?4, ?5)" : "");
 	buf_puts(sql,
 		") u CROSS JOIN contact c ON c.id = u.contact LEFT JOIN import ci ON ci.id = c.born LEFT "
 		"JOIN import mi ON "
@@ -142,7 +155,7 @@ static int prepare_query(struct walk *w, struct err *e)
 			       NULL) != SQLITE_OK)
 		rc = db_error(w->s, "audience", e);
 	buf_release(&sql);
-	n = 2;
+	n = SAMPLE_BOUND;
 	for (size_t i = 0; rc == 0 && i < w->a->nexclude; i++)
 		sqlite3_bind_int64(w->st, ++n, w->a->exclude[i]);
 	for (size_t i = 0; rc == 0 && i < w->a->nlists; i++)
@@ -184,7 +197,9 @@ static int end_of_slice(struct walk *w, int budget)
 	int64_t at;
 	size_t n = w->a->nlists;
 	w->upto = INT64_MAX;
-	int64_t skip = budget / (int)(n != 0 ? n : 1);
+	/* Where nearly everybody is passed over, as much work is further away. */
+	bool narrow = w->sample.phase == SAMPLE_COLLECT || w->sample.below < UINT64_MAX / 100;
+	int64_t skip = (int64_t)budget * (w->a->sample_n > 0 && narrow ? 10 : 1) / (int64_t)(n != 0 ? n : 1);
 	for (size_t i = 0; i < (n != 0 ? n : 1); i++) {
 		int rc = n == 0 ? db_int(w->s, w->e, &at,
 					  "SELECT id FROM contact WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?",
@@ -409,18 +424,25 @@ static int take_person(struct walk *w, const struct group *g)
 	return 0;
 }
 
+bool walk_counts_left_out(const struct walk *w)
+{
+	return w->a->sample_n == 0 || w->sample.phase == SAMPLE_COUNT;
+}
+
 static int group_end(struct walk *w, const struct group *g)
 {
 	struct selection *sel = &w->sel;
 	if (g->rows == 0 || (w->a->nof != 0 && !among(w->of, w->nof, g->contact)))
 		return 0;
-	bool mailable = g->picked || w->everyone;
-	if (!g->excluded && mailable) {
+	bool mailable = g->picked || w->everyone, taken = !g->excluded && mailable;
+	if (taken) {
 		int rc = sample_take(&w->sample, g->contact, w->e);
 		/* Who is not in the sample was not asked for. */
 		if (rc <= 0)
 			return rc;
 	}
+	if (!taken && !walk_counts_left_out(w))
+		return 0;
 	sel->selected++;
 	sel->duplicate += g->rows - 1;
 	if (g->excluded)
@@ -431,15 +453,22 @@ static int group_end(struct walk *w, const struct group *g)
 		sel->suppressed++;
 	else
 		sel->audience++;
-	return g->excluded || !mailable ? 0 : take_person(w, g);
+	return taken ? take_person(w, g) : 0;
 }
 
 static int read_slice(struct walk *w)
 {
 	struct group g = {.contact = -1};
 	int rc;
+	uint64_t from, to;
+	sample_range(&w->sample, &from, &to);
 	sqlite3_bind_int64(w->st, 1, w->after);
 	sqlite3_bind_int64(w->st, 2, w->upto);
+	if (w->a->sample_n > 0) {
+		sqlite3_bind_int64(w->st, 3, (int64_t)w->sample.seed);
+		sqlite3_bind_int64(w->st, 4, (int64_t)from);
+		sqlite3_bind_int64(w->st, 5, (int64_t)to);
+	}
 	while ((rc = db_step(w->s, w->st, w->e)) == 1) {
 		int64_t contact = col_int(w->st, 0);
 		if (contact != g.contact) {
@@ -473,7 +502,7 @@ int walk_slice(struct walk *w, int budget, struct err *e)
 
 /* ---- Operations ---- */
 
-static void add_selection(struct selection *to, const struct selection *s)
+void selection_add(struct selection *to, const struct selection *s)
 {
 	to->selected += s->selected;
 	to->suppressed += s->suppressed;
@@ -493,9 +522,9 @@ static int walk_all(struct walk *w, struct selection *sum, int (*row)(void *ctx,
 		w->strings = row != NULL && last;
 		while (rc == 0 && (more = walk_slice(w, 2000, e)) != 0) {
 			rc = more < 0 ? -1 : 0;
+			selection_add(sum, &w->sel);
 			if (!last)
 				continue;
-			add_selection(sum, &w->sel);
 			for (size_t i = 0; row != NULL && rc == 0 && i < w->n; i++)
 				rc = row(ctx, &w->v[i].c);
 		}

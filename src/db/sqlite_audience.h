@@ -12,7 +12,9 @@ struct person {
 
 /* A sample is everybody whose number, hashed with the seed, is small enough. For a share that bound is known;
  * for a count it is found by two walks: one counts by the upper 16 bits, one collects those of the bucket
- * that holds the bound. */
+ * that holds the bound. Whoever cannot be of them is passed over before anything but their number is read, so
+ * only the first of these walks and the taking is as long as the audience: what there is to say of those who
+ * are left out is counted in it alone. */
 struct sample {
 	enum { SAMPLE_COUNT, SAMPLE_COLLECT, SAMPLE_READY } phase;
 	uint64_t seed, below; /* included */
@@ -44,6 +46,9 @@ int walk_init(struct walk *w, struct store *s, const struct audience *a, struct 
 void walk_release(struct walk *w);
 /* The next slice, of about `budget` contacts: 1, or 0 behind the last one. */
 int walk_slice(struct walk *w, int budget, struct err *e);
+/* Are those who are left out counted in this walk? */
+bool walk_counts_left_out(const struct walk *w);
+void selection_add(struct selection *to, const struct selection *s);
 /* After the last slice of a walk: has the sample all it needs? Else walk again from the start. */
 int sample_next(struct sample *sm, struct err *e);
 

@@ -82,6 +82,16 @@ static void fn_last_sent(sqlite3_context *ctx, int n, sqlite3_value **v)
 		sqlite3_result_int64(ctx, l->at);
 }
 
+/* sampled(contact, seed, from, to): is its hash between these two, included? */
+static void fn_sampled(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+	(void)n;
+	uint64_t from = (uint64_t)sqlite3_value_int64(v[2]), to = (uint64_t)sqlite3_value_int64(v[3]);
+	bool all = from == 0 && to == UINT64_MAX;
+	uint64_t hash = all ? 0 : sample_hash((uint64_t)sqlite3_value_int64(v[1]), sqlite3_value_int64(v[0]));
+	sqlite3_result_int(ctx, hash >= from && hash <= to);
+}
+
 int filter_functions(struct store *s)
 {
 	const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
@@ -90,7 +100,7 @@ int filter_functions(struct store *s)
 		int args;
 		void (*fn)(sqlite3_context *, int, sqlite3_value **);
 	} functions[] = {{"attr", 2, fn_attr}, {"to_number", 1, fn_number}, {"to_date", 2, fn_date},
-		{"last_sent", 1, fn_last_sent}};
+		{"last_sent", 1, fn_last_sent}, {"sampled", 4, fn_sampled}};
 	for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
 		if (sqlite3_create_function(s->db, functions[i].name, functions[i].args, flags, s,
 			    functions[i].fn, NULL, NULL) != SQLITE_OK)

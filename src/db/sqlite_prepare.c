@@ -7,9 +7,11 @@
 #include <assert.h>
 #include <stdlib.h>
 
-struct prepare {
+struct prepare { /* one for each campaign at hand: what was found of a sample is in memory only */
 	int64_t campaign;
 	struct walk w;
+	struct selection left_out; /* while a sample is looked for */
+	struct prepare *next;
 };
 
 struct progress { /* from the campaign's row */
@@ -19,13 +21,27 @@ struct progress { /* from the campaign's row */
 	ms_t created;
 };
 
+static void free_first(struct prepare **p)
+{
+	struct prepare *first = *p;
+	*p = first->next;
+	walk_release(&first->w);
+	free(first);
+}
+
 void prepare_free(struct prepare **p)
 {
-	if (*p == NULL)
-		return;
-	walk_release(&(*p)->w);
-	free(*p);
-	*p = NULL;
+	while (*p != NULL)
+		free_first(p);
+}
+
+static void free_one(struct store *s, int64_t campaign)
+{
+	struct prepare **p = &s->prepare;
+	while (*p != NULL && (*p)->campaign != campaign)
+		p = &(*p)->next;
+	if (*p != NULL)
+		free_first(p);
 }
 
 /* 1, or 0 if the campaign is in no state to be prepared. */
@@ -44,12 +60,30 @@ static int read_progress(struct store *s, int64_t campaign, struct progress *p, 
 	return rc;
 }
 
-static int get_walk(
-	struct store *s, int64_t campaign, const struct audience *a, const struct progress *pg, struct err *e)
+/* Those that were paused or cancelled meanwhile are not asked for again. */
+static int free_others(struct store *s, struct err *e)
 {
-	if (s->prepare != NULL && s->prepare->campaign == campaign)
-		return 0;
-	prepare_free(&s->prepare);
+	for (struct prepare **p = &s->prepare; *p != NULL;) {
+		struct progress pg;
+		int rc = read_progress(s, (*p)->campaign, &pg, e);
+		if (rc < 0)
+			return -1;
+		if (rc == 0)
+			free_first(p);
+		else
+			p = &(*p)->next;
+	}
+	return 0;
+}
+
+static int get_walk(struct store *s, int64_t campaign, const struct audience *a, const struct progress *pg,
+	struct prepare **out, struct err *e)
+{
+	for (*out = s->prepare; *out != NULL; *out = (*out)->next)
+		if ((*out)->campaign == campaign)
+			return 0;
+	if (free_others(s, e) < 0)
+		return -1;
 	struct prepare *p = calloc(1, sizeof *p);
 	if (p == NULL)
 		return db_nomem(e);
@@ -66,19 +100,32 @@ static int get_walk(
 	/* Where the last slice ended; a walk that had come to its end is at its end again. */
 	if (p->w.sample.phase == SAMPLE_READY)
 		p->w.after = p->w.upto = pg->looked_at;
-	s->prepare = p;
+	p->next = s->prepare;
+	s->prepare = *out = p;
 	return 0;
 }
 
-/* The end of a walk that only looked for the sample's bound. */
-static int next_phase(struct store *s, struct walk *w, struct err *e)
+static int record_selection(struct store *s, int64_t campaign, const struct selection *sel, struct err *e)
 {
+	return db_run(s, e,
+		"UPDATE campaign SET selected = selected + ?, suppressed = suppressed + ?, unsubscribed = "
+		"unsubscribed + ?, excluded = excluded + ?, duplicate = duplicate + ? WHERE id = ?",
+		"iiiiii", sel->selected, sel->suppressed, sel->unsubscribed, sel->excluded, sel->duplicate,
+		campaign);
+}
+
+/* The end of a walk that only looked for the sample's bound. */
+static int next_phase(struct store *s, struct prepare *p, struct err *e)
+{
+	struct walk *w = &p->w;
 	sample_next(&w->sample, e);
 	w->after = w->upto = 0;
 	if (w->sample.phase != SAMPLE_READY)
 		return 0;
 	return db_run(s, e, "UPDATE campaign SET sample_below = ? WHERE id = ?", "ii",
-		(int64_t)w->sample.below, s->prepare->campaign);
+		       (int64_t)w->sample.below, p->campaign) < 0
+		       ? -1
+		       : record_selection(s, p->campaign, &p->left_out, e);
 }
 
 struct waiter {
@@ -154,14 +201,10 @@ static int insert_deliveries(
 		    "i", pg->created) < 0 ||
 		(pg->spread && insert_waiting(s, campaign, w, first, e) < 0))
 		return -1;
-	const struct selection *sel = &w->sel;
-	return db_run(s, e,
-		"UPDATE campaign SET rows = ?, looked_at = ?, selected = selected + ?, suppressed = "
-		"suppressed + ?, "
-		"unsubscribed = unsubscribed + ?, excluded = excluded + ?, duplicate = duplicate + ?, "
-		"audience_n = ? WHERE id = ?",
-		"iiiiiiiii", pg->rows, w->after, sel->selected, sel->suppressed, sel->unsubscribed,
-		sel->excluded, sel->duplicate, pg->rows, campaign);
+	return db_run(s, e, "UPDATE campaign SET rows = ?, looked_at = ?, audience_n = ? WHERE id = ?",
+		       "iiii", pg->rows, w->after, pg->rows, campaign) < 0
+		       ? -1
+		       : record_selection(s, campaign, &w->sel, e);
 }
 
 static uint64_t next_random(uint64_t *state)
@@ -196,7 +239,7 @@ static int choose_canary(struct store *s, int64_t campaign, int64_t wanted, int6
 
 static int prepared(struct store *s, int64_t campaign, const struct progress *pg, ms_t now, struct err *e)
 {
-	prepare_free(&s->prepare);
+	free_one(s, campaign);
 	if (choose_canary(s, campaign, pg->canary, pg->rows, e) < 0)
 		return -1;
 	return db_run(s, e, "UPDATE campaign SET state = ?, started = ? WHERE id = ?", "iii",
@@ -208,20 +251,27 @@ int store_ledger_prepare(struct store *s, int64_t campaign, const struct audienc
 {
 	struct progress pg = {0};
 	assert(s->in_ledger);
+	struct prepare *p;
 	int rc = read_progress(s, campaign, &pg, e);
 	*done = rc == 0;
-	if (rc <= 0 || get_walk(s, campaign, a, &pg, e) < 0)
-		return rc < 0 ? -1 : rc == 0 ? 0 : -1;
-	struct walk *w = &s->prepare->w;
+	if (rc == 0)
+		free_one(s, campaign);
+	if (rc <= 0 || get_walk(s, campaign, a, &pg, &p, e) < 0)
+		return rc == 0 ? 0 : -1;
+	struct walk *w = &p->w;
 	/* The audience is lent for the call only. */
 	w->a = a;
 	rc = walk_slice(w, budget > 0 ? budget : 1, e);
 	if (rc < 0) {
-		prepare_free(&s->prepare);
+		free_one(s, campaign);
 		return -1;
 	}
-	if (w->sample.phase != SAMPLE_READY)
-		return rc == 1 ? 0 : next_phase(s, w, e);
+	if (w->sample.phase != SAMPLE_READY && rc == 0)
+		return next_phase(s, p, e);
+	if (w->sample.phase != SAMPLE_READY) {
+		selection_add(&p->left_out, &w->sel);
+		return 0;
+	}
 	if (rc == 1)
 		return insert_deliveries(s, campaign, w, &pg, e);
 	*done = true;

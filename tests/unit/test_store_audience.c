@@ -275,6 +275,76 @@ static void sample__exact_and_the_same_each_time(void **state)
 	buf_release(&two);
 }
 
+static int count_twice(void *ctx, const struct contact_row *c)
+{
+	int64_t *n = ctx, number = strtoll(c->address.p + 1, NULL, 10);
+	*n += number > 200;
+	return 0;
+}
+
+static void sample__who_is_left_out_is_counted_once(void **state)
+{
+	struct fixture *f = *state;
+	struct selection all, some;
+	int64_t twice = 0;
+	fixture_people(f, "news", 1, 300);
+	fixture_people(f, "more", 201, 200);
+	fixture_people(f, "not", 395, 10);
+	for (int i = 198; i <= 205; i++) {
+		char key[32];
+		static const char *const domains[] = {"gmail.com", "docomo.ne.jp", "x.example", "y.example"};
+		snprintf(key, sizeof key, "p%d@%s", i, domains[i % 4]);
+		struct suppression sup = {.key = str_from(key),
+			.reason = i < 200 ? SUPPRESS_UNSUBSCRIBE : SUPPRESS_MANUAL,
+			.created = NOW};
+		OK(f, store_suppress(f->s, &sup, NULL, &f->e));
+	}
+	struct audience a = {.lists = {fixture_list(f, "news"), fixture_list(f, "more")},
+		.nlists = 2,
+		.exclude = {fixture_list(f, "not")},
+		.nexclude = 1,
+		.seed = 3};
+	OK(f, store_audience_count(f->s, &a, &all, &f->e));
+	assert_int_equal(all.suppressed, 6);
+	assert_int_equal(all.unsubscribed, 2);
+	assert_int_equal(all.excluded, 6);
+	assert_int_equal(all.duplicate, 100);
+	a.sample_n = 50;
+	OK(f, store_audience_walk(f->s, &a, false, count_twice, &twice, &f->e));
+	OK(f, store_audience_count(f->s, &a, &some, &f->e));
+	assert_int_equal(some.audience, 50);
+	assert_int_equal(some.selected, 50 + 6 + 2 + 6);
+	assert_int_equal(some.suppressed, 6);
+	assert_int_equal(some.unsubscribed, 2);
+	assert_int_equal(some.excluded, 6);
+	assert_in_range(some.duplicate, 5, twice + 5);
+	/* What a campaign records of itself is the same, whatever its slices. */
+	fixture_lease(f);
+	int64_t id = fixture_campaign(f, "june", 0);
+	struct campaign_row c;
+	fixture_prepare(f, id, &a, 37);
+	OK(f, store_campaign_by_id(f->s, id, &c, &f->e));
+	assert_memory_equal(&c.selection, &some, sizeof some);
+}
+
+static void prepare__of_two_samples_by_turns__ends_for_both(void **state)
+{
+	struct fixture *f = *state;
+	bool done[2] = {false, false};
+	fixture_people(f, "news", 1, 100);
+	fixture_lease(f);
+	int64_t id[2] = {fixture_campaign(f, "june", 0), fixture_campaign(f, "july", 0)};
+	struct audience a = {.lists = {fixture_list(f, "news")}, .nlists = 1, .sample_n = 10};
+	for (int turn = 0; turn < 100 && !(done[0] && done[1]); turn++) {
+		int i = turn % 2;
+		OK(f, store_ledger_begin(f->s, f->epoch, NOW, &f->e));
+		OK(f, store_ledger_prepare(f->s, id[i], &a, 40, NOW, &done[i], &f->e));
+		OK(f, store_ledger_commit(f->s, &f->e));
+	}
+	assert_true(done[0] && done[1]);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM delivery"), 20);
+}
+
 static void prepare__of_two_campaigns_by_turns__ends_for_both(void **state)
 {
 	struct fixture *f = *state;
@@ -345,6 +415,8 @@ int main(void)
 		T(where__too_deep__is_refused),
 		T(lists__who_is_on_several__is_counted_once_and_mailed_by_the_first_that_may),
 		T(sample__exact_and_the_same_each_time),
+		T(sample__who_is_left_out_is_counted_once),
+		T(prepare__of_two_samples_by_turns__ends_for_both),
 		T(prepare__of_two_campaigns_by_turns__ends_for_both),
 		T(of_and_not_of__and_last_sent__by_state),
 	};
