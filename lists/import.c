@@ -99,7 +99,8 @@ static int64_t attr_id(void *ctx, struct str name, struct err *e)
 {
 	struct job *j = ctx;
 	pthread_mutex_lock(&j->store_lock);
-	int64_t id = store_attr_id(j->store, name, !j->q->dry_run, e);
+	int64_t id = j->import != NULL ? store_import_attr(j->store, j->import, name, e)
+				       : store_attr_id(j->store, name, false, e);
 	pthread_mutex_unlock(&j->store_lock);
 	return id;
 }
@@ -360,6 +361,8 @@ static int run_threads(struct job *j, int64_t list, struct err *e)
 {
 	pthread_t thread;
 	sigset_t all, before;
+	if (import_plan_ids(&j->plan, attr_id, j, e) != 0)
+		return -1;
 	/* Signals are the caller's. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -468,8 +471,7 @@ static int prepare(struct job *j, struct err *e)
 		csv_reader_open(&j->reader, q->file, &o, e) != 0)
 		return -1;
 	j->report->delimiter = csv_reader_delimiter(j->reader);
-	if (import_plan(&j->plan, j->reader, q, &j->report->arena, e) != 0 ||
-		import_plan_ids(&j->plan, j->store, q->dry_run, e) != 0)
+	if (import_plan(&j->plan, j->reader, q, &j->report->arena, e) != 0)
 		return -1;
 	row_reader_init(&j->rows, &j->plan, q, attr_id, j);
 	bool bom = csv_reader_has_bom(j->reader) || strcmp(csv_reader_encoding(j->reader), "UTF-8") != 0;

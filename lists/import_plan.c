@@ -4,7 +4,6 @@
 #include "lists/column.h"
 #include "src/base/nearest.h"
 #include "src/base/utf8.h"
-#include "src/db/lists.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -290,16 +289,36 @@ static int map_option(struct import_plan *p, const char *map, struct err *e)
 	return 0;
 }
 
+static int two_called(
+	const struct import_plan *p, size_t i, size_t j, const char *become, struct str attr, struct err *e)
+{
+	size_t first = i < j ? i : j, second = i < j ? j : i;
+	err_set(e, ERR_DATA, "import",
+		"columns %zu (\"%.*s\") and %zu (\"%.*s\") would both become the %s%.*s", first + 1,
+		STR_ARG(p->columns[first].header), second + 1, STR_ARG(p->columns[second].header), become,
+		STR_ARG(attr));
+	return err_remedy(e, "rename one of them in the header, or give all names anew: --columns");
+}
+
 static int same_attr(const struct import_plan *p, size_t i, struct err *e)
 {
-	for (size_t j = 0; j < i; j++) {
-		if (p->columns[j].role != COLUMN_ATTR || !str_eq(p->columns[j].attr, p->columns[i].attr))
-			continue;
-		err_set(e, ERR_DATA, "import",
-			"columns %zu (\"%.*s\") and %zu (\"%.*s\") would both become the attribute %.*s",
-			j + 1, STR_ARG(p->columns[j].header), i + 1, STR_ARG(p->columns[i].header),
-			STR_ARG(p->columns[i].attr));
-		return err_remedy(e, "rename one of them in the header, or give all names anew: --columns");
+	for (size_t j = 0; j < i; j++)
+		if (p->columns[j].role == COLUMN_ATTR && str_eq(p->columns[j].attr, p->columns[i].attr))
+			return two_called(p, i, j, "attribute ", p->columns[i].attr, e);
+	return 0;
+}
+
+/* Which of two columns called email has the addresses? Who chose one by the way it is written has said it. */
+static int only_email(const struct import_plan *p, bool chosen, struct err *e)
+{
+	struct str header = p->columns[p->email].header;
+	if (!str_is(column_attr(header, p->arena), "email"))
+		return 0;
+	for (size_t i = 0; i < p->ncolumns; i++) {
+		struct str other = p->columns[i].header;
+		if (i != p->email && str_is(column_attr(other, p->arena), "email") &&
+			p->columns[i].role == COLUMN_IGNORED && !(chosen && !str_eq(header, other)))
+			return two_called(p, i, p->email, "address", STR(""), e);
 	}
 	return 0;
 }
@@ -309,6 +328,7 @@ static int set_roles(struct import_plan *p, const struct import_request *q, stru
 	for (size_t i = 0; i < q->nmaps; i++)
 		if (map_option(p, q->maps[i], e) != 0)
 			return -1;
+	bool chosen = p->email != NONE || q->email != NULL;
 	if ((p->email == NONE || q->email != NULL) && find_email(p, q, e) != 0)
 		return -1;
 	if (role_by_option(p, "--status", q->status, false, COLUMN_STATUS, &p->status, e) != 0 ||
@@ -317,6 +337,8 @@ static int set_roles(struct import_plan *p, const struct import_request *q, stru
 		role_by_option(p, "--consent-at", q->consent_at, true, COLUMN_CONSENT, &p->consent, e) != 0)
 		return -1;
 	p->columns[p->email].role = COLUMN_EMAIL;
+	if (only_email(p, chosen, e) != 0)
+		return -1;
 	for (size_t i = 0; i < p->ncolumns; i++) {
 		struct import_column *c = &p->columns[i];
 		if (c->role == COLUMN_IGNORED && column_is_own(c->header)) {
@@ -362,7 +384,7 @@ static int by_id(const void *a, const void *b, void *columns)
 	return (x > y) - (x < y);
 }
 
-int import_plan_ids(struct import_plan *p, struct store *s, bool dry_run, struct err *e)
+int import_plan_ids(struct import_plan *p, attr_id_fn *attr_id, void *ctx, struct err *e)
 {
 	p->attrs = arena_alloc(p->arena, (p->ncolumns + 1) * sizeof *p->attrs);
 	if (p->attrs == NULL)
@@ -370,7 +392,7 @@ int import_plan_ids(struct import_plan *p, struct store *s, bool dry_run, struct
 	for (size_t i = 0; i < p->ncolumns; i++) {
 		if (p->columns[i].role != COLUMN_ATTR)
 			continue;
-		int64_t id = store_attr_id(s, p->columns[i].attr, !dry_run, e);
+		int64_t id = attr_id(ctx, p->columns[i].attr, e);
 		if (id < 0)
 			return -1;
 		p->columns[i].id = (uint32_t)id;

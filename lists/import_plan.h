@@ -35,7 +35,9 @@ struct import_plan {
  * names what is not there. */
 int import_plan(struct import_plan *p, struct csv_reader *r, const struct import_request *q, struct arena *a,
 	struct err *e);
-/* Gives the attribute columns their ids, creating names unless `dry_run`. */
-int import_plan_ids(struct import_plan *p, struct store *s, bool dry_run, struct err *e);
+/* Finds, or makes, the id of an attribute's name. 0 in a dry run; -1 with `e`. */
+typedef int64_t attr_id_fn(void *ctx, struct str name, struct err *e);
+/* Gives the attribute columns their ids. */
+int import_plan_ids(struct import_plan *p, attr_id_fn *attr_id, void *ctx, struct err *e);
 
 #endif

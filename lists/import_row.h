@@ -27,9 +27,6 @@ void import_batch_release(struct import_batch *b);
 void import_batch_clear(struct import_batch *b);
 bool import_batch_full(const struct import_batch *b);
 
-/* Finds, or makes, the id of an attribute. 0 in a dry run; -1 with `e`. */
-typedef int64_t attr_id_fn(void *ctx, struct str name, struct err *e);
-
 #define EXPAND_NAMES 1000 /* different names that --expand and display names may bring */
 
 struct row_reader {

@@ -46,6 +46,8 @@ struct import_row {
 /* ERR_AGAIN: another import runs. Sweeps what an interrupted one left. *created: the list is new. */
 int store_import_begin(
 	struct store *s, const struct import_options *o, struct import **im, bool *created, struct err *e);
+/* Id of an attribute's name, > 0; -1. A new one is seen by others only with the import. */
+int64_t store_import_attr(struct store *s, struct import *im, struct str name, struct err *e);
 /* One batch (any size; some 10,000 rows are best: the driver sorts them for the index). In slices. Nothing is
  * visible yet. */
 int store_import_rows(struct store *s, struct import *im, struct import_row *rows, size_t n, struct err *e);

@@ -19,6 +19,9 @@ void holder_self(struct holder *h, const char *what);
  * s. A live process here whose heartbeat is older than 60 s (stopped) counts as gone too, by the clock since
  * boot where that is known: the wall clock may be set. */
 bool holder_alive(const struct holder *h, ms_t now);
+/* The same of who holds up nobody by standing still: on this host the process is asked alone, whatever the
+ * clocks say. */
+bool holder_there(const struct holder *h, ms_t now);
 
 /* 0: ours, *epoch is new. ERR_AGAIN: `other` holds it. */
 int store_lease_take(struct store *s, const struct holder *self, ms_t now, int64_t *epoch,

@@ -11,6 +11,7 @@
 #include "src/base/hash.h"
 #include "src/db/delivery.h"
 #include "src/db/filter.h"
+#include "src/db/lease.h"
 #include "src/db/store.h"
 #include "src/db/suppress.h"
 
@@ -276,6 +277,10 @@ void idmap_put(struct idmap *m, struct str text, int64_t id, int64_t extra);
 int name_id(struct store *s, struct str text, int64_t *id, struct err *e);  /* "" is 0 */
 int name_text(struct store *s, int64_t id, struct str *out, struct err *e); /* lent till the next call */
 void names_forget(struct store *s);
+/* Id of an attribute's name that only imports know so far, 0: none, -1. It lies under another name, which
+ * nobody can give, so that its number stays taken whatever becomes of the import. */
+int64_t attr_hidden(struct store *s, struct str name, bool create, struct err *e);
+int attr_show(struct store *s, int64_t id, struct err *e);
 /* *id 0 for an unknown one when `create` is false. */
 int domain_id(struct store *s, struct str domain, bool create, int64_t *id, struct err *e);
 const struct domain_info *domain_info(
@@ -427,6 +432,11 @@ bool filter_uses(const struct filter *f, enum filter_field_kind field);
 /* The first number of the campaign whose contact is >= `contact` (rows + 1: none). */
 int delivery_bisect(
 	struct store *s, int64_t campaign, int64_t rows, int64_t contact, int64_t *n, struct err *e);
+
+/* ---- sqlite_lease.c ---- */
+
+#define HOLDER_COLUMNS "host, boot, pid, pid_start, heartbeat"
+void holder_read(sqlite3_stmt *st, int column, struct holder *h); /* from that column on */
 
 /* ---- sqlite_home.c ---- */
 

@@ -289,20 +289,14 @@ static int check_imports(struct check *c)
 {
 	struct holder h = {.pid = 0};
 	sqlite3_stmt *st = db_query(c->s, c->e,
-		"SELECT state, host, boot, pid, pid_start, heartbeat FROM import WHERE state < 2 ORDER BY id "
-		"LIMIT 1",
-		"");
+		"SELECT state, " HOLDER_COLUMNS " FROM import WHERE state < 2 ORDER BY id LIMIT 1", "");
 	int rc = db_step(c->s, st, c->e);
 	if (rc <= 0)
 		return rc;
 	int64_t state = col_int(st, 0);
-	snprintf(h.host, sizeof h.host, "%.*s", STR_ARG(col_str(st, 1)));
-	snprintf(h.boot, sizeof h.boot, "%.*s", STR_ARG(col_str(st, 2)));
-	h.pid = col_int(st, 3);
-	h.pid_start = col_int(st, 4);
-	h.heartbeat = col_int(st, 5);
+	holder_read(st, 1, &h);
 	db_done(st);
-	if (holder_alive(&h, clock_now()))
+	if (holder_there(&h, clock_now()))
 		return check_say(c, SELF_INFO, STR(""), NULL, "an import runs (pid %lld on %s)",
 			       (long long)h.pid, h.host) < 0
 			       ? -1

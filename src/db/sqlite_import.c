@@ -15,6 +15,7 @@ static void import_free(struct import **imp)
 	*imp = NULL;
 	free(im->seen);
 	free(im->recent);
+	free(im->attrs);
 	free(im->file);
 	stoplist_release(&im->stop);
 	free(im->index.bits);
@@ -34,17 +35,15 @@ static int unfinished(struct store *s, struct import_life *out, struct err *e)
 {
 	*out = (struct import_life){0};
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT id, list, at, state, first, host, boot, pid, pid_start, heartbeat FROM import WHERE "
-		"state < 2 ORDER BY id LIMIT 1",
+		"SELECT id, list, at, state, first, " HOLDER_COLUMNS
+		" FROM import WHERE state < 2 ORDER BY id LIMIT 1",
 		"");
 	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
-	*out = (struct import_life){col_int(st, 0), col_int(st, 1), col_int(st, 2), col_int(st, 3),
-		col_int(st, 4),
-		{.pid = col_int(st, 7), .pid_start = col_int(st, 8), .heartbeat = col_int(st, 9)}};
-	snprintf(out->by.host, sizeof out->by.host, "%.*s", STR_ARG(col_str(st, 5)));
-	snprintf(out->by.boot, sizeof out->by.boot, "%.*s", STR_ARG(col_str(st, 6)));
+	*out = (struct import_life){
+		col_int(st, 0), col_int(st, 1), col_int(st, 2), col_int(st, 3), col_int(st, 4), {.pid = 0}};
+	holder_read(st, 5, &out->by);
 	db_done(st);
 	return 1;
 }
@@ -62,13 +61,13 @@ int store_import_recover(struct store *s, struct err *e)
 {
 	struct import_life left;
 	int rc = unfinished(s, &left, e);
-	if (rc <= 0 || holder_alive(&left.by, clock_now()))
+	if (rc <= 0 || holder_there(&left.by, clock_now()))
 		return rc < 0 ? -1 : 0;
 	if (db_begin(s, e) < 0)
 		return -1;
 	/* Again, now that nobody else can take it up at the same time. */
 	rc = unfinished(s, &left, e);
-	bool ours = rc == 1 && !holder_alive(&left.by, clock_now());
+	bool ours = rc == 1 && !holder_there(&left.by, clock_now());
 	if (ours)
 		rc = mark_ours(s, left.id, e);
 	if (db_end(s, rc, e) < 0)
@@ -166,6 +165,38 @@ int store_import_begin(
 	return 0;
 }
 
+/* ---- Names of attributes ---- */
+
+static int import_attr(struct store *s, struct import *im, struct str name, int64_t *id, struct err *e)
+{
+	*id = store_attr_id(s, name, false, e);
+	if (*id != 0)
+		return *id < 0 ? -1 : 0;
+	*id = attr_hidden(s, name, true, e);
+	if (*id < 0)
+		return -1;
+	if (im->nattrs == im->attr_cap) {
+		size_t cap = im->attr_cap * 2 + 64;
+		int64_t *v = realloc(im->attrs, cap * sizeof *v);
+		if (v == NULL)
+			return db_nomem(e);
+		im->attrs = v;
+		im->attr_cap = cap;
+	}
+	im->attrs[im->nattrs++] = *id;
+	return 0;
+}
+
+int64_t store_import_attr(struct store *s, struct import *im, struct str name, struct err *e)
+{
+	int64_t id;
+	if (name.n == 0)
+		return err_set(e, ERR_DATA, "attribute", "a name is needed");
+	if (db_begin(s, e) < 0)
+		return -1;
+	return db_end(s, import_attr(s, im, name, &id, e), e) < 0 ? -1 : id;
+}
+
 /* ---- --sync: who is on the list and not in the file ---- */
 
 struct leavers {
@@ -241,6 +272,9 @@ static int show(struct store *s, struct import *im, struct err *e)
 		db_run(s, e, "UPDATE list SET members = members + ? WHERE id = ?", "ii", im->members, list) <
 			0)
 		return -1;
+	for (size_t i = 0; i < im->nattrs; i++)
+		if (attr_show(s, im->attrs[i], e) < 0)
+			return -1;
 	struct list_row l;
 	if (store_list_by_id(s, list, &l, e) < 0)
 		return -1;

@@ -31,6 +31,8 @@ struct import {
 	bool forgotten; /* is anybody? */
 	ms_t now;
 	char *file;
+	int64_t *attrs; /* names that nobody else sees yet */
+	size_t nattrs, attr_cap;
 	unsigned char *seen; /* a bit for each contact that was in the file */
 	size_t seen_bytes;
 	struct hashed *recent; /* by hash; n is the contact, 0: empty */

@@ -43,25 +43,53 @@ void holder_self(struct holder *h, const char *what)
 	snprintf(h->what, sizeof h->what, "%s", what);
 }
 
+static bool is_here(const struct holder *h)
+{
+	char host[MACHINE_NAME_MAX];
+	machine_name(host);
+	return strcmp(host, h->host) == 0;
+}
+
+enum process { PROCESS_GONE, PROCESS_HIDDEN, PROCESS_THERE };
+
+/* Another user's may be hidden from us (hidepid, ProtectProc=). */
+static enum process find_process(const struct holder *h)
+{
+	char boot[MACHINE_BOOT_MAX];
+	machine_boot(boot);
+	if (strcmp(boot, h->boot) != 0 || h->pid <= 0)
+		return PROCESS_GONE;
+	int64_t start = process_start(h->pid);
+	if (start != 0)
+		return start == h->pid_start ? PROCESS_THERE : PROCESS_GONE;
+	return kill((pid_t)h->pid, 0) != 0 && errno == EPERM ? PROCESS_HIDDEN : PROCESS_GONE;
+}
+
 bool holder_alive(const struct holder *h, ms_t now)
 {
-	char host[MACHINE_NAME_MAX], boot[MACHINE_BOOT_MAX];
-	machine_name(host);
-	machine_boot(boot);
 	bool fresh = now - h->heartbeat < GONE_AFTER;
-	if (strcmp(host, h->host) != 0)
+	if (!is_here(h))
 		return fresh;
 	/* The wall clock may be set, and a machine that slept wakes up to another time; of the same boot
 	 * there is a clock that knows neither. */
 	if (h->uptime != 0)
 		fresh = clock_mono() - h->uptime < GONE_AFTER;
-	if (strcmp(boot, h->boot) != 0)
-		return false;
-	if (!fresh || h->pid <= 0)
-		return false;
-	int64_t start = process_start(h->pid);
-	/* Another user's may be hidden from us (hidepid, ProtectProc=): it is there, and that must do. */
-	return start != 0 ? start == h->pid_start : kill((pid_t)h->pid, 0) != 0 && errno == EPERM;
+	return fresh && find_process(h) != PROCESS_GONE;
+}
+
+bool holder_there(const struct holder *h, ms_t now)
+{
+	enum process p = is_here(h) ? find_process(h) : PROCESS_HIDDEN;
+	return p == PROCESS_THERE || (p == PROCESS_HIDDEN && now - h->heartbeat < GONE_AFTER);
+}
+
+void holder_read(sqlite3_stmt *st, int column, struct holder *h)
+{
+	snprintf(h->host, sizeof h->host, "%.*s", STR_ARG(col_str(st, column)));
+	snprintf(h->boot, sizeof h->boot, "%.*s", STR_ARG(col_str(st, column + 1)));
+	h->pid = col_int(st, column + 2);
+	h->pid_start = col_int(st, column + 3);
+	h->heartbeat = col_int(st, column + 4);
 }
 
 /* 1 if the row says that somebody holds it, alive or not. */
@@ -69,19 +97,15 @@ static int read_lease(struct store *s, struct holder *h, struct err *e)
 {
 	*h = (struct holder){0};
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT epoch, host, boot, pid, pid_start, since, heartbeat, what, held,"
+		"SELECT epoch, " HOLDER_COLUMNS ", since, what, held,"
 		" (SELECT value FROM meta WHERE name = 'uptime') FROM lease WHERE id = 1",
 		"");
 	int rc = db_step(s, st, e);
 	if (rc <= 0)
 		return rc;
 	h->epoch = col_int(st, 0);
-	snprintf(h->host, sizeof h->host, "%.*s", STR_ARG(col_str(st, 1)));
-	snprintf(h->boot, sizeof h->boot, "%.*s", STR_ARG(col_str(st, 2)));
-	h->pid = col_int(st, 3);
-	h->pid_start = col_int(st, 4);
-	h->since = col_int(st, 5);
-	h->heartbeat = col_int(st, 6);
+	holder_read(st, 1, h);
+	h->since = col_int(st, 6);
 	snprintf(h->what, sizeof h->what, "%.*s", STR_ARG(col_str(st, 7)));
 	long long epoch, uptime;
 	char beat[64];

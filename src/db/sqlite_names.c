@@ -214,23 +214,57 @@ int tally_provider(
 
 /* ---- Attribute names ---- */
 
+#define HIDDEN "char(1)"
+
+static int find_attr(struct store *s, struct str name, int64_t *id, struct err *e)
+{
+	return db_int(s, e, id, "SELECT id FROM attr WHERE name = ?", "s", name) < 0 ? -1 : 0;
+}
+
+int64_t attr_hidden(struct store *s, struct str name, bool create, struct err *e)
+{
+	int64_t id;
+	if (create && db_run(s, e, "INSERT INTO attr(name) VALUES(" HIDDEN " || ?) ON CONFLICT DO NOTHING",
+			      "s", name) < 0)
+		return -1;
+	return db_int(s, e, &id, "SELECT id FROM attr WHERE name = " HIDDEN " || ?", "s", name) < 0 ? -1 : id;
+}
+
+int attr_show(struct store *s, int64_t id, struct err *e)
+{
+	return db_run(
+		s, e, "UPDATE attr SET name = substr(name, 2) WHERE id = ? AND name < char(2)", "i", id);
+}
+
+/* One that a running import has brought is taken over from it. */
+static int make_attr(struct store *s, struct str name, int64_t *id, struct err *e)
+{
+	if (find_attr(s, name, id, e) < 0)
+		return -1;
+	if (*id != 0)
+		return 0;
+	*id = attr_hidden(s, name, false, e);
+	if (*id != 0)
+		return *id < 0 ? -1 : attr_show(s, *id, e);
+	if (db_run(s, e, "INSERT INTO attr(name) VALUES(?)", "s", name) < 0)
+		return -1;
+	*id = sqlite3_last_insert_rowid(s->db);
+	return 0;
+}
+
 int64_t store_attr_id(struct store *s, struct str name, bool create, struct err *e)
 {
 	const struct idmap_entry *known = idmap_get(&s->attrs, name);
 	if (known != NULL)
 		return known->id;
 	int64_t id;
-	int rc = db_int(s, e, &id, "SELECT id FROM attr WHERE name = ?", "s", name);
-	if (rc == 0 && create) {
+	int rc = find_attr(s, name, &id, e);
+	if (rc == 0 && id == 0 && create) {
 		if (name.n == 0)
 			return err_set(e, ERR_DATA, "attribute", "a name is needed");
 		if (db_begin(s, e) < 0)
 			return -1;
-		rc = db_run(s, e, "INSERT INTO attr(name) VALUES(?) ON CONFLICT DO NOTHING", "s", name);
-		if (rc == 0)
-			rc = db_int(s, e, &id, "SELECT id FROM attr WHERE name = ?", "s", name) == 1 ? 0 : -1;
-		if (db_end(s, rc, e) < 0)
-			return -1;
+		rc = db_end(s, make_attr(s, name, &id, e), e);
 	}
 	if (rc >= 0 && id != 0)
 		idmap_put(&s->attrs, name, id, 0);
@@ -241,7 +275,8 @@ int64_t store_attr_id(struct store *s, struct str name, bool create, struct err 
 struct str store_attr_name(struct store *s, uint32_t id)
 {
 	if (id >= s->nattr_names || s->attr_names[id].p == NULL) {
-		sqlite3_stmt *st = db_query(s, NULL, "SELECT name FROM attr WHERE id = ?", "i", (int64_t)id);
+		sqlite3_stmt *st = db_query(
+			s, NULL, "SELECT name FROM attr WHERE id = ? AND name >= char(2)", "i", (int64_t)id);
 		if (st == NULL || db_step(s, st, NULL) != 1)
 			return (struct str){NULL, 0};
 		struct str name = arena_str(&s->lent[LENT_ATTR], col_str(st, 0));
@@ -268,7 +303,8 @@ int store_attrs(
 	uint32_t after = 0;
 	for (;;) {
 		int64_t id;
-		int rc = db_int(s, e, &id, "SELECT id FROM attr WHERE id > ? ORDER BY id LIMIT 1", "i",
+		int rc = db_int(s, e, &id,
+			"SELECT id FROM attr WHERE id > ? AND name >= char(2) ORDER BY id LIMIT 1", "i",
 			(int64_t)after);
 		if (rc <= 0)
 			return rc;

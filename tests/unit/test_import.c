@@ -146,6 +146,11 @@ static void map_and_email_options__choose_columns(void **state)
 	q.email = "Work Mail";
 	imports("First Name,2,work mail,Mail\nAnn,Y,a@example.com,b@example.com\n", q, 1, 0, 0, 0);
 	assert_string_equal(attrs_of("a@example.com"), "given=Ann;氏=Y;mail=b@example.com;");
+	/* Who names one of two by the way it is written has chosen. */
+	q.nmaps = 0;
+	q.email = "Email";
+	imports("email,Email\nx@example.com,c@example.com\n", q, 1, 0, 0, 0);
+	assert_string_equal(attrs_of("c@example.com"), "");
 }
 
 static void columns_option__names_a_file_without_header(void **state)
@@ -184,6 +189,11 @@ static void wrong_columns__are_told(void **state)
 	refuses("email,First Name,first-name\na@example.com,1,2\n", q, ERR_DATA,
 		"columns 2 (\"First Name\") and 3 (\"first-name\") would both become the attribute "
 		"first_name");
+	refuses("email,n,Email\na@example.com,1,b@example.com\n", q, ERR_DATA,
+		"columns 1 (\"email\") and 3 (\"Email\") would both become the address");
+	q.email = "email";
+	refuses("email,n,email\na@example.com,1,b@example.com\n", q, ERR_DATA,
+		"columns 1 (\"email\") and 3 (\"email\") would both become the address");
 	q.email = "emial";
 	refuses("email,name\na@example.com,1\n", q, ERR_USAGE,
 		"the file has no column \"emial\"; did you mean \"email\"?");
@@ -288,6 +298,10 @@ static void too_many_rejects__import_nothing(void **state)
 	q.max_rejects = "0";
 	refuses("email\na@example.com\nbad\n", q, ERR_DATA,
 		"1 of 2 rows cannot be used (50.0 %); nothing was imported");
+	/* Not even the name of a column stays. */
+	refuses("email,ctiy\na@example.com,1\nbad,2\n", q, ERR_DATA,
+		"1 of 2 rows cannot be used (50.0 %); nothing was imported");
+	assert_int_equal(store_attr_id(f->s, STR("ctiy"), false, &f->e), 0);
 	q.max_rejects = "50%";
 	imports("email\na@example.com\nbad\n", q, 1, 0, 0, 1);
 	struct buf b = BUF_INIT(1 << 20);

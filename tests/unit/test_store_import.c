@@ -109,6 +109,60 @@ static void import__killed_before_the_commit__is_swept_by_the_next(void **state)
 	fixture_check(f);
 }
 
+static void import__whose_process_lives__is_left_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct import_row r;
+	struct import *im = fixture_import(f, "news", false), *second;
+	struct import_options o = {.list = STR("other"), .file = STR("f"), .now = NOW};
+	row(f, im, "a@x.example", "1", &r);
+	/* The clock was set, or somebody took their time over a question. */
+	fixture_sql(f, "UPDATE import SET heartbeat = heartbeat - 7200000");
+	struct store *other = fixture_open(f, STORE_WRITE);
+	FAILS(f, ERR_AGAIN, store_import_begin(other, &o, &second, NULL, &f->e));
+	OK(f, store_import_recover(other, &f->e));
+	store_close(&other);
+	OK(f, store_import_commit(f->s, &im, &f->e));
+	assert_int_equal(members(f, f->s, "news"), 1);
+	fixture_check(f);
+}
+
+static int add_name(void *ctx, uint32_t id, struct str name)
+{
+	(void)id;
+	buf_printf(ctx, "%.*s ", STR_ARG(name));
+	return 0;
+}
+
+static void import__its_new_names__are_seen_with_it_alone(void **state)
+{
+	struct fixture *f = *state;
+	struct buf names = BUF_INIT(1000);
+	struct store *other = fixture_open(f, STORE_WRITE);
+	int64_t known = store_attr_id(other, STR("city"), true, &f->e);
+	struct import *im = fixture_import(f, "news", false);
+	assert_int_equal(store_import_attr(f->s, im, STR("city"), &f->e), known);
+	int64_t typo = store_import_attr(f->s, im, STR("ctiy"), &f->e);
+	int64_t taken = store_import_attr(f->s, im, STR("age"), &f->e);
+	assert_true(typo > known && taken > typo);
+	assert_int_equal(store_import_attr(f->s, im, STR("ctiy"), &f->e), typo);
+	assert_int_equal(store_attr_id(other, STR("ctiy"), false, &f->e), 0);
+	assert_null(store_attr_name(other, (uint32_t)typo).p);
+	/* Somebody else writes one of them down. */
+	assert_int_equal(store_attr_id(other, STR("age"), true, &f->e), taken);
+	OK(f, store_import_abort(f->s, &im, &f->e));
+	OK(f, store_attrs(other, add_name, &names, &f->e));
+	assert_string_equal(buf_cstr(&names), "city age ");
+	assert_int_equal(store_attr_id(f->s, STR("ctiy"), false, &f->e), 0);
+	im = fixture_import(f, "news", false);
+	assert_int_equal(store_import_attr(f->s, im, STR("ctiy"), &f->e), typo);
+	OK(f, store_import_commit(f->s, &im, &f->e));
+	assert_int_equal(store_attr_id(other, STR("ctiy"), false, &f->e), typo);
+	assert_true(str_is(store_attr_name(other, (uint32_t)typo), "ctiy"));
+	store_close(&other);
+	buf_release(&names);
+}
+
 static void import__killed_after_the_commit__is_finished_by_the_next(void **state)
 {
 	struct fixture *f = *state;
@@ -347,6 +401,8 @@ int main(void)
 		T(import__before_commit__nobody_sees_it),
 		T(import__aborted__leaves_no_trace),
 		T(import__killed_before_the_commit__is_swept_by_the_next),
+		T(import__whose_process_lives__is_left_alone),
+		T(import__its_new_names__are_seen_with_it_alone),
 		T(import__killed_after_the_commit__is_finished_by_the_next),
 		T(import__while_another_runs__is_again),
 		T(update__absent_keeps_empty_clears_and_waits_for_the_commit),
