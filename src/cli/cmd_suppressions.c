@@ -92,6 +92,7 @@ static int list_run(struct cli *c, struct err *e)
 	w.table = table_new(c, stdout, columns, sizeof columns / sizeof columns[0]);
 	if (w.table == NULL)
 		return err_set(e, ERR_INTERNAL, "suppressions", "out of memory");
+	q.by_date = true;
 	int rc = store_suppressions(s, &q, row, &w, e);
 	if (table_end(&w.table) != 0 && rc == 0)
 		rc = output_error(e);

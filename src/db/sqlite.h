@@ -250,6 +250,7 @@ typedef void row_reader(sqlite3_stmt *st, struct arena *a, void *one); /* all ze
  * any case. */
 int rows_read(
 	struct store *s, struct rows *r, size_t size, sqlite3_stmt *st, row_reader *read, struct err *e);
+int rows_append(struct store *s, struct rows *r, sqlite3_stmt *st, row_reader *read, struct err *e);
 /* The next of them, from the first on, while rc is 0; NULL: none, and they are released. */
 void *rows_next(struct rows *r, int rc);
 /* One row, lent till the next call for `which`: 1, 0 none, -1. */

@@ -28,8 +28,13 @@ void *rows_add(struct rows *r, struct err *e)
 
 int rows_read(struct store *s, struct rows *r, size_t size, sqlite3_stmt *st, row_reader *read, struct err *e)
 {
-	int rc;
 	rows_init(r, size);
+	return rows_append(s, r, st, read, e);
+}
+
+int rows_append(struct store *s, struct rows *r, sqlite3_stmt *st, row_reader *read, struct err *e)
+{
+	int rc;
 	while ((rc = db_step(s, st, e)) == 1) {
 		void *one = rows_add(r, e);
 		if (one == NULL) {

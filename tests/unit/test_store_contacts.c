@@ -286,6 +286,45 @@ static void unsuppress__in_bulk__spares_what_people_said(void **state)
 	assert_int_equal(selected(f, all), 130);
 }
 
+struct ordered {
+	ms_t last;
+	int64_t n;
+};
+
+static int look_at_date(void *ctx, const struct suppression *s)
+{
+	struct ordered *o = ctx;
+	assert_true(s->created >= o->last);
+	o->last = s->created;
+	o->n++;
+	return 0;
+}
+
+static void suppressions__by_date__oldest_first_however_many(void **state)
+{
+	struct fixture *f = *state;
+	struct ordered o = {0};
+	struct suppression_query q = {.list = -1, .reason = -1, .by_date = true};
+	OK(f, store_suppressions(f->s, &q, look_at_date, &o, &f->e));
+	assert_int_equal(o.n, 0);
+	/* More than are kept in memory at a time; some of one date, and two of one hash. */
+	fixture_sql(f,
+		"WITH RECURSIVE i(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM i WHERE n < 265000) INSERT "
+		"INTO "
+		"suppression(hash, list, key, reason, created) SELECT n * 30000000000000, 0, 's' || "
+		"n, 4, 1 + n * 7919 % 132499 FROM i");
+	fixture_sql(f, "INSERT INTO suppression(hash, list, key, reason, created) SELECT hash, list, "
+		       "'other', 4, created "
+		       "FROM suppression LIMIT 1");
+	OK(f, store_suppressions(f->s, &q, look_at_date, &o, &f->e));
+	assert_int_equal(o.n, 265001);
+	o = (struct ordered){0};
+	q.since = 100;
+	q.until = 102;
+	OK(f, store_suppressions(f->s, &q, look_at_date, &o, &f->e));
+	assert_int_equal(o.n, 4);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -298,6 +337,7 @@ int main(void)
 		T(suppress__held__becomes_firm_at_the_second),
 		T(suppress__scope_and_domain),
 		T(unsuppress__in_bulk__spares_what_people_said),
+		T(suppressions__by_date__oldest_first_however_many),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
