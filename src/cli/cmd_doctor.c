@@ -8,8 +8,10 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 struct doctor {
 	struct cli *c;
@@ -43,6 +45,17 @@ static int say(struct doctor *d, const char *id, enum self_severity severity, co
 
 /* ---- Files ---- */
 
+static int missing(struct doctor *d, const char *path, const char *what)
+{
+	char text[200];
+	snprintf(text, sizeof text, "the %s cannot be read: %s", what, strerror(errno));
+	return say(d, "files", SELF_FAIL, path,
+		strcmp(what, "database") == 0
+			? "`postrider init` makes a new one; or bring it back from a backup"
+			: "bring it back: from a backup, or a password from where you keep it",
+		text);
+}
+
 /* What nobody else may do with it: bits of its mode. */
 static int check_mode(
 	struct doctor *d, const char *path, unsigned forbidden, enum self_severity severity, const char *what)
@@ -51,14 +64,8 @@ static int check_mode(
 	char text[200], remedy[300];
 	if (path == NULL)
 		return 0;
-	if (stat(path, &st) != 0) {
-		snprintf(text, sizeof text, "the %s cannot be read: %s", what, strerror(errno));
-		return errno == ENOENT && severity != SELF_FAIL
-			       ? 0
-			       : say(d, "files", SELF_FAIL, path,
-					 "bring it back: from a backup, or a password from where you keep it",
-					 text);
-	}
+	if (stat(path, &st) != 0)
+		return errno == ENOENT && severity != SELF_FAIL ? 0 : missing(d, path, what);
 	if ((st.st_mode & forbidden) == 0)
 		return 0;
 	snprintf(text, sizeof text, "the %s can be %s by others (mode %04o)", what,
@@ -161,10 +168,10 @@ static int on_step(void *ctx, const char *doing, int64_t done, int64_t of)
 	return 0;
 }
 
-static int check_database(struct doctor *d, struct err *e)
+static int check_database(struct doctor *d, bool glance, struct err *e)
 {
 	struct store *s = cli_store(d->c, STORE_READ, e);
-	const struct self_check o = {on_finding, on_step, d};
+	const struct self_check o = {.row = on_finding, .step = on_step, .ctx = d, .glance = glance};
 	struct self_count found;
 	if (s == NULL)
 		return -1;
@@ -176,6 +183,25 @@ static int check_database(struct doctor *d, struct err *e)
 	return rc;
 }
 
+/* Whether it can be opened is a finding here; that a file is missing was said. */
+static int glance_at_database(struct doctor *d, const struct config *cfg, struct err *e)
+{
+	struct err why = {0};
+	struct stat st;
+	char text[600], size[TEXT_NUMBER];
+	if (stat(cfg->database, &st) != 0 || access(cfg->secret_file, R_OK) != 0)
+		return 0;
+	if (check_database(d, true, &why) != 0) {
+		snprintf(text, sizeof text, "%s: %s", why.what, why.why);
+		return say(d, "database", SELF_FAIL, "", why.remedy[0] != '\0' ? why.remedy : NULL, text) != 0
+			       ? output_error(e)
+			       : 0;
+	}
+	snprintf(text, sizeof text, "%s, of which this was a glance: `doctor --database` reads all of it",
+		text_bytes(st.st_size, size));
+	return say(d, "database", SELF_INFO, cfg->database, NULL, text) != 0 ? output_error(e) : 0;
+}
+
 static int run(struct cli *c, struct err *e)
 {
 	struct doctor d = {.c = c};
@@ -184,7 +210,7 @@ static int run(struct cli *c, struct err *e)
 		return -1;
 	if (check_files(&d, cfg) != 0)
 		return output_error(e);
-	if (cli_given(c, "database") && check_database(&d, e) != 0)
+	if ((cli_given(c, "database") ? check_database(&d, false, e) : glance_at_database(&d, cfg, e)) != 0)
 		return -1;
 	return d.count.severity[SELF_FAIL] > 0 ? ERR_CHECK : 0;
 }
@@ -199,9 +225,10 @@ const struct command cmd_doctor = {
 	.group = GROUP_SYSTEM,
 	.summary = "look for what is wrong with this installation",
 	.help = "Whether secrets, keys and the database are for their owner alone, and lie where\n"
-		"they are safe. --database reads all of the database: that the ledger adds up, that\n"
-		"nobody was mailed after they had been suppressed, that the file is sound. It\n"
-		"changes nothing, and works while another process sends.\n"
+		"they are safe; whether the database can be opened, has its tables, is at home on\n"
+		"this machine, and who delivers. --database reads all of it: that the ledger adds\n"
+		"up, that nobody was mailed after they had been suppressed, that the file is\n"
+		"sound. It changes nothing, and works while another process sends.\n"
 		"Exit status 1: something fails.\n",
 	.options = options,
 	.run = run,

@@ -21,6 +21,7 @@ struct self_check {
 	/* Now and then; anything but 0 ends it with ERR_AGAIN. May be NULL. */
 	int (*step)(void *ctx, const char *doing, int64_t done, int64_t of);
 	void *ctx;
+	bool glance; /* only what takes no time, however large it is: schema, home, lease */
 };
 struct self_count {
 	int64_t severity[SELF_NSEVERITIES];
