@@ -1,12 +1,24 @@
 # Postrider. One Makefile for everything; objects and dependency files go below $(B).
 #
 #   make              build/postrider
+#   make help         this text
 #   make demo         install what is missing, build, and watch the main job against the built-in sandbox
-#   make test         all tests; test-unit, test-e2e, fault, soak, fuzz, fuzz-replay, conformance: parts of it, or longer forms
-#   make bench        measured beside other programs, into build/bench/report.md; T="NAME..." for some, bench-quick in two minutes
-#   make deps         install the Debian packages that build and tests need; does nothing when all are there
 #   make install      PREFIX=, UNITDIR= (systemd's) and DESTDIR= are respected; also uninstall
-#   make format lint  clang-format; clang-format's check, gcc -fanalyzer, clang-tidy and cppcheck
+#   make deps         install the Debian packages that build and tests need; does nothing when all are there
+#                     (deps-lint, deps-cov, deps-bench: what lint and fuzzing, coverage and bench need besides)
+#   make clean        remove everything that was built
+#
+#   make test         everything below in short forms
+#   make test-unit    cmocka programs; test-floors: includes go down only, headers compile alone
+#   make test-e2e     against real servers; T=NAME for some
+#   make fault        kills, power cuts, a full disk, no memory at every place; K=KIND for one kind
+#   make soak         everything at once for M=MINUTES
+#   make fuzz         libFuzzer over a parser, T=NAME S=SECONDS; fuzz-replay: the kept inputs; fuzz-coverage: what they reach
+#   make coverage     lines and branches that the tests run
+#   make conformance  suites of others, SUITE=FILE BOUNCES=DIR
+#   make bench        measured beside other programs, into build/bench/report.md; T="NAME..." for some, bench-quick in two minutes
+#   make format       clang-format
+#   make lint         clang-format's check, gcc -fanalyzer (alone: analyze), clang-tidy and cppcheck
 #
 # SAN=1 is ASan and UBSan, SAN=thread TSan, SAN=fuzz clang's instrumentation for fuzzing, SAN=cov and SAN=fuzz-cov count
 # the lines that run; each in a build folder of its own. CC=, CFLAGS=, LDFLAGS= and B= are respected; other flags rebuild what they change. V=1 shows the commands.
@@ -275,3 +287,7 @@ clean:
 	rm -rf build build-*
 
 -include $(LIBOBJ:.o=.d) $(MAINOBJ:.o=.d) $(FAULTOBJ:.o=.d) $(FLOWOBJ:.o=.d) $(UNIT:=.d) $(TOOLS:=.d) $(FUZZ:=.d) $(BENCHSRC:%.c=$B/%.d)
+
+.PHONY: help
+help:
+	@sed -n '1,/^$$/s/^#[ ]\{0,1\}//p' Makefile
