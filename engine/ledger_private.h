@@ -33,7 +33,6 @@ struct watch {           /* a campaign as the ledger sees it */
 	ms_t start_at, until;
 	double rate;
 	int64_t canary;
-	bool doubt_final;
 	char *name; /* what people call it */
 	char *audience;
 	int64_t in_flight; /* claimed by us, without a recorded outcome */

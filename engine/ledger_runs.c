@@ -144,7 +144,6 @@ static int take_campaign(void *ctx, const struct campaign_row *c)
 	w->start_at = c->start_at;
 	w->until = c->until;
 	w->canary = c->canary;
-	w->doubt_final = c->doubt_final;
 	w->rate = c->rate;
 	w->armed = c->armed;
 	if (w->run != NULL) {
@@ -334,7 +333,7 @@ static int settle(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 			       ? 0
 			       : set_state(l, w, CAMPAIGN_WAITING, "", "", now, e);
 	}
-	if (c.state[DELIVERY_DOUBT] > 0 && l->o.config->doubt == DOUBT_HOLD && !w->doubt_final)
+	if (c.state[DELIVERY_DOUBT] > 0 && l->o.config->doubt == DOUBT_HOLD)
 		return set_state(l, w, CAMPAIGN_PAUSED, "doubt",
 			"some may or may not have arrived: resume with --doubt=resend or --doubt=skip", now,
 			e);

@@ -41,7 +41,6 @@ struct campaign_row {
 	ms_t created, start_at, until, started, finished; /* 0: not (yet) */
 	ms_t paused_ms; /* time spent paused: a message's age stands still (see [retry] expire) */
 	ms_t paused_at;
-	bool doubt_final; /* resume --doubt=skip: what is in doubt stays so; nobody is asked again */
 	struct selection selection;
 	int64_t complaints, unsubscribed;
 	ms_t armed;  /* since when the brakes count; 0: from the start */

@@ -333,6 +333,11 @@ static int resume_campaign(struct store *s, int64_t id, const struct resume_opti
 			"iiiii", (int64_t)CAMPAIGN_RUNNING, o->at, (int64_t)CAMPAIGN_SCHEDULED,
 			(int64_t)CAMPAIGN_PREPARING, id) < 0)
 		return -1;
+	/* Paused for those in doubt, it has nothing else left. */
+	if (c.state == CAMPAIGN_PAUSED && str_is(c.why, "doubt") && o->doubt == 0 &&
+		db_run(s, e, "UPDATE campaign SET state = ?, finished = ? WHERE id = ?", "iii",
+			(int64_t)CAMPAIGN_FINISHED, o->at, id) < 0)
+		return -1;
 	if (c.state == CAMPAIGN_WAITING && (o->now || o->doubt == 1) &&
 		db_run(s, e, "UPDATE campaign SET state = ? WHERE id = ?", "ii", (int64_t)CAMPAIGN_RUNNING,
 			id) < 0)
