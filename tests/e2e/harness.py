@@ -64,9 +64,16 @@ class World:
 		keep = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS")}
 		return {**keep, "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
+	def note(self, argv):
+		"""For untried.py."""
+		argv = [str(a) for a in argv]
+		with open(self.path("argv.jsonl"), "a") as f:
+			f.write(json.dumps(argv) + "\n")
+		return argv
+
 	def run(self, *argv, expect=0, timeout=120, stdin=None):
 		"""Runs a command in the folder; `expect` is an exit status, a tuple of them, or None for any."""
-		argv = [str(a) for a in argv]
+		argv = self.note(argv)
 		done = subprocess.run([PROGRAM, *argv], cwd=self.folder, capture_output=True, timeout=timeout, env=self.environment(),
 			**({"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}))
 		result = Result(argv, done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace"))
@@ -78,7 +85,7 @@ class World:
 
 	def start(self, *argv, **kw):
 		"""Starts a command in the background; its output goes to files, see finish()."""
-		argv = [str(a) for a in argv]
+		argv = self.note(argv)
 		out = open(self.path(f"out.{len(self.children)}"), "w+b")
 		child = subprocess.Popen([PROGRAM, *argv], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out,
 			stderr=subprocess.PIPE if kw.get("pipe") else open(out.name + ".err", "wb"), env=self.environment())

@@ -3,7 +3,8 @@
 usage: tests/e2e/run.py [-j JOBS] [NAME...]   NAME: part of "file:function", as `postfix` or `auth:wrong_password`
 
 Each test is a function test_*(w) in a file test_*.py, run in a process and a folder (build/e2e/…) of its own; `w` is a
-harness.World. It fails by an exception; it is skipped by peers.Unavailable."""
+harness.World. It fails by an exception; it is skipped by peers.Unavailable. All tests together must have tried every command and
+option there is (untried.py)."""
 import argparse
 import concurrent.futures
 import glob
@@ -20,6 +21,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 import harness  # noqa: E402
 import peers  # noqa: E402
+import untried  # noqa: E402
 
 SKIP, LIMIT = 77, 600  # exit status of a skipped test; seconds
 WAITING = ("misbehaving", "liars")  # files whose tests wait for back-offs and timeouts more than they work
@@ -84,6 +86,8 @@ def main():
 	if args.one:
 		return run_one(args.one)
 	tests = collect(args.names)
+	if not args.names:
+		shutil.rmtree(os.path.join(harness.BUILD, "e2e"), ignore_errors=True)
 	try:
 		peers.need()  # once, before tests do it side by side
 	except peers.Unavailable:
@@ -99,6 +103,10 @@ def main():
 			print(f"{word:8} {test} ({seconds:.1f} s)", flush=True)
 			if status != 0:
 				print(out.rstrip(), flush=True)
+	if not args.names and not skipped:
+		missing = untried.untried(os.path.join(harness.BUILD, "e2e"))
+		failed, passed = failed + bool(missing), passed + (not missing)
+		print("FAILED   no test has tried: " + ", ".join(missing) if missing else "ok       every command and option was tried")
 	print(f"e2e: {passed} passed, {failed} failed, {skipped} skipped")
 	return 1 if failed or not tests else 0
 

@@ -212,6 +212,9 @@ def test_check(w):
 	w.configure(2525, extra=sections)
 	shown = [json.loads(line) for line in w.run("--json", "dkim", "show", "books.example").out.splitlines()]
 	assert {s["name"]: s["record"] for s in shown} == records
+	for one in shown:
+		assert w.run("--json", "dkim", "show", "books.example", "--selector", one["selector"]).json == one
+	assert w.run("--json", "dkim", "show", "books.example", "--selector", "big", "--key", big["key"]).json["record"] == big["record"]
 	with Nameserver({name: [text] for name, text in records.items()}) as dns:
 		def ask(expect, *more):
 			out = w.run("--json", "dkim", "check", "books.example", "--resolver", f"127.0.0.1@{dns.port}", *more, expect=expect).out

@@ -72,6 +72,7 @@ def test_imap_deletes_and_keeps(w):
 	with peers.Dovecot(w.folder, 0, users={"bounces": "secret"}) as peer:
 		mailbox(w, "old", f"imap://127.0.0.1:{peer.port}/INBOX", "delete")
 		o.fill(peer, o.addresses[:3])
+		assert "user-unknown" in w.run("fetch", "--dry-run", "--explain", "old").out
 		w.run("fetch", "old")
 		assert o.bounced() == 3 and len(peer.messages("bounces")) == 3
 		w.run("fetch", "new", expect=66)

@@ -525,7 +525,7 @@ static void secret__command_that_hangs__ends(void **state)
 	assert_non_null(strstr(e.why, "in time"));
 	s.value = "echo x; exec >&-; sleep 60";
 	assert_int_equal(config_secret_command(&s, 200, &b, &e), -1);
-	assert_true(clock_mono() - start < 10 * SECOND);
+	assert_true(clock_mono() - start < 50 * SECOND);
 	buf_release(&b);
 }
 
