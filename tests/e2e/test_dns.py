@@ -74,19 +74,20 @@ enforce-clear MX 10 clear
 testing MX 10 wrong
 moved MX 10 wrong
 untrusted MX 10 wrong
+huge MX 10 wrong
 clear-text MX 10 clear
 lame NS ns.lame
 ns.lame A 127.0.0.77
 """
 	plain += "".join(f'_mta-sts.{d} TXT "v=STSv1; id=1"\nmta-sts.{d} A {dnsworld.POLICIES}\n' for d in
-		("enforce", "enforce-wrong", "enforce-other", "enforce-clear", "testing", "moved", "untrusted"))
+		("enforce", "enforce-wrong", "enforce-other", "enforce-clear", "testing", "moved", "untrusted", "huge"))
 	return {"example": signed, "plain": plain}
 
 
 POLICY_TEXTS = {"enforce.plain": ENFORCE.format("good.plain"), "enforce-wrong.plain": ENFORCE.format("wrong.plain"),
 	"enforce-other.plain": ENFORCE.format("*.other.plain"), "enforce-clear.plain": ENFORCE.format("clear.plain"),
 	"testing.plain": TESTING.format("wrong.plain"), "moved.plain": "https://elsewhere.plain/mta-sts.txt",
-	"untrusted.plain": ENFORCE.format("wrong.plain")}
+	"untrusted.plain": ENFORCE.format("wrong.plain"), "huge.plain": ENFORCE.format("good.plain") + "x: y\n" * 20000}
 
 
 @contextlib.contextmanager
@@ -123,7 +124,7 @@ def test_sites(w):
 		"dane-bogus.example": "4.4.3 dnssec-bogus", "hosted.plain": ["tlsa-good.example may"], "private.plain": "5.4.4 private-address",
 		"loop.plain": "5.4.6 mail-loop", "lame.plain": "4.4.3 dns-failed", "enforce.plain": ["good.plain verify"],
 		"enforce-other.plain": "4.7.5 tls-policy", "testing.plain": ["wrong.plain testing"], "moved.plain": ["wrong.plain may"],
-		"untrusted.plain": ["wrong.plain may"], "[5.0.0.1]": ["5.0.0.1 may"]}
+		"untrusted.plain": ["wrong.plain may"], "huge.plain": ["wrong.plain may"], "[5.0.0.1]": ["5.0.0.1 may"]}
 	w.run("init", ".")
 	with names(w) as (internet, authority, good, wrong, server, resolver, policies):
 		options = [f"resolver=127.0.0.1@{resolver.port}", f"trust-anchor={server.anchor}", f"ca-file={authority.ca}",
