@@ -170,7 +170,7 @@ def stopped(bench, point):
 	w.faults = {"FAULT_POINT": f"{point}:stop"}
 	first = w.start(*SEND)
 	w.faults = {}
-	until = time.monotonic() + 10
+	until = time.monotonic() + 60
 	while first.poll() is None and not small.is_stopped(first.pid) and time.monotonic() < until:
 		time.sleep(0.01)
 	met = first.poll() is None
@@ -184,7 +184,7 @@ def stopped(bench, point):
 		pass
 	if met:
 		first.send_signal(signal.SIGCONT)
-	statuses = [first.wait(60), second.wait(60)]
+	statuses = [first.wait(300), second.wait(300)]
 	need(all(s in small.STATUSES for s in statuses), f"they ended with {statuses}\n" + "".join(open(c.out + ".err").read() for c in (first, second)))
 	w.faults = {}
 	_, doubts, repeats = bench.go_on(w, "stopped")

@@ -99,7 +99,7 @@ class Folder(harness.World):
 	def environment(self):
 		return {**super().environment(), "MALLOC_PERTURB_": "165", **self.faults}
 
-	def broken(self, *argv, timeout=60, **faults):
+	def broken(self, *argv, timeout=300, **faults):
 		"""A command with faults. Never ends by a signal of its own making; says why it failed."""
 		self.faults = {k.upper(): str(v) for k, v in faults.items()}
 		self.faults["FAULT_REPORT"] = self.path("report")
@@ -285,7 +285,7 @@ class Bench:
 		w.sound()
 		doubted = self.look(w)
 		for attempt in range(3):
-			again = w.run(*SEND, expect=None, timeout=60)
+			again = w.run(*SEND, expect=None, timeout=300)
 			if again.status != 75:
 				break
 		need(again.status == 0, f"it does not go on:\n{first}{again}")

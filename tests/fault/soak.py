@@ -100,7 +100,7 @@ class Soak:
 		self.waits = collections.defaultdict(list)
 		self.samples, self.failures = [], []
 		self.serve, self.serve_born, self.version, self.ending = None, 0, 0, False
-		self.began = time.monotonic()
+		self.began, self.read_at = time.monotonic(), time.time()
 
 	# ---- setting up ----
 
@@ -162,7 +162,7 @@ class Soak:
 
 	def keep_serving(self, r):
 		"""Kills it now and then; whatever else ends it is a failure."""
-		next_kill = time.monotonic() + r.uniform(5, 20)
+		next_kill = time.monotonic() + r.uniform(5, 15)
 		while not self.over.wait(0.2):
 			if self.serve.poll() is not None:
 				self.fail(f"serve ended by itself with {self.serve.returncode}")
@@ -264,14 +264,15 @@ class Soak:
 			self.read()
 
 	def read(self):
-		now = time.time()
+		"""What is read now was written after the last time, however late this comes."""
+		written, self.read_at = self.read_at, time.time()
 		for server in self.servers:
 			for who, message, sender in server.read():
 				with self.lock:
 					self.took[who, message] = self.took.get((who, message), 0) + 1
 					self.newest.append((who, message, sender))
-					if who in self.gone and now > self.gone[who] + SETTLED:
-						self.late.append((who, now - self.gone[who]))
+					if who in self.gone and written > self.gone[who] + SETTLED:
+						self.late.append((who, written - self.gone[who]))
 
 	def sample(self, r):
 		while not self.over.wait(5):
@@ -374,6 +375,10 @@ class Soak:
 		nobodys = [k for k in self.took if k not in known]
 		if nobodys:
 			self.fail(f"{len(nobodys)} messages of no delivery: {nobodys[:3]}")
+		idle = [what for what, n in {"suppressed": self.done["suppressed"], "returned": self.done["returned"], "ends of serve":
+			self.done["serve killed"] + self.done["serve stopped"], "messages": len(self.took)}.items() if n == 0]
+		if idle:
+			self.fail(f"it proved nothing: no {', no '.join(idle)}")
 		if self.late:
 			self.fail(f"{len(self.late)} accepted over {SETTLED:.0f} s after they were suppressed: {self.late[:3]}")
 
