@@ -1,62 +1,7 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include "src/base/file.h"
-#include "src/config/config.h"
+#include "tests/unit/config_fixture.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-static char dir[] = "/tmp/test_config.XXXXXX";
-
-static int setup(void **state)
-{
-	(void)state;
-	unsetenv("POSTRIDER_CONFIG");
-	return mkdtemp(dir) != NULL && chdir(dir) == 0 ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	char cmd[64];
-	snprintf(cmd, sizeof cmd, "rm -rf %s", dir);
-	return system(cmd);
-}
-
-static void put(const char *path, const char *text)
-{
-	assert_int_equal(file_write(path, str_from(text), 0600, NULL), 0);
-}
-
-static struct config *load(const char *text)
-{
-	struct err e = {0};
-	struct config *c;
-	put("p.conf", text);
-	if (config_load("p.conf", &c, &e) != 0)
-		fail_msg("%s:%ld: %s: %s", e.file, e.line, e.what, e.why);
-	return c;
-}
-
-static void refuses(const char *text, long line, const char *why)
-{
-	struct err e = {0};
-	struct config *c;
-	put("p.conf", text);
-	if (config_load("p.conf", &c, &e) == 0)
-		fail_msg("accepted: %s", text);
-	assert_null(c);
-	if (e.code != ERR_CONFIG || e.line != line || strstr(e.why, why) == NULL ||
-		strcmp(e.file, "p.conf") != 0)
-		fail_msg("%s\ngives %d %s:%ld: %s", text, e.code, e.file, e.line, e.why);
-}
 
 static void no_file__defaults(void **state)
 {
@@ -238,11 +183,7 @@ static void preset__fills_what_is_left_out(void **state)
 static void errors__name_line_and_remedy(void **state)
 {
 	(void)state;
-	static const struct {
-		const char *text;
-		long line;
-		const char *why;
-	} t[] = {
+	static const struct refusal t[] = {
 		{"databse = x\n", 1, "unknown key \"databse\": did you mean \"database\"?"},
 		{"[route main]\nhost = a.example\npasword-file = x\n", 3,
 			"unknown key \"pasword-file\" in [route main]: did you mean \"password-file\"?"},
@@ -324,8 +265,7 @@ static void errors__name_line_and_remedy(void **state)
 		{"[provider google]\nrate = x\n", 2, "expected as 14/s"},
 		{"[webhook crm]\nulr = x\n", 2, "did you mean \"url\"?"},
 	};
-	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++)
-		refuses(t[i].text, t[i].line, t[i].why);
+	refuses_each(t, sizeof t / sizeof t[0]);
 }
 
 static void host__what_is_wrong_and_what_is_meant(void **state)

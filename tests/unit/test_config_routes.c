@@ -1,55 +1,6 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+#include "tests/unit/config_fixture.h"
 
-#include "src/base/file.h"
 #include "src/config/presets.h"
-
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
-
-static char dir[] = "/tmp/test_config_routes.XXXXXX";
-
-static char top[512];
-
-static int setup(void **state)
-{
-	(void)state;
-	if (getcwd(top, sizeof top) == NULL)
-		return -1;
-	return mkdtemp(dir) != NULL ? chdir(dir) : -1;
-}
-
-static int teardown(void **state)
-{
-	(void)state;
-	unlink("p.conf");
-	return rmdir(dir);
-}
-
-static struct config *load(const char *text)
-{
-	struct err e = {0};
-	struct config *c;
-	assert_int_equal(file_write("p.conf", str_from(text), 0600, NULL), 0);
-	if (config_load("p.conf", &c, &e) != 0)
-		fail_msg("%s\n%s:%ld: %s: %s", text, e.file, e.line, e.what, e.why);
-	return c;
-}
-
-static void refuses(const char *text, long line, const char *why)
-{
-	struct err e = {0};
-	struct config *c;
-	assert_int_equal(file_write("p.conf", str_from(text), 0600, NULL), 0);
-	if (config_load("p.conf", &c, &e) == 0)
-		fail_msg("accepted: %s", text);
-	if (e.code != ERR_CONFIG || e.line != line || strstr(e.why, why) == NULL)
-		fail_msg("%s\ngives %d %s:%ld: %s", text, e.code, e.file, e.line, e.why);
-}
 
 static void every_preset__makes_a_route(void **state)
 {
@@ -174,11 +125,7 @@ static void the_direct_example__loads(void **state)
 static void errors__name_line_and_remedy(void **state)
 {
 	(void)state;
-	static const struct {
-		const char *text;
-		long line;
-		const char *why;
-	} t[] = {
+	static const struct refusal t[] = {
 		{"[route a]\npreset = ses\n", 1, "needs a host: email-smtp."},
 		{"[route a]\npreset = brevo\npassword-env = P\n", 3, "it is the SMTP login"},
 		{"[route a]\npreset = yahoo-jp\nuser = taro\npassword-env = P\n", 1,
@@ -213,8 +160,7 @@ static void errors__name_line_and_remedy(void **state)
 			"direct routes"},
 		{DIRECT "[source 192.0.2.1]\nweight = 0\n", 4, "a number above 0"},
 	};
-	for (size_t i = 0; i < sizeof t / sizeof t[0]; i++)
-		refuses(t[i].text, t[i].line, t[i].why);
+	refuses_each(t, sizeof t / sizeof t[0]);
 }
 
 int main(void)

@@ -160,6 +160,19 @@ static void give_from_a_timer(struct ev_loop *loop, ev_timer *w, int revents)
 	client.in_call = false;
 }
 
+static void run_with_timer(const char *want)
+{
+	ev_timer timer;
+	client.quit_when_done = false;
+	start_server();
+	connect_client();
+	ev_timer_init(&timer, give_from_a_timer, 0.01, 0.01);
+	ev_timer_start(client.loop, &timer);
+	run_loop();
+	assert_string_equal(client.log, want);
+	finish();
+}
+
 static void send__outside_callbacks__goes_out(void **state)
 {
 	(void)state;
@@ -168,16 +181,8 @@ static void send__outside_callbacks__goes_out(void **state)
 		"message", "S 250 ok", QUIT, NULL};
 	static char large[2000] = "x";
 	prepare(SMTP_TLS_NONE, script);
-	client.quit_when_done = false;
 	client.messages[1].body = str_n(large, sizeof large);
-	start_server();
-	connect_client();
-	ev_timer timer;
-	ev_timer_init(&timer, give_from_a_timer, 0.01, 0.01);
-	ev_timer_start(client.loop, &timer);
-	run_loop();
-	assert_string_equal(client.log, "0:end:250:accepted 1:mail:552 closed:quit:clean");
-	finish();
+	run_with_timer("0:end:250:accepted 1:mail:552 closed:quit:clean");
 }
 
 static void own_refusal__outside_callbacks__comes_on_the_next_turn(void **state)
@@ -186,15 +191,7 @@ static void own_refusal__outside_callbacks__comes_on_the_next_turn(void **state)
 	static const char *const script[] = {
 		HELLO, "S 250-x", "S 250-SIZE 10", "S 250 PIPELINING", QUIT, NULL};
 	prepare(SMTP_TLS_NONE, script);
-	client.quit_when_done = false;
-	start_server();
-	connect_client();
-	ev_timer timer;
-	ev_timer_init(&timer, give_from_a_timer, 0.01, 0.01);
-	ev_timer_start(client.loop, &timer);
-	run_loop();
-	assert_string_equal(client.log, "0:mail:552 1:mail:552 closed:quit:clean");
-	finish();
+	run_with_timer("0:mail:552 1:mail:552 closed:quit:clean");
 }
 
 static void reply_timeout__closes(void **state)
