@@ -22,11 +22,7 @@ struct fresh_policy {
 int policies_open(struct policies *p, const struct store_config *c, struct err *e)
 {
 	pthread_mutex_init(&p->lock, NULL);
-	if (c == NULL)
-		return 0;
-	struct store_config reader = *c;
-	reader.cache_bytes = 1 << 20;
-	return store_open(&p->store, STORE_READ, &reader, e);
+	return c != NULL ? store_open(&p->store, STORE_READ, c, e) : 0;
 }
 
 static void free_all(struct fresh_policy *f)

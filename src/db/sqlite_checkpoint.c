@@ -83,10 +83,7 @@ int checkpointer_start(struct checkpointer **out, const struct store_config *con
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&c->stopped, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	/* It reads the log, and no page through the cache. */
-	struct store_config small = *config;
-	small.cache_bytes = 1 << 20;
-	int rc = store_open(&c->store, STORE_WRITE, &small, e);
+	int rc = store_open(&c->store, STORE_WRITE, config, e);
 	if (rc == 0) {
 		/* Signals are the caller's. */
 		sigfillset(&all);

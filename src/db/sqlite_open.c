@@ -89,13 +89,16 @@ static int check_version(struct store *s, const struct store_config *c, struct e
 
 static int setup(struct store *s, const struct store_config *c, struct err *e)
 {
-	size_t cache = c->cache_bytes != 0 ? c->cache_bytes : 16u << 20;
+	/* What sends goes through people and deliveries in the order of their ids: a page that was passed is
+	 * not wanted again, and the few that lead to the next stay. More would buy nothing, and fill with the
+	 * size of a list, for each connection. An import finds addresses in places all over. */
+	int cache = c->bulk ? 16384 : 1024; /* KiB */
 	char text[320];
 	snprintf(text, sizeof text,
-		"PRAGMA cache_size = -%zu; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = 0;"
+		"PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = 0;"
 		"PRAGMA secure_delete = FAST; PRAGMA wal_autocheckpoint = %d; PRAGMA trusted_schema = 0;"
 		"PRAGMA synchronous = %s; PRAGMA journal_size_limit = 4194304; PRAGMA query_only = %d",
-		cache / 1024, c->bulk ? 65536 : 1000, "FULL", s->mode == STORE_READ);
+		cache, c->bulk ? 65536 : 1000, "FULL", s->mode == STORE_READ);
 	return db_script(s, text, e);
 }
 

@@ -54,11 +54,10 @@ struct store_config {
 	void (*migrating)(
 		int from, int to, void *ctx); /* told before an older schema is brought up; may be NULL */
 	void *ctx;
-	size_t cache_bytes; /* page cache; 0: 16 MiB */
-	bool bulk;          /* import: checkpoints are a checkpointer's */
-	const char *home;   /* this machine (src/base/machine.h); NULL: not asked, see src/db/copies.h */
-	bool home_chosen;   /* `home` is a name that somebody gave, which alone counts */
-	bool adopting;      /* open for writing although it is at home elsewhere: for store_adopt() alone */
+	bool bulk;        /* import: 16 MiB of page cache in place of 1, checkpoints are a checkpointer's */
+	const char *home; /* this machine (src/base/machine.h); NULL: not asked, see src/db/copies.h */
+	bool home_chosen; /* `home` is a name that somebody gave, which alone counts */
+	bool adopting;    /* open for writing although it is at home elsewhere: for store_adopt() alone */
 };
 
 /* ERR_NOINPUT: no database there (the remedy names `postrider init`); ERR_DATA: not a Postrider database,

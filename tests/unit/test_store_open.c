@@ -289,6 +289,20 @@ static void disk_full__is_an_error_and_nothing_is_half_done(void **state)
 	buf_release(&big);
 }
 
+static void large_database__fills_no_more_than_a_small_cache(void **state)
+{
+	struct fixture *f = *state;
+	int used, highest;
+	fixture_sql(f,
+		"INSERT INTO meta(name, value) WITH n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i "
+		"< 8000) SELECT 'k' || i, zeroblob(1000) FROM n");
+	assert_int_equal(
+		sqlite3_exec(f->s->db, "SELECT sum(length(value)) FROM meta", NULL, NULL, NULL), SQLITE_OK);
+	assert_int_equal(
+		sqlite3_db_status(f->s->db, SQLITE_DBSTATUS_CACHE_USED, &used, &highest, 0), SQLITE_OK);
+	assert_in_range(used, 512 << 10, 1200 << 10); /* of 8 MB */
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -304,6 +318,7 @@ int main(void)
 		T(data_version__changes_with_others),
 		T(backup__is_a_whole_database),
 		T(disk_full__is_an_error_and_nothing_is_half_done),
+		T(large_database__fills_no_more_than_a_small_cache),
 		T(attr_ids__are_stable_and_named),
 		T(history__says_who_did_what),
 		T(list__names_are_unique_and_deletion_forgets_members_not_suppressions),
