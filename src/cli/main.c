@@ -2,12 +2,12 @@
 #include "src/cli/private.h"
 
 #include "src/base/log.h"
+#include "src/serve/become.h"
 
 #include <errno.h>
 #include <ev.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -81,11 +81,7 @@ static void harden(void)
 	signal(SIGXFSZ, SIG_IGN);
 	/* What it creates holds addresses or keys. */
 	umask(077);
-	/* Passwords and keys stay out of core dumps, and away from other programs of the same user. Leaks are
-	 * found by looking at oneself, though. */
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-	(void)prctl(PR_SET_DUMPABLE, 0);
-#endif
+	become_private();
 }
 
 int main(int argc, char **argv)

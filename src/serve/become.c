@@ -4,7 +4,15 @@
 #include <grp.h>
 #include <pwd.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
+
+void become_private(void)
+{
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+	(void)prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
 
 static int refused(const char *what, const char *name, struct err *e)
 {
@@ -34,6 +42,8 @@ int become(const char *user, const char *group, struct err *e)
 		return refused("group", group != NULL ? group : user, e);
 	if (setresuid(uid, uid, uid) != 0)
 		return refused("user", user, e);
+	/* The kernel has just made it what fs.suid_dumpable says, which lets crash collectors have a core. */
+	become_private();
 	/* It must not be possible to take them back. */
 	if (uid != 0 && (setuid(0) == 0 || geteuid() == 0))
 		return err_set(e, ERR_INTERNAL, "[daemon]", "root's rights could be taken back");

@@ -12,6 +12,8 @@ import time
 TOP = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 BUILD = os.path.join(TOP, os.environ.get("POSTRIDER_BUILD") or "build")
 PROGRAM = os.environ.get("POSTRIDER") or os.path.join(BUILD, "postrider")
+# A sanitizer's build makes calls of its own, and is looked into while it runs.
+SANITIZED = os.path.basename(BUILD).startswith("build-") and not BUILD.endswith("-cov")
 
 STATES = ["queued", "sending", "deferred", "sent", "bounced", "blocked", "expired", "skipped", "doubt", "cancelled"]
 MESSAGE = """From: Kyoto Books <news@books.example>
@@ -23,6 +25,12 @@ Subject: {{ first_name | default: "Reader" }}, the June list is here
 """
 CITIES = ["Kyoto", "京都", "Zürich", "São Paulo"]
 NAMES = ["Aiko", "花子", "Zoë", "O'Brien"]
+
+
+def install(folder, goal="install", **variables):
+	"""`make install` of what was built, below that folder; nothing is built anew, whatever the flags of this run are."""
+	subprocess.run(["make", "-s", "-o", "all", goal, f"B={BUILD}", f"DESTDIR={folder}", *(f"{k}={v}" for k, v in variables.items())],
+		cwd=TOP, check=True, capture_output=True)
 
 
 class Result:

@@ -10,7 +10,6 @@ import tarfile
 import time
 
 import harness
-import peers
 from harness import wait_until
 from smtpd import Sink
 
@@ -424,35 +423,3 @@ def test_what_it_creates_is_for_its_user_alone(w):
 			w.finish(server)
 		finally:
 			os.umask(old)
-
-
-def test_no_core_dump_and_no_secret_in_ps(w):
-	with Sink() as sink:
-		w.configure(sink.port)
-		w.write("secret.txt", "hunter2\n")
-		os.chmod(w.path("secret.txt"), 0o600)
-
-		def prlimit(pid):
-			return b"prlimit" in open(f"/proc/{pid}/cmdline", "rb").read()
-
-		def dumps(*argv):
-			child = subprocess.Popen(["prlimit", "--core=unlimited", *argv], cwd=w.folder, env=w.environment(),
-				stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(w.path("core.err"), "w"))
-			try:
-				wait_until(lambda: child.poll() is not None or open(w.path("core.err")).read() if argv[0] == harness.PROGRAM else not prlimit(child.pid))
-				assert child.poll() is None, argv
-				shown = open(f"/proc/{child.pid}/cmdline", "rb").read()
-				child.send_signal(signal.SIGSEGV)
-				_, status = os.waitpid(child.pid, 0)
-				child.returncode = status
-				return os.WCOREDUMP(status), shown
-			finally:
-				if child.returncode is None:
-					child.kill()
-
-		with open(w.path("postrider.conf"), "a", encoding="utf-8") as f:
-			f.write("[route other]\nhost = 127.0.0.1\nuser = me\npassword-file = secret.txt\n")
-		dumped, shown = dumps(harness.PROGRAM, "serve")
-		assert not dumped and b"hunter2" not in shown
-		if not dumps("sleep", "60")[0]:
-			raise peers.Unavailable("no program can dump its core here")

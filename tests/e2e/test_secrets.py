@@ -3,11 +3,15 @@ reads; and written where they were meant to go, not where somebody laid a link."
 import asyncio
 import base64
 import os
+import resource
+import shutil
+import signal
 import smtplib
 import stat
 import subprocess
 
-from harness import PROGRAM, interrupt, wait_until
+from harness import PROGRAM, SANITIZED, interrupt, wait_until
+from peers import Unavailable
 from smtpd import Sink
 
 PASSWORD = "s3cr3t-Passw0rd-of-the-relay"
@@ -136,3 +140,55 @@ def test_links_laid_in_the_way(w):
 	assert open(w.path("victim")).read() == "mine" and open(w.path("bad.csv")).read().startswith("pr_line")
 	w.run("import", "news", "some.csv", "--rejects", "/dev/stdout", "--max-rejects", "100%", expect=(0, 73))
 	assert os.path.islink("/dev/stdout"), "a device was replaced by a file"
+
+
+def crash(w, *argv, until):
+	"""A program that may write a core without bound is crashed; whether it wrote one."""
+	endless = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+	child = subprocess.Popen(argv, cwd=w.folder, env=w.environment(), preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, endless),
+		stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(w.path("crash.err"), "w"))
+	w.children.append(child)
+	until(child)
+	child.send_signal(signal.SIGSEGV)
+	status = os.waitpid(child.pid, 0)[1]
+	assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGSEGV, (argv, status, open(w.path("crash.err")).read())
+	for name in os.listdir(w.folder):
+		if name.startswith("core") and os.path.isfile(w.path(name)):
+			os.remove(w.path(name))
+	return os.WCOREDUMP(status)
+
+
+def test_no_core_is_written(w):
+	"""Of a command that is logged in somewhere, and of the daemon, where any other program leaves one."""
+	if SANITIZED:
+		raise Unavailable("a build with a sanitizer may be looked into")
+	try:
+		usual = crash(w, "sleep", "60", until=lambda child: wait_until(lambda: open(f"/proc/{child.pid}/comm").read() == "sleep\n", 10))
+	except subprocess.SubprocessError as e:
+		raise Unavailable("cores may not be asked for here") from e
+	if not usual:
+		raise Unavailable("this system writes no cores")
+	with Holding(users={"news": PASSWORD}) as sink:
+		w.write("relay.password", PASSWORD + "\n")
+		os.chmod(w.path("relay.password"), 0o600)
+		w.configure(sink.port, user="news", password_file="relay.password", extra="[log]\nfile = run.log\n")
+		w.audience(1)
+		assert not crash(w, PROGRAM, "send", w.message(), "--list", "news", "--name", "june", "--yes", until=lambda _: wait_until(lambda: sink.reached, 20))
+	def serving(_):
+		wait_until(lambda: os.path.exists(w.path("run.log")) and "serve: delivering" in open(w.path("run.log")).read(), 20)
+	assert not crash(w, PROGRAM, "serve", until=serving)
+
+
+def test_another_user_is_as_private(w):
+	"""The kernel undoes it with every change of user."""
+	if SANITIZED or os.geteuid() != 0 or not shutil.which("strace"):
+		raise Unavailable("needs root, strace, and a build without a sanitizer")
+	with Sink() as sink:
+		w.configure(sink.port, extra="[daemon]\nuser = nobody\n")
+		# It ends right after: nobody may not open this folder's secret and database.
+		subprocess.run(["strace", "-f", "-qq", "-o", w.path("trace"), "-e", "trace=prctl,setresuid", PROGRAM, "serve"], cwd=w.folder, env=w.environment(),
+			capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+	calls = [line.split(maxsplit=1)[1] for line in open(w.path("trace"))]
+	private = [i for i, call in enumerate(calls) if call.startswith("prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE) = 0")]
+	became = [i for i, call in enumerate(calls) if call.startswith("setresuid(")]
+	assert len(became) == 1 and private and private[0] < became[0] < private[-1], calls
