@@ -278,11 +278,13 @@ CFILES = $(shell git ls-files '*.c' '*.h')
 format:
 	clang-format -i $(CFILES)
 lint: deps-lint
-	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
-	  --suppress=missingIncludeSystem --suppress=memleak '-Djson_object_foreach(o,k,v)=while(o)' '-Djson_array_foreach(a,i,v)=while(a)' \
-	  -D_GNU_SOURCE -DPOSTRIDER_VERSION='""' -I. -j2 $(LIBSRC) $(CLISRC) $(MAINSRC)
+	$(call say,cppcheck)
+	$(Q)cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	  --suppress=missingIncludeSystem --suppress=memleak '-Djson_object_foreach(o,k,v)=while((v=json_at(o,&k)))' '-Djson_array_foreach(a,i,v)=while((v=json_at(a,&i)))' \
+	  -D_GNU_SOURCE -DPOSTRIDER_VERSION='""' -I. -j$$(nproc) $(LIBSRC) $(CLISRC) $(MAINSRC)
 	@$(MAKE) --no-print-directory -j$$(nproc) analyze
-	clang-format --dry-run -Werror $(CFILES)
+	$(call say,clang-format)
+	$(Q)clang-format --dry-run -Werror $(CFILES)
 clean:
 	rm -rf build build-*
 

@@ -90,7 +90,8 @@ void group_views_write(struct worker *w)
 		for (struct group *g = w->groups[i]; g != NULL; g = g->chain)
 			g->waiting = 0;
 	pthread_mutex_lock(&w->lock);
-	/* describe() filled all n of them. cppcheck-suppress uninitvar */
+	/* describe() filled all n of them. */
+	/* cppcheck-suppress uninitvar */
 	memcpy(w->views, v, n * sizeof *v);
 	w->nviews = n;
 	pthread_mutex_unlock(&w->lock);
