@@ -264,15 +264,19 @@ uninstall:
 	  $(foreach m,$(MAN),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m))
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/postrider
 
-# The two analyzers, file by file. gcc's sees one file at a time: the macros for clang's tell it what our error functions
-# return. Left out are its leaks: it loses what a container or a caller takes over; ASan looks for them in all tests.
-ANALYZED := $(patsubst %.c,$B/analyzed/%,$(LIBSRC) $(CLISRC) $(MAINSRC))
+# The two analyzers, file by file; a file is looked at again when it, a header, a flag or a rule has changed. gcc's sees one
+# file at a time: the macros for clang's tell it what our error functions return. Left out are its leaks: it loses what a
+# container or a caller takes over; ASan looks for them in all tests.
+ANALYZED := $(patsubst %.c,$B/analyzed/%.ok,$(LIBSRC) $(CLISRC) $(MAINSRC))
 .PHONY: analyze
 analyze: $(ANALYZED)
-$B/analyzed/%: %.c FORCE
+$B/analyzed/%.ok: %.c $B/flags .clang-tidy Makefile
+	@mkdir -p $(@D)
 	$(call say,analyze $<)
-	$(Q)gcc $(filter-out -M% -D_FORTIFY%,$(OWN)) $(CPPFLAGS) -O0 -D__clang_analyzer__ -fanalyzer -Wno-analyzer-malloc-leak -Wno-unused-value -S -o /dev/null $<
+	$(Q)gcc $(filter-out -M% -D_FORTIFY%,$(OWN)) $(CPPFLAGS) -O0 -D__clang_analyzer__ -fanalyzer -Wno-analyzer-malloc-leak -Wno-unused-value \
+	  -MMD -MP -MF $(@:.ok=.d) -MT $@ -S -o /dev/null $<
 	$(Q)clang-tidy --quiet --warnings-as-errors='*' $< -- $(filter-out -M% $(HARDEN),$(OWN)) -Wno-unknown-warning-option 2>/dev/null
+	@touch $@
 
 CFILES = $(shell git ls-files '*.c' '*.h')
 format:
@@ -288,7 +292,7 @@ lint: deps-lint
 clean:
 	rm -rf build build-*
 
--include $(LIBOBJ:.o=.d) $(MAINOBJ:.o=.d) $(FAULTOBJ:.o=.d) $(FLOWOBJ:.o=.d) $(UNIT:=.d) $(TOOLS:=.d) $(FUZZ:=.d) $(BENCHSRC:%.c=$B/%.d)
+-include $(LIBOBJ:.o=.d) $(MAINOBJ:.o=.d) $(FAULTOBJ:.o=.d) $(FLOWOBJ:.o=.d) $(UNIT:=.d) $(TOOLS:=.d) $(FUZZ:=.d) $(BENCHSRC:%.c=$B/%.d) $(ANALYZED:.ok=.d)
 
 .PHONY: help
 help:

@@ -188,7 +188,7 @@ static const char *expand(struct row_reader *r, struct str text, struct pairs *o
 	json_object_foreach(o, key, v)
 	{
 		struct str name = column_attr(str_from(key), &b->arena), value = json_text(v, &b->arena);
-		uint32_t id;
+		uint32_t id = 0;
 		if (out->v == NULL || name.p == NULL || value.p == NULL) {
 			*rc = err_set(e, ERR_INTERNAL, "import", "out of memory");
 			break;
