@@ -356,8 +356,6 @@ static int compose(const struct personal *p, struct token_signer *t, const struc
 	r->list_id = c->list_id;
 	r->list_title = c->list_title;
 	r->feedback_id = p->feedback_id;
-	/* Behind the key number and the delivery stands the MAC: its characters are as good as random. */
-	r->unique = str_n(text + 15, 16);
 	r->date = c->first_attempt;
 	r->subject_prefix = p->subject_prefix;
 	r->message_id = ARENA_JOIN(a, token, STR("@"), p->from_domain);
@@ -365,6 +363,8 @@ static int compose(const struct personal *p, struct token_signer *t, const struc
 	fill_unsubscribe(p, t, c, a, r);
 	if (a->failed)
 		return unfit(a, e);
+	/* Behind the key number and the delivery stands the MAC: its characters are as good as random. */
+	r->unique = str_n(text + 15, 16);
 	int rc = message_compose(p->message, r, want_parts, a, &out->mail, e);
 	r->unique = str_n(NULL, 0); /* it was ours */
 	if (rc != 0)
