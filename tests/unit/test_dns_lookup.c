@@ -330,6 +330,8 @@ static void test_who_takes_no_mail(void **state)
 	zone(&w, "null.example A 5.0.0.1");
 	zone(&w, "bare.example TXT hello");
 	zone(&w, "gone.example MX 10 mx.gone.example");
+	zone(&w, "odd.example MX nonsense");
+	zone(&w, "odd.example A 5.0.0.1");
 	zone(&w, "?fail.example MX");
 	zone(&w, "!bogus.example MX");
 	zone(&w, "?dead.example A");
@@ -338,6 +340,7 @@ static void test_who_takes_no_mail(void **state)
 	expect_failure(&w, "nowhere.example", SITE_PERMANENT, "5.1.2", "domain-unknown");
 	expect_failure(&w, "bare.example", SITE_PERMANENT, "5.4.4", "domain-no-host");
 	expect_failure(&w, "gone.example", SITE_TEMPORARY, "4.4.4", "routing");
+	expect_failure(&w, "odd.example", SITE_TEMPORARY, "4.4.4", "routing");
 	expect_failure(&w, "fail.example", SITE_TEMPORARY, "4.4.3", "dns-failed");
 	expect_failure(&w, "bogus.example", SITE_TEMPORARY, "4.4.3", "dnssec-bogus");
 	expect_failure(&w, "dead.example", SITE_TEMPORARY, "4.4.3", "dns-failed");
@@ -561,6 +564,32 @@ static void test_dane(void **state)
 	lookup_free(&l);
 }
 
+/* A host that changed its key is another site: the connections that are open were checked by the old one. */
+static void test_dane_another_key(void **state)
+{
+	(void)state;
+	static struct world w;
+	setup(&w);
+	w.signed_zone = true;
+	zone(&w, "+x.example MX 10 mx.example");
+	zone(&w, "+mx.example A 5.0.0.1");
+	zone(&w, "+_25._tcp.mx.example TLSA 3 1 1 " DIGEST);
+	struct lookup *old = known(&w, "x.example"), *l = known(&w, "x.example");
+	assert_true(site_same(old->site, l->site));
+	lookup_free(&l);
+	for (size_t i = 0; i < 4; i++) { /* usage, selector, matching, a byte of the digest */
+		w.records[2].data[i] ^= i == 0 ? 1 : i == 2 ? 3 : 1;
+		w.records[2].n = w.records[2].data[2] == 2 ? 3 + 64 : 3 + 32;
+		l = known(&w, "x.example");
+		assert_int_equal(l->site->hosts[0].policy.ntlsa, 1);
+		assert_false(site_same(old->site, l->site));
+		lookup_free(&l);
+		w.records[2].data[i] ^= i == 0 ? 1 : i == 2 ? 3 : 1;
+		w.records[2].n = 3 + 32;
+	}
+	lookup_free(&old);
+}
+
 static void test_dane_all_bogus(void **state)
 {
 	(void)state;
@@ -668,6 +697,13 @@ static void test_sts_enforce(void **state)
 	assert_true(l->fetch_failed);
 	assert_int_equal(l->site->hosts[0].policy.need, TLS_VERIFY);
 	lookup_free(&l);
+	/* It is fetched, and is none: the same. */
+	w.policy_text = "version: STSv1\nmode: none of these\nmax_age: 86400\n";
+	l = known(&w, "x.example");
+	assert_true(l->fetch_failed);
+	assert_int_equal(l->site->hosts[0].policy.need, TLS_VERIFY);
+	lookup_free(&l);
+	w.policy_text = NULL;
 	w.wall += 604800 * SECOND;
 	l = known(&w, "x.example");
 	assert_int_equal(l->site->nhosts, 2);
@@ -828,6 +864,7 @@ int main(void)
 		cmocka_unit_test(test_many_hosts),
 		cmocka_unit_test(test_order_and_turns),
 		cmocka_unit_test(test_dane),
+		cmocka_unit_test(test_dane_another_key),
 		cmocka_unit_test(test_dane_all_bogus),
 		cmocka_unit_test(test_dane_needs_proof),
 		cmocka_unit_test(test_dane_behind_alias),

@@ -203,6 +203,11 @@ static void text__structure__is_readable(void **state)
 	assert_plain("<pre>a\n  b</pre>", "a\n  b\n");
 	assert_plain(
 		"<p>x&amp;y&nbsp;&euro;&#8364;&lt;&nosuch;</p>", "x&y \xE2\x82\xAC\xE2\x82\xAC<&nosuch;\n");
+	/* By numbers: Windows' own, what is no character, and hex in both cases. */
+	assert_plain("<p>&#128;&#x9c;|&#0;&#xD800;&#x110000;&#99999999999;|&#xe9;&#XE9;|&#;&#x;</p>",
+		"\xE2\x82\xAC\xC5\x93|\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD|"
+		"\xC3\xA9\xC3\xA9|&#;&#x;\n");
+	assert_plain("<p>a<img alt = \"b &quot;c&quot;\" src = x>d</p>", "a[b \"c\"]d\n");
 }
 
 static void text__what_is_not_displayed__is_left_out(void **state)

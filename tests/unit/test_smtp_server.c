@@ -14,7 +14,7 @@ struct world {
 	struct buf out, from, rcpts, data,
 		seen; /* seen: the messages that were complete, each ends with "|" */
 	int resets, answers;
-	struct smtp_answer rcpt, message, begin, mail;
+	struct smtp_answer rcpt, message, begin, mail, helo;
 	bool stop_data;
 };
 
@@ -59,9 +59,17 @@ static struct smtp_answer w_message(void *ctx, int rcpt)
 	return rcpt == 1 ? (struct smtp_answer){452, "4.2.2", "second is full"} : w->message;
 }
 
+static struct smtp_answer w_helo(void *ctx, struct str name)
+{
+	(void)name;
+	return ((struct world *)ctx)->helo;
+}
+
 static struct smtp_answer w_auth(void *ctx, struct str user, struct str password)
 {
 	(void)ctx;
+	if (str_is(user, "late"))
+		return (struct smtp_answer){SMTP_LATER, NULL, NULL};
 	if (str_is(user, "ann") && str_is(password, "pass word"))
 		return (struct smtp_answer){235, "2.7.0", "Hello"};
 	return (struct smtp_answer){535, "5.7.8", "No"};
@@ -75,7 +83,8 @@ static void w_reset(void *ctx)
 	buf_clear(&w->data);
 }
 
-static const struct smtp_server_ops ops = {.on_auth = w_auth,
+static const struct smtp_server_ops ops = {.on_helo = w_helo,
+	.on_auth = w_auth,
 	.on_mail = w_mail,
 	.on_rcpt = w_rcpt,
 	.on_begin = w_begin,
@@ -88,7 +97,8 @@ static void open_world(struct world *w, const struct smtp_server_options *o)
 	*w = (struct world){.rcpt = {250, "2.1.5", "Ok"},
 		.message = {250, "2.0.0", "taken"},
 		.begin = {354, NULL, NULL},
-		.mail = {250, "2.1.0", "Ok"}};
+		.mail = {250, "2.1.0", "Ok"},
+		.helo = {250, NULL, NULL}};
 	struct buf *all[] = {&w->out, &w->from, &w->rcpts, &w->data, &w->seen};
 	for (size_t i = 0; i < 5; i++)
 		buf_init(all[i], 1 << 20);
@@ -269,11 +279,15 @@ static void commands__out_of_order__are_refused(void **state)
 	say(&w, "MAIL FROM:<a@b>\r\n");
 	assert_memory_equal(say(&w, "MAIL FROM:<a@b>\r\n"), "503", 3);
 	assert_memory_equal(say(&w, "DATA\r\n"), "554 5.5.1", 9);
+	assert_memory_equal(say(&w, "RCPT TO:<\xc3\xa4@b.example>\r\n"), "553", 3);
 	say(&w, "RCPT TO:<no@b>\r\n");
 	assert_memory_equal(say(&w, "DATA\r\n"), "554 5.5.1", 9);
 	assert_memory_equal(say(&w, "RSET\r\n"), "250", 3);
 	assert_memory_equal(say(&w, "DATA\r\n"), "503", 3);
 	assert_memory_equal(say(&w, "STARTTLS\r\n"), "502", 3);
+	assert_memory_equal(say(&w, "DATA now\r\n"), "501", 3);
+	assert_memory_equal(say(&w, "EHLO\r\n"), "501", 3);
+	assert_memory_equal(say(&w, "EHLO two words\r\n"), "501", 3);
 	assert_memory_equal(say(&w, "AUTH PLAIN\r\n"), "502", 3);
 	assert_memory_equal(say(&w, "BDAT 3 LAST\r\n"), "500", 3);
 	assert_memory_equal(say(&w, "LHLO x\r\n"), "500", 3);
@@ -457,6 +471,10 @@ static void auth__plain_and_login(void **state)
 	assert_memory_equal(say(&w, "AUTH PLAIN YW5u\r\n"), "501", 3);
 	assert_string_equal(say(&w, "AUTH LOGIN\r\n"), "334 VXNlcm5hbWU6\r\n");
 	assert_memory_equal(say(&w, "*\r\n"), "501", 3);
+	assert_string_equal(say(&w, "AUTH LOGIN\r\n"), "334 VXNlcm5hbWU6\r\n");
+	assert_memory_equal(say(&w, "!!!\r\n"), "501", 3);
+	assert_string_equal(say(&w, "AUTH LOGIN YW5u\r\n"), "334 UGFzc3dvcmQ6\r\n");
+	assert_memory_equal(say(&w, "!!!\r\n"), "501", 3);
 	assert_string_equal(say(&w, "AUTH LOGIN YW5u\r\n"), "334 UGFzc3dvcmQ6\r\n");
 	assert_memory_equal(say(&w, "cGFzcyB3b3Jk\r\n"), "235", 3);
 	assert_true(smtp_server_state(w.s).authenticated);
@@ -487,6 +505,7 @@ static void starttls__what_came_ahead__is_thrown_away(void **state)
 	static const struct smtp_server_options o = {.name = "x", .auth = true, .starttls = true};
 	struct world w;
 	greeted(&w, &o);
+	assert_memory_equal(say(&w, "STARTTLS now\r\n"), "501", 3);
 	assert_string_equal(
 		say(&w, "STARTTLS\r\nMAIL FROM:<evil@x>\r\n"), "220 2.0.0 Ready to start TLS\r\n");
 	assert_true(smtp_server_wants_tls(w.s));
@@ -546,6 +565,76 @@ static void answer__later__holds_the_input(void **state)
 	smtp_server_answer(w.s, (struct smtp_answer){250, "2.0.0", "first"});
 	assert_string_equal(output(&w), "250 2.0.0 first\r\n452 4.2.2 second is full\r\n");
 	close_world(&w);
+}
+
+static void answer__later__to_any_command(void **state)
+{
+	(void)state;
+	static const struct smtp_server_options o = {
+		.name = "x", .auth = true, .auth_plaintext = true, .chunking = true};
+	static const struct smtp_answer later = {SMTP_LATER, NULL, NULL};
+	static const struct {
+		const char *line;
+		struct smtp_answer no, yes; /* no: then the command is said once more */
+		const char *refused, *said;
+	} t[] = {
+		{"EHLO c\r\n", {550, "5.7.1", "go"}, {250, NULL, NULL}, "550 5.7.1 go", "250-x\r\n"},
+		{"AUTH PLAIN AGxhdGUAeA==\r\n", {535, "5.7.8", "no"}, {235, "2.7.0", "in"}, "535 5.7.8 no",
+			"235 2.7.0 in"},
+		{"MAIL FROM:<a@b>\r\n", {451, "4.3.0", "no"}, {250, "2.1.0", "ok"}, "451 4.3.0 no",
+			"250 2.1.0 ok"},
+		{"RCPT TO:<c@d>\r\n", {550, "5.1.1", "no"}, {250, "2.1.5", "ok"}, "550 5.1.1 no",
+			"250 2.1.5 ok"},
+		{"DATA\r\n", {451, "4.3.0", "no"}, {354, NULL, NULL}, "451 4.3.0 no", "354 "},
+	};
+	struct world w;
+	open_world(&w, &o);
+	output(&w);
+	w.helo = w.mail = w.rcpt = w.begin = later;
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		assert_string_equal(say(&w, t[i].line), "");
+		assert_int_equal(smtp_server_input(w.s, "NOOP\r\n", 6), 0);
+		smtp_server_answer(w.s, t[i].no);
+		assert_memory_equal(output(&w), t[i].refused, strlen(t[i].refused));
+		if (i == 4) { /* the transaction is over with it */
+			w.mail = w.rcpt = (struct smtp_answer){250, NULL, NULL};
+			say(&w, "RSET\r\nMAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+		}
+		assert_string_equal(say(&w, t[i].line), "");
+		smtp_server_answer(w.s, t[i].yes);
+		assert_memory_equal(output(&w), t[i].said, strlen(t[i].said));
+	}
+	assert_memory_equal(say(&w, "x\r\n.\r\n"), "250 2.0.0 taken", 15);
+	assert_string_equal(buf_cstr(&w.seen), "x\r\n|");
+	assert_true(smtp_server_state(w.s).authenticated);
+	close_world(&w);
+}
+
+static void answer__later__to_a_chunk(void **state)
+{
+	(void)state;
+	static const struct smtp_server_options o = {.name = "x", .chunking = true};
+	static const struct {
+		struct smtp_answer begin;
+		const char *said, *seen;
+	} t[] = {
+		{{354, NULL, NULL}, "250", "hi\r\n|"},
+		{{451, "4.3.0", "no room"}, "451", ""},
+		{{421, "4.3.2", "going"}, "421", ""},
+	};
+	for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+		struct world w;
+		greeted(&w, &o);
+		w.begin = (struct smtp_answer){SMTP_LATER, NULL, NULL};
+		say(&w, "MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n");
+		assert_string_equal(say(&w, "BDAT 4 LAST\r\n"), "");
+		assert_int_equal(smtp_server_input(w.s, "hi\r\n", 4), 0);
+		smtp_server_answer(w.s, t[i].begin);
+		smtp_server_input(w.s, "hi\r\n", 4);
+		assert_memory_equal(output(&w), t[i].said, 3);
+		assert_string_equal(buf_cstr(&w.seen), t[i].seen);
+		close_world(&w);
+	}
 }
 
 static void answer__drop_and_421__close(void **state)
@@ -640,6 +729,8 @@ int main(void)
 		cmocka_unit_test(starttls__what_came_ahead__is_thrown_away),
 		cmocka_unit_test(lmtp__answers_for_each_recipient),
 		cmocka_unit_test(answer__later__holds_the_input),
+		cmocka_unit_test(answer__later__to_any_command),
+		cmocka_unit_test(answer__later__to_a_chunk),
 		cmocka_unit_test(answer__drop_and_421__close),
 		cmocka_unit_test(greeting__refusal__leaves_only_quit),
 		cmocka_unit_test(data__not_wanted__is_swallowed),
