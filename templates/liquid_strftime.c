@@ -120,9 +120,9 @@ static void put_offset(struct text *t, const struct spec *s, int offset)
 	int n;
 	if (s->colons == 0)
 		n = snprintf(b, sizeof b, "%02u%02u", a / 3600, a / 60 % 60);
-	else if (s->colons == 3)
+	else if (s->colons == 3 && a % 3600 == 0)
 		n = snprintf(b, sizeof b, "%02u", a / 3600);
-	else if (s->colons == 1)
+	else if (s->colons == 1 || (s->colons == 3 && a % 60 == 0))
 		n = snprintf(b, sizeof b, "%02u:%02u", a / 3600, a / 60 % 60);
 	else
 		n = snprintf(b, sizeof b, "%02u:%02u:%02u", a / 3600, a / 60 % 60, a % 60);

@@ -69,33 +69,23 @@ static void add_int(struct text *t, int64_t i)
 
 static void add_inspected(struct vm *vm, struct text *t, const struct value *v);
 
+/* As Ruby shows a string in an array or a hash. */
 static void add_inspected_str(struct text *t, struct str s)
 {
+	static const char in[] = "\a\b\t\n\v\f\r\x1b\"\\", out[] = "abtnvfre\"\\";
 	lq_text_add(t, "\"", 1);
 	for (size_t i = 0; i < s.n; i++) {
 		unsigned char c = (unsigned char)s.p[i];
+		const char *at = memchr(in, c, sizeof in - 1);
 		char b[8];
 		int n = 0;
 		bool interpolation = c == '#' && i + 1 < s.n && memchr("{$@", s.p[i + 1], 3) != NULL;
-		switch (c) {
-		case '\n':
-			n = snprintf(b, sizeof b, "\\n");
-			break;
-		case '\t':
-			n = snprintf(b, sizeof b, "\\t");
-			break;
-		case '\r':
-			n = snprintf(b, sizeof b, "\\r");
-			break;
-		case 0x1b:
-			n = snprintf(b, sizeof b, "\\e");
-			break;
-		default:
-			if (c == '"' || c == '\\' || interpolation)
-				n = snprintf(b, sizeof b, "\\%c", c);
-			else if (c < 0x20 || c == 0x7f)
-				n = snprintf(b, sizeof b, "\\x%02X", c);
-		}
+		if (at != NULL || interpolation)
+			n = snprintf(b, sizeof b, "\\%c", at != NULL ? out[at - in] : c);
+		else if (c < 0x20)
+			n = snprintf(b, sizeof b, "\\u%04X", c);
+		else if (c == 0x7f)
+			n = snprintf(b, sizeof b, "\\x7F");
 		lq_text_add(t, n != 0 ? b : s.p + i, n != 0 ? (size_t)n : 1);
 	}
 	lq_text_add(t, "\"", 1);

@@ -137,6 +137,33 @@ static void lists__are_sorted_filtered_and_joined(void **state)
 	LIQUID_CHECK(cases, .plain = true);
 }
 
+static void values__compare_and_show_as_in_ruby(void **state)
+{
+	(void)state;
+	static const struct liquid_case cases[] = {
+		{"{% if 1 < 'a' %}{% endif %}", NULL, NULL, "1:1 comparison of Integer with String failed"},
+		{"{% if 'a' < 1 %}{% endif %}", NULL, NULL, "1:1 comparison of String with 1 failed"},
+		{"{% if x < 1 %}y{% endif %}|", NULL, "|", NULL},
+		{"{% if a == b %}y{% else %}n{% endif %}{% if a == c %}y{% else %}n{% endif %}",
+			"{\"a\": [1, 2], \"b\": [1, 2], \"c\": [1, 3]}", "yn", NULL},
+		{"{% assign r = (1..3) %}{% assign s = (1..3) %}{% assign t = (1..4) %}{% if r == s %}y{% "
+		 "endif %}"
+		 "{% if r == t %}n{% endif %}{{ r | first }}{{ r | last }}{{ r.first }}{{ r.last }}{{ r.size "
+		 "}}",
+			NULL, "y13133", NULL},
+		{"{{ a | slice: 1, 2 | join: ',' }}|{{ a | slice: -2, 9 | join: ',' }}|{{ a | slice: 9 }}|",
+			"{\"a\": [1, 2, 3]}", "2,3|2,3||", NULL},
+		{"{{ h }}",
+			"{\"h\": {\"k\": "
+			"\"\\t\\r\\n\\u001b\\u0001\\u0007\\b\\u000b\\f\\u007f#{x}#$#a\\\"\\\\\"}}",
+			"{\"k\"=>\"\\t\\r\\n\\e\\u0001\\a\\b\\v\\f\\x7F\\#{x}\\#$#a\\\"\\\\\"}", NULL},
+		{"{{ n.size }} {{ s.size }} {{ f.size }}|", "{\"n\": 5, \"s\": \"abc\", \"f\": 1.5}", "8 3 |",
+			NULL},
+		{"{% for i in (1..1) %}{{ forloop }}{% endfor %}", NULL, "Liquid::ForloopDrop", NULL},
+	};
+	LIQUID_CHECK(cases, .plain = true);
+}
+
 static void default__takes_allow_false(void **state)
 {
 	(void)state;
@@ -178,6 +205,13 @@ static void dates__are_read_leniently_and_written_by_strftime(void **state)
 		{"{{ 'no date' | date: '%F' }} {{ '2026-13-01' | date: '%F' }} {{ nil | date: '%F' }}{{ "
 		 "'2026-03-04' | date: '' }} {{ 1.5 | date: '%F' }} {{ '2026-02-30' | date: '%F' }}",
 			NULL, "no date 2026-13-01 2026-03-04 1.5 2026-03-02", NULL},
+		{"{{ '2026-03-04 15:06:07' | date: '%r|%v|%k|%n|%t|%P|%10Y|%_5m|%^p|%010A' }}", NULL,
+			"03:06:07 PM| 4-MAR-2026|15|\n|\t|pm|0000002026|    3|PM|0Wednesday", NULL},
+		{"{{ '2026-03-04T05:06:07+09:00' | date: '%:::z' }} {{ '2026-03-04T05:06:07-09:30' | date: "
+		 "'%:::z %-k' }}",
+			NULL, "+09 -09:30 5", NULL},
+		{"{{ '2026-063' | date: '%F' }} {{ '4 Mar 99' | date: '%F' }} {{ '4 Mar 26' | date: '%F' }}",
+			NULL, "2026-03-04 1999-03-04 2026-03-04", NULL},
 		{"{{ '10:30' | date: '%F %R' }} {{ 'March' | date: '%F' }}", NULL,
 			"2026-03-14 10:30 2026-03-01", NULL},
 		{"{{ '2026-03-04' | date }}", NULL, NULL, "1:19 wrong number of arguments"},
@@ -240,6 +274,7 @@ int main(void)
 		cmocka_unit_test(encodings__are_strict),
 		cmocka_unit_test(numbers__are_decimals_and_unlimited_integers),
 		cmocka_unit_test(lists__are_sorted_filtered_and_joined),
+		cmocka_unit_test(values__compare_and_show_as_in_ruby),
 		cmocka_unit_test(default__takes_allow_false),
 		cmocka_unit_test(dates__are_read_leniently_and_written_by_strftime),
 		cmocka_unit_test(date__shows_the_configured_zone),
