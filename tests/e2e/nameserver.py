@@ -32,11 +32,11 @@ def answer(question, records):
 	known = records.get(".".join(name).lower())
 	if known == "silence":
 		return None
-	failed = known == "fail"
+	failed = {"fail": 2, "refuse": 5}.get(known) if isinstance(known, str) else None
 	if isinstance(known, list):
 		known = {"TXT": known}
-	found = [] if failed or known is None else known.get(kind, [])
-	state = 2 if failed else 3 if known is None else 0
+	found = [] if failed is not None or known is None else known.get(kind, [])
+	state = failed if failed is not None else 3 if known is None else 0
 	out = question[:2] + struct.pack("!HHHHH", 0x8580 | state, 1, len(found), 0, 0) + question[12:at + 5]
 	number = next((n for n, k in KINDS.items() if k == kind), 0)
 	for value in found:
@@ -46,8 +46,8 @@ def answer(question, records):
 
 
 class Nameserver:
-	"""records: {name: {kind: [value, …]}}, or [text, …] for TXT; {} is a name without records, "fail" SERVFAIL and "silence" no
-	answer. Anything with get() does."""
+	"""records: {name: {kind: [value, …]}}, or [text, …] for TXT; {} is a name without records, "fail" SERVFAIL, "refuse"
+	REFUSED and "silence" no answer. Anything with get() does."""
 
 	def __init__(self, records):
 		self.records, outer = records, self

@@ -6,7 +6,6 @@ import subprocess
 
 import dnsworld
 from nameserver import Nameserver
-import peers
 from harness import BUILD
 from smtpd import Sink
 

@@ -3,6 +3,8 @@ recipient is in one state that agrees with what the server took."""
 import time
 
 import faults
+from harness import wait_until
+from nameserver import Nameserver
 from smtpd import Sink
 
 COUNT = 12
@@ -157,3 +159,33 @@ def test_nobody_listens(w):
 	with Sink(port=port) as sink:
 		w.run("resume", "gone", "--now", "--patience", "30s")
 		assert w.audit("gone", sink, w.addresses) == {"sent": COUNT}
+
+
+class Refusing(dict):
+	"""Answers nobody until it is told to."""
+	refuses = True
+
+	def get(self, name, default=None):
+		return "refuse" if self.refuses else super().get(name, default)
+
+
+def test_a_resolver_that_refuses(w):
+	"""Nobody's mail fails for it: it is tried again, and goes out when the resolver answers."""
+	records = Refusing({"x.example": {"MX": [(10, "mx.example")]}, "mx.example": {"A": ["127.0.0.1"]}})
+	with Nameserver(records) as dns, Sink() as sink:
+		w.configure(sink.port, kind="direct", host=None, resolver=f"127.0.0.1@{dns.port}", private_addresses="allow",
+			helo="mail.books.example", extra="[domain books.example]\n" + RETRY)
+		people = w.audience(3)
+		child = w.start("send", w.message(), "--list", "news", "--name", "june", "--yes", "--patience", "forever")
+
+		def deferred():
+			status = w.run("--json", "status", "june", expect=(0, 66))  # 66: not launched yet
+			return status.status == 0 and status.json["counts"]["deferred"] == 3
+		wait_until(deferred, 60)
+		reasons = {(row["code"], row["enhanced"]) for row in w.deliveries("june").values()}
+		records.refuses = False
+		done = w.finish(child)
+		assert "does not answer" in done.err, done
+		assert reasons == {("450", "4.4.3")}, reasons
+		w.audit("june", sink, people)
+		assert w.status("june")["counts"]["sent"] == 3
