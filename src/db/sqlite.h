@@ -393,7 +393,10 @@ enum { STOPLIST_DOMAINS = 2048 };
 struct stoplist {
 	bool any;
 	int64_t asked;
-	struct sieve sieve; /* before the table, once it is worth its making */
+	struct sieve
+		sieve; /* before the table, once it is worth its making; a page of it is read at a time */
+	bool made;
+	int64_t next; /* hash */
 	struct stoplist_domain {
 		int64_t domain, list;
 		int says;

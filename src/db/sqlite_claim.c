@@ -7,6 +7,7 @@ enum { LISTS = 8, DOMAINS = 64, LOOK = 2000 };
 
 struct list_names {
 	int64_t id;
+	bool gone;
 	struct str name, title, list_id;
 };
 
@@ -37,12 +38,12 @@ static const struct list_names *list_names(struct claiming *k, int64_t id)
 		return l;
 	*l = (struct list_names){0};
 	sqlite3_stmt *st =
-		db_query(k->s, k->e, "SELECT name, title, list_id FROM list WHERE id = ?", "i", id);
+		db_query(k->s, k->e, "SELECT name, title, list_id, gone FROM list WHERE id = ?", "i", id);
 	int rc = db_step(k->s, st, k->e);
 	if (rc < 0)
 		return NULL;
 	if (rc == 1) {
-		*l = (struct list_names){id, arena_str(k->out->arena, col_str(st, 0)),
+		*l = (struct list_names){id, col_int(st, 3) != 0, arena_str(k->out->arena, col_str(st, 0)),
 			arena_str(k->out->arena, col_str(st, 1)), arena_str(k->out->arena, col_str(st, 2))};
 		db_done(st);
 	}
@@ -71,7 +72,13 @@ static const char *unmailable(struct claiming *k, sqlite3_stmt *st, const struct
 	if (address.n == 0)
 		return "forgotten";
 	int rc = 1;
-	if (list != 0)
+	const struct list_names *l = list != 0 ? list_names(k, list) : NULL;
+	if (list != 0 && l == NULL)
+		return NULL;
+	/* While a list is being deleted its members are still there. */
+	if (l != NULL && (l->id == 0 || l->gone))
+		rc = 0;
+	else if (list != 0)
 		rc = db_int(k->s, k->e, &n,
 			"SELECT 1 FROM member WHERE list = ? AND contact = ? AND" VISIBLE("born"), "ii", list,
 			contact);

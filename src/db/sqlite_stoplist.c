@@ -17,35 +17,46 @@ int sieve_init(struct sieve *v, int64_t n, struct err *e)
 	return v->bits != NULL ? 0 : db_nomem(e);
 }
 
-/* A page of rows: 1 while there are more, 0, -1. */
-static int read_page(struct store *s, struct stoplist *l, int64_t *after, struct err *e)
+/* About how many there are: hashes lie evenly, so the first ones tell. */
+static int estimate(struct store *s, int64_t *n, struct err *e)
 {
-	enum { PAGE = 50000 };
+	enum { LOOK = 1000 };
+	int64_t hash;
+	int rc = db_int(s, e, &hash,
+		"SELECT hash FROM suppression WHERE hash >= ? ORDER BY hash LIMIT 1 OFFSET ?", "ii",
+		(int64_t)INT64_MIN, (int64_t)LOOK);
+	double share = ((double)hash - (double)INT64_MIN) / 18446744073709551616.0;
+	*n = rc != 1 ? LOOK : share > 1e-6 ? (int64_t)(LOOK / share) : INT32_MAX;
+	return rc < 0 ? -1 : 0;
+}
+
+static int read_page(struct store *s, struct stoplist *l, struct err *e)
+{
+	enum { PAGE = 20000 };
 	int rc, n = 0;
 	sqlite3_stmt *st =
 		db_query(s, e, "SELECT hash FROM suppression WHERE hash >= ? ORDER BY hash LIMIT ?", "ii",
-			*after, (int64_t)PAGE);
-	if (st == NULL)
-		return -1;
-	int64_t first = *after;
+			l->next, (int64_t)PAGE);
+	int64_t first = l->next;
 	while ((rc = db_step(s, st, e)) == 1) {
-		*after = col_int(st, 0);
-		sieve_add(&l->sieve, (uint64_t)*after);
+		l->next = col_int(st, 0);
+		sieve_add(&l->sieve, (uint64_t)l->next);
 		n++;
 	}
 	/* More rows of one hash than a page holds are no hashes of addresses. */
-	return rc < 0 ? -1 : n == PAGE && *after != first;
+	l->made = rc == 0 && (n < PAGE || l->next == first);
+	return rc;
 }
 
-static int make_sieve(struct store *s, struct stoplist *l, struct err *e)
+static int go_on_making(struct store *s, struct stoplist *l, struct err *e)
 {
-	int64_t n, after = INT64_MIN;
-	if (db_int(s, e, &n, "SELECT count(*) FROM suppression", "") < 0 || sieve_init(&l->sieve, n, e) < 0)
-		return -1;
-	int rc;
-	while ((rc = read_page(s, l, &after, e)) == 1)
-		continue;
-	return rc;
+	int64_t n;
+	if (l->sieve.bits == NULL) {
+		if (estimate(s, &n, e) < 0 || sieve_init(&l->sieve, n, e) < 0)
+			return -1;
+		l->next = INT64_MIN;
+	}
+	return read_page(s, l, e);
 }
 
 void stoplist_release(struct stoplist *l)
@@ -59,6 +70,8 @@ int stoplist_any(struct store *s, struct stoplist *l, struct err *e)
 	int64_t any;
 	int rc = db_int(s, e, &any, "SELECT 1 FROM suppression LIMIT 1", "");
 	l->any = rc == 1;
+	if (rc == 1 && l->asked >= MANY && !l->made)
+		rc = go_on_making(s, l, e);
 	return rc < 0 ? -1 : 0;
 }
 
@@ -80,9 +93,9 @@ int stoplist_says(
 {
 	if (!l->any)
 		return MAILABLE;
-	if (++l->asked == MANY && make_sieve(s, l, e) < 0)
-		return -1;
+	l->asked++;
 	uint64_t hash = hash64(key);
-	int rc = sieve_may_hold(&l->sieve, hash) ? suppressed_key(s, hash, key, list, e) : MAILABLE;
+	int rc = !l->made || sieve_may_hold(&l->sieve, hash) ? suppressed_key(s, hash, key, list, e)
+							     : MAILABLE;
 	return rc != MAILABLE ? rc : domain_says(s, l, domain, list, e);
 }

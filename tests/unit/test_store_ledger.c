@@ -223,6 +223,70 @@ static void claim__whoever_must_not_be_mailed_any_more__is_skipped(void **state)
 	ledger_end(&l);
 }
 
+/* A deletion that was cut short, or is under way, leaves members behind. */
+static void claim__of_a_list_that_is_being_deleted__is_skipped(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger l;
+	ledger_start(&l, f, 3, 0);
+	fixture_sql(f, "UPDATE list SET gone = 1, members = 0");
+	assert_int_equal(fixture_claim(f, l.id, CLAIM_FRESH, 10, NOW, &l.c), 0);
+	assert_int_equal(in_state(&l, DELIVERY_SKIPPED), 3);
+	ledger_end(&l);
+}
+
+/* Many are asked for in a row: then most are answered by what was read of the suppressions once. Who is
+ * suppressed afterwards, by another process, is not mailed for all that. */
+static void claim__suppressed_while_the_audience_was_fixed__is_skipped(void **state)
+{
+	enum { MANY = 20500 };
+	struct fixture *f = *state;
+	struct ledger l = {.f = f};
+	struct import_row *rows = calloc(MANY, sizeof *rows);
+	char(*keys)[32] = calloc(MANY, sizeof *keys);
+	struct import *im = fixture_import(f, "news", false);
+	bool done = false;
+	int64_t claimed = 0;
+	arena_init(&l.arena, 1 << 20, 1 << 28);
+	l.c.arena = &l.arena;
+	for (int i = 0; i < MANY; i++) {
+		snprintf(keys[i], sizeof keys[i], "p%d@x.example", i);
+		rows[i] = fixture_row(keys[i], STR(""));
+	}
+	OK(f, store_import_rows(f->s, im, rows, MANY, &f->e));
+	OK(f, store_import_commit(f->s, &im, &f->e));
+	struct suppression s = {.key = STR("p7@x.example"), .reason = SUPPRESS_MANUAL, .created = NOW};
+	OK(f, store_suppress(f->s, &s, NULL, &f->e));
+	fixture_lease(f);
+	l.id = fixture_campaign(f, "june", 0);
+	struct audience a = {.lists = {fixture_list(f, "news")}, .nlists = 1};
+	struct store *other = fixture_open(f, STORE_WRITE);
+	for (int slice = 0; !done; slice++) {
+		OK(f, store_ledger_begin(f->s, f->epoch, NOW, &f->e));
+		OK(f, store_ledger_prepare(f->s, l.id, &a, slice == 0 ? 20200 : 100, NOW, &done, &f->e));
+		OK(f, store_ledger_commit(f->s, &f->e));
+		static const char *const late[] = {"p0@x.example", "p20499@x.example"};
+		for (int i = 0; slice == 1 && i < 2; i++) {
+			s.key = str_from(late[i]);
+			OK(f, store_suppress(other, &s, NULL, &f->e));
+		}
+	}
+	store_close(&other);
+	/* Who was behind what had been read is in the audience, and goes no further. */
+	assert_int_equal(in_state(&l, DELIVERY_QUEUED), MANY - 1);
+	for (int i = 0; i < 100 && claimed < MANY; i++) {
+		claimed += fixture_claim(f, l.id, CLAIM_FRESH, MANY, NOW, &l.c);
+		for (size_t k = 0; k < l.c.n; k++)
+			assert_false(str_is(l.c.v[k].key, "p0@x.example") ||
+				     str_is(l.c.v[k].key, "p20499@x.example"));
+	}
+	assert_int_equal(claimed, MANY - 3);
+	assert_int_equal(in_state(&l, DELIVERY_SKIPPED), 2);
+	free(rows);
+	free(keys);
+	ledger_end(&l);
+}
+
 /* ---- Death of the deliverer ---- */
 
 static void takes_over(struct ledger *l, int rule, int64_t in_doubt)
@@ -582,6 +646,8 @@ int main(void)
 		T(deferred__retried__keeps_its_first_attempt_and_its_last_reason),
 		T(hard_refusal__suppresses_in_the_same_commit),
 		T(claim__whoever_must_not_be_mailed_any_more__is_skipped),
+		T(claim__of_a_list_that_is_being_deleted__is_skipped),
+		T(claim__suppressed_while_the_audience_was_fixed__is_skipped),
 		T(recover__resend__once_then_final),
 		T(recover__hold_then_asked),
 		T(epoch__of_a_holder_that_was_replaced__is_fenced),
