@@ -46,10 +46,12 @@ static int copy_pages(const struct copying *c, struct err *e)
 /* Without a transaction around it, a copy in steps would start over at each commit of others. */
 static int copy_at_one_moment(const struct copying *c, struct err *e)
 {
-	if (db_script(c->s, "BEGIN; SELECT count(*) FROM meta", e) < 0)
-		return -1;
-	int rc = copy_pages(c, e);
-	return db_script(c->s, "COMMIT", rc == 0 ? e : NULL) < 0 ? -1 : rc;
+	int rc = db_script(c->s, "BEGIN; SELECT count(*) FROM meta", e);
+	if (rc == 0)
+		rc = copy_pages(c, e);
+	if (!sqlite3_get_autocommit(c->s->db) && db_script(c->s, "COMMIT", rc == 0 ? e : NULL) < 0)
+		rc = -1;
+	return rc;
 }
 
 /* It is whole or removed: a journal would only cost time. */

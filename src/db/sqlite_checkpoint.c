@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -44,11 +45,15 @@ static void *checkpoint_main(void *arg)
 	enum { EVERY_MS = 250 };
 	struct checkpointer *c = arg;
 	struct err e = {0};
+	char said[sizeof e.why] = ""; /* a full disk is told once, not four times a second */
 	pthread_mutex_lock(&c->lock);
 	while (!c->stop) {
 		pthread_mutex_unlock(&c->lock);
-		if (store_checkpoint(c->store, &e) != 0)
+		if (store_checkpoint(c->store, &e) == 0)
+			e.why[0] = '\0';
+		else if (strcmp(said, e.why) != 0)
 			log_err(LOG_LEVEL_WARN, &e);
+		snprintf(said, sizeof said, "%s", e.why);
 		struct timespec until;
 		clock_gettime(CLOCK_MONOTONIC, &until);
 		until.tv_nsec += EVERY_MS * 1000000L;
