@@ -252,6 +252,13 @@ static bool read_time(const struct row_reader *r, struct str text, ms_t *out)
 	return clock_parse(z, r->zone, r->now, out, NULL) == 0;
 }
 
+/* An empty cell, or one that is not there, says nothing. */
+static bool time_fine(const struct row_reader *r, const struct plan_row *row, size_t column, ms_t *out)
+{
+	struct str text = column != SIZE_MAX ? cell(row, column) : STR("");
+	return text.n == 0 || read_time(r, text, out);
+}
+
 static const char *fill_state(const struct row_reader *r, const struct plan_row *row, struct import_row *out,
 	struct import_batch *b)
 {
@@ -261,14 +268,12 @@ static const char *fill_state(const struct row_reader *r, const struct plan_row 
 		if (fault != NULL)
 			return fault;
 	}
-	if (p->consent != SIZE_MAX && cell(row, p->consent).n > 0 &&
-		!read_time(r, cell(row, p->consent), &out->consent_at))
+	if (!time_fine(r, row, p->consent, &out->consent_at))
 		return "the time of consent is not a date";
-	if ((p->joined != SIZE_MAX && cell(row, p->joined).n > 0 &&
-		    !read_time(r, cell(row, p->joined), &out->joined)) ||
-		(p->added != SIZE_MAX && cell(row, p->added).n > 0 &&
-			!read_time(r, cell(row, p->added), &out->added)))
-		return "pr_joined or pr_added is not a date";
+	if (!time_fine(r, row, p->joined, &out->joined))
+		return "pr_joined is not a date";
+	if (!time_fine(r, row, p->added, &out->added))
+		return "pr_added is not a date";
 	if (p->source != SIZE_MAX)
 		out->source = keep(b, cell(row, p->source));
 	return NULL;

@@ -254,6 +254,19 @@ static void rejects__go_to_a_file_that_can_be_imported(void **state)
 	buf_release(&b);
 }
 
+static void dates__that_are_none__refuse_their_row(void **state)
+{
+	f = *state;
+	struct import_request q = request();
+	q.max_rejects = "100%";
+	imports("email,pr_joined,pr_added\na@example.com,2024-02-30,\nb@example.com,,soon\n"
+		"c@example.com,,\nd@example.com,2024/02/29,2024-02-28T12:00Z\ne@example.com,2h,\n",
+		q, 2, 0, 0, 3);
+	assert_true(str_is(report.rejects[0].reason, "pr_joined is not a date"));
+	assert_true(str_is(report.rejects[1].reason, "pr_added is not a date"));
+	assert_int_equal(report.rejects[2].line, 6);
+}
+
 /* In a folder of everybody's somebody may have laid a link where the file will be written first. */
 static void rejects__a_link_laid_beside__is_not_followed(void **state)
 {
@@ -681,6 +694,7 @@ int main(void)
 		TEST(address_column__is_found_by_name_or_values),
 		TEST(wrong_columns__are_told),
 		TEST(rejects__go_to_a_file_that_can_be_imported),
+		TEST(dates__that_are_none__refuse_their_row),
 		TEST(rejects__a_link_laid_beside__is_not_followed),
 		TEST(too_many_rejects__import_nothing),
 		TEST(unclosed_quote__imports_nothing),
