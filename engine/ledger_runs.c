@@ -316,8 +316,7 @@ static int settle(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 	if (c.state[DELIVERY_SENDING] > 0)
 		return 0;
 	if (w->canary > 0 && c.fresh > 0)
-		return set_state(l, w, CAMPAIGN_PAUSED, "canary",
-			"the first ones have been sent to; look at the report, then resume", now, e);
+		return set_state(l, w, CAMPAIGN_PAUSED, "canary", "the first ones have been sent to", now, e);
 	if (c.fresh > 0 && !w->spread) {
 		w->look = true;
 		return 0;

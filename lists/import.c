@@ -4,6 +4,7 @@
 #include "lists/import_row.h"
 #include "lists/import_status.h"
 #include "lists/reject_file.h"
+#include "src/base/utf8.h"
 #include "src/db/lists.h"
 #include "src/db/suppress.h"
 
@@ -224,9 +225,10 @@ static void count_reject(struct job *j, const struct import_reject *row)
 	reject_file_add(&j->rejects, row);
 	if (out->nrejects == IMPORT_REJECTS)
 		return;
-	struct str raw = str_n(row->raw.p, row->raw.n < 200 ? row->raw.n : 200);
-	out->rejects[out->nrejects++] = (struct import_reject){
-		row->line, arena_str(&out->arena, row->reason), arena_str(&out->arena, raw)};
+	/* A line's worth of it. No character is cut: none takes more than four bytes. */
+	struct str raw = utf8_cut(str_n(row->raw.p, row->raw.n < 400 ? row->raw.n : 400), 100);
+	out->rejects[out->nrejects++] = (struct import_reject){row->line, arena_str(&out->arena, row->reason),
+		arena_printf(&out->arena, "%.*s%s", STR_ARG(raw), raw.n < row->raw.n ? "…" : "")};
 }
 
 /* A row of our own export says what became of the person. Where the store knows as much, nothing is to be

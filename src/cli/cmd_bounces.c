@@ -258,11 +258,11 @@ static int run(struct cli *c, struct err *e)
 		return -1;
 	if (!c->json && (l.table = table_new(c, stdout, columns, sizeof columns / sizeof columns[0])) == NULL)
 		return err_set(e, ERR_INTERNAL, "bounces", "out of memory");
+	if (l.table != NULL)
+		table_empty(l.table, "there is no such refusal or returned message");
 	int rc = store_failures(s, &q, list_one, &l, e);
 	if (l.table != NULL && table_end(&l.table) != 0 && rc == 0)
 		rc = output_error(e);
-	if (rc == 0 && l.n == 0 && !c->json && !c->quiet)
-		fprintf(stderr, "postrider: there is no such refusal or returned message.\n");
 	return rc;
 }
 
@@ -281,7 +281,7 @@ static const struct option options[] = {
 const struct command cmd_bounces = {
 	.name = "bounces",
 	.group = GROUP_RESULT,
-	.summary = "list refusals and returned messages, with the server's own words",
+	.summary = "list refusals and returned messages, in the servers' words",
 	.options = options,
 	.run = run,
 };

@@ -28,9 +28,13 @@ static int verdict(struct cli *c, const struct totals *t, const char *what)
 {
 	bool failed = t->fails > 0 || (cli_given(c, "strict") && t->warns > 0);
 	char f[TEXT_NUMBER], w[TEXT_NUMBER], i[TEXT_NUMBER];
+	/* Behind the findings, also where both go into one file. */
+	fflush(stdout);
 	if (!c->quiet)
-		fprintf(stderr, "postrider: checked %s: %s failing, %s warnings, %s notes\n", what,
-			text_count(t->fails, f), text_count(t->warns, w), text_count(t->infos, i));
+		fprintf(stderr, "postrider: checked %s: %s failing, %s %s, %s %s\n", what,
+			text_count(t->fails, f), text_count(t->warns, w),
+			t->warns == 1 ? "warning" : "warnings", text_count(t->infos, i),
+			t->infos == 1 ? "note" : "notes");
 	return failed ? ERR_CHECK : 0;
 }
 
@@ -151,7 +155,7 @@ static int check_everybody(struct cli *c, struct launch *l, const struct token_k
 	else if (rc == 0 &&
 		 (print_checked(c, &k, &t) != 0 || print_summary(c, &k, clock_mono() - begin) != 0))
 		rc = output_error(e);
-	snprintf(what, sizeof what, "%s messages", text_count(k.checked, n));
+	snprintf(what, sizeof what, k.checked == 1 ? "%s message" : "%s messages", text_count(k.checked, n));
 	check_release(&k);
 	return rc != 0 ? -1 : verdict(c, &t, what);
 }
@@ -206,10 +210,10 @@ const struct command cmd_check = {
 	.max_args = -1,
 	.group = GROUP_CAMPAIGN,
 	.summary = "read a message as a spam filter and a careful editor would",
-	.help = "Composes the message for every recipient of the audience, sends nothing, and says what is\n"
-		"wrong, for how many, and who is the first of them. With --source it reads finished\n"
-		"messages from files, or one from standard input (-). Ends with status 1 if anything "
-		"fails.\n",
+	.help = "Composes the message for every recipient of the audience, sends nothing, and\n"
+		"says what is wrong, for how many, and who is the first of them. With --source\n"
+		"it reads finished messages from files, or one from standard input (-). Ends\n"
+		"with status 1 if anything fails.\n",
 	.options = options,
 	.run = run,
 };

@@ -264,7 +264,8 @@ static const struct command contact_subscribe = {
 	.name = "subscribe",
 	.args = "ADDRESS [NAME=VALUE…]",
 	.summary = "put a person on a list who asked for it",
-	.help = "This is the only way back for who unsubscribed. A person who is not known yet is added.\n",
+	.help = "This is the only way back for who unsubscribed. A person who is not known yet\n"
+		"is added.\n",
 	.options = subscribe_options,
 	.min_args = 1,
 	.max_args = -1,
@@ -275,8 +276,8 @@ static const struct command contact_unsubscribe = {
 	.name = "unsubscribe",
 	.args = "ADDRESS",
 	.summary = "a person wants no more mail, from one list or at all",
-	.help = "It holds from this moment on, also for mail that is queued, and whatever a later import "
-		"says.\n",
+	.help = "It holds from this moment on, also for mail that is queued, and whatever a\n"
+		"later import says.\n",
 	.options = unsubscribe_options,
 	.min_args = 1,
 	.max_args = 1,
@@ -287,8 +288,8 @@ static const struct command contact_remove = {
 	.name = "remove",
 	.args = "ADDRESS",
 	.summary = "take a person off a list, or off all of them",
-	.help = "Without --list the attributes go as well. This is no unsubscription: a later import\n"
-		"may bring the person back.\n",
+	.help = "Without --list the attributes go as well. This is no unsubscription: a later\n"
+		"import may bring the person back.\n",
 	.options = list_options,
 	.min_args = 1,
 	.max_args = 1,
@@ -299,9 +300,9 @@ static const struct command contact_forget = {
 	.name = "forget",
 	.args = "ADDRESS",
 	.summary = "erase a person everywhere",
-	.help = "Address, attributes, lists and replies that quote the address are erased. Deliveries\n"
-		"stay counted, without a name. A keyed hash stays, so that this person is never\n"
-		"imported or mailed again.\n",
+	.help = "Address, attributes, lists and replies that quote the address are erased.\n"
+		"Deliveries stay counted, without a name. A keyed hash stays, so that this\n"
+		"person is never imported or mailed again.\n",
 	.options = forget_options,
 	.min_args = 1,
 	.max_args = 1,

@@ -98,6 +98,7 @@ static int show_people(
 		a->nlists == 1 ? a->lists[0] : 0, e};
 	if (w.table == NULL)
 		return err_set(e, ERR_INTERNAL, "contacts", "out of memory");
+	table_empty(w.table, "there is nobody");
 	int rc = store_audience_walk(s, a, true, row, &w, e);
 	if (table_end(&w.table) != 0 && rc == 0)
 		rc = output_error(e);
@@ -130,7 +131,7 @@ static const struct option options[] = {
 
 const struct command cmd_contacts = {
 	.name = "contacts",
-	.summary = "show people: all, of a list, for whom a condition holds …",
+	.summary = "show people: all, of a list, for whom a condition holds",
 	.help = "With the same options as `send`, so that an audience can be looked at before.\n"
 		"Who is suppressed is shown as well, with the status that keeps them from being\n"
 		"mailed.\n",

@@ -104,8 +104,9 @@ const struct command cmd_export = {
 	.args = "LIST",
 	.summary = "write the people of a list as CSV or JSON",
 	.help = "The address, every attribute that somebody on the list has, and Postrider's own\n"
-		"columns: pr_status, pr_source, pr_consent_at, pr_joined, pr_added. `import` reads\n"
-		"it back: nothing changes, and who was not mailed before is not mailed after.\n",
+		"columns: pr_status, pr_source, pr_consent_at, pr_joined, pr_added. `import`\n"
+		"reads it back: nothing changes, and who was not mailed before is not mailed\n"
+		"after.\n",
 	.group = GROUP_PEOPLE,
 	.options = options,
 	.min_args = 1,

@@ -97,10 +97,11 @@ const struct command cmd_fetch = {
 	.args = "[MAILBOX]",
 	.max_args = 1,
 	.group = GROUP_RESULT,
-	.summary = "fetch returned messages from the configured IMAP and POP3 mailboxes",
-	.help = "Looks once into every [mailbox] of the configuration, or into the one that is named;\n"
-		"`serve` does it again and again. Each message is read once. Only mail about our own\n"
-		"deliveries is moved or deleted, after what follows from it was recorded.\n",
+	.summary = "take returned messages from IMAP and POP3 mailboxes",
+	.help = "Looks once into every [mailbox] of the configuration, or into the one that is\n"
+		"named; `serve` does it again and again. Each message is read once. Only mail\n"
+		"about our own deliveries is moved or deleted, after what follows from it was\n"
+		"recorded.\n",
 	.options = options,
 	.run = run,
 };

@@ -238,9 +238,9 @@ static const struct option options[] = {
 const struct command cmd_hygiene = {
 	.name = "hygiene",
 	.group = GROUP_PEOPLE,
-	.summary = "addresses that keep failing, domains that take no mail, and domains mistyped",
-	.help = "It changes nothing. Addresses are suppressed by themselves after what [suppress] says;\n"
-		"`suppressions add @DOMAIN` does it for a whole domain.\n",
+	.summary = "addresses that keep failing, domains dead or mistyped",
+	.help = "It changes nothing. Addresses are suppressed by themselves after what\n"
+		"[suppress] says; `suppressions add @DOMAIN` does it for a whole domain.\n",
 	.options = options,
 	.run = run,
 };

@@ -75,8 +75,8 @@ static int offer(void *ctx, const struct list_row *l)
 	return 0;
 }
 
-/* A mistyped name must not quietly become another list. */
-static int announce(struct cli *c, struct store *s, const char *name, struct err *e)
+/* A mistyped name must not quietly become another list. 1: it is a new one. */
+static int announce(struct store *s, const char *name, struct err *e)
 {
 	struct list_row row;
 	struct err why = {0};
@@ -94,9 +94,7 @@ static int announce(struct cli *c, struct store *s, const char *name, struct err
 		return -1;
 	if (near.best[0] != '\0')
 		log_warn("%s is a new list; there is %s already", name, near.best);
-	else if (!c->quiet && !c->json)
-		fprintf(stderr, "postrider: %s is a new list\n", name);
-	return 0;
+	return 1;
 }
 
 /* ---- The result ---- */
@@ -153,15 +151,16 @@ static int line_of(const struct cli *c, const char *what, int64_t n, const char 
 		c, "  %-11s %12s%s%s\n", what, text_count(n, text), note[0] != '\0' ? "   " : "", note);
 }
 
-static int show_text(const struct cli *c, const struct import_request *q, const struct import_report *r)
+static int show_text(
+	const struct cli *c, const struct import_request *q, const struct import_report *r, bool new_list)
 {
 	int rc = 0;
 	if (q->dry_run)
 		rc = show_columns(c, r) | out_printf(c, "\n");
-	rc |= out_printf(c, "%s%s\n", out_safe(str_from(q->list)),
-		q->dry_run        ? ": dry run, nothing was imported"
-		: r->list_created ? ": new list"
-				  : "");
+	rc |= out_printf(c, "%s%s%s\n", out_safe(str_from(q->list)), new_list ? ": new list" : "",
+		!q->dry_run ? ""
+		: new_list  ? "; dry run, nothing was imported"
+			    : ": dry run, nothing was imported");
 	char note[200];
 	snprintf(note, sizeof note, "%s, %s", r->encoding, delimiter_text(r->delimiter));
 	rc |= line_of(c, "read", r->read, note);
@@ -283,7 +282,9 @@ static int import_run(struct cli *c, struct err *e)
 	struct run r = {c, progress_new(c), &q};
 	struct checkpointer *checkpointer = NULL;
 	q.ctx = &r;
-	int rc = announce(c, s, q.list, e);
+	int rc = announce(s, q.list, e);
+	bool new_list = rc == 1;
+	rc = rc < 0 ? -1 : 0;
 	if (rc == 0 && !q.dry_run)
 		rc = checkpointer_start(&checkpointer, &sc, e);
 	if (rc == 0) {
@@ -295,7 +296,7 @@ static int import_run(struct cli *c, struct err *e)
 		if (rc == 0 && report.would_refuse)
 			log_warn("with so many rows rejected nothing would be imported; --max-rejects allows "
 				 "more");
-		if (rc == 0 && (c->json ? show_json(&q, &report) : show_text(c, &q, &report)) != 0)
+		if (rc == 0 && (c->json ? show_json(&q, &report) : show_text(c, &q, &report, new_list)) != 0)
 			rc = output_error(e);
 		import_report_release(&report);
 	}

@@ -81,11 +81,9 @@ static int put_database(struct work *w, const struct config *cfg, struct err *e)
 	return tell(w, cfg->database, true) == 0 ? 0 : output_error(e);
 }
 
-static int put_all(struct work *w, const char *conf, struct err *e)
+/* The example goes with a fresh configuration only: in a folder of somebody's own it would be in the way. */
+static int put_all(struct work *w, const char *conf, bool fresh, struct err *e)
 {
-	/* The example goes with a fresh configuration only: in a folder of somebody's own it would be in the
-	 * way. */
-	bool fresh = !file_exists(conf);
 	if (put(w, conf, str_n((const char *)asset_postrider_conf, asset_postrider_conf_len), 0644, e) != 0)
 		return -1;
 	if (fresh &&
@@ -99,17 +97,20 @@ static int put_all(struct work *w, const char *conf, struct err *e)
 	return put_database(w, cfg, e);
 }
 
-static int next_steps(const struct cli *c, const char *dir)
+/* With the example that was written; who has a configuration goes on with lists of their own. */
+static int next_steps(const struct cli *c, const char *dir, bool fresh)
 {
+	if (!fresh || c->quiet)
+		return 0;
 	out_printf(c, "\nNext:\n");
-	if (dir != NULL)
+	if (dir != NULL && strcmp(dir, ".") != 0)
 		out_printf(c, "  cd %s\n", out_safe(str_from(dir)));
 	return out_printf(c, "  postrider import readers readers.csv\n"
 			     "  postrider preview newsletter.md --list readers --nth 1\n"
 			     "  postrider send newsletter.md --list readers --rehearse\n");
 }
 
-static int finish(struct work *w, const char *dir, int rc, struct err *e)
+static int finish(struct work *w, const char *dir, bool fresh, int rc, struct err *e)
 {
 	if (rc == 0 && w->c->json) {
 		json_t *doc = json_object();
@@ -117,7 +118,7 @@ static int finish(struct work *w, const char *dir, int rc, struct err *e)
 		json_put(doc, "kept", json_incref(w->kept));
 		rc = json_document(doc) == 0 ? 0 : output_error(e);
 	} else if (rc == 0) {
-		rc = next_steps(w->c, dir) == 0 ? 0 : output_error(e);
+		rc = next_steps(w->c, dir, fresh) == 0 ? 0 : output_error(e);
 	}
 	json_decref(w->created);
 	json_decref(w->kept);
@@ -136,7 +137,8 @@ static int init_run(struct cli *c, struct err *e)
 	if (asprintf(&conf, "%s%spostrider.conf", dir != NULL ? dir : "", dir != NULL ? "/" : "") < 0)
 		return err_set(e, ERR_INTERNAL, "init", "out of memory");
 	struct work w = {c, json_array(), json_array()};
-	int rc = finish(&w, dir, put_all(&w, conf, e), e);
+	bool fresh = !file_exists(conf);
+	int rc = finish(&w, dir, fresh, put_all(&w, conf, fresh, e), e);
 	free(conf);
 	return rc;
 }

@@ -54,6 +54,7 @@ static int lists_run(struct cli *c, struct err *e)
 	struct walk w = {c, table_new(c, stdout, columns, sizeof columns / sizeof columns[0]), z, e};
 	if (w.table == NULL)
 		return err_set(e, ERR_INTERNAL, "lists", "out of memory");
+	table_empty(w.table, "there is no list yet: `postrider import LIST FILE` makes one");
 	int rc = store_lists(s, true, row, &w, e);
 	if (table_end(&w.table) != 0 && rc == 0)
 		rc = output_error(e);
@@ -164,8 +165,8 @@ static const struct command list_delete = {
 	.name = "delete",
 	.args = "LIST",
 	.summary = "take everybody off a list and remove it",
-	.help = "The people stay known; only this list ends. Who unsubscribed from it stays so, should\n"
-		"a list of that name be made again.\n",
+	.help = "The people stay known; only this list ends. Who unsubscribed from it stays so,\n"
+		"should a list of that name be made again.\n",
 	.options = delete_options,
 	.min_args = 1,
 	.max_args = 1,

@@ -265,7 +265,7 @@ const struct command cmd_receive = {
 	.args = "[FILE|DIR…]",
 	.max_args = -1,
 	.group = GROUP_RESULT,
-	.summary = "process returned messages: from a mail server's pipe, files, mbox or Maildir",
+	.summary = "take returned messages from a pipe, files, mbox or Maildir",
 	.help = "Without FILE one message is read from standard input, as a mail server hands it\n"
 		"over; it exits 75 when the server must keep it and try again. The recipient is\n"
 		"taken from --recipient, else from what the server puts into the environment\n"
@@ -277,9 +277,9 @@ const struct command cmd_receive = {
 		"      argv=/usr/bin/postrider receive --recipient ${recipient}\n"
 		"  .forward, or an alias:  |\"/usr/bin/postrider receive\"\n"
 		"\n"
-		"Events of mailing services as JSON (Amazon SES and SNS, SendGrid, Mailgun, Postmark,\n"
-		"Mailjet, Brevo, SparkPost) and lists of errors as CSV are read as well. Signed ones\n"
-		"count by themselves, others with --vouched.\n"
+		"Events of mailing services as JSON (Amazon SES and SNS, SendGrid, Mailgun,\n"
+		"Postmark, Mailjet, Brevo, SparkPost) and lists of errors as CSV are read as\n"
+		"well. Signed ones count by themselves, others with --vouched.\n"
 		"\n"
 		"Of a Maildir the new messages are processed and moved to cur.\n",
 	.options = options,

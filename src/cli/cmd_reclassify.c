@@ -208,10 +208,10 @@ static const struct option reclassify_options[] = {
 const struct command cmd_reclassify = {
 	.name = "reclassify",
 	.group = GROUP_SYSTEM,
-	.summary = "read the returned messages that are kept again, by the rules of today",
+	.summary = "read the kept returned messages again, by new rules",
 	.help = "Without --apply it only shows what would change. With it, a delivery that was\n"
-		"refused for another reason counts under that one, an address whose failure is not\n"
-		"hard any more is released, and one whose failure is hard now is suppressed.\n",
+		"refused for another reason counts under that one, an address whose failure is\n"
+		"not hard any more is released, and one whose failure is hard now is suppressed.\n",
 	.options = reclassify_options,
 	.run = reclassify_run,
 };
@@ -247,8 +247,8 @@ const struct command cmd_prune = {
 	.name = "prune",
 	.group = GROUP_SYSTEM,
 	.summary = "erase what is older than [retention] says",
-	.help = "Returned messages and the words of servers go after `evidence`, the deliveries of a\n"
-		"campaign after `deliveries`; what a campaign counted stays, and so do suppressions.\n"
-		"It can run while mail is sent, and is meant for a daily timer.\n",
+	.help = "Returned messages and the words of servers go after `evidence`, the deliveries\n"
+		"of a campaign after `deliveries`; what a campaign counted stays, and so do\n"
+		"suppressions. It can run while mail is sent, and is meant for a daily timer.\n",
 	.run = prune_run,
 };

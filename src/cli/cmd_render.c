@@ -235,15 +235,16 @@ const struct command cmd_render = {
 	.name = "render",
 	.args = "FILE|-",
 	.summary = "render a Liquid template with JSON data",
-	.help = "Values are escaped when the file's name ends in .html. Partials are read from the\n"
-		"template's folder and never from above it.\n"
+	.help = "Values are escaped when the file's name ends in .html. Partials are read from\n"
+		"the template's folder and never from above it.\n"
 		"\n"
 		"--batch is for conformance suites. A line is\n"
 		"  {\"template\": …, \"data\": {…}, \"templates\": {name: source}}\n"
 		"and its answer\n"
 		"  {\"result\": …} or {\"error\": …, \"line\": N, \"column\": N}.\n"
-		"Where rendering failed, \"output\" holds what the reference would have written, with\n"
-		"the error in the text. \"mode\": \"strict2\" asks for the stricter rules of that name.\n",
+		"Where rendering failed, \"output\" holds what the reference would have written,\n"
+		"with the error in the text. \"mode\": \"strict2\" asks for the stricter rules of\n"
+		"that name.\n",
 	.group = GROUP_CAMPAIGN,
 	.options = options,
 	.max_args = 1,

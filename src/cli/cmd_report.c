@@ -76,7 +76,10 @@ static int choose(struct reporting *r)
 		r->ids[0] = newest;
 		r->n = 1;
 	}
-	return r->n > 0 ? 0 : err_set(r->e, ERR_NOINPUT, "report", "no campaign was launched in that time");
+	return r->n > 0 ? 0
+			: err_set(r->e, ERR_NOINPUT, "report",
+				  r->since == 0 && r->until == 0 ? "there is no campaign yet"
+								 : "no campaign was launched in that time");
 }
 
 /* ---- Every recipient ---- */

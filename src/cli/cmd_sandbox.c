@@ -141,16 +141,17 @@ const struct command cmd_sandbox = {
 		"\n"
 		"Words at the end of a local part, or as a domain's first label, fix what\n"
 		"happens: bounce@, ann-full@, ann@disabled.example, block, spam, big, greylist,\n"
-		"defer-3, never, slow-2 (seconds), limit, quota, drop, drop-data, drop-end.\n"
-		"With --return-to these are taken, and then something comes back: returned,\n"
+		"defer-3, never, slow-2 (seconds), limit, quota, drop, drop-data, drop-end. With\n"
+		"--return-to these are taken, and then something comes back: returned,\n"
 		"returned-full, complaint, away.\n"
 		"A sender that ends in `refused` is not allowed. All others are decided by the\n"
 		"profile: clean accepts them, typical has about 2 % unknown users, 1 % full\n"
 		"mailboxes, 3 % greylisted once and 0.5 % blocked, hostile much more. The same\n"
 		"address always has the same fate.\n"
 		"\n"
-		"A profile of your own is a file of lines: `rates LIST`, `rtt TIME`, `messages N`,\n"
-		"`busy N%` (connections refused), or a pattern and a word: `*@a.example full`.\n",
+		"A profile of your own is a file of lines: `rates LIST`, `rtt TIME`, `messages\n"
+		"N`, `busy N%` (connections refused), or a pattern and a word: `*@a.example\n"
+		"full`.\n",
 	.options = sandbox_options,
 	.run = sandbox_run,
 };

@@ -325,8 +325,7 @@ static int send_steps(struct send *s, struct err *e)
 	if (check_audience(s, e) != 0 || (!rehearse && known == LAUNCH_NEW && check_repeats(s, e) != 0) ||
 		check_message(s, e) != 0 || check_size(s, e) != 0 || look_ahead(s, e) != 0)
 		return -1;
-	send_warnings(s);
-	if (copies_warn(s->c, s->launch.store, e) != 0)
+	if (send_warnings(s, e) != 0 || copies_warn(s->c, s->launch.store, e) != 0)
 		return -1;
 	if (dry)
 		return send_dry_run(s, e);

@@ -93,6 +93,7 @@ static int list_run(struct cli *c, struct err *e)
 	if (w.table == NULL)
 		return err_set(e, ERR_INTERNAL, "suppressions", "out of memory");
 	q.by_date = true;
+	table_empty(w.table, "there is no such suppression");
 	int rc = store_suppressions(s, &q, row, &w, e);
 	if (table_end(&w.table) != 0 && rc == 0)
 		rc = output_error(e);
@@ -410,9 +411,10 @@ static const struct command sub_add = {
 static const struct command sub_remove = {
 	.name = "remove",
 	.args = "[ADDRESS|@DOMAIN]",
-	.summary = "let an address be mailed again, or all that an incident suppressed",
-	.help = "Without an address the options choose; then unsubscribe, complaint and forgotten\n"
-		"ones are never touched. For who unsubscribed, `contact subscribe` is the way back.\n",
+	.summary = "let an address be mailed again, or what an incident brought",
+	.help = "Without an address the options choose; then unsubscribe, complaint and\n"
+		"forgotten ones are never touched. For who unsubscribed, `contact subscribe` is\n"
+		"the way back.\n",
 	.options = remove_options,
 	.max_args = 1,
 	.run = remove_run,
@@ -422,8 +424,9 @@ static const struct command sub_import = {
 	.name = "import",
 	.args = "FILE|-",
 	.summary = "read addresses that must not be mailed from a CSV file",
-	.help = "A column of addresses or @domains, with or without a header. A column reason (or\n"
-		"status) may say bounced, complained, unsubscribed …; it reads its own export back.\n",
+	.help = "A column of addresses or @domains, with or without a header. A column reason\n"
+		"(or status) may say bounced, complained, unsubscribed …; it reads its own\n"
+		"export back.\n",
 	.options = import_options,
 	.min_args = 1,
 	.max_args = 1,

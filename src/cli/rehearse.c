@@ -120,11 +120,18 @@ static int deliver(
 		report_gather(&report, r->store, id, true, clock_now(), e) != 0)
 		return -1;
 	report.rehearsal = true;
+	/* Nobody goes on with it; what is left would only wait. */
+	bool waits = end == DELIVER_PATIENCE;
+	if (waits)
+		report.state = campaign_state_names[CAMPAIGN_WAITING];
 	rc = run_print(c, &report, e);
 	report_release(&report);
+	fflush(stdout);
 	if (rc == 0 && !c->quiet && !c->json)
-		fprintf(stderr, "postrider: this was a rehearsal against the built-in sandbox: nothing left "
-				"this machine, nothing was recorded\n");
+		fprintf(stderr,
+			"postrider: this was a rehearsal against the built-in sandbox: nothing left this "
+			"machine, nothing was recorded%s\n",
+			waits ? "; what is deferred would be tried again" : "");
 	return rc;
 }
 

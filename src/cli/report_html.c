@@ -237,16 +237,16 @@ static void selection(struct buf *out, const struct report *r)
 
 enum { BARS = 96, PLOT_W = 800, PLOT_H = 220, LEFT = 56, BOTTOM = 26, TOP = 10 };
 
-static double nice_top(double v)
+enum { LINES = 4 };
+
+/* Of as many lines, each at a whole number that is easily read. */
+static int64_t nice_top(int64_t v)
 {
-	double step = 1;
-	while (step * 10 <= v)
-		step *= 10;
-	static const double marks[] = {1, 2, 2.5, 5, 10};
-	for (size_t i = 0; i < 5; i++)
-		if (step * marks[i] >= v)
-			return step * marks[i];
-	return v;
+	static const int marks[] = {1, 2, 3, 5};
+	for (int64_t step = 1;; step *= 10)
+		for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+			if (step * marks[i] * LINES >= v)
+				return step * marks[i] * LINES;
 }
 
 static size_t fill_bars(const struct report *r, struct report_point bars[BARS], ms_t *width)
@@ -276,18 +276,15 @@ static size_t fill_bars(const struct report *r, struct report_point bars[BARS], 
 	return n;
 }
 
-static void axis(struct buf *out, double top)
+static void axis(struct buf *out, int64_t top)
 {
-	for (int i = 0; i <= 4; i++) {
-		double y = TOP + (PLOT_H - TOP - BOTTOM) * (1 - i / 4.0);
+	for (int i = 0; i <= LINES; i++) {
+		double y = TOP + (PLOT_H - TOP - BOTTOM) * (1 - (double)i / LINES);
 		buf_printf(out,
 			"<line x1=\"%d\" x2=\"%d\" y1=\"%.1f\" y2=\"%.1f\" stroke=\"var(--line)\"/><text "
 			"x=\"%d\" y=\"%.1f\" text-anchor=\"end\">",
 			LEFT, PLOT_W, y, y, LEFT - 8, y + 4);
-		if (top >= 4)
-			html_number(out, (int64_t)(top * i / 4));
-		else
-			buf_printf(out, "%g", top * i / 4);
+		html_number(out, top / LINES * i);
 		buf_puts(out, "</text>");
 	}
 }
@@ -321,13 +318,14 @@ static void timeline(struct buf *out, const struct report *r, const struct zone 
 	char when[CLOCK_TEXT], span[CLOCK_TEXT];
 	if (n == 0)
 		return;
-	double most = 1;
+	int64_t most = 1;
 	for (size_t i = 0; i < n; i++) {
-		double v = (double)(bars[i].sent + bars[i].deferred + bars[i].failed);
+		int64_t v = bars[i].sent + bars[i].deferred + bars[i].failed;
 		most = v > most ? v : most;
 	}
-	double top = nice_top(most), high = PLOT_H - TOP - BOTTOM, step = (double)(PLOT_W - LEFT) / (double)n,
-	       base = PLOT_H - BOTTOM;
+	int64_t top = nice_top(most);
+	double high = (double)(PLOT_H - TOP - BOTTOM) / (double)top,
+	       step = (double)(PLOT_W - LEFT) / (double)n, base = PLOT_H - BOTTOM;
 	buf_printf(out,
 		"<section><h2>Attempts over time <span class=\"sub\">(each bar %s)</span></h2>\n<svg "
 		"class=\"plot\" viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"Attempts over time\">",
@@ -338,9 +336,9 @@ static void timeline(struct buf *out, const struct report *r, const struct zone 
 		buf_printf(out, "<g><title>%.16s: %lld sent, %lld deferred, %lld failed</title>",
 			clock_iso(z, bars[i].minute, when), (long long)bars[i].sent,
 			(long long)bars[i].deferred, (long long)bars[i].failed);
-		double y = bar_part(out, x, w, base, high * (double)bars[i].sent / top, "sent");
-		y = bar_part(out, x, w, y, high * (double)bars[i].deferred / top, "deferred");
-		bar_part(out, x, w, y, high * (double)bars[i].failed / top, "bounced");
+		double y = bar_part(out, x, w, base, high * (double)bars[i].sent, "sent");
+		y = bar_part(out, x, w, y, high * (double)bars[i].deferred, "deferred");
+		bar_part(out, x, w, y, high * (double)bars[i].failed, "bounced");
 		buf_puts(out, "</g>");
 		if (i % (n / 6 + 1) == 0) {
 			clock_iso(z, bars[i].minute, when);

@@ -23,7 +23,7 @@ struct send { /* what was asked for */
 	struct forecast forecast;
 };
 
-void send_warnings(const struct send *s);
+int send_warnings(const struct send *s, struct err *e);
 void send_summary(const struct send *s, FILE *f);
 int send_dry_run(const struct send *s, struct err *e); /* the summary, or all of it as JSON */
 

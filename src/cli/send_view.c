@@ -1,5 +1,6 @@
 #include "engine/schedule.h"
 #include "src/base/log.h"
+#include "src/base/nearest.h"
 #include "src/cli/campaign_view.h"
 #include "src/cli/output.h"
 #include "src/cli/send.h"
@@ -65,7 +66,33 @@ static void quota_warnings(const struct send *s)
 	}
 }
 
-void send_warnings(const struct send *s)
+static int offer(void *ctx, uint32_t id, struct str name)
+{
+	(void)id;
+	nearest_offer(ctx, name);
+	return 0;
+}
+
+/* A mistyped name is empty for everybody. */
+static int name_warnings(const struct send *s, struct err *e)
+{
+	const struct message *m = personal_message(s->launch.personal);
+	for (size_t i = 0; i < message_nslots(m); i++) {
+		struct str name = message_slot(m, i);
+		struct nearest near;
+		int64_t id = store_attr_id(s->launch.store, name, false, e);
+		nearest_init(&near, name);
+		if (id < 0 || (id == 0 && store_attrs(s->launch.store, offer, &near, e) < 0))
+			return -1;
+		if (id == 0)
+			log_warn("nobody has an attribute %.*s%s%s%s", STR_ARG(name),
+				near.best[0] != '\0' ? ": did you mean " : "", near.best,
+				near.best[0] != '\0' ? "?" : "");
+	}
+	return 0;
+}
+
+int send_warnings(const struct send *s, struct err *e)
 {
 	struct str domain = message_from_domain(personal_message(s->launch.personal));
 	bool known = s->cfg->ndomains == 0 ||
@@ -81,11 +108,12 @@ void send_warnings(const struct send *s)
 			 "be counted");
 	route_warnings(s);
 	/* Where a summary is shown it says so. */
-	if (!s->c->json && !s->c->quiet)
-		return;
-	quota_warnings(s);
-	if (too_late(s))
-		log_warn("--until comes before that: who was not sent to by then gets nothing");
+	if (s->c->json || s->c->quiet) {
+		quota_warnings(s);
+		if (too_late(s))
+			log_warn("--until comes before that: who was not sent to by then gets nothing");
+	}
+	return name_warnings(s, e);
 }
 
 /* ---- What the person sees before it goes out ---- */

@@ -11,7 +11,7 @@
 #define TEXT_MAX (16 << 20)
 #define GAP      2
 #define INDENT   4  /* of a row's second line */
-#define LEAST    16 /* columns of the screen; with less the last column goes on a line of its own */
+#define LEAST    32 /* columns of the screen; with less the last column goes on a line of its own */
 
 struct cell {
 	size_t at, n, width;
@@ -27,6 +27,7 @@ struct table {
 	size_t fold, room; /* the first column of the second line; of the last one no more than that is shown,
 			      0: all */
 	enum style next;
+	const char *empty;  /* told where no row came; NULL: nothing */
 	struct buf text;    /* of the cells held */
 	struct cell *cells; /* HELD rows */
 	size_t *widths;
@@ -98,6 +99,11 @@ void table_style(struct table *t, enum style s)
 	t->next = s;
 }
 
+void table_empty(struct table *t, const char *text)
+{
+	t->empty = text;
+}
+
 /* Where the rows are wider than the screen, the last column is cut if enough of it stays; else the rows take
  * two lines. */
 static void lay_out(struct table *t)
@@ -118,11 +124,13 @@ static void lay_out(struct table *t)
 		t->room = t->screen - used;
 }
 
-static void print_cell(const struct table *t, size_t column, struct str s, size_t width, enum style style)
+/* `end`: nothing stands in the columns from there on. */
+static void print_cell(
+	const struct table *t, size_t column, size_t end, struct str s, size_t width, enum style style)
 {
 	size_t pad = t->widths[column] > width ? t->widths[column] - width : 0;
-	bool color = t->f == stdout, last = column + 1 == t->ncolumns,
-	     cut = last && t->room != 0 && width > t->room;
+	bool color = t->f == stdout, last = column + 1 == end,
+	     cut = column + 1 == t->ncolumns && t->room != 0 && width > t->room;
 	if (column == t->fold)
 		fprintf(t->f, "\n%*s", INDENT, "");
 	if (t->columns[column].right)
@@ -137,11 +145,13 @@ static void print_cell(const struct table *t, size_t column, struct str s, size_
 
 static void print_row(const struct table *t, size_t row)
 {
-	for (size_t i = 0; i < t->ncolumns; i++) {
-		const struct cell *cell = &t->cells[row * t->ncolumns + i];
-		print_cell(t, i, str_n(t->text.p != NULL ? t->text.p + cell->at : "", cell->n), cell->width,
-			cell->style);
-	}
+	const struct cell *cells = &t->cells[row * t->ncolumns];
+	size_t end = t->ncolumns;
+	while (end > 1 && cells[end - 1].n == 0)
+		end--;
+	for (size_t i = 0; i < end; i++)
+		print_cell(t, i, end, str_n(t->text.p != NULL ? t->text.p + cells[i].at : "", cells[i].n),
+			cells[i].width, cells[i].style);
 	putc('\n', t->f);
 }
 
@@ -156,8 +166,8 @@ static void print_held(struct table *t)
 	}
 	lay_out(t);
 	for (size_t i = 0; heading && i < t->ncolumns; i++)
-		print_cell(t, i, str_from(t->columns[i].title), utf8_width(str_from(t->columns[i].title)),
-			STYLE_BOLD);
+		print_cell(t, i, t->ncolumns, str_from(t->columns[i].title),
+			utf8_width(str_from(t->columns[i].title)), STYLE_BOLD);
 	if (heading)
 		putc('\n', t->f);
 	for (size_t r = 0; r < t->nrows; r++)
@@ -190,6 +200,8 @@ int table_end(struct table **tp)
 		return 0;
 	if (!t->streaming && t->nrows > 0)
 		print_held(t);
+	else if (!t->streaming && t->empty != NULL && !t->c->quiet && !t->c->json)
+		fprintf(stderr, "postrider: %s\n", t->empty);
 	int rc = ferror(t->f) ? -1 : 0;
 	buf_release(&t->text);
 	free(t->cells);

@@ -71,7 +71,7 @@ static void table__wide_characters_line_up(void **state)
 	assert_null(t);
 	shows(f, "name    people  note\n"
 		 "日本語   1,234  x\\x1b[31m\\x0ay\n"
-		 "a               \n");
+		 "a\n");
 }
 
 static void table__empty__prints_nothing(void **state)

@@ -207,6 +207,45 @@ static void table__too_little_left_for_the_last_column__rows_take_two_lines(void
 		"    The mailbox is full, and has been so for longer than anybody remembers, 日…\n");
 }
 
+static void table__rows_of_two_lines__one_that_ends_before_takes_one(void **state)
+{
+	(void)state;
+	static const struct column columns[] = {{.title = "who"}, {.title = "why"}};
+	cli.out_terminal = true;
+	struct table *t = table_new(&cli, stdout, columns, 2);
+	table_str(t, STR("a name of fifty columns, which is more than most are"));
+	table_str(t, STR("the mailbox is full, and has been so for long"));
+	assert_int_equal(table_row(t), 0);
+	table_str(t, STR("hanako"));
+	assert_int_equal(table_row(t), 0);
+	assert_int_equal(table_end(&t), 0);
+	assert_string_equal(read_from(out_pipe[0]), "who\n"
+						    "    why\n"
+						    "a name of fifty columns, which is more than most are\n"
+						    "    the mailbox is full, and has been so for long\n"
+						    "hanako\n");
+}
+
+static void table__no_row_comes__standard_error_says_so(void **state)
+{
+	(void)state;
+	static const struct column columns[] = {{.title = "who"}};
+	for (int quiet = 0; quiet < 2; quiet++) {
+		cli.quiet = quiet != 0;
+		struct table *t = table_new(&cli, stdout, columns, 1);
+		table_empty(t, "nobody");
+		assert_int_equal(table_end(&t), 0);
+		assert_string_equal(read_from(master), quiet ? "" : "postrider: nobody\n");
+	}
+	cli.quiet = false;
+	struct table *t = table_new(&cli, stdout, columns, 1);
+	table_empty(t, "nobody");
+	table_str(t, STR("hanako"));
+	assert_int_equal(table_row(t), 0);
+	assert_int_equal(table_end(&t), 0);
+	assert_string_equal(read_from(master), "");
+}
+
 static void table__fits__is_left_alone(void **state)
 {
 	(void)state;
@@ -225,6 +264,8 @@ int main(void)
 		WITH_TERMINAL(error__one_line_and_its_remedy),
 		WITH_TERMINAL(table__wider_than_the_screen__its_last_column_is_cut),
 		WITH_TERMINAL(table__too_little_left_for_the_last_column__rows_take_two_lines),
+		WITH_TERMINAL(table__rows_of_two_lines__one_that_ends_before_takes_one),
+		WITH_TERMINAL(table__no_row_comes__standard_error_says_so),
 		WITH_TERMINAL(table__fits__is_left_alone),
 		WITH_TERMINAL(ask__without_a_terminal__is_a_usage_error),
 	};

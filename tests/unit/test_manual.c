@@ -6,6 +6,7 @@
 
 #include "src/base/buf.h"
 #include "src/base/file.h"
+#include "src/base/utf8.h"
 #include "src/cli/commands.h"
 #include "src/cli/private.h"
 #include "src/config/presets.h"
@@ -103,6 +104,41 @@ static void manual__every_command_and_option__has_its_paragraph(void **state)
 	assert_int_equal(missing, 0);
 }
 
+static void narrow(const char *where, const char *text)
+{
+	for (struct str rest = str_from(text != NULL ? text : ""); rest.n > 0;) {
+		size_t n = str_find(rest, '\n');
+		if (utf8_width(str_n(rest.p, n)) > 80) {
+			print_error("help %s has a line that is wider than 80 columns: %.*s\n", where, (int)n,
+				rest.p);
+			missing++;
+		}
+		rest = n < rest.n ? str_n(rest.p + n + 1, rest.n - n - 1) : str_n(rest.p, 0);
+	}
+}
+
+static void check_width(const struct command *parent, const struct command *cmd)
+{
+	char line[300];
+	if (parent == NULL)
+		snprintf(line, sizeof line, "  %-14s %s", cmd->name, cmd->summary);
+	else
+		snprintf(line, sizeof line, "%s %s: %s", parent->name, cmd->name, cmd->summary);
+	narrow(cmd->name, line);
+	narrow(cmd->name, cmd->help);
+	for (size_t i = 0; cmd->subs != NULL && cmd->subs[i] != NULL; i++)
+		check_width(cmd, cmd->subs[i]);
+}
+
+static void help__fits_into_80_columns(void **state)
+{
+	(void)state;
+	missing = 0;
+	for (size_t i = 0; commands[i] != NULL; i++)
+		check_width(NULL, commands[i]);
+	assert_int_equal(missing, 0);
+}
+
 /* "[route NAME]" is the section of every named kind `route`. */
 static struct str section_of_kind(struct str text, const struct section *s)
 {
@@ -161,6 +197,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(manual__every_command_and_option__has_its_paragraph),
+		cmocka_unit_test(help__fits_into_80_columns),
 		cmocka_unit_test(manual__every_key__has_its_paragraph),
 		cmocka_unit_test(manual__every_preset__has_its_line),
 		cmocka_unit_test(item__another_word_with_that_beginning__is_not_it),
