@@ -22,7 +22,7 @@
  *		…c->args[0], c->nargs…
  *	}
  *	const struct command cmd_preview = {
- *		.name = "preview", .args = "MESSAGE", .min_args = 1, .max_args = 1, .group = GROUP_CAMPAIGN,
+ *		.name = "preview", CLI_ONE_ARG("MESSAGE"), .group = GROUP_CAMPAIGN,
  *		.summary = "show the exact message that one person would get",
  *		.help = "Longer text, wrapped by hand at 78 columns.\n", .options = options, .run = run,
  *	};
@@ -98,6 +98,8 @@ int cli_value_word(
 	const struct cli *c, const char *name, const char *const *words, int otherwise, struct err *e);
 /* ERR_USAGE with the command's usage as remedy; -1. */
 int cli_usage(const struct cli *c, struct err *e, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+
+#define CLI_ONE_ARG(what) .args = (what), .min_args = 1, .max_args = 1
 
 /* AUD of docs/INTERFACE.md. */
 #define CLI_AUDIENCE                                                                                         \

@@ -111,9 +111,7 @@ static int backup_run(struct cli *c, struct err *e)
 
 const struct command cmd_backup = {
 	.name = "backup",
-	.args = "FILE",
-	.min_args = 1,
-	.max_args = 1,
+	CLI_ONE_ARG("FILE"),
 	.group = GROUP_SYSTEM,
 	.summary = "write everything into one file, also while sending",
 	.help = "A tar archive, mode 0600: the database as it is at this moment, the secret, the\n"

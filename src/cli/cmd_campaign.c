@@ -270,9 +270,7 @@ static int cancel_run(struct cli *c, struct err *e)
 
 const struct command cmd_cancel = {
 	.name = "cancel",
-	.args = "NAME",
-	.min_args = 1,
-	.max_args = 1,
+	CLI_ONE_ARG("NAME"),
 	.group = GROUP_CAMPAIGN,
 	.summary = "end a campaign: who has not had it gets nothing any more",
 	.run = cancel_run,
@@ -368,9 +366,7 @@ static const struct option resume_options[] = {
 
 const struct command cmd_resume = {
 	.name = "resume",
-	.args = "NAME",
-	.min_args = 1,
-	.max_args = 1,
+	CLI_ONE_ARG("NAME"),
 	.group = GROUP_CAMPAIGN,
 	.summary = "go on with a paused, waiting or interrupted campaign",
 	.help = "In the process that delivers, if there is one; else here, in the foreground.\n",

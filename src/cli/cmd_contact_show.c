@@ -59,7 +59,7 @@ static int show_membership(void *ctx, const struct membership *m)
 	json_t *o = json_object();
 	json_put(o, "list", json_str(m->list_name));
 	json_put(o, "joined", json_time(m->joined));
-	json_put(o, "source", json_str(m->source));
+	json_put(o, "source", m->source.n > 0 ? json_str(m->source) : json_null());
 	json_put(o, "consent_at", json_time(m->consent_at));
 	return json_array_append_new(w->into, o);
 }

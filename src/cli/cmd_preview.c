@@ -168,9 +168,7 @@ static const struct option options[] = {
 
 const struct command cmd_preview = {
 	.name = "preview",
-	.args = "MESSAGE",
-	.min_args = 1,
-	.max_args = 1,
+	CLI_ONE_ARG("MESSAGE"),
 	.group = GROUP_CAMPAIGN,
 	.summary = "show the exact message that one person would get",
 	.options = options,

@@ -369,9 +369,7 @@ static const struct option options[] = {
 
 const struct command cmd_send = {
 	.name = "send",
-	.args = "MESSAGE",
-	.min_args = 1,
-	.max_args = 1,
+	CLI_ONE_ARG("MESSAGE"),
 	.group = GROUP_CAMPAIGN,
 	.summary = "launch a campaign and deliver it",
 	.help = "Checks the message for its recipients, shows what will happen and asks for the\n"

@@ -45,7 +45,7 @@ static int serve(struct deliver_options *o, struct listener *l, struct err *e)
 	struct poller *f = NULL;
 	if ((l != NULL && listener_start(l, &lo, e) != 0) || poller_start(&f, &fo, e) != 0)
 		return -1;
-	log_info("serve: delivering what is launched, scheduled or due");
+	log_info("serve: ready for what is launched, scheduled or due");
 	int rc = deliver_run(o, &end, e);
 	poller_stop(&f);
 	return rc;

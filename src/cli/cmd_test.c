@@ -180,9 +180,7 @@ static const struct option options[] = {
 
 const struct command cmd_test = {
 	.name = "test",
-	.args = "MESSAGE",
-	.min_args = 1,
-	.max_args = 1,
+	CLI_ONE_ARG("MESSAGE"),
 	.group = GROUP_CAMPAIGN,
 	.summary = "send the message to yourself, now, outside any campaign",
 	.help = "The subject begins with [TEST], and its links change nothing.\n",

@@ -258,9 +258,7 @@ static int run(struct cli *c, struct err *e)
 
 const struct command cmd_trace = {
 	.name = "trace",
-	.args = "ADDRESS|MESSAGE-ID|RETURN-PATH",
-	.min_args = 1,
-	.max_args = 1,
+	CLI_ONE_ARG("ADDRESS|MESSAGE-ID|RETURN-PATH"),
 	.group = GROUP_RESULT,
 	.summary = "everything that ever happened with an address",
 	.run = run,

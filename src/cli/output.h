@@ -57,8 +57,8 @@ void table_count(struct table *t, int64_t n);
 void table_style(struct table *t, enum style s); /* of the next cell */
 /* Where no row comes, standard error says so: "postrider: TEXT"; not with --quiet or --json. Lent. */
 void table_empty(struct table *t, const char *text);
-int table_row(struct table *t);                  /* ends the row; missing cells are empty */
-int table_end(struct table **t);                 /* prints the rest, frees */
+int table_row(struct table *t);  /* ends the row; missing cells are empty */
+int table_end(struct table **t); /* prints the rest, frees */
 
 /* ---- JSON: one document, or with json_line() one for each row ---- */
 int json_document(json_t *doc); /* steals; NULL (out of memory while building) fails too */

@@ -48,6 +48,8 @@ def test_an_import_that_fails_announces_no_list(w):
 	assert w.run("import", "news", "news.csv").out.startswith("news: new list\n")
 	assert w.run("import", "news", "news.csv", "--dry-run").out.splitlines()[3] == "news: dry run, nothing was imported"
 	assert "there is news already" in w.run("import", "newss", "news.csv").err
+	# No source was given: null, as in every other document.
+	assert {m["source"] for m in w.run("--json", "contact", "show", "a@x.example").json["lists"]} == {None}
 
 
 def test_a_long_row_that_cannot_be_used_is_shown_in_whole_characters(w):
