@@ -437,6 +437,10 @@ void view_text(struct buf *out, const struct report *r, const struct zone *z, ms
 	const struct selection *s = &r->campaign.selection;
 	text_head(out, r, z, now);
 	buf_puts(out, "\n");
+	if (r->campaign.state == CAMPAIGN_SCHEDULED && s->selected == 0) {
+		buf_puts(out, "  Who gets it is chosen when it starts.\n");
+		return;
+	}
 	row(out, "selected", s->selected, 0);
 	if (s->suppressed > 0)
 		row(out, "- suppressed", s->suppressed, 0);

@@ -310,6 +310,26 @@ static int braked(const struct campaign_row *row, struct err *e)
 		name);
 }
 
+static bool before_its_time(const struct campaign_row *row)
+{
+	return row->state == CAMPAIGN_SCHEDULED && row->start_at > clock_now();
+}
+
+/* No terminal is held until then. */
+static int left_to_its_time(struct cli *c, struct store *s, int64_t id, struct err *e)
+{
+	struct holder h;
+	int alive = store_lease_get(s, clock_now(), &h, e);
+	if (alive < 0)
+		return -1;
+	bool served = alive == 1 && strcmp(h.what, "serve") == 0;
+	if (!c->quiet)
+		fprintf(stderr, "postrider: campaign `%s` is scheduled: `postrider serve` starts it%s\n",
+			out_safe(str_from(c->args[0])), served ? "" : ", and none is running");
+	int rc = run_show(c, id, e);
+	return served && rc == ERR_AGAIN ? 0 : rc;
+}
+
 static int resume_run(struct cli *c, struct err *e)
 {
 	struct store *s = cli_store(c, STORE_WRITE, e);
@@ -326,19 +346,16 @@ static int resume_run(struct cli *c, struct err *e)
 				campaign_state_names[row.state]);
 		return run_show(c, id, e);
 	}
-	if (row.state == CAMPAIGN_SCHEDULED) {
-		if (!c->quiet)
-			fprintf(stderr,
-				"postrider: campaign `%s` is scheduled; who delivers then starts it\n",
-				out_safe(row.name));
-		return run_show(c, id, e);
-	}
+	if (before_its_time(&row))
+		return left_to_its_time(c, s, id, e);
 	if (row.state == CAMPAIGN_PAUSED && str_starts(row.why, STR("brake-")) && !o.past_brake)
 		return braked(&row, e);
 	if (!cli_given(c, "past-restore") && copies_refuse(&row, e) != 0)
 		return -1;
-	if (store_campaign_resume(s, id, &o, e) != 0)
+	if (store_campaign_resume(s, id, &o, e) != 0 || store_campaign_by_id(s, id, &row, e) != 0)
 		return -1;
+	if (before_its_time(&row))
+		return left_to_its_time(c, s, id, e);
 	if (!cli_given(c, "detach"))
 		return run_campaign(c, id, "resume", patience, e);
 	int alive = store_lease_get(s, clock_now(), &h, e);

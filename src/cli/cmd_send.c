@@ -260,8 +260,12 @@ static int leave_it(struct send *s, int64_t id, struct err *e)
 		return output_error(e);
 	if (alive == 1 && strcmp(h.what, "serve") == 0)
 		return 0;
-	log_warn("no `postrider serve` is running: start one, or `postrider resume %s` delivers it here",
-		s->name);
+	if (s->at > clock_now())
+		log_warn("no `postrider serve` is running: start one, which begins it then");
+	else
+		log_warn("no `postrider serve` is running: start one, or `postrider resume %s` delivers it "
+			 "here",
+			s->name);
 	return ERR_AGAIN;
 }
 

@@ -72,7 +72,7 @@ int copies_report(struct cli *c, struct store *s, const struct adopted *done, st
 		rc = out_printf(c,
 			     "It knows nothing of what happened elsewhere after %s: who unsubscribed, "
 			     "complained or "
-			     "bounced since\nis mailed again unless you bring it in (`postrider suppressions "
+			     "bounced since is mailed again unless you bring it in (`postrider suppressions "
 			     "import`, `postrider receive`).\n",
 			     text_time(cli_zone(c, NULL), done->as_of, when)) == 0 &&
 				     (l.n == 0 ||

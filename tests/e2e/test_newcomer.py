@@ -1,10 +1,12 @@
 """The first hours: what an empty installation says, what init, import and rehearsals say, and the examples as their texts have them."""
+import datetime
 import glob
 import json
 import os
 import re
 import shutil
 import subprocess
+import time
 
 import harness
 from harness import PROGRAM, TOP
@@ -68,6 +70,35 @@ def test_send_says_which_names_nobody_has(w):
 	assert "nobody has an attribute frst_name: did you mean first_name?" in told and "nobody has an attribute nobody_has_that\n" in told, told
 	w.message()
 	assert "nobody has" not in w.run("send", "june.html", "--list", "news", "--dry-run").err
+
+
+def test_what_is_scheduled_is_left_to_serve_until_its_time(w):
+	with Sink() as sink:
+		w.configure(sink.port)
+		addresses = w.audience(3)
+		w.message()
+		send = ("send", "june.html", "--list", "news", "--yes", "--again")
+		told = w.run(*send, "--name", "later", "--at", "24h", expect=75)
+		assert "no `postrider serve` is running" in told.err and "postrider resume" not in told.err, told
+		assert "is chosen when it starts" in w.run("status", "later").out
+		for argv in (("resume", "later"), ("resume", "later", "--detach")):
+			told = w.run(*argv, expect=75, timeout=10)
+			assert "is scheduled" in told.err and "none is running" in told.err, told
+		w.run("pause", "later")
+		assert "is scheduled" in w.run("resume", "later", expect=75, timeout=10).err
+		serving = w.serve()
+		assert "none is running" not in w.run("resume", "later", timeout=10).err
+		serving.terminate()
+		w.finish(serving)
+		assert not sink.messages
+		w.run(*send, "--name", "june", "--at", "1s", expect=75)
+		harness.wait_until(lambda: time.time() > sent_at(w, "june"))
+		w.run("resume", "june")
+		assert w.audit("june", sink, addresses) == {"sent": 3}
+
+
+def sent_at(w, name):
+	return datetime.datetime.fromisoformat(w.status(name)["start_at"].replace("Z", "+00:00")).timestamp()
 
 
 def test_what_a_rehearsal_leaves_waits(w):
