@@ -53,7 +53,7 @@ B := build-$(SAN)
 SANFLAGS := -fsanitize=$(SAN) -fno-omit-frame-pointer
 endif
 
-VERSION := 0.1.0
+VERSION := 0.2.0
 Q       := $(if $(V),,@)
 say      = $(if $(V),,@echo "  $(1)")
 PKGS    := openssl sqlite3 libidn2 jansson uchardet zlib libcurl gmime-3.0

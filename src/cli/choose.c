@@ -84,8 +84,11 @@ int choose_nth(struct chosen *c, struct store *s, const struct audience *a, long
 	begin(c);
 	if (store_audience_walk(s, a, false, count_down, &n, e) < 0)
 		return -1;
+	if (n.left > 0 && n.left == nth)
+		return err_set(e, ERR_NOINPUT, "preview", "the audience is empty");
 	if (n.left > 0)
-		return err_set(e, ERR_NOINPUT, "preview", "the audience has only %lld people", nth - n.left);
+		return err_set(e, ERR_NOINPUT, "preview", "the audience has only %lld %s", nth - n.left,
+			nth - n.left == 1 ? "person" : "people");
 	return keep_list(c, s, e);
 }
 

@@ -135,7 +135,10 @@ def test_findings_stand_before_what_sums_them_up(w):
 	assert done.returncode == 1 and re.match(r"postrider: checked 3 messages: 2 failing, ", last), done.stdout
 	w.write("one.csv", "email,first_name,city\na@y.example,,Kyoto\n")
 	w.run("import", "one", "one.csv")
-	assert "checked 1 message:" in w.run("check", w.message(), "--list", "one", expect=None).err
+	one = w.run("check", w.message(), "--list", "one", expect=None)
+	assert "checked 1 message:" in one.err and "composed for 1 recipient in" in one.out, one
+	assert "has only 1 person" in w.run("preview", "june.html", "--list", "one", "--nth", "2", expect=66).err
+	assert "is empty" in w.run("preview", "june.html", "--list", "one", "--where", 'city = "Nara"', expect=66).err
 
 
 def finding(result, name):
