@@ -86,7 +86,11 @@ static int bind_address(struct door *d, char *text, struct err *e)
 				.ai_socktype = SOCK_STREAM,
 				.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV},
 			*a = NULL;
-	if (getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, colon + 1, &hints, &a) != 0)
+	char *end;
+	long port = strtol(colon + 1, &end, 10);
+	/* getaddrinfo() takes 99999 for 34463. */
+	if (port < 1 || port > 65535 || *end != '\0' ||
+		getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, colon + 1, &hints, &a) != 0)
 		return err_set(
 			e, ERR_CONFIG, "return path", "listen: %s: not an address and a port", d->name);
 	int one = 1;

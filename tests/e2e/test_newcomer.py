@@ -167,6 +167,13 @@ def test_doctor_glances_at_the_database(w):
 	assert "postrider init" in finding(gone, "files")["remedy"] and '"database"' not in gone.out, gone
 
 
+def test_a_port_that_there_is_not_is_a_mistake(w):
+	w.run("init", ".")
+	with open(w.path("postrider.conf"), "a", encoding="utf-8") as f:
+		f.write("listen = 127.0.0.1:99999\n")
+	assert "127.0.0.1:99999: not an address and a port" in w.run("serve", expect=78, timeout=10).err
+
+
 def test_every_example_does_what_its_text_says(w):
 	texts = glob.glob(os.path.join(TOP, "examples", "*", "README.md"))
 	assert len(texts) >= 4
