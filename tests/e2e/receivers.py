@@ -71,6 +71,13 @@ class Receiver(Sink):
 		return tuple(sum(start <= t - self.began < end for t in times) for times in (self.accepted, self.throttled))
 
 
+def check_rate(sink, times, rate, spare=2):
+	"""No more than that many a second, in any second and in any three."""
+	for span in 1, 3:
+		most = most_within(times, span)
+		assert most <= rate * (span + sink.late) + spare, f"{most} within {span} s, of {rate}/s; seen {sink.late:.3f} s late"
+
+
 def most_within(times, span):
 	"""The most that fall into any window of that many seconds."""
 	times, most, first = sorted(times), 0, 0

@@ -5,6 +5,7 @@ import os
 import ssl
 import subprocess
 
+import dnsworld
 import faults
 from smtpd import Close, Sink
 
@@ -131,6 +132,24 @@ def try_all(w, servers, ca):
 	w.audience(1)
 	children = {name: w.start("test", "june.html", "--to", "ann@x.example", "--as", "r0@x.example", "--route", name) for name in servers}
 	return {name: w.finish(child, expect=None, timeout=60) for name, child in children.items()}
+
+
+def test_tls_all_the_way(w):
+	"""require-tls: REQUIRETLS with each message, and no mail through who does not offer it."""
+	authority = dnsworld.Authority(w.path("ca"))
+
+	class Knows(Sink):
+		extensions = Sink.extensions + ["REQUIRETLS"]
+
+	for kind, said in (Knows, True), (Sink, False):
+		with kind(tls=authority.certificate("localhost")) as sink:
+			w.configure(sink.port, host="localhost", tls="starttls", ca_file=authority.ca, require_tls="yes")
+			w.audience(3)
+			sent = w.run("send", w.message(), "--list", "news", "--name", kind.__name__, "--again", "--yes", "--patience", "0", expect=0 if said else None)
+			mails = [c for s in sink.sessions for c in s.commands if c.startswith("MAIL")]
+			assert len(sink.messages) == (3 if said else 0) == len(mails), mails
+			assert all(c.endswith(" REQUIRETLS") or " REQUIRETLS " in c for c in mails), mails
+			assert said or (sent.status != 0 and "REQUIRETLS" in sent.err), sent
 
 
 def test_certificates(w):

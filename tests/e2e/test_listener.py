@@ -6,8 +6,10 @@ import socket
 import ssl
 import time
 
+from dnsworld import Authority
 from harness import interrupt, wait_until
 from smtpd import Sink
+from test_brakes import complaint
 
 REPORT = """From: MAILER-DAEMON@mx.example
 To: {to}
@@ -151,6 +153,32 @@ def test_slow_and_many(w):
 	assert after - before < 80 << 10, f"{before} KiB before, {after} KiB after"
 	for k in held:
 		k.close()
+
+
+def test_a_certificate_and_a_feedback_address_of_ours(w):
+	authority = Authority(w.path("ca"))
+	certificate, key = authority.certificate("localhost")
+
+	class Configured(Ours):
+		def start(self):
+			conf = open(w.path("postrider.conf")).read()
+			w.write("postrider.conf", conf.replace("[return-path]\n",
+				f"[return-path]\ncertificate = {certificate}\ncertificate-key = {key}\nfeedback = fbl@elsewhere.example\n"))
+			super().start()
+	o = Configured(w, 1, extra="[suppress]\ncomplaint = 0\n")
+	with smtplib.SMTP("localhost", o.port, timeout=100) as s:
+		s.starttls(context=ssl.create_default_context(cafile=authority.ca))
+		s.ehlo()
+		message_id = w.deliveries("june")[o.addresses[0]]["message_id"]
+		s.mail("fbl@provider.example")
+		refused = s.rcpt("feedback@bounces.books.example")
+		assert refused[0] == 550, refused
+		s.rset()
+		s.sendmail("fbl@provider.example", ["fbl@elsewhere.example"], complaint("fbl@elsewhere.example", f"<{message_id}>").replace("\n", "\r\n"))
+	wait_until(lambda: w.status("june")["complaints"] == 1)
+	assert "is not suppressed" in w.run("suppressions", "why", o.addresses[0]).out
+	interrupt(o.child)
+	w.finish(o.child, (0, 75))
 
 
 def test_a_taken_port(w):

@@ -104,6 +104,11 @@ static void user__default_provider_hosts_domain(void **state)
 	assert_int_equal(f.limits.connections, 30);
 	assert_int_equal(f.limits.idle, 7 * SECOND);
 	assert_null(find("third.example", "mx.notbooks.example").group);
+	/* Its limits, for each set of hosts by itself. */
+	load("[provider google]\nrate = 20/s\neach-site = yes\n");
+	f = find("shop.example", "aspmx.l.google.com");
+	assert_null(f.group);
+	assert_true(f.limits.rate.per_second == 20);
 }
 
 static void user__unknown_provider_is_an_error_with_its_place(void **state)
