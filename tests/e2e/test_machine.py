@@ -278,10 +278,9 @@ def test_interrupted_while_names_are_looked_up(w):
 	with Sink() as sink:
 		addresses = begin(w, sink, 20, rate="5/s")
 		plain, harness.PROGRAM = w.environment, FAULT
-		w.environment = lambda: {**plain(), "FAULT_POINT": "resolved:1:2000"}
+		w.environment = lambda: {**plain(), "FAULT_POINT": "resolved:1:2000", "FAULT_REPORT": w.path("report")}
 		child = w.start(*SEND)
-		wait_until(lambda: w.run("--json", "status", "june", expect=None).status == 0)
-		time.sleep(0.5)
+		wait_until(lambda: os.path.exists(w.path("report")) and "sleeps at resolved" in open(w.path("report")).read())
 		child.send_signal(signal.SIGINT)
 		w.finish(child, expect=75)
 		w.environment = plain

@@ -163,10 +163,13 @@ void fault_listen(const char *name)
 		const struct order *o = &own.orders[i];
 		if (strcmp(o->name, name) != 0 || o->n != n)
 			continue;
-		if (o->sig != 0)
+		if (o->sig != 0) {
 			fault_kill(o->sig);
-		else
-			nanosleep(&(struct timespec){o->sleep_ms / 1000, o->sleep_ms % 1000 * 1000000}, NULL);
+			continue;
+		}
+		if (own.report >= 0)
+			dprintf(own.report, "sleeps at %s\n", name);
+		nanosleep(&(struct timespec){o->sleep_ms / 1000, o->sleep_ms % 1000 * 1000000}, NULL);
 	}
 }
 
