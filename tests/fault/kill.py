@@ -80,12 +80,16 @@ class Trial(harness.World):
 		self.doubted |= doubt
 		print(f"  {when}: server {len(took)}, {tally(states.values())}", flush=True)
 
-	def kill_at(self, child, threshold):
-		"""SIGKILL once the server has that many recipients and something of this process, and a random moment later."""
+	def kill_at(self, child, threshold, full):
+		"""SIGKILL once the server has that many recipients and something of this process, and a random moment later. full: when it takes
+		no more, so that something is on the wire."""
 		took = self.sink.count()
 		threshold = max(threshold, took + 1)
-		self.sink.let(self.sink.accepted() + threshold - took + self.margin)
+		gate = self.sink.accepted() + threshold - took + self.margin
+		self.sink.let(gate)
 		harness.wait_until(lambda: child.poll() is not None or self.sink.count() >= threshold, 900, 0.002)
+		if full:
+			harness.wait_until(lambda: child.poll() is not None or self.sink.accepted() >= gate and self.status("kill")["counts"]["sending"], 900, 0.1)
 		time.sleep(self.random.random() * 0.05)
 		self.check(child.poll() is None, f"at {threshold}: it ended by itself, with {child.returncode}")
 		child.kill()
@@ -103,7 +107,7 @@ class Trial(harness.World):
 			self.look("first kill")
 		# Then spread over the sending.
 		for i, share in enumerate(sorted(self.random.uniform(0.05, 0.9) for _ in range(self.kills))):
-			self.kill_at(self.start(*start), int(share * self.n))
+			self.kill_at(self.start(*start), int(share * self.n), i == 0)
 			self.look(f"kill {i + 1}")
 			start = ["resume", "kill", "--patience", "60s"]
 		self.check(self.doubted, "no kill left anybody in doubt: nothing was on the wire")
