@@ -92,8 +92,6 @@ def test_rspamd_finds_no_fault_in_the_form(w):
 def test_every_example(w):
 	"""Whatever lies in examples/ as a newsletter can be sent, and parses."""
 	source = os.path.join(harness.TOP, "examples")
-	if not os.path.isdir(source):
-		raise peers.Unavailable("no examples")
 	shutil.copytree(source, w.path("examples"))
 	with Sink() as sink:
 		w.configure(sink.port)
@@ -103,6 +101,6 @@ def test_every_example(w):
 			if path.endswith((".md", ".html", ".txt")) and open(path).readline().startswith(("From:", "Subject:")):
 				w.run("send", os.path.relpath(path, w.folder), "--list", "news", "--yes", "--again", "--name", f"example-{sent}")
 				sent += 1
-		assert len(sink.messages) == 4 * sent
+		assert sent >= 5 and len(sink.messages) == 4 * sent, sent
 		for m in sink.messages:
 			assert not referees.complaints(m.data), f"{referees.complaints(m.data)}\n{m.data.decode('latin-1')}"
