@@ -129,7 +129,7 @@ static int begin(
 int store_import_begin(
 	struct store *s, const struct import_options *o, struct import **out, bool *created, struct err *e)
 {
-	bool is_new;
+	bool is_new = false;
 	*out = NULL;
 	if (store_import_recover(s, e) < 0)
 		return -1;

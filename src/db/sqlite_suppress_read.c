@@ -238,7 +238,7 @@ static int show_spots(struct store *s, const struct suppression_query *q, const 
 static int by_date(struct store *s, const struct suppression_query *q,
 	int (*row)(void *ctx, const struct suppression *sup), void *ctx, struct err *e)
 {
-	struct spots h = {.v = malloc(SPOTS * sizeof *h.v)};
+	struct spots h = {.v = calloc(SPOTS, sizeof *h.v)};
 	int rc = h.v != NULL ? 0 : db_nomem(e);
 	for (h.more = true; h.more && rc == 0;) {
 		rc = find_spots(s, q, &h, e);
