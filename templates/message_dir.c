@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* Without openat2: component by component, no symbolic links at all. */
+/* Without openat2: component by component, no symbolic links at all, and never up. */
 static int open_steps(int dir, const char *name)
 {
 	int at = dup(dir);
@@ -20,9 +20,10 @@ static int open_steps(int dir, const char *name)
 		const char *slash = strchr(name, '/');
 		size_t n = slash != NULL ? (size_t)(slash - name) : strlen(name);
 		char part[256];
-		if (n == 0 || n >= sizeof part) {
+		bool up = n == 2 && memcmp(name, "..", 2) == 0;
+		if (n == 0 || n >= sizeof part || up) {
 			close(at);
-			errno = ENOENT;
+			errno = up ? EXDEV : ENOENT;
 			return -1;
 		}
 		memcpy(part, name, n);
