@@ -336,7 +336,7 @@ static int resume_run(struct cli *c, struct err *e)
 	struct campaign_row row;
 	struct resume_options o;
 	struct holder h;
-	ms_t patience;
+	ms_t patience = 0;
 	if (s == NULL || resume_options_of(c, &o, &patience, e) != 0 || find(c, s, c->args[0], &row, e) != 0)
 		return -1;
 	int64_t id = row.id;
