@@ -1,4 +1,4 @@
-"""Every command explains itself, and says which version it is of."""
+"""Every command explains itself."""
 import re
 
 
@@ -15,9 +15,3 @@ def test_every_command_is_explained(w):
 def test_what_there_is_not(w):
 	for words in (["nonsense"], ["contact", "nonsense"]):
 		assert " ".join(words) in w.run("help", *words, expect=64).err
-
-
-def test_version(w):
-	text = w.run("version").out
-	assert re.fullmatch(r"postrider [0-9]+\.[0-9]+\.[0-9]+\n", text), text
-	assert w.run("--json", "version").json == {"version": text.split()[1]}
