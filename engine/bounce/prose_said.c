@@ -75,9 +75,8 @@ static struct str paragraph(struct reading *q, int i, size_t from, int end)
 	struct buf b = BUF_INIT(4000);
 	bool words = false;
 	for (int k = i; k < end && k < i + 16; k++) {
-		struct str s = p->line[k].s;
-		s = k == i ? str_n(s.p + from, s.n - from) : s;
-		s = trim_begin(s);
+		const struct str *whole = &p->line[k].s;
+		struct str s = trim_begin(k == i ? str_n(whole->p + from, whole->n - from) : *whole);
 		if (s.n == 0 || is_rule(s.p[0])) {
 			if (words)
 				break;
