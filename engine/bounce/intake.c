@@ -409,6 +409,7 @@ static void judge(struct again *a, const struct findings *f)
 	bool partial;
 	a->j->f = f;
 	const struct failure *x = f->kind == MAIL_BOUNCE ? choose(a->j, a->key, &partial) : NULL;
+	a->j->f = NULL; /* it was lent */
 	if (x == NULL)
 		return;
 	a->failed = true;
