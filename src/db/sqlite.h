@@ -361,6 +361,8 @@ int contact_insert(struct store *s, struct str address, struct str key, struct s
 	ms_t now, struct err *e);
 struct str key_domain(struct str key);   /* behind the last @ */
 uint64_t domain_hash(struct str domain); /* of "@domain" */
+/* Off one list, or (0) off all. The count of a list holds visible members only. */
+int contact_leave(struct store *s, int64_t contact, int64_t list, struct err *e);
 /* Marks the person as gone if they are on no list. */
 int contact_settle(struct store *s, int64_t contact, struct err *e);
 

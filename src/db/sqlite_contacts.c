@@ -204,6 +204,17 @@ int store_contact_put(struct store *s, struct str address, struct str key, struc
 	return db_end(s, put(s, address, key, attrs, now, id, e), e);
 }
 
+/* Before a membership goes that a running import has brought: it is not counted with it. */
+static int import_loses(struct store *s, int64_t contact, int64_t list, struct err *e)
+{
+	return db_run(s, e,
+		"UPDATE import SET members = members - 1 WHERE id = (SELECT id FROM pending_import) AND (?1 "
+		"= "
+		"0 OR list = ?1) AND EXISTS (SELECT 1 FROM member m WHERE m.list = import.list AND m.contact "
+		"= ?2 AND m.born = import.id)",
+		"ii", list, contact);
+}
+
 static int subscribe(struct store *s, int64_t contact, int64_t list, struct str source, ms_t consent_at,
 	bool lift, ms_t now, struct err *e)
 {
@@ -220,6 +231,8 @@ static int subscribe(struct store *s, int64_t contact, int64_t list, struct str 
 		contact);
 	/* Who is there already keeps the day and the source they came with. */
 	if (rc == 1 && members == 0)
+		rc = import_loses(s, contact, list, e);
+	if (rc >= 0 && members == 0)
 		rc = db_run(s, e,
 			"INSERT OR REPLACE INTO member(list, contact, born, joined, source, consent_at) "
 			"VALUES(?, ?, 0, ?, ?, ?)",
@@ -255,14 +268,15 @@ int contact_settle(struct store *s, int64_t contact, struct err *e)
 		"i", contact);
 }
 
-/* Off one list, or (0) off all. The count of a list holds visible members only. */
-static int leave_lists(struct store *s, int64_t contact, int64_t list, struct err *e)
+int contact_leave(struct store *s, int64_t contact, int64_t list, struct err *e)
 {
-	if (db_run(s, e,
-		    "UPDATE list SET members = members - 1 WHERE gone = 0 AND (?1 = 0 OR id = ?1) AND EXISTS "
-		    "(SELECT 1 FROM member m WHERE m.list = list.id AND m.contact = ?2 AND" VISIBLE(
-			    "m.born") ")",
-		    "ii", list, contact) < 0)
+	if (import_loses(s, contact, list, e) < 0 ||
+		db_run(s, e,
+			"UPDATE list SET members = members - 1 WHERE gone = 0 AND (?1 = 0 OR id = ?1) AND "
+			"EXISTS "
+			"(SELECT 1 FROM member m WHERE m.list = list.id AND m.contact = ?2 AND" VISIBLE(
+				"m.born") ")",
+			"ii", list, contact) < 0)
 		return -1;
 	return db_run(s, e,
 		"DELETE FROM member WHERE list IN (SELECT id FROM list WHERE ?1 = 0 OR id = ?1) AND contact "
@@ -273,7 +287,7 @@ static int leave_lists(struct store *s, int64_t contact, int64_t list, struct er
 static int leave(struct store *s, int64_t contact, int64_t list, struct err *e)
 {
 	struct contact_row c;
-	if (store_contact_by_id(s, contact, &c, e) < 0 || leave_lists(s, contact, list, e) < 0)
+	if (store_contact_by_id(s, contact, &c, e) < 0 || contact_leave(s, contact, list, e) < 0)
 		return -1;
 	if (list == 0 && db_run(s, e, "UPDATE contact SET attrs = NULL, changed = ? WHERE id = ?", "ii",
 				 clock_now(), contact) < 0)

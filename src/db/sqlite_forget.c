@@ -153,13 +153,7 @@ static int forget_replies(struct forgetting *f, int64_t contact)
 static int forget_contact(struct forgetting *f, int64_t contact)
 {
 	struct store *s = f->s;
-	if (db_run(s, f->e,
-		    "UPDATE list SET members = members - 1 WHERE gone = 0 AND EXISTS "
-		    "(SELECT 1 FROM member m WHERE m.list = list.id AND m.contact = ? AND" VISIBLE(
-			    "m.born") ")",
-		    "i", contact) < 0 ||
-		db_run(s, f->e, "DELETE FROM member WHERE list IN (SELECT id FROM list) AND contact = ?", "i",
-			contact) < 0 ||
+	if (contact_leave(s, contact, 0, f->e) < 0 ||
 		db_run(s, f->e, "DELETE FROM import_change WHERE contact = ?", "i", contact) < 0 ||
 		db_run(s, f->e, "DELETE FROM address WHERE hash = ? AND contact = ?", "ii",
 			(int64_t)hash64(f->key), contact) < 0 ||
@@ -174,17 +168,20 @@ static int forget_contact(struct forgetting *f, int64_t contact)
 	return forget_replies(f, contact);
 }
 
-static int forget(struct store *s, struct str key, ms_t now, struct err *e)
+/* `hidden`: one that is not in the index of addresses; 0: whoever is. */
+static int forget(struct store *s, struct str key, int64_t hidden, ms_t now, struct err *e)
 {
 	struct arena a;
-	struct found found;
+	struct found found = {.id = hidden};
 	struct forgetting f = {s, key, key, e};
 	unsigned char hash[SHA256_LEN];
 	arena_init(&a, 1024, 1u << 20);
-	int rc = contact_find(s, key, &found, e);
+	int rc = hidden != 0 ? 1 : contact_find(s, key, &found, e);
 	if (rc == 1) {
 		found_done(&found);
-		sqlite3_stmt *st = db_query(s, e, "SELECT address FROM contact WHERE id = ?", "i", found.id);
+		sqlite3_stmt *st = db_query(s, e,
+			"SELECT address FROM contact WHERE id = ? AND coalesce(key, address) = ?", "is",
+			found.id, key);
 		rc = db_step(s, st, e);
 		if (rc == 1) {
 			f.address = arena_str(&a, col_str(st, 0));
@@ -217,11 +214,44 @@ static int forget(struct store *s, struct str key, ms_t now, struct err *e)
 	return rc < 0 ? -1 : 0;
 }
 
+/* Whom a running import has brought, but not yet written to the index. From now on it refuses them; *id 0:
+ * nobody. */
+static int find_hidden(struct store *s, struct str key, int64_t *id, struct err *e)
+{
+	enum { WINDOW = 20000 };
+	int64_t import[3] = {0}; /* its number, its first contact, the last one there is */
+	*id = 0;
+	int rc = db_ints(s, e, import, 3,
+		"SELECT p.id, i.first, (SELECT max(id) FROM contact) FROM pending_import p JOIN import i ON "
+		"i.id = "
+		"p.id",
+		"");
+	for (int64_t from = import[1]; rc == 1 && *id == 0 && from <= import[2]; from += WINDOW)
+		if (db_int(s, e, id,
+			    "SELECT id FROM contact WHERE id >= ? AND id < ? AND born = ? AND coalesce(key, "
+			    "address) = ?",
+			    "iiis", from, from + WINDOW, import[0], key) < 0)
+			rc = -1;
+	return rc < 0 ? -1 : 0;
+}
+
+static int forget_hidden(struct store *s, struct str key, ms_t now, struct err *e)
+{
+	int64_t id;
+	if (find_hidden(s, key, &id, e) < 0)
+		return -1;
+	if (id == 0)
+		return 0;
+	if (db_begin(s, e) < 0)
+		return -1;
+	return db_end(s, forget(s, key, id, now, e), e);
+}
+
 int store_forget(struct store *s, struct str key, ms_t now, struct err *e)
 {
 	if (db_begin(s, e) < 0)
 		return -1;
-	if (db_end(s, forget(s, key, now, e), e) < 0)
+	if (db_end(s, forget(s, key, 0, now, e), e) < 0 || forget_hidden(s, key, now, e) < 0)
 		return -1;
 	/* What was erased still stands in the log until it is moved; the next ones do the rest if somebody
 	 * reads now. */

@@ -261,16 +261,16 @@ static int stage_leavers(struct store *s, struct import *im, struct err *e)
 
 static int show(struct store *s, struct import *im, struct err *e)
 {
-	int64_t list = im->list;
+	int64_t list = im->list, joined;
 	if (db_run(s, e, "DELETE FROM pending_import WHERE id = ?", "i", im->id) < 0 ||
-		db_run(s, e, "UPDATE import SET state = 1, members = ? WHERE id = ?", "ii", im->members,
-			im->id) < 0 ||
+		db_run(s, e, "UPDATE import SET state = 1, members = members + ? WHERE id = ?", "ii",
+			im->members, im->id) < 0 ||
 		db_run(s, e,
 			"UPDATE list SET title = '', list_id = '', members = 0, created = ?, gone = 0 WHERE "
 			"id = ? AND gone = 1",
 			"ii", im->now, list) < 0 ||
-		db_run(s, e, "UPDATE list SET members = members + ? WHERE id = ?", "ii", im->members, list) <
-			0)
+		db_int(s, e, &joined, "SELECT members FROM import WHERE id = ?", "i", im->id) < 0 ||
+		db_run(s, e, "UPDATE list SET members = members + ? WHERE id = ?", "ii", joined, list) < 0)
 		return -1;
 	for (size_t i = 0; i < im->nattrs; i++)
 		if (attr_show(s, im->attrs[i], e) < 0)
@@ -278,8 +278,7 @@ static int show(struct store *s, struct import *im, struct err *e)
 	struct list_row l;
 	if (store_list_by_id(s, list, &l, e) < 0)
 		return -1;
-	return history_note(
-		s, im->now, "import", l.name, e, "%s: %lld joined", im->file, (long long)im->members);
+	return history_note(s, im->now, "import", l.name, e, "%s: %lld joined", im->file, (long long)joined);
 }
 
 int store_import_commit(struct store *s, struct import **imp, struct err *e)

@@ -24,7 +24,7 @@ enum { ADDED_MAX = 512 };
 
 struct import {
 	int64_t id, list, first, last; /* contacts: the first possible new one, the newest seen */
-	int64_t members;
+	int64_t members;               /* who joined since the import's row was written */
 	enum on_duplicate on_duplicate;
 	bool sync, failed;
 	bool strangers; /* others added contacts meanwhile */

@@ -13,6 +13,14 @@
 
 /* ---- A slice ---- */
 
+static int any(struct store *s, bool *out, const char *sql, struct err *e)
+{
+	int64_t v;
+	int rc = db_int(s, e, &v, sql, "");
+	*out = rc == 1;
+	return rc < 0 ? -1 : 0;
+}
+
 int import_slice_begin(struct store *s, struct import *im, struct err *e)
 {
 	int64_t alive, last;
@@ -32,9 +40,12 @@ int import_slice_begin(struct store *s, struct import *im, struct err *e)
 			im->index = (struct sieve){0};
 		}
 		im->last = last > im->last ? last : im->last;
-		rc = db_run(s, e, "UPDATE import SET heartbeat = ?, members = ? WHERE id = ?", "iii",
-			clock_now(), im->members, im->id);
+		rc = db_run(s, e, "UPDATE import SET heartbeat = ?, members = members + ? WHERE id = ?",
+			"iii", clock_now(), im->members, im->id);
+		im->members = 0;
 	}
+	if (rc >= 0)
+		rc = any(s, &im->forgotten, "SELECT 1 FROM forgotten LIMIT 1", e);
 	return rc < 0 ? db_end(s, -1, e) : 0;
 }
 
@@ -426,14 +437,6 @@ static int take_slice(struct store *s, struct import *im, const struct known *k,
 	return import_slice_end(s, rc, e);
 }
 
-static int any(struct store *s, bool *out, const char *sql, struct err *e)
-{
-	int64_t v;
-	int rc = db_int(s, e, &v, sql, "");
-	*out = rc == 1;
-	return rc < 0 ? -1 : 0;
-}
-
 static int take_batch(struct store *s, struct import *im, struct known *k, struct hashed *order,
 	struct import_row *rows, size_t n, struct err *e)
 {
@@ -463,8 +466,6 @@ int store_import_rows(struct store *s, struct import *im, struct import_row *row
 	struct known *k = malloc(most * sizeof *k);
 	struct hashed *order = malloc(most * sizeof *order);
 	int rc = k == NULL || order == NULL ? db_nomem(e) : 0;
-	if (rc == 0)
-		rc = any(s, &im->forgotten, "SELECT 1 FROM forgotten LIMIT 1", e);
 	if (rc == 0)
 		rc = stoplist_any(s, &im->stop, e);
 	for (size_t at = 0; at < n && rc == 0; at += most) {

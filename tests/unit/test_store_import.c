@@ -127,6 +127,36 @@ static void import__whose_process_lives__is_left_alone(void **state)
 	fixture_check(f);
 }
 
+static void import__whom_others_touch_meanwhile__is_counted_rightly(void **state)
+{
+	struct fixture *f = *state;
+	struct import_row r;
+	fixture_people(f, "old", 1, 3); /* p1@docomo.ne.jp, p2@x.example, p3@y.example */
+	fixture_people(f, "news", 4, 1);
+	struct import *im = fixture_import(f, "news", false);
+	row(f, im, "p1@docomo.ne.jp", "1", &r);
+	row(f, im, "p2@x.example", "2", &r);
+	row(f, im, "p3@y.example", "3", &r);
+	row(f, im, "new@x.example", "4", &r);
+	row(f, im, "other@x.example", "5", &r);
+	/* While it runs: one joins by hand, one leaves, and two are forgotten, of whom one is new. */
+	struct store *other = fixture_open(f, STORE_WRITE);
+	OK(f, store_subscribe(other, fixture_contact(f, "p1@docomo.ne.jp"), fixture_list(f, "news"), STR(""),
+		      0, false, NOW, &f->e));
+	OK(f, store_contact_remove(other, fixture_contact(f, "p2@x.example"), 0, &f->e));
+	OK(f, store_forget(other, STR("p3@y.example"), NOW, &f->e));
+	OK(f, store_forget(other, STR("new@x.example"), NOW, &f->e));
+	store_close(&other);
+	struct import_row late = fixture_row("new@x.example", STR(""));
+	OK(f, store_import_rows(f->s, im, &late, 1, &f->e));
+	assert_int_equal(late.result, IMPORT_FORGOTTEN);
+	OK(f, store_import_commit(f->s, &im, &f->e));
+	assert_int_equal(members(f, f->s, "news"), 3); /* p4, p1, other */
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM contact WHERE address = 'new@x.example'"), 0);
+	assert_int_equal(fixture_contact(f, "new@x.example"), 0);
+	fixture_check(f);
+}
+
 static int add_name(void *ctx, uint32_t id, struct str name)
 {
 	(void)id;
@@ -402,6 +432,7 @@ int main(void)
 		T(import__aborted__leaves_no_trace),
 		T(import__killed_before_the_commit__is_swept_by_the_next),
 		T(import__whose_process_lives__is_left_alone),
+		T(import__whom_others_touch_meanwhile__is_counted_rightly),
 		T(import__its_new_names__are_seen_with_it_alone),
 		T(import__killed_after_the_commit__is_finished_by_the_next),
 		T(import__while_another_runs__is_again),
