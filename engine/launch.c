@@ -87,10 +87,10 @@ void launch_close(struct launch *l)
 
 int launch_audience(struct launch *l, const struct audience_spec *spec, struct err *e)
 {
+	if (audience_resolve(spec, l->store, l->config->zone, 0, &l->arena, &l->audience, e) != 0)
+		return -1;
 	l->audience_text = audience_text(spec, &l->arena);
-	if (l->arena.failed)
-		return out_of_memory(e);
-	return audience_resolve(spec, l->store, l->config->zone, 0, &l->arena, &l->audience, e);
+	return l->arena.failed || l->audience_text.p == NULL ? out_of_memory(e) : 0;
 }
 
 int launch_known(

@@ -235,36 +235,38 @@ static const char *canonical_ref(const char *ref, struct arena *a)
 	return text;
 }
 
-static void put_names(json_t *o, const char *key, const char **names, size_t n, bool refs, struct arena *a)
+/* Nothing may be left out, whatever fails: without its condition an audience would be everybody. */
+static bool put_names(json_t *o, const char *key, const char **names, size_t n, bool refs, struct arena *a)
 {
 	const char **sorted = n > 0 ? arena_alloc(a, n * sizeof *sorted) : NULL;
 	if (sorted == NULL)
-		return;
+		return n == 0;
 	for (size_t i = 0; i < n; i++)
 		if ((sorted[i] = refs ? canonical_ref(names[i], a) : names[i]) == NULL)
-			return;
+			return false;
 	qsort(sorted, n, sizeof *sorted, by_text);
 	json_t *array = json_array();
+	bool whole = true;
 	for (size_t i = 0; i < n; i++)
 		if (i == 0 || strcmp(sorted[i], sorted[i - 1]) != 0)
-			json_array_append_new(array, json_string(sorted[i]));
-	json_object_set_new(o, key, array);
+			whole &= json_array_append_new(array, json_string(sorted[i])) == 0;
+	return json_object_set_new(o, key, array) == 0 && whole;
 }
 
 struct str audience_text(const struct audience_spec *spec, struct arena *a)
 {
 	json_t *o = json_object();
-	put_names(o, "lists", spec->lists, spec->nlists, false, a);
-	put_names(o, "exclude", spec->exclude, spec->nexclude, false, a);
-	put_names(o, "of", spec->of, spec->nof, true, a);
-	put_names(o, "not_of", spec->not_of, spec->nnot_of, true, a);
+	bool whole = put_names(o, "lists", spec->lists, spec->nlists, false, a) &&
+		     put_names(o, "exclude", spec->exclude, spec->nexclude, false, a) &&
+		     put_names(o, "of", spec->of, spec->nof, true, a) &&
+		     put_names(o, "not_of", spec->not_of, spec->nnot_of, true, a);
 	if (spec->where != NULL) {
 		struct str where = str_trim(str_from(spec->where));
-		json_object_set_new(o, "where", json_stringn(where.p, where.n));
+		whole &= json_object_set_new(o, "where", json_stringn(where.p, where.n)) == 0;
 	}
 	if (spec->sample != NULL)
-		json_object_set_new(o, "sample", json_string(spec->sample));
-	char *text = json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT);
+		whole &= json_object_set_new(o, "sample", json_string(spec->sample)) == 0;
+	char *text = whole ? json_dumps(o, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
 	json_decref(o);
 	struct str out = text != NULL && !a->failed ? arena_str(a, str_from(text)) : str_n(NULL, 0);
 	free(text);

@@ -30,7 +30,8 @@ struct audience_spec {
  */
 int audience_resolve(const struct audience_spec *spec, struct store *s, const struct zone *z, uint64_t seed,
 	struct arena *a, struct audience *out, struct err *e);
-/* Canonical JSON of a spec: equal audiences have equal text. And back. */
+/* Canonical JSON of a spec: equal audiences have equal text. p NULL: out of memory, or what it names is not
+ * UTF-8. And back. */
 struct str audience_text(const struct audience_spec *spec, struct arena *a);
 int audience_from_text(struct str text, struct arena *a, struct audience_spec *out, struct err *e);
 

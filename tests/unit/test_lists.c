@@ -239,6 +239,11 @@ static void audience__same_people_same_text(void **state)
 	assert_null(back.sample);
 	assert_true(str_eq(text, audience_text(&back, &arena)));
 	assert_string_equal(audience_text(&(struct audience_spec){0}, &arena).p, "{}");
+	/* What cannot be written down whole is not written down as everybody. */
+	const char *broken[] = {"\xff"};
+	assert_null(audience_text(&(struct audience_spec){.where = "city = '\xff'"}, &arena).p);
+	assert_null(audience_text(&(struct audience_spec){.lists = broken, .nlists = 1}, &arena).p);
+	assert_null(audience_text(&(struct audience_spec){.sample = "\xff"}, &arena).p);
 	static const char *const bad[] = {"", "[]", "{\"lists\":1}", "{\"lists\":[1]}", "{\"where\":2}", "{"};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
 		assert_int_equal(audience_from_text(str_from(bad[i]), &arena, &back, NULL), -1);
