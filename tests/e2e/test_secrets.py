@@ -163,7 +163,7 @@ def test_no_core_is_written(w):
 	if SANITIZED:
 		raise Unavailable("a build with a sanitizer may be looked into")
 	try:
-		usual = crash(w, "sleep", "60", until=lambda child: wait_until(lambda: open(f"/proc/{child.pid}/comm").read() == "sleep\n", 10))
+		usual = crash(w, "sleep", "60", until=lambda child: wait_until(lambda: open(f"/proc/{child.pid}/comm").read() == "sleep\n"))
 	except subprocess.SubprocessError as e:
 		raise Unavailable("cores may not be asked for here") from e
 	if not usual:
@@ -173,9 +173,9 @@ def test_no_core_is_written(w):
 		os.chmod(w.path("relay.password"), 0o600)
 		w.configure(sink.port, user="news", password_file="relay.password", extra="[log]\nfile = run.log\n")
 		w.audience(1)
-		assert not crash(w, PROGRAM, "send", w.message(), "--list", "news", "--name", "june", "--yes", until=lambda _: wait_until(lambda: sink.reached, 20))
+		assert not crash(w, PROGRAM, "send", w.message(), "--list", "news", "--name", "june", "--yes", until=lambda _: wait_until(lambda: sink.reached))
 	def serving(_):
-		wait_until(lambda: os.path.exists(w.path("run.log")) and "serve: delivering" in open(w.path("run.log")).read(), 20)
+		wait_until(lambda: os.path.exists(w.path("run.log")) and "serve: ready" in open(w.path("run.log")).read())
 	assert not crash(w, PROGRAM, "serve", until=serving)
 
 
