@@ -72,7 +72,12 @@ void conn_handshake(struct smtp_conn *c)
 		c->ssl = c->ep->tls != NULL ? tls_client_ssl(c->ep->tls, c->ep->host, c->ep->policy, &e)
 					    : NULL;
 		if (c->ssl == NULL || !wire_secure(&c->wire, c->ssl)) {
-			conn_fail(c, SMTP_TLS, "TLS could not be started: out of memory");
+			const char *why = "TLS could not be started: out of memory";
+			/* That is ours, and says nothing of the server: no reason to go on in the clear. */
+			if (c->state == CONN_STARTTLS)
+				smtp_client_eof(c->client, why, clock_mono());
+			else
+				conn_fail(c, SMTP_TLS, why);
 			return;
 		}
 	}

@@ -299,6 +299,22 @@ static void opportunistic__lost_elsewhere__is_not_called_again(void **state)
 	finish();
 }
 
+/* A key of sessions that is too long for its buffer stands for memory that was short. */
+static void opportunistic__no_memory_for_tls__never_in_clear(void **state)
+{
+	(void)state;
+	static const struct tlsa many[16384];
+	static const struct tls_policy large = {
+		.need = TLS_MAY, .tlsa = many, .ntlsa = sizeof many / sizeof many[0]};
+	prepare(SMTP_TLS_OPPORTUNISTIC, closes_in_handshake);
+	server.scripts[1] = in_clear;
+	server.nscripts = 2;
+	client.ep.policy = &large;
+	use_tls(NULL, false, good_context());
+	run(1, "closed:tls");
+	finish();
+}
+
 /* Neither a policy's mail nor a password. */
 static void tls_is_a_must__lost_at_starttls__never_in_clear(void **state)
 {
@@ -407,6 +423,7 @@ int main(void)
 		cmocka_unit_test(policy__session_of_a_milder_one__is_not_resumed),
 		cmocka_unit_test(opportunistic__lost_at_starttls__goes_on_in_clear),
 		cmocka_unit_test(opportunistic__lost_elsewhere__is_not_called_again),
+		cmocka_unit_test(opportunistic__no_memory_for_tls__never_in_clear),
 		cmocka_unit_test(tls_is_a_must__lost_at_starttls__never_in_clear),
 		cmocka_unit_test(opportunistic__failed_twice__is_not_asked_for_tls),
 		cmocka_unit_test(implicit_tls__to_a_plain_text_port__is_explained),
