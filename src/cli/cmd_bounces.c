@@ -258,9 +258,9 @@ static int run(struct cli *c, struct err *e)
 		return -1;
 	if (!c->json && (l.table = table_new(c, stdout, columns, sizeof columns / sizeof columns[0])) == NULL)
 		return err_set(e, ERR_INTERNAL, "bounces", "out of memory");
-	if (l.table != NULL)
-		table_empty(l.table, "there is no such refusal or returned message");
 	int rc = store_failures(s, &q, list_one, &l, e);
+	if (l.table != NULL && rc == 0)
+		table_empty(l.table, "there is no such refusal or returned message");
 	if (l.table != NULL && table_end(&l.table) != 0 && rc == 0)
 		rc = output_error(e);
 	return rc;

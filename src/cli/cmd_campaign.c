@@ -78,10 +78,10 @@ static int campaigns_run(struct cli *c, struct err *e)
 		return -1;
 	if (!c->json && (l.table = table_new(c, stdout, columns, sizeof columns / sizeof columns[0])) == NULL)
 		return err_set(e, ERR_INTERNAL, "campaigns", "out of memory");
-	if (l.table != NULL)
+	int rc = store_campaigns(l.s, cli_given(c, "open"), list_one, &l, e);
+	if (l.table != NULL && rc == 0)
 		table_empty(l.table,
 			cli_given(c, "open") ? "all campaigns are over" : "there is no campaign yet");
-	int rc = store_campaigns(l.s, cli_given(c, "open"), list_one, &l, e);
 	if (l.table != NULL && table_end(&l.table) != 0 && rc == 0)
 		rc = output_error(e);
 	return rc;

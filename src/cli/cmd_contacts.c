@@ -98,8 +98,9 @@ static int show_people(
 		a->nlists == 1 ? a->lists[0] : 0, e};
 	if (w.table == NULL)
 		return err_set(e, ERR_INTERNAL, "contacts", "out of memory");
-	table_empty(w.table, "there is nobody");
 	int rc = store_audience_walk(s, a, true, row, &w, e);
+	if (rc == 0)
+		table_empty(w.table, "there is nobody");
 	if (table_end(&w.table) != 0 && rc == 0)
 		rc = output_error(e);
 	return rc;

@@ -47,8 +47,10 @@ static int history_run(struct cli *c, struct err *e)
 		c, table_new(c, stdout, columns, sizeof columns / sizeof columns[0]), cli_zone(c, e)};
 	if (w.table == NULL)
 		return err_set(e, ERR_INTERNAL, "history", "out of memory");
-	table_empty(w.table, since != 0 ? "nothing was changed since then" : "nothing was changed yet");
 	int rc = store_history(s, since, row, &w, e);
+	if (rc == 0)
+		table_empty(
+			w.table, since != 0 ? "nothing was changed since then" : "nothing was changed yet");
 	return table_end(&w.table) == 0 ? rc : -1;
 }
 

@@ -54,8 +54,9 @@ static int lists_run(struct cli *c, struct err *e)
 	struct walk w = {c, table_new(c, stdout, columns, sizeof columns / sizeof columns[0]), z, e};
 	if (w.table == NULL)
 		return err_set(e, ERR_INTERNAL, "lists", "out of memory");
-	table_empty(w.table, "there is no list yet: `postrider import LIST FILE` makes one");
 	int rc = store_lists(s, true, row, &w, e);
+	if (rc == 0)
+		table_empty(w.table, "there is no list yet: `postrider import LIST FILE` makes one");
 	if (table_end(&w.table) != 0 && rc == 0)
 		rc = output_error(e);
 	return rc;

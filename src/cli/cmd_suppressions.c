@@ -93,8 +93,9 @@ static int list_run(struct cli *c, struct err *e)
 	if (w.table == NULL)
 		return err_set(e, ERR_INTERNAL, "suppressions", "out of memory");
 	q.by_date = true;
-	table_empty(w.table, "there is no such suppression");
 	int rc = store_suppressions(s, &q, row, &w, e);
+	if (rc == 0)
+		table_empty(w.table, "there is no such suppression");
 	if (table_end(&w.table) != 0 && rc == 0)
 		rc = output_error(e);
 	return rc;

@@ -55,7 +55,8 @@ void table_str(struct table *t, struct str s);                                 /
 void table_printf(struct table *t, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void table_count(struct table *t, int64_t n);
 void table_style(struct table *t, enum style s); /* of the next cell */
-/* Where no row comes, standard error says so: "postrider: TEXT"; not with --quiet or --json. Lent. */
+/* Where no row came, standard error says so: "postrider: TEXT"; not with --quiet or --json. Lent. Not to be
+ * called where reading failed. */
 void table_empty(struct table *t, const char *text);
 int table_row(struct table *t);  /* ends the row; missing cells are empty */
 int table_end(struct table **t); /* prints the rest, frees */

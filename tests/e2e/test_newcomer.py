@@ -31,6 +31,15 @@ def test_an_empty_installation_says_that_it_is_empty(w):
 	assert "in that time" in w.run("report", "--since", "1d", expect=66).err
 
 
+def test_what_cannot_be_read_is_not_called_empty(w):
+	w.run("init", ".")
+	subprocess.run(["sqlite3", "postrider.db", "DROP TABLE name; DROP TABLE list; DROP TABLE campaign; DROP TABLE history; DROP TABLE failure"],
+		cwd=w.folder, check=True)
+	for argv in (["lists"], ["campaigns"], ["contacts"], ["history"], ["suppressions", "list"], ["bounces"]):
+		told = w.run(*argv, expect=70).err
+		assert "no such table" in told and told.count("\n") == 1, told
+
+
 def test_init_says_how_to_go_on_where_its_example_is(w):
 	assert "cd" not in w.run("init", ".").out.split("Next:")[1]
 	assert "cd there\n" in w.run("init", "there").out
