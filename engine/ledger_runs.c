@@ -7,6 +7,7 @@
 #include "src/db/lease.h"
 #include "src/db/report.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -276,8 +277,10 @@ static int prepare(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 	fault_point("audience-before");
 	rc = store_ledger_commit(l->store, e);
 	fault_point("audience-after");
-	if (rc == 0 && done)
+	if (rc == 0 && done) {
+		malloc_trim(0); /* what a walk through everybody left goes back before anything is sent */
 		rc = ledger_reload(l, e);
+	}
 out:
 	arena_release(&a);
 	return rc;
