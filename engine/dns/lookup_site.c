@@ -188,8 +188,8 @@ static void conclude_without(struct lookup *l, const size_t count[5], size_t bar
 void lookup_conclude(struct lookup *l)
 {
 	size_t count[5] = {0}, barred = 0;
-	/* What found no memory may have been the policy, a TLSA record or the names: without them less would be
-	 * demanded of the hosts, or the site be taken for another. */
+	/* What found no memory may have been the policy, a TLSA record or the names: without them less would
+	 * be demanded of the hosts, or the site be taken for another. */
 	if (l->arena.failed) {
 		lookup_fail(l, SITE_TEMPORARY, 451, "4.3.0", "dns-failed", "%s: out of memory", l->domain);
 		return;

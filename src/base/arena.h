@@ -14,8 +14,8 @@ struct arena_chunk;
 struct arena {
 	struct arena_chunk *head; /* the chunk in use */
 	char *at, *end;
-	size_t first;      /* size of the first chunk */
-	size_t total, max; /* bytes held in chunks, and their ceiling */
+	size_t first;         /* size of the first chunk */
+	size_t total, max;    /* bytes held in chunks, and their ceiling */
 	bool failed, starved; /* starved: memory was refused, not the ceiling passed */
 };
 
