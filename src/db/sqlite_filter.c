@@ -92,6 +92,15 @@ static void fn_sampled(sqlite3_context *ctx, int n, sqlite3_value **v)
 	sqlite3_result_int(ctx, hash >= from && hash <= to);
 }
 
+/* provider_of(domain): by the domain's name alone, for one that no contact has. */
+static void fn_provider(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+	(void)n;
+	struct store *s = sqlite3_user_data(ctx);
+	sqlite3_result_text(
+		ctx, s->provider_of != NULL ? s->provider_of(arg_str(v[0])) : "", -1, SQLITE_TRANSIENT);
+}
+
 int filter_functions(struct store *s)
 {
 	const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
@@ -100,7 +109,7 @@ int filter_functions(struct store *s)
 		int args;
 		void (*fn)(sqlite3_context *, int, sqlite3_value **);
 	} functions[] = {{"attr", 2, fn_attr}, {"to_number", 1, fn_number}, {"to_date", 2, fn_date},
-		{"last_sent", 1, fn_last_sent}, {"sampled", 4, fn_sampled}};
+		{"last_sent", 1, fn_last_sent}, {"sampled", 4, fn_sampled}, {"provider_of", 1, fn_provider}};
 	for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
 		if (sqlite3_create_function(s->db, functions[i].name, functions[i].args, flags, s,
 			    functions[i].fn, NULL, NULL) != SQLITE_OK)
