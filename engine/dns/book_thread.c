@@ -66,10 +66,10 @@ static struct sites *book_of(struct dns_query *q)
 
 /* Where no trust anchor is configured, mail must not stop because the network's resolver strips signatures,
  * as many do: then nothing is validated, and nobody gets DANE. So the root's keys are asked for first; where
- * they cannot be had, a second resolver that validates nothing finds out whether DNS works at all. */
+ * they cannot be had, a second resolver that validates nothing finds out whether DNS works at all. It is
+ * freed by book_run(): the answer comes out of its own ub_process(), which goes on with it. */
 static void probe_over(struct sites *b, bool known)
 {
-	resolver_free(&b->plain);
 	b->probe = known ? PROBE_DONE : PROBE_NEEDED;
 	b->probe_at = clock_mono() + PROBE_AGAIN;
 }
@@ -249,6 +249,8 @@ void book_run(struct sites *b)
 		ms_t now = clock_mono();
 		if (b->probe != PROBE_DONE && (b->nrunning > 0 || line_waits(b)))
 			probe(b, now);
+		if (b->probe != PROBE_ASKED)
+			resolver_free(&b->plain);
 		look_at_clock(b, now);
 		reap(b, now);
 		start_some(b, now);
