@@ -227,7 +227,7 @@ DEPS := gcc make pkg-config libc6-dev libev-dev libcsv-dev libinih-dev libidn2-d
 	libmd4c-dev libmd4c-html0-dev libjansson-dev zlib1g-dev libssl-dev libsqlite3-dev \
 	libunbound-dev libcurl4-openssl-dev libgmime-3.0-dev
 # Tests only: unit tests, the auditors, referees for mail, certificates, other people's programs to measure beside.
-DEPS += libcmocka-dev python3 python3-dkim python3-nacl libgmime-3.0-0 libmime-tools-perl sqlite3 openssl curl tzdata
+DEPS += libcmocka-dev python3 python3-dkim python3-nacl libgmime-3.0-0 libmime-tools-perl sqlite3 openssl curl tzdata time
 # Only for make bench, which goes without those that it does not find.
 BENCH_DEPS := g++ libctemplate-dev perl libtext-xslate-perl
 # Only for make fuzz and make lint.

@@ -9,6 +9,7 @@ import sys
 import time
 
 import harness
+import measure
 from measure import ratios
 
 sys.path.insert(0, os.path.join(harness.TOP, "tests"))
@@ -31,13 +32,13 @@ def sample():
 
 def ours(files, rounds):
 	start = time.monotonic()
-	child = subprocess.Popen([os.path.join(harness.BUILD, "tools", "read_bounces"), "--quiet", "--repeat", str(rounds), *files],
+	child = subprocess.Popen([*measure.PEAK, os.path.join(harness.BUILD, "tools", "read_bounces"), "--quiet", "--repeat", str(rounds), *files],
 		stdout=subprocess.PIPE)
 	out = child.stdout.read()
-	_, status, usage = os.wait4(child.pid, 0)
+	status = child.wait()
 	if status != 0:
 		raise RuntimeError(f"read_bounces: exit {status}")
-	return json.loads(out)["cpu_seconds"], usage.ru_maxrss / 1024, time.monotonic() - start
+	return json.loads(out)["cpu_seconds"], measure.peak(), time.monotonic() - start
 
 
 def sisimai(files, rounds):
@@ -45,12 +46,12 @@ def sisimai(files, rounds):
 	if None in roots:
 		return None
 	before = resource.getrusage(resource.RUSAGE_CHILDREN)
-	run = subprocess.run(["perl", *(f"-I{r}/usr/share/perl5" for r in roots), "-e", SISIMAI, str(rounds)], input="\n".join(files) + "\n",
+	run = subprocess.run([*measure.PEAK, "perl", *(f"-I{r}/usr/share/perl5" for r in roots), "-e", SISIMAI, str(rounds)], input="\n".join(files) + "\n",
 		capture_output=True, text=True)
 	if run.returncode != 0:
 		return None
 	after = resource.getrusage(resource.RUSAGE_CHILDREN)
-	return float(run.stdout), after.ru_maxrss / 1024, after.ru_utime - before.ru_utime
+	return float(run.stdout), measure.peak(), after.ru_utime - before.ru_utime
 
 
 def reading(b):

@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import resource
+import signal
 import statistics
 import subprocess
 import sys
@@ -53,6 +54,17 @@ class Terminal:
 		os.close(self.fd)
 
 
+# A process that Python starts counts Python's memory before its own program as its peak: this one, in between, is small.
+PEAK_FILE = os.path.join(FOLDER, "peak")
+PEAK = ["/usr/bin/time", "-f", "%M", "-o", PEAK_FILE]
+
+
+def peak():
+	"""MiB, of the program that was started by PEAK and is over."""
+	with open(PEAK_FILE) as f:
+		return int(f.read().split()[-1]) / 1024
+
+
 class Cost:
 	"""Of a process and those it waited for: seconds of wall time, CPU seconds, peak MiB. errors: where its standard error goes."""
 
@@ -61,11 +73,11 @@ class Cost:
 		self.began = time.time()
 		start = time.monotonic()
 		with open(out, "wb") as f, open(stdin or os.devnull, "rb") as take:
-			child = subprocess.Popen(argv, cwd=cwd, stdout=f, stderr=errors, env=env, stdin=take)
-		killer = threading.Timer(limit, child.kill)
+			child = subprocess.Popen(PEAK + argv, cwd=cwd, stdout=f, stderr=errors, env=env, stdin=take)
+		killer = threading.Timer(limit, lambda: [os.kill(p, signal.SIGKILL) for p in tree(child.pid)])
 		killer.start()
 		_, status, usage = os.wait4(child.pid, 0)
-		self.seconds, self.cpu, self.rss = time.monotonic() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+		self.seconds, self.cpu, self.rss = time.monotonic() - start, usage.ru_utime + usage.ru_stime, peak()
 		killer.cancel()
 		child.returncode = os.waitstatus_to_exitcode(status)
 		if child.returncode != 0:
