@@ -66,15 +66,21 @@ static void silent_stop(struct silent *s)
 	close(s->listener);
 }
 
+/* Its address first, then that of the server. */
+static void silent_before_the_server(struct silent *s)
+{
+	silent_start(s);
+	prepare(SMTP_TLS_NONE, plain_script);
+	client.addrs[1] = client.addrs[0];
+	client.addrs[0] = s->address;
+	client.ep.naddrs = 2;
+}
+
 static void connect__silence__times_out_and_goes_to_the_next(void **state)
 {
 	(void)state;
 	struct silent s;
-	silent_start(&s);
-	prepare(SMTP_TLS_NONE, plain_script);
-	client.addrs[1] = client.addrs[0];
-	client.addrs[0] = s.address;
-	client.ep.naddrs = 2;
+	silent_before_the_server(&s);
 	client.ep.connect_timeout = 100;
 	ms_t before = clock_mono();
 	run(1, DELIVERED);
@@ -88,11 +94,7 @@ static void connect__silence__the_next_is_tried_beside_it(void **state)
 {
 	(void)state;
 	struct silent s;
-	silent_start(&s);
-	prepare(SMTP_TLS_NONE, plain_script);
-	client.addrs[1] = client.addrs[0];
-	client.addrs[0] = s.address;
-	client.ep.naddrs = 2;
+	silent_before_the_server(&s);
 	client.ep.connect_timeout = 30 * SECOND;
 	ms_t before = clock_mono();
 	run(1, DELIVERED);
