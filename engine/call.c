@@ -142,6 +142,7 @@ void call_established(struct link *k)
 	struct call *c = k->call;
 	trying_ends(c);
 	l->w->usage[l->hatch.route].working++;
+	l->w->usage[l->hatch.route].holds += k->holds;
 	shaper_established(&d->group->shaper, mono_us());
 	d->closed_until = 0;
 	if (c->site == d->site)
@@ -156,6 +157,7 @@ void call_over(struct link *k)
 	trying_ends(k->call);
 	if (k->established) {
 		u->working--;
+		u->holds -= k->holds;
 		u->slow -= k->call->slow;
 	}
 	l->w->descriptors--;

@@ -45,6 +45,7 @@ struct hatch *hatch_open(struct worker *w, const struct hatch_options *o)
 void direct_free(struct lane *l)
 {
 	struct dest *d = l->dest;
+	lane_hold(l, 0, 0);
 	if (d->group != NULL) {
 		group_unqueue(l);
 		group_leave(d->group);
@@ -151,15 +152,42 @@ static int may_hold(const struct lane *l)
 	return n;
 }
 
+/* How many messages its connections will yet take. */
+static int64_t will_take(const struct lane *l, unsigned long most)
+{
+	int64_t n = 0;
+	for (const struct link *k = l->links; k != NULL; k = k->next)
+		if (k->established && !k->leaving && (most == 0 || k->sent < most))
+			n += most == 0 ? INT32_MAX : (int64_t)(most - k->sent);
+	return n;
+}
+
 int direct_room(struct lane *l)
 {
 	if (l->dest->group == NULL)
 		return 0;
-	int room = may_hold(l) - l->outstanding;
-	int64_t now = mono_us(), start = shaper_room(&l->dest->group->shaper, now, now + SECOND * 250);
-	if (start < INT64_MAX)
-		start -= (int64_t)l->count;
-	return start < room ? (start < 0 ? 0 : (int)start) : room;
+	struct shaper *s = &l->dest->group->shaper;
+	const struct usage *u = &l->w->usage[l->hatch.route];
+	int64_t now = mono_us(), start = shaper_room(s, now, now + SECOND * 250),
+		take = will_take(l, shaper_messages(s, now)), room = may_hold(l) - l->outstanding;
+	if (take < start)
+		start = take;
+	if (start - (int64_t)l->count < room)
+		room = start - (int64_t)l->count;
+	/* What connections that have ended had, and is not yet on the disk, counts for those in their places:
+	 * no more is ever in doubt than the open ones may hold. */
+	int64_t left = u->holds - (u->held - l->asked);
+	if (room > 0 && left < room) {
+		room = left;
+		lane_wait(l, 0.002);
+	}
+	return room > 0 ? (int)room : 0;
+}
+
+void direct_unserved(struct lane *l)
+{
+	if (l->established == 0)
+		lane_give_back_all(l, clock_now());
 }
 
 /* ---- Room for others ---- */

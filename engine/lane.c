@@ -58,6 +58,13 @@ void lane_give_back(struct lane *l, const struct item *i, ms_t due)
 	lane_outcome(l, &row, i->batch);
 }
 
+void lane_hold(struct lane *l, int outstanding, int asked)
+{
+	l->w->usage[l->hatch.route].held += outstanding + asked - l->outstanding - l->asked;
+	l->outstanding = outstanding;
+	l->asked = asked;
+}
+
 void lane_list(struct lane *l)
 {
 	if (l->back != NULL)
@@ -324,7 +331,9 @@ static void lane_ask(struct lane *l)
 		room = direct_room(l);
 	if (atomic_load(&l->w->draining) || (l->dest == NULL && clock_mono() < atomic_load(&r->closed_until)))
 		room = 0;
-	ledger_want(l->w->ledger, &l->hatch, room > 0 ? room : 0);
+	room = room > 0 ? room : 0;
+	if (ledger_want(l->w->ledger, &l->hatch, room))
+		lane_hold(l, l->outstanding, room);
 }
 
 void lane_pump(struct lane *l)

@@ -23,7 +23,7 @@ void ledger_wake(struct ledger *l)
 	pthread_mutex_unlock(&l->lock);
 }
 
-void ledger_want(struct ledger *l, struct hatch *h, int n)
+bool ledger_want(struct ledger *l, struct hatch *h, int n)
 {
 	int old = atomic_load(&h->want);
 	/* While an answer is on its way the worker does not yet know what it has. */
@@ -33,8 +33,9 @@ void ledger_want(struct ledger *l, struct hatch *h, int n)
 				ledger_hungry(l, h);
 			else if (old == 0 && n > 0)
 				ledger_wake(l);
-			return;
+			return true;
 		}
+	return false;
 }
 
 void ledger_answered(struct hatch *h)

@@ -189,7 +189,9 @@ static void on_closed(void *ctx, struct smtp_conn *c, bool clean, const struct s
 	else if (k->source != NULL)
 		atomic_fetch_sub(&k->source->connections, 1);
 	free(k);
-	if (l->dest == NULL && l->established == 0 && clock_mono() < atomic_load(&l->route->closed_until))
+	if (l->dest != NULL)
+		direct_unserved(l);
+	else if (l->established == 0 && clock_mono() < atomic_load(&l->route->closed_until))
 		lane_give_back_all(l, clock_now());
 	lane_pump(l);
 }

@@ -111,8 +111,9 @@ int ledger_stop(struct ledger **l, struct err *e);
 bool ledger_failed(
 	struct ledger *l, struct err *e); /* the store failed or the lease was lost: stop at once */
 
-/* The worker can take `n` more there; replaces its last word. Answered by hatch_give(), once. */
-void ledger_want(struct ledger *l, struct hatch *h, int n);
+/* The worker can take `n` more there; replaces its last word. Answered by hatch_give(), once. False: that
+ * answer is on its way, and the last word stands. */
+bool ledger_want(struct ledger *l, struct hatch *h, int n);
 /* The worker has taken over what it was given and may ask anew. */
 void ledger_answered(struct hatch *h);
 void ledger_outcomes(struct ledger *l, struct outcome_batch *b);

@@ -71,7 +71,7 @@ static void take_claims(struct lane *l, struct claim_batch *b)
 	for (struct claim_batch *next; b != NULL; b = next) {
 		next = b->next;
 		size_t n = b->claims.n; /* the batch may be gone after its last claim */
-		l->outstanding += (int)n;
+		lane_hold(l, l->outstanding + (int)n, 0);
 		for (size_t c = 0; c < n; c++) {
 			struct item it = {b, &b->claims.v[c], now};
 			if (!lane_push(l, it, false))
@@ -109,10 +109,12 @@ static void take_told(struct worker *w)
 		struct lane *l = lane_of(h);
 		if (l->dest != NULL && !direct_told(l, site, closed))
 			continue;
-		l->outstanding -= atomic_exchange(&h->acked, 0);
+		lane_hold(l, l->outstanding - atomic_exchange(&h->acked, 0), l->asked);
 		if (b != NULL) {
 			ledger_answered(h);
 			take_claims(l, b);
+			if (l->dest != NULL)
+				direct_unserved(l);
 		}
 		lane_pump(l);
 	}

@@ -100,9 +100,11 @@ struct group { /* sites that share limits, over one route and source */
 	char name[];
 };
 
-struct usage {     /* connections of a direct route in this worker */
+struct usage {     /* of a direct route in this worker */
 	int share; /* of those that work */
 	int trying, working, slow;
+	int holds; /* claims that its established connections may hold together */
+	int held;  /* what its lanes have, and have asked for */
 };
 
 struct lane {
@@ -122,7 +124,8 @@ struct lane {
 	size_t head, count, cap;
 	size_t bytes;    /* of the messages under way */
 	int64_t begun;   /* us: when the last message was allowed to begin */
-	int outstanding; /* claims handed over without a synced outcome */
+	int outstanding; /* claims handed over without a synced outcome: lane_hold() */
+	int asked;       /* of the ledger, by its last word */
 	ev_timer timer;
 };
 
@@ -167,6 +170,8 @@ struct worker {
 void lane_pump(struct lane *l);
 /* Records one outcome and lets go of its claim. */
 void lane_outcome(struct lane *l, const struct outcome_row *row, struct claim_batch *b);
+/* What it has from the ledger, and has asked of it. */
+void lane_hold(struct lane *l, int outstanding, int asked);
 bool lane_push(struct lane *l, struct item it, bool front);
 struct item lane_pop(struct lane *l);
 void lane_give_back(struct lane *l, const struct item *i, ms_t due);
@@ -197,6 +202,7 @@ bool direct_told(struct lane *l, struct site *site, bool closed);
 void direct_pumped(struct lane *l);
 bool direct_needs(const struct lane *l); /* one more connection */
 int direct_room(struct lane *l);         /* how many it may claim ahead */
+void direct_unserved(struct lane *l);    /* without a connection it keeps nothing of what it was given */
 void direct_free(struct lane *l);
 void direct_tick(struct worker *w, ms_t now);
 
