@@ -16,8 +16,11 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
-static const ms_t BROKEN = 60 * MINUTE;          /* a host whose TLS fails is not asked for it again */
-static const ms_t NOTE_AGAIN = 24 * 60 * MINUTE; /* what a policy in testing would have refused */
+static const ms_t BROKEN = HOUR; /* a host whose TLS fails is not asked for it again */
+/* One accident lasts as long as a connection waits for TLS (smtp_timeouts_default.tls): what was under way
+ * when a host fell silent has failed by then. */
+static const ms_t ACCIDENT = MINUTE;
+static const ms_t NOTE_AGAIN = DAY; /* what a policy in testing would have refused */
 
 struct tls_client {
 	SSL_CTX *ctx;
@@ -280,10 +283,13 @@ bool tls_client_broken(struct tls_client *t, const char *host)
 
 void tls_client_note_broken(struct tls_client *t, const char *host)
 {
-	char key[300];
-	snprintf(key, sizeof key, "failed %.255s", host);
-	if (!tls_memory_mark(&t->memory, key, clock_mono(), BROKEN))
-		tls_memory_mark(&t->memory, host, clock_mono(), BROKEN);
+	char accident[300], failed[300];
+	ms_t now = clock_mono();
+	snprintf(accident, sizeof accident, "accident %.255s", host);
+	snprintf(failed, sizeof failed, "failed %.255s", host);
+	if (tls_memory_mark(&t->memory, accident, now, ACCIDENT) &&
+		!tls_memory_mark(&t->memory, failed, now, BROKEN))
+		tls_memory_mark(&t->memory, host, now, BROKEN);
 }
 
 /* ---- Words ---- */

@@ -43,7 +43,8 @@ void tls_client_free(struct tls_client **t);
 struct ssl_st *tls_client_ssl(
 	struct tls_client *t, const char *host, const struct tls_policy *policy, struct err *e);
 /* A host whose TLS failed twice within an hour: under TLS_MAY it is not tried again for an hour. Once may be
- * an accident of the network, and is no reason for an hour in the clear. */
+ * an accident of the network, and is no reason for an hour in the clear. An accident breaks all connections
+ * of its moment: what fails within a minute of the first failure counts as that one. By clock_mono(). */
 bool tls_client_broken(struct tls_client *t, const char *host);
 void tls_client_note_broken(struct tls_client *t, const char *host);
 /* The handshake is done: "TLSv1.3, TLS_AES_256_GCM_SHA384, certificate verified by DANE". Logs what a policy

@@ -61,7 +61,8 @@ bool tls_memory_mark(struct tls_memory *m, const char *key, ms_t now, ms_t span)
 	struct tls_mark *mark = &m->marks[hash % TLS_MEMORY];
 	pthread_mutex_lock(&m->lock);
 	bool fresh = mark->hash != hash || now >= mark->until;
-	*mark = (struct tls_mark){hash, now + span};
+	if (fresh)
+		*mark = (struct tls_mark){hash, now + span};
 	pthread_mutex_unlock(&m->lock);
 	return fresh;
 }

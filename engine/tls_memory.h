@@ -34,7 +34,7 @@ void tls_memory_release(struct tls_memory *m);
  * and what is offered, is always a copy. */
 void tls_memory_keep(struct tls_memory *m, const char *key, SSL_SESSION *session);
 void tls_memory_offer(struct tls_memory *m, const char *key, SSL *ssl);
-/* Marks it for `span`; false: it was marked already. */
+/* Marks it for `span`; false: it was marked already, and is until the time that was set then. */
 bool tls_memory_mark(struct tls_memory *m, const char *key, ms_t now, ms_t span);
 bool tls_memory_marked(struct tls_memory *m, const char *key, ms_t now);
 

@@ -345,12 +345,31 @@ static void opportunistic__failed_twice__is_not_asked_for_tls(void **state)
 	server.scripts[2] = closes_at_starttls;
 	server.nscripts = 5;
 	use_tls(NULL, false, NULL);
+	clock_fake(DAY);
 	run(1, DELIVERED);
 	for (int again = 0; again < 2; again++) {
+		clock_fake_add(2 * MINUTE);
 		connect_client();
 		run_loop();
 		assert_string_equal(client.log, DELIVERED);
 	}
+	clock_fake(0);
+	finish();
+}
+
+/* 421 is no word about TLS: the server ends this connection, whatever was asked (RFC 5321 3.8, 4.2.1), and
+ * wants to be left alone for a while. Other mail servers defer then, too: they may go on in the clear on the
+ * same connection only, as after 454 (RFC 3207 4), and this one ends. */
+static void opportunistic__421_to_starttls__never_in_clear(void **state)
+{
+	(void)state;
+	static const char *const leave_me[] = {OFFERS_TLS, "S 421 4.3.2 too busy", NULL};
+	prepare(SMTP_TLS_OPPORTUNISTIC, leave_me);
+	server.scripts[1] = in_clear;
+	server.nscripts = 2;
+	use_tls(NULL, false, NULL);
+	run(1, "closed:starttls");
+	assert_false(tls_client_broken(client.ep.tls, client.ep.host));
 	finish();
 }
 
@@ -426,6 +445,7 @@ int main(void)
 		cmocka_unit_test(opportunistic__no_memory_for_tls__never_in_clear),
 		cmocka_unit_test(tls_is_a_must__lost_at_starttls__never_in_clear),
 		cmocka_unit_test(opportunistic__failed_twice__is_not_asked_for_tls),
+		cmocka_unit_test(opportunistic__421_to_starttls__never_in_clear),
 		cmocka_unit_test(implicit_tls__to_a_plain_text_port__is_explained),
 		cmocka_unit_test(starttls__refused_by_the_server__closes),
 		cmocka_unit_test(starttls__server_closes_in_the_handshake__is_an_end_in_tls),
