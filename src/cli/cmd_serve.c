@@ -19,10 +19,6 @@ static int open_ports(const struct config *cfg, struct listener **l, struct err 
 {
 	struct err busy = {0};
 	if (listener_bind(cfg, l, &busy) != 0) {
-		if (busy.code == ERR_CONFIG) {
-			*e = busy;
-			return -1;
-		}
 		log_err(LOG_LEVEL_ERROR, &busy);
 		if (busy.remedy[0] != '\0')
 			log_error("%s", busy.remedy);

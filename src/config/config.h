@@ -135,6 +135,16 @@ struct config_mailbox { /* [mailbox NAME]: returned mail is fetched from it */
 	struct config_at at;
 };
 
+struct sockaddr_storage;
+
+enum { LISTEN_MOST = 8 };
+struct config_listen {                          /* where returned mail comes in */
+	const char *text;                       /* as written */
+	const char *path;                       /* of a socket on this machine; NULL: address */
+	const struct sockaddr_storage *address; /* NULL: path */
+	bool lmtp;
+};
+
 struct config {
 	const char *path;   /* of the file; NULL: none was found, defaults */
 	const char **files; /* that it was read from: the same, then what is included */
@@ -166,7 +176,8 @@ struct config {
 	ms_t retry_expire;
 	struct {
 		const char *domain, *address;
-		const char *listen; /* as written; src/serve/listener.h reads it */
+		struct config_listen listen[LISTEN_MOST];
+		int nlisten;
 		const char *feedback, *postmaster;
 		const char *certificate, *certificate_key; /* files; NULL: one is made at each start */
 		struct config_at at;
@@ -179,9 +190,6 @@ struct config {
 		bool one_click;
 		bool scope_all;
 	} unsubscribe; /* url holds {token} */
-	struct {
-		const char *listen, *public_url;
-	} http;
 	struct {
 		int hard, soft, soft_days, complaint;
 	} suppress;

@@ -1,6 +1,7 @@
 #include "src/config/fields.h"
 
 #include "src/base/file.h"
+#include "src/base/literal.h"
 #include "src/base/nearest.h"
 #include "src/base/utf8.h"
 
@@ -8,6 +9,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/un.h>
 
 #define AT(type) ((type *)(void *)((char *)base + f->offset))
 
@@ -112,6 +114,53 @@ int read_selector(const struct field *f, const struct value *v, void *base, stru
 	if (!config_selector_ok(v->text))
 		return bad(v, "a selector as pr1 or june.2026: labels of letters, digits, - and _", e);
 	return read_text(f, v, base, e);
+}
+
+/* ---- Where we listen ---- */
+
+/* Whatever is not a path is taken for an address, which is read into `address`. */
+static bool listen_one(struct str s, struct sockaddr_storage *address, struct config_listen *out)
+{
+	*out = (struct config_listen){.text = s.p, .lmtp = str_starts(s, STR("lmtp:"))};
+	if (out->lmtp)
+		s = str_n(s.p + 5, s.n - 5);
+	if (s.n > 0 && s.p[0] == '/')
+		out->path = s.p;
+	else
+		out->address = address;
+	return out->path != NULL ? s.n < sizeof((struct sockaddr_un *)NULL)->sun_path
+				 : literal_place(s, address);
+}
+
+/* Parted by commas, blanks or both. */
+int read_listen(const struct field *f, const struct value *v, void *base, struct err *e)
+{
+	(void)f;
+	struct config *c = base;
+	for (const char *p = v->text; *(p += strspn(p, ", ")) != '\0';) {
+		struct str one = arena_str(v->arena, str_n(p, strcspn(p, ", ")));
+		struct sockaddr_storage *address = arena_zalloc(v->arena, sizeof *address);
+		if (one.n == 0 || address == NULL)
+			return no_memory(e);
+		if (c->return_path.nlisten == LISTEN_MOST)
+			return config_bad(e, v->at, "%s: more than %d", v->key, LISTEN_MOST);
+		if (!listen_one(one, address, &c->return_path.listen[c->return_path.nlisten++]))
+			return config_bad(e, v->at,
+				"%s = %.120s: expected an IP address and a port as 0.0.0.0:25 or [::]:25, "
+				"behind a mail server lmtp:127.0.0.1:2424 or lmtp:/run/postrider/lmtp",
+				v->key, one.p);
+		p += one.n;
+	}
+	return 0;
+}
+
+int check_place(const struct field *f, const struct value *v, void *base, struct err *e)
+{
+	(void)f, (void)base;
+	struct sockaddr_storage place;
+	return literal_place(str_from(v->text), &place)
+		       ? 0
+		       : bad(v, "an IP address and a port as 127.0.0.1:8080 or [::1]:8080", e);
 }
 
 /* ---- Words ---- */

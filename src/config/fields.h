@@ -28,8 +28,9 @@ struct field {
 field_reader read_text, read_path, read_int, read_double, read_share, read_span, read_word, read_switch,
 	read_rate, read_even_rate, read_host, read_size, read_secret_file, read_secret_env,
 	read_secret_command, read_names, read_resolvers, read_zone, read_quiet, read_delays, read_database,
-	read_token_address, read_token_url, read_url, read_selector, read_helo, read_envelope, read_warm_up;
+	read_token_address, read_token_url, read_url, read_selector, read_helo, read_envelope, read_warm_up,
+	read_listen;
 /* Of keys whose value nothing uses yet: right or wrong, but kept nowhere. */
-field_reader check_text, check_span, check_int, check_rate, check_host, check_word, check_url;
+field_reader check_text, check_span, check_int, check_rate, check_host, check_word, check_url, check_place;
 
 #endif

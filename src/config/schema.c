@@ -196,7 +196,7 @@ static const struct field retry_fields[] = {
 static const struct field return_path_fields[] = {
 	{"domain", read_host, C(return_path.domain), NULL, 0, 0},
 	{"address", read_token_address, C(return_path.address), NULL, 0, 0},
-	{"listen", read_text, C(return_path.listen), NULL, 0, 0},
+	{"listen", read_listen, 0, NULL, 0, 0},
 	{"feedback", read_text, C(return_path.feedback), NULL, 0, 0},
 	{"postmaster", read_path, C(return_path.postmaster), NULL, 0, 0},
 	{"certificate", read_path, C(return_path.certificate), NULL, 0, 0},
@@ -228,8 +228,8 @@ static const struct field unsubscribe_fields[] = {
 };
 
 static const struct field http_fields[] = {
-	{"listen", read_text, C(http.listen), NULL, 0, 0},
-	{"public-url", read_url, C(http.public_url), NULL, 0, 0},
+	{"listen", check_place, 0, NULL, 0, 0},
+	{"public-url", check_url, 0, NULL, 0, 0},
 	{0},
 };
 

@@ -1,10 +1,11 @@
 #include "src/serve/listener_private.h"
 
+#include "src/base/literal.h"
 #include "src/base/log.h"
 #include "src/serve/certificate.h"
 
 #include <errno.h>
-#include <netdb.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -34,11 +35,11 @@ void listener_advice(const struct config *c)
 	log_error("  and its transport: driver = smtp, protocol = lmtp, port = 2424, allow_localhost");
 }
 
-static int no_port(struct door *d, struct err *e)
+static int no_port(const struct door *d, struct err *e)
 {
 	int why = errno;
 	err_set(e, why == EADDRINUSE ? ERR_AGAIN : ERR_CREATE, "return path", "cannot listen on %s: %s",
-		d->name, strerror(why));
+		d->at->text, strerror(why));
 	if (why == EACCES)
 		return err_remedy(e, "Ports below 1024 are for root: start it as root with [daemon] user, or "
 				     "give it CAP_NET_BIND_SERVICE.");
@@ -49,8 +50,6 @@ static int bind_local(struct door *d, const char *path, struct err *e)
 {
 	struct sockaddr_un a = {.sun_family = AF_UNIX};
 	struct stat st;
-	if (strlen(path) >= sizeof a.sun_path)
-		return err_set(e, ERR_CONFIG, "return path", "%s: the path is too long for a socket", path);
 	memcpy(a.sun_path, path, strlen(path) + 1);
 	d->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (d->fd < 0)
@@ -70,66 +69,25 @@ static int bind_local(struct door *d, const char *path, struct err *e)
 	return 0;
 }
 
-static int bind_address(struct door *d, char *text, struct err *e)
+static int bind_address(struct door *d, const struct sockaddr_storage *a, struct err *e)
 {
-	char *colon = strrchr(text, ':');
-	if (colon == NULL || colon == text || colon[1] == '\0')
-		return err_set(e, ERR_CONFIG, "return path",
-			"listen: %s: write ADDRESS:PORT, [IPV6]:PORT or lmtp:PATH", d->name);
-	*colon = '\0';
-	char *host = text;
-	if (*host == '[' && colon[-1] == ']') {
-		colon[-1] = '\0';
-		host++;
-	}
-	struct addrinfo hints = {.ai_family = AF_UNSPEC,
-				.ai_socktype = SOCK_STREAM,
-				.ai_flags = AI_PASSIVE | AI_NUMERICHOST | AI_NUMERICSERV},
-			*a = NULL;
-	char *end;
-	long port = strtol(colon + 1, &end, 10);
-	/* getaddrinfo() takes 99999 for 34463. */
-	if (port < 1 || port > 65535 || *end != '\0' ||
-		getaddrinfo(strcmp(host, "*") == 0 ? NULL : host, colon + 1, &hints, &a) != 0)
-		return err_set(
-			e, ERR_CONFIG, "return path", "listen: %s: not an address and a port", d->name);
 	int one = 1;
-	d->fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	bool ok = d->fd >= 0;
-	if (ok)
-		setsockopt(d->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	d->fd = socket(a->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (d->fd < 0)
+		return no_port(d, e);
+	setsockopt(d->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
 	/* Beside 0.0.0.0 there may be a [::] of the same port. */
-	if (ok && a->ai_family == AF_INET6)
+	if (a->ss_family == AF_INET6)
 		setsockopt(d->fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-	ok = ok && bind(d->fd, a->ai_addr, a->ai_addrlen) == 0 && listen(d->fd, 1024) == 0;
-	int why = errno;
-	freeaddrinfo(a);
-	errno = why;
-	return ok ? 0 : no_port(d, e);
-}
-
-static int open_door(struct listener *l, char *text, struct err *e)
-{
-	if (l->ndoors == LISTENER_SOCKETS)
-		return err_set(e, ERR_CONFIG, "return path", "listen: more than %d", LISTENER_SOCKETS);
-	struct door *d = &l->doors[l->ndoors++];
-	*d = (struct door){.l = l, .fd = -1};
-	snprintf(d->name, sizeof d->name, "%s", text);
-	if (strncmp(text, "lmtp:", 5) == 0) {
-		d->lmtp = true;
-		text += 5;
-	}
-	d->local = *text == '/';
-	if (d->local)
-		return bind_local(d, text, e);
-	return bind_address(d, text, e);
+	if (bind(d->fd, (const struct sockaddr *)a, literal_place_size(a)) != 0 || listen(d->fd, 1024) != 0)
+		return no_port(d, e);
+	return 0;
 }
 
 int listener_bind(const struct config *c, struct listener **out, struct err *e)
 {
 	*out = NULL;
-	char text[1024], *rest = text, *one;
-	if (c->return_path.listen == NULL)
+	if (c->return_path.nlisten == 0)
 		return 0;
 	struct listener *l = calloc(1, sizeof *l);
 	if (l == NULL)
@@ -137,11 +95,13 @@ int listener_bind(const struct config *c, struct listener **out, struct err *e)
 	l->inbox_end = &l->inbox;
 	pthread_mutex_init(&l->lock, NULL);
 	pthread_cond_init(&l->cond, NULL);
-	snprintf(text, sizeof text, "%s", c->return_path.listen);
 	int rc = 0;
-	while (rc == 0 && (one = strsep(&rest, ", ")) != NULL)
-		if (*one != '\0')
-			rc = open_door(l, one, e);
+	while (rc == 0 && l->ndoors < c->return_path.nlisten) {
+		const struct config_listen *at = &c->return_path.listen[l->ndoors];
+		struct door *d = &l->doors[l->ndoors++];
+		*d = (struct door){.l = l, .at = at, .fd = -1};
+		rc = at->path != NULL ? bind_local(d, at->path, e) : bind_address(d, at->address, e);
+	}
 	if (rc != 0) {
 		listener_stop(&l);
 		return -1;
@@ -244,8 +204,8 @@ static void set_door(struct door *d)
 	d->socket = (struct socket_options){
 		.tls = d->l->tls, .idle = IDLE, .in_max = 256 << 10, .out_max = 1 << 20};
 	d->socket.smtp = (struct smtp_server_options){.name = d->l->host,
-		.lmtp = d->lmtp,
-		.starttls = !d->local,
+		.lmtp = d->at->lmtp,
+		.starttls = d->at->path == NULL,
 		.chunking = true,
 		.smtputf8 = true,
 		.limits = {.size = LISTENER_SIZE,
@@ -297,7 +257,7 @@ int listener_start(struct listener *l, const struct listener_options *o, struct 
 	if (!l->running)
 		return err_set(e, ERR_INTERNAL, "listener", "no thread");
 	for (int i = 0; i < l->ndoors; i++)
-		log_info("listener: takes returned mail on %s", l->doors[i].name);
+		log_info("listener: takes returned mail on %s", l->doors[i].at->text);
 	if (o->config->return_path.postmaster == NULL)
 		log_warn("listener: mail to postmaster@ and abuse@ is refused: set [return-path] postmaster");
 	return 0;
@@ -344,9 +304,8 @@ void listener_stop(struct listener **lp)
 	for (int i = 0; i < l->ndoors; i++) {
 		if (l->doors[i].fd >= 0)
 			close(l->doors[i].fd);
-		const char *path = l->doors[i].local ? strchr(l->doors[i].name, '/') : NULL;
-		if (path != NULL && l->running)
-			unlink(path);
+		if (l->doors[i].at->path != NULL && l->running)
+			unlink(l->doors[i].at->path);
 	}
 	if (l->loop != NULL)
 		ev_loop_destroy(l->loop);

@@ -26,7 +26,7 @@ struct listener_options { /* all lent for the listener's life */
 };
 
 /* Binds what [return-path] listen names ("0.0.0.0:25, [::]:25, lmtp:/run/postrider/lmtp, lmtp:127.0.0.1:24"),
- * before privileges are dropped. *out NULL and 0: nothing is configured. ERR_CONFIG: it cannot be read;
+ * before privileges are dropped; `c` is lent for the listener's life. *out NULL and 0: nothing is configured.
  * ERR_AGAIN: another program has the port; ERR_CREATE: it cannot be had. */
 int listener_bind(const struct config *c, struct listener **out, struct err *e);
 /* Logs how the mail server that has the port can hand over. */

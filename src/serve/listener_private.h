@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 
 enum {
-	LISTENER_SOCKETS = 8,
 	LISTENER_RCPTS = 10,   /* of a message: each is a copy of its own */
 	LISTENER_MOST = 1000,  /* connections */
 	LISTENER_EACH = 200,   /* of them from one address */
@@ -45,12 +44,10 @@ struct parcel { /* a message on its way to the intake and back */
 
 struct door { /* a socket that listens */
 	struct listener *l;
+	const struct config_listen *at;
 	int fd;
-	bool lmtp;
-	bool local; /* a path on this machine */
 	ev_io io;
 	struct socket_options socket;
-	char name[128];
 };
 
 struct recent {
@@ -61,7 +58,7 @@ struct recent {
 
 struct listener {
 	struct listener_options o;
-	struct door doors[LISTENER_SOCKETS];
+	struct door doors[LISTEN_MOST];
 	int ndoors;
 	char host[256];
 	struct ev_loop *loop;

@@ -2,11 +2,11 @@
  * complaints, and automatic answers. */
 #include "engine/smtp/conn.h"
 #include "src/base/hash.h"
+#include "src/base/literal.h"
 #include "src/base/log.h"
 #include "src/serve/sandbox_private.h"
 
 #include <arpa/inet.h>
-#include <netdb.h>
 #include <stdlib.h>
 
 enum { QUEUE_MOST = 10000 };
@@ -22,7 +22,7 @@ struct returned {
 struct sandbox_return {
 	struct sandbox *s;
 	struct sockaddr_storage addr;
-	char host[256];
+	char host[INET_ADDRSTRLEN];
 	struct smtp_endpoint ep;
 	struct smtp_options options;
 	struct smtp_conn *conn;
@@ -286,30 +286,22 @@ void sandbox_return(
 
 struct sandbox_return *sandbox_return_new(struct sandbox *s, const char *where, struct err *e)
 {
-	const char *colon = strrchr(where, ':');
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV},
-			*a = NULL;
 	struct sandbox_return *b = calloc(1, sizeof *b);
 	if (b == NULL) {
 		err_set(e, ERR_INTERNAL, "sandbox", "out of memory");
 		return NULL;
 	}
-	if (colon != NULL)
-		snprintf(b->host, sizeof b->host, "%.*s", (int)(colon - where < 250 ? colon - where : 250),
-			where);
-	bool ok = colon != NULL && getaddrinfo(b->host, colon + 1, &hints, &a) == 0;
 	/* What it returns stays on this machine, as all that it does. */
-	ok = ok && a->ai_family == AF_INET &&
-	     (ntohl(((struct sockaddr_in *)a->ai_addr)->sin_addr.s_addr) >> 24) == 127;
-	if (ok)
-		memcpy(&b->addr, a->ai_addr, a->ai_addrlen);
-	if (a != NULL)
-		freeaddrinfo(a);
-	if (!ok) {
+	const struct sockaddr_in *a = (const struct sockaddr_in *)&b->addr;
+	if (!literal_place(str_from(where), &b->addr) || a->sin_family != AF_INET ||
+		ntohl(a->sin_addr.s_addr) >> 24 != 127) {
 		free(b);
-		err_set(e, ERR_USAGE, "sandbox", "--return-to is 127.0.0.1 and a port: \"%.60s\"", where);
+		err_set(e, ERR_USAGE, "sandbox",
+			"--return-to is an address of this machine and a port, as 127.0.0.1:2424: \"%.60s\"",
+			where);
 		return NULL;
 	}
+	inet_ntop(AF_INET, &a->sin_addr, b->host, sizeof b->host);
 	b->s = s;
 	b->zone = clock_zone(NULL, NULL);
 	b->last = &b->first;

@@ -179,8 +179,13 @@ def test_doctor_glances_at_the_database(w):
 def test_a_port_that_there_is_not_is_a_mistake(w):
 	w.run("init", ".")
 	with open(w.path("postrider.conf"), "a", encoding="utf-8") as f:
-		f.write("listen = 127.0.0.1:99999\n")
-	assert "127.0.0.1:99999: not an address and a port" in w.run("serve", expect=78, timeout=10).err
+		f.write("[return-path]\nlisten = 127.0.0.1:99999\n")
+	line = len(open(w.path("postrider.conf"), encoding="utf-8").readlines())
+	for command in "doctor", "serve", "status":
+		said = w.run(command, expect=78, timeout=10).err
+		assert f"postrider.conf:{line}: listen = 127.0.0.1:99999: expected an IP address and a port" in said, said
+	said = w.run("sandbox", "--port", "0", "--return-to", "127.0.0.1:65536", expect=64, timeout=10)
+	assert said.err.count("\n") == 1 and "--return-to" in said.err and not said.out, said
 
 
 def test_every_example_does_what_its_text_says(w):

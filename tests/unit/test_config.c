@@ -1,6 +1,7 @@
 #include "tests/unit/config_fixture.h"
 
 #include <math.h>
+#include <netinet/in.h>
 #include <sys/stat.h>
 
 static void no_file__defaults(void **state)
@@ -180,6 +181,30 @@ static void preset__fills_what_is_left_out(void **state)
 	config_free(&c);
 }
 
+static void listen__each_form__is_read(void **state)
+{
+	(void)state;
+	struct config *c = load("[return-path]\nlisten = 0.0.0.0:25, [::]:2525,lmtp:127.0.0.1:2424 *:26 "
+				"lmtp:/run/postrider/lmtp\n");
+	const struct config_listen *l = c->return_path.listen;
+	static const struct {
+		const char *text;
+		int family, port;
+	} want[] = {{"0.0.0.0:25", AF_INET, 25}, {"[::]:2525", AF_INET6, 2525},
+		{"lmtp:127.0.0.1:2424", AF_INET, 2424}, {"*:26", AF_INET, 26}};
+	assert_int_equal(c->return_path.nlisten, 5);
+	for (int i = 0; i < 4; i++) {
+		assert_string_equal(l[i].text, want[i].text);
+		assert_int_equal(l[i].address->ss_family, want[i].family);
+		/* Both families have the port in the same place. */
+		assert_int_equal(ntohs(((const struct sockaddr_in *)l[i].address)->sin_port), want[i].port);
+		assert_null(l[i].path);
+	}
+	assert_true(!l[0].lmtp && !l[1].lmtp && l[2].lmtp && l[4].lmtp);
+	assert_string_equal(l[4].path, "/run/postrider/lmtp");
+	config_free(&c);
+}
+
 static void errors__name_line_and_remedy(void **state)
 {
 	(void)state;
@@ -199,6 +224,13 @@ static void errors__name_line_and_remedy(void **state)
 		{"[mailbox a]\nurl = imaps://x:\n", 2, "expected imaps://SERVER"},
 		{"[mailbox a]\nurl = imaps://:993\n", 2, "expected imaps://SERVER"},
 		{"[mailbox a]\nurl = imaps://[::1]993\n", 2, "expected imaps://SERVER"},
+		{"[return-path]\nlisten = 127.0.0.1:65536\n", 2, "listen = 127.0.0.1:65536: expected an IP"},
+		{"[return-path]\nlisten = 0.0.0.0:25, ::1:25\n", 2,
+			"listen = ::1:25: expected an IP address"},
+		{"[return-path]\nlisten = localhost:25\n", 2, "expected an IP address and a port"},
+		{"[return-path]\nlisten = lmtp:run/lmtp\n", 2, "expected an IP address and a port"},
+		{"[return-path]\nlisten = *:1 *:2 *:3 *:4 *:5 *:6 *:7 *:8 *:9\n", 2, "more than 8"},
+		{"[http]\nlisten = 127.0.0.1:0\n", 2, "expected an IP address and a port"},
 		{"\n[dkim a]\ndomain = a.example\n", 2, "[dkim a] has no key"},
 		{"[dkim a]\ndomain = a.example\nkey = a.key\nselector = a;b\n", 4, "expected a selector"},
 		{"[dkim .]\ndomain = a.example\nkey = a.key\n", 1, "this is not one"},
@@ -477,6 +509,7 @@ int main(void)
 		cmocka_unit_test(the_example_that_ships__loads),
 		cmocka_unit_test(tls_and_port__follow_from_each_other),
 		cmocka_unit_test(preset__fills_what_is_left_out),
+		cmocka_unit_test(listen__each_form__is_read),
 		cmocka_unit_test(errors__name_line_and_remedy),
 		cmocka_unit_test(host__what_is_wrong_and_what_is_meant),
 		cmocka_unit_test(values__quotes_comments_and_variables),

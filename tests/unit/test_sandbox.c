@@ -502,6 +502,10 @@ static void start__mistakes__are_errors(void **state)
 		{{.keep = "/nonexistent/dir"}, ERR_CREATE},
 		{{.log = "/nonexistent/log"}, ERR_CREATE},
 		{{.rates = "x"}, ERR_USAGE},
+		{{.return_to = "127.0.0.1:65536"}, ERR_USAGE},
+		{{.return_to = "127.0.0.1:0"}, ERR_USAGE},
+		{{.return_to = "192.0.2.1:25"}, ERR_USAGE},
+		{{.return_to = "[::1]:25"}, ERR_USAGE},
 		{{.tls = true, .ca_out = "/nonexistent/ca"}, ERR_CREATE},
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
