@@ -45,15 +45,14 @@ static int say(struct doctor *d, const char *id, enum self_severity severity, co
 
 /* ---- Files ---- */
 
-static int missing(struct doctor *d, const char *path, const char *what)
+/* After stat(): errno says what is wrong. `gone`: what to do where it is not there. */
+static int unread(struct doctor *d, const char *path, const char *what, const char *gone)
 {
 	char text[200];
+	bool is_gone = errno == ENOENT || errno == ENOTDIR;
 	snprintf(text, sizeof text, "the %s cannot be read: %s", what, strerror(errno));
 	return say(d, "files", SELF_FAIL, path,
-		strcmp(what, "database") == 0
-			? "`postrider init` makes a new one; or bring it back from a backup"
-			: "bring it back: from a backup, or a password from where you keep it",
-		text);
+		is_gone ? gone : "run it as the user that sends, to whom folder and file must be open", text);
 }
 
 /* What nobody else may do with it: bits of its mode. */
@@ -65,7 +64,11 @@ static int check_mode(
 	if (path == NULL)
 		return 0;
 	if (stat(path, &st) != 0)
-		return errno == ENOENT && severity != SELF_FAIL ? 0 : missing(d, path, what);
+		return errno == ENOENT && severity != SELF_FAIL
+			       ? 0
+			       : unread(d, path, what,
+					 "bring it back: from a backup, or a password from where you keep "
+					 "it");
 	if ((st.st_mode & forbidden) == 0)
 		return 0;
 	snprintf(text, sizeof text, "the %s can be %s by others (mode %04o)", what,
@@ -97,6 +100,10 @@ static int check_database_files(struct doctor *d, const struct config *c)
 {
 	static const char *const ends[] = {"-wal", "-shm"};
 	char path[PATH_MAX];
+	struct stat st;
+	if (stat(c->database, &st) != 0)
+		return unread(d, c->database, "database",
+			"`postrider init` makes a new one; or bring it back from a backup");
 	if (check_mode(d, c->database, 0077, SELF_FAIL, "database") != 0)
 		return -1;
 	for (size_t i = 0; i < 2; i++) {
@@ -170,14 +177,19 @@ static int on_step(void *ctx, const char *doing, int64_t done, int64_t of)
 
 static int check_database(struct doctor *d, bool glance, struct err *e)
 {
-	struct store *s = cli_store(d->c, STORE_READ, e);
 	const struct self_check o = {.row = on_finding, .step = on_step, .ctx = d, .glance = glance};
 	struct self_count found;
-	if (s == NULL)
+	struct store_config sc;
+	struct store *s = NULL;
+	if (cli_store_config(d->c, &sc, e) != 0)
+		return -1;
+	sc.older = true;
+	if (store_open(&s, STORE_READ, &sc, e) != 0)
 		return -1;
 	d->line = progress_new(d->c);
 	int rc = store_check(s, &o, &found, e);
 	progress_end(&d->line);
+	store_close(&s);
 	for (int i = 0; i < SELF_NSEVERITIES; i++)
 		d->count.severity[i] += found.severity[i];
 	return rc;

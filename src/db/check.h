@@ -28,7 +28,7 @@ struct self_count {
 };
 /* Does what is kept more than once agree, does all that points somewhere point to something, is the file
  * sound, was nobody mailed after they had been suppressed? Reads only. In slices; what needs one long look is
- * skipped, and said to be, while somebody delivers. */
+ * skipped, and said to be, while somebody delivers; of an older schema (store_config.older) all is. */
 int store_check(struct store *s, const struct self_check *o, struct self_count *count, struct err *e);
 
 #endif

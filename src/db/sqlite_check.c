@@ -310,6 +310,22 @@ int check_campaigns(struct check *c)
 
 /* ---- All of it ---- */
 
+/* A schema that the first command that writes replaces: nothing is wrong with it, and hardly anything of it
+ * can be read. 1: it is an older one; -1. */
+static int check_older(struct check *c)
+{
+	int64_t version;
+	if (db_int(c->s, c->e, &version, "PRAGMA user_version", "") < 0)
+		return -1;
+	if (version == SCHEMA_VERSION)
+		return 0;
+	c->id = "schema";
+	int rc = check_say(c, c->o->glance ? SELF_INFO : SELF_SKIP, STR(""),
+		"`backup`, `status` and others that only read wait for that",
+		"an older version wrote it; the first command that writes brings it up to date");
+	return rc < 0 ? -1 : 1;
+}
+
 int store_check(struct store *s, const struct self_check *o, struct self_count *count, struct err *e)
 {
 	static const struct {
@@ -331,6 +347,9 @@ int store_check(struct store *s, const struct self_check *o, struct self_count *
 	};
 	struct check c = {.s = s, .o = o, .count = count, .e = e};
 	*count = (struct self_count){.severity = {0}};
+	int older = check_older(&c);
+	if (older != 0)
+		return older < 0 ? -1 : 0;
 	for (size_t i = 0; i < sizeof checks / sizeof *checks; i++) {
 		if (o->glance && !checks[i].quick)
 			continue;

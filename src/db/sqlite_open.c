@@ -76,7 +76,7 @@ static int check_version(struct store *s, const struct store_config *c, struct e
 	}
 	if (s->mode == STORE_WRITE && home_check(s, c, e) < 0)
 		return -1;
-	if (version == SCHEMA_VERSION)
+	if (version == SCHEMA_VERSION || (s->mode == STORE_READ && c->older))
 		return 0;
 	if (s->mode == STORE_READ) {
 		err_set(e, ERR_DATA, "database", "%s: written by an older version", s->path);

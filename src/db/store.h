@@ -58,10 +58,12 @@ struct store_config {
 	const char *home; /* this machine (src/base/machine.h); NULL: not asked, see src/db/copies.h */
 	bool home_chosen; /* `home` is a name that somebody gave, which alone counts */
 	bool adopting;    /* open for writing although it is at home elsewhere: for store_adopt() alone */
+	bool older;       /* open for reading although its schema is an older one: for store_check() alone */
 };
 
 /* ERR_NOINPUT: no database there (the remedy names `postrider init`); ERR_DATA: not a Postrider database,
- * damaged, or written by a newer version; ERR_PAUSED: for writing, and it is a copy. */
+ * damaged, or written by a newer version, or by an older one and only to be read; ERR_PAUSED: for writing,
+ * and it is a copy. */
 int store_open(struct store **s, enum store_mode mode, const struct store_config *c, struct err *e);
 void store_close(struct store **s);
 /* Changes when any other connection committed something; cheap enough for every loop turn. */

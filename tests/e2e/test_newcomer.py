@@ -166,6 +166,14 @@ def test_doctor_glances_at_the_database(w):
 		assert finding(copy.run("--json", "doctor"), "home")["severity"] == "warn"
 	shutil.rmtree(w.folder + "-copy")
 
+	# Between an upgrade of the program and the first command that writes.
+	subprocess.run(["sqlite3", "postrider.db", "PRAGMA user_version = 1"], cwd=w.folder, check=True)
+	for options, severity in ([], "info"), (["--database"], "skip"):
+		older = w.run("--json", "doctor", *options)
+		assert finding(older, "schema")["severity"] == severity and "older version" in finding(older, "schema")["text"], older
+		assert "fail" not in older.out and "warn" not in older.out, older
+	subprocess.run(["sqlite3", "postrider.db", "PRAGMA user_version = 2"], cwd=w.folder, check=True)
+
 	subprocess.run(["sqlite3", "postrider.db", "DROP TABLE attempt"], cwd=w.folder, check=True)
 	assert finding(w.run("--json", "doctor", expect=1), "schema")["where"] == "attempt"
 	subprocess.run(["sqlite3", "postrider.db", "PRAGMA user_version = 99"], cwd=w.folder, check=True)
@@ -174,6 +182,8 @@ def test_doctor_glances_at_the_database(w):
 	os.remove(w.path("postrider.db"))
 	gone = w.run("--json", "doctor", expect=1)
 	assert "postrider init" in finding(gone, "files")["remedy"] and '"database"' not in gone.out, gone
+	os.symlink("postrider.db", w.path("postrider.db"))
+	assert "run it as the user" in finding(w.run("--json", "doctor", expect=1), "files")["remedy"]
 
 
 def test_a_port_that_there_is_not_is_a_mistake(w):
