@@ -20,43 +20,40 @@ static int in_slices(struct store *s, int (*step)(struct store *s, struct prune 
 /* ---- Returned messages: their numbers ascend with time ---- */
 
 /* What was nobody's goes whole. */
-static int forget_nobodys(struct store *s, int64_t upto, struct err *e)
+static int forget_nobodys(struct store *s, int64_t after, int64_t upto, struct err *e)
 {
 	if (db_run(s, e,
 		    "DELETE FROM failure WHERE id IN (SELECT id FROM returned WHERE contact = 0 AND delivery "
-		    "= 0 AND id <= "
-		    "?)",
-		    "i", upto) < 0)
+		    "= 0 AND id > ? AND id <= ?)",
+		    "ii", after, upto) < 0)
 		return -1;
-	return db_run(s, e, "DELETE FROM returned WHERE contact = 0 AND delivery = 0 AND id <= ?", "i", upto);
+	return db_run(s, e, "DELETE FROM returned WHERE contact = 0 AND delivery = 0 AND id > ? AND id <= ?",
+		"ii", after, upto);
 }
 
 static int messages_step(struct store *s, struct prune *p, void *ctx, struct err *e)
 {
-	int64_t id = 0, at = 0, *after = ctx;
-	for (int n = 0; n < SLICE / 4; n++) {
-		sqlite3_stmt *st = db_query(s, e,
+	int64_t v[2], *after = ctx, from = *after;
+	ms_t began = clock_mono();
+	bool more = true;
+	for (int n = 0; more && n < SLICE / 4 && !db_slice_over(began); n++) {
+		int rc = db_ints(s, e, v, 2,
 			"SELECT v.id, r.at FROM evidence v JOIN returned r ON r.id = v.id WHERE v.id > ? "
 			"ORDER BY v.id LIMIT 1",
 			"i", *after);
-		int rc = db_step(s, st, e);
-		if (rc < 0)
+		more = rc == 1 && v[1] < p->evidence_before;
+		if (rc < 0 || (more && (db_run(s, e, "DELETE FROM evidence WHERE id = ?", "i", v[0]) < 0 ||
+					       db_run(s, e,
+						       "UPDATE returned SET diagnostic = '', address = '' "
+						       "WHERE id = ?",
+						       "i", v[0]) < 0)))
 			return -1;
-		if (rc == 1) {
-			id = col_int(st, 0);
-			at = col_int(st, 1);
-			db_done(st);
+		if (more) {
+			*after = v[0];
+			p->messages++;
 		}
-		if (rc == 0 || at >= p->evidence_before)
-			return forget_nobodys(s, *after, e);
-		if (db_run(s, e, "DELETE FROM evidence WHERE id = ?", "i", id) < 0 ||
-			db_run(s, e, "UPDATE returned SET diagnostic = '', address = '' WHERE id = ?", "i",
-				id) < 0)
-			return -1;
-		*after = id;
-		p->messages++;
 	}
-	return 1;
+	return forget_nobodys(s, from, *after, e) < 0 ? -1 : more;
 }
 
 /* ---- A campaign's words, then its deliveries ---- */

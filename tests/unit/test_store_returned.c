@@ -1,6 +1,7 @@
 /* What comes back: evidence, lowered deliveries, suppressions, counts, and forgetting it again. */
 #include "src/db/prune.h"
 #include "src/db/report.h"
+#include "src/db/sqlite.h"
 #include "tests/unit/store_fixture.h"
 
 #include "src/base/hash.h"
@@ -503,6 +504,53 @@ static void prune__words_then_deliveries__sums_stay(void **state)
 	end(&w);
 }
 
+/* The most rows that one transaction of the store changed. */
+struct transactions {
+	int64_t before, most;
+};
+
+static int on_statement(unsigned event, void *ctx, void *st, void *sql)
+{
+	struct transactions *t = ctx;
+	int64_t changes = sqlite3_total_changes64(sqlite3_db_handle(st));
+	(void)event;
+	if (strncmp(sql, "BEGIN", 5) == 0)
+		t->before = changes;
+	if (strcmp(sql, "COMMIT") == 0 && changes - t->before > t->most)
+		t->most = changes - t->before;
+	return 0;
+}
+
+static void nobodys(struct world *w, int n)
+{
+	OK(w->f, store_together(w->f->s, &w->f->e));
+	for (int i = 0; i < n; i++) {
+		struct returned_new r = bounce(w, 0, CLASS_HARD, NOW + MINUTE);
+		r.fingerprint = str_n((const char *)&i, sizeof i);
+		r.message = STR("somebody else");
+		returns(w, &r);
+	}
+	OK(w->f, store_together_end(w->f->s, true, &w->f->e));
+}
+
+static void prune__many_of_nobody__in_slices(void **state)
+{
+	struct world w;
+	struct transactions t = {0};
+	start(&w, *state);
+	nobodys(&w, 3000);
+	sqlite3_trace_v2(w.f->s->db, SQLITE_TRACE_STMT, on_statement, &t);
+	struct prune p = {.evidence_before = NOW + DAY};
+	OK(w.f, store_prune(w.f->s, &p, &w.f->e));
+	assert_int_equal(p.messages, 3000);
+	assert_int_equal(
+		fixture_sql(w.f, "SELECT (SELECT count(*) FROM failure) + (SELECT count(*) FROM returned) + "
+				 "(SELECT count(*) FROM evidence)"),
+		0);
+	assert_in_range(t.most, 4, 1000);
+	end(&w);
+}
+
 static int one_domain_name(void *ctx, int64_t id, struct str name, struct str provider)
 {
 	buf_printf(ctx, "%lld:%.*s:%.*s ", (long long)id, STR_ARG(name), STR_ARG(provider));
@@ -647,6 +695,7 @@ int main(void)
 		T(domains__dead_ones_and_their_people),
 		T(random_sequences__agree_with_the_check),
 		T(prune__words_then_deliveries__sums_stay),
+		T(prune__many_of_nobody__in_slices),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
