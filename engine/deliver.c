@@ -108,6 +108,37 @@ static void keep_resolved(struct deliver *d)
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 }
 
+/* ---- What a run that died has left ---- */
+
+static int recover(struct store *s, int64_t epoch, const struct config *cfg, struct err *e)
+{
+	int64_t doubtful = 0;
+	if (store_ledger_recover(s, epoch, cfg->doubt, clock_now(), &doubtful, e) != 0)
+		return -1;
+	if (doubtful > 0)
+		log_warn("%lld deliveries were on the wire when the last run ended: they are in doubt",
+			(long long)doubtful);
+	return 0;
+}
+
+int deliver_recover(struct store *s, const struct config *cfg, const char *what, struct err *e)
+{
+	struct holder self, other;
+	struct err held = {0};
+	int64_t epoch;
+	holder_self(&self, what);
+	if (store_lease_take(s, &self, clock_now(), &epoch, &other, &held) != 0) {
+		if (held.code == ERR_AGAIN)
+			return 0;
+		*e = held;
+		return -1;
+	}
+	if (recover(s, epoch, cfg, e) == 0)
+		return store_lease_release(s, epoch, e);
+	store_lease_release(s, epoch, &held);
+	return -1;
+}
+
 /* ---- Crew ---- */
 
 static void crew_end(struct deliver *d, struct err *e)
@@ -203,12 +234,8 @@ static int crew_start(struct deliver *d, struct err *e)
 			return -1;
 		c->nworkers++;
 	}
-	int64_t doubtful = 0;
-	if (store_ledger_recover(d->store, c->epoch, cfg->doubt, clock_now(), &doubtful, e) != 0)
+	if (recover(d->store, c->epoch, cfg, e) != 0)
 		return -1;
-	if (doubtful > 0)
-		log_warn("%lld deliveries were on the wire when the last run ended: they are in doubt",
-			(long long)doubtful);
 	struct ledger_options lo = {
 		.config = cfg,
 		.rules = d->o->rules,

@@ -6,6 +6,7 @@
 #include "src/cli/people.h"
 #include "src/cli/run.h"
 
+#include "engine/deliver.h"
 #include "src/base/log.h"
 #include "src/db/campaign.h"
 #include "src/db/delivery.h"
@@ -351,6 +352,9 @@ static int resume_run(struct cli *c, struct err *e)
 	if (row.state == CAMPAIGN_PAUSED && str_starts(row.why, STR("brake-")) && !o.past_brake)
 		return braked(&row, e);
 	if (!cli_given(c, "past-restore") && copies_refuse(&row, e) != 0)
+		return -1;
+	const struct config *cfg = o.doubt >= 0 ? cli_config(c, e) : NULL;
+	if (o.doubt >= 0 && (cfg == NULL || deliver_recover(s, cfg, "resume", e) != 0))
 		return -1;
 	if (store_campaign_resume(s, id, &o, e) != 0 || store_campaign_by_id(s, id, &row, e) != 0)
 		return -1;

@@ -1,4 +1,5 @@
 """The same command a second time, in every state the first can be in, mails nobody twice."""
+import asyncio
 import os
 import signal
 
@@ -93,6 +94,32 @@ def test_killed(w):
 		w.audit("june", sink, w.addresses)
 		twice = [a for a, n in sink.recipients().items() if n > 1]
 		assert set(twice) <= set(doubt) and set(sink.recipients()) == set(w.addresses)
+
+
+def test_who_is_in_doubt_after_a_kill_gets_what_resume_says(w):
+	"""Also where resume is the first to find out that the last run died with messages on the wire."""
+	class Silent(Sink):
+		mute = True
+		async def end(self, s, data):
+			if self.mute:
+				self.keep(s, data)
+				await asyncio.sleep(60)
+			return await super().end(s, data)
+	for rule, word in ("resend", "skip"), ("skip", "resend"), ("hold", "resend"):
+		folder = w.path(f"{rule}-{word}")
+		os.makedirs(folder)
+		with harness.World(folder) as inner, Silent() as sink:
+			inner.configure(sink.port, connections=1, top=f"doubt = {rule}\nahead = 1\n")
+			inner.audience(5)
+			inner.message()
+			first = inner.start(*SEND)
+			wait_until(lambda: sink.messages)
+			first.kill()
+			first.wait()
+			sink.mute = False
+			inner.run("resume", "june", f"--doubt={word}")
+			assert sorted(sink.recipients().values()) == [1, 1, 1, 1, 2 if word == "resend" else 1], (rule, sink.recipients())
+			assert inner.status("june")["counts"].get("doubt") == (0 if word == "resend" else 1)
 
 
 def test_cancelled(w):
