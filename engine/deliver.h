@@ -44,8 +44,8 @@ enum deliver_end {
 /* -1: the store failed, the lease was lost (ERR_AGAIN) or could not be had. */
 int deliver_run(const struct deliver_options *o, enum deliver_end *end, struct err *e);
 
-/* What a run that died had on the wire becomes doubt, by the configured rule, as deliver_run does first of all; nothing
- * while somebody delivers, who has done so. For who decides about those in doubt before that. */
+/* What a run that died had on the wire becomes doubt, by the configured rule, as deliver_run does first of
+ * all; nothing while somebody delivers, who has done so. For who decides about those in doubt before that. */
 int deliver_recover(struct store *s, const struct config *cfg, const char *what, struct err *e);
 
 #endif

@@ -233,6 +233,20 @@ void csv_reader_close(struct csv_reader **r)
 	*r = NULL;
 }
 
+void csv_undo_excel(struct str *field, size_t n)
+{
+	static const char *const signs[] = {
+		"=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"};
+	for (size_t i = 0; i < n; i++) {
+		if (field[i].n < 2 || field[i].p[0] != '\'')
+			continue;
+		struct str rest = str_n(field[i].p + 1, field[i].n - 1);
+		for (size_t k = 0; k < sizeof signs / sizeof signs[0]; k++)
+			if (str_starts(rest, str_from(signs[k])))
+				field[i] = rest;
+	}
+}
+
 const char *csv_reader_encoding(const struct csv_reader *r)
 {
 	return r->decoder.charset.name;

@@ -42,6 +42,9 @@ int csv_reader_next(struct csv_reader *r, struct csv_row *row, struct err *e);
 /* The charset; until the first byte outside ASCII was read, "UTF-8" as far as anybody can tell. */
 const char *csv_reader_encoding(const struct csv_reader *r);
 bool csv_reader_has_bom(const struct csv_reader *r);
+/* Undoes what an export for Excel did to cells that a spreadsheet would take for formulas: an apostrophe in
+ * front. */
+void csv_undo_excel(struct str *field, size_t n);
 char csv_reader_delimiter(const struct csv_reader *r);
 /* Bytes read of the file and its size (0: unknown). From any thread. */
 void csv_reader_progress(const struct csv_reader *r, int64_t *read, int64_t *size);

@@ -306,16 +306,6 @@ static int fill_attrs(struct row_reader *r, const struct plan_row *row, const st
 	return 0;
 }
 
-/* Undoes what an export for Excel did to cells that a spreadsheet would take for formulas. */
-static void strip_apostrophes(const struct plan_row *row)
-{
-	for (size_t i = 0; i < row->nfields; i++) {
-		struct str *s = &row->field[i];
-		if (s->n >= 2 && s->p[0] == '\'' && memchr("=+-@\t\r", s->p[1], 6) != NULL)
-			*s = str_n(s->p + 1, s->n - 1);
-	}
-}
-
 int row_reader_add(struct row_reader *r, struct import_batch *b, const struct plan_row *row, struct err *e)
 {
 	struct address address;
@@ -324,7 +314,7 @@ int row_reader_add(struct row_reader *r, struct import_batch *b, const struct pl
 	const char *fault = row->bad;
 	b->read++;
 	if (r->plan->excel)
-		strip_apostrophes(row);
+		csv_undo_excel(row->field, row->nfields);
 	if (fault == NULL)
 		fault = too_wide(r->plan, row, words);
 	if (fault != NULL)

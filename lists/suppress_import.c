@@ -19,6 +19,7 @@ struct job {
 	struct suppress_report *out;
 	struct csv_reader *reader;
 	size_t column[NCOLUMNS]; /* SIZE_MAX: none */
+	bool excel;              /* our own export for Excel */
 	struct suppression batch[BATCH];
 	size_t nbatch;
 	struct arena arena;   /* of the rows in the batch */
@@ -93,6 +94,7 @@ static int find_columns(struct job *j, const struct csv_row *row, struct err *e)
 		}
 	}
 	own_columns(j, row);
+	j->excel = j->column[SCOPE] != SIZE_MAX && csv_reader_has_bom(j->reader);
 	if (j->q->column != NULL)
 		return named_column(j, row, e);
 	for (size_t i = 0; i < row->nfields; i++) {
@@ -210,6 +212,8 @@ static int take_row(struct job *j, const struct csv_row *row, struct err *e)
 	struct suppression sup = {0};
 	char words[160];
 	j->out->read++;
+	if (j->excel)
+		csv_undo_excel(row->field, row->nfields);
 	const char *fault = read_row(j, row, &sup, words);
 	if (fault != NULL) {
 		if (j->out->rejected++ == 0) {

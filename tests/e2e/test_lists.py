@@ -61,6 +61,21 @@ def test_import_export_round_trip(w):
 	assert len(people) == 1 and people[0]["first_name"] == "Ann" and people[0]["email"] == "ann@example.com", people
 
 
+def test_suppressions_round_trip(w):
+	"""Also by way of Excel, which must not take @domain for a formula."""
+	begin(w)
+	w.run("suppressions", "add", "@bad.example", "--note", "=asked")
+	w.run("suppressions", "add", "ann@x.example", "--note", "＝asked")  # a full-width sign is one, too
+	before = w.run("suppressions", "export").out
+	for extra in [], ["--excel"]:
+		w.run("suppressions", "export", "-o", "out.csv", *extra)
+		for who in "@bad.example", "ann@x.example":
+			w.run("suppressions", "remove", who, "--note", "to be read again")
+		assert w.run("--json", "suppressions", "import", "out.csv").json["added"] == 2
+		assert sorted(rows(w.run("suppressions", "export").out), key=str) == sorted(rows(before), key=str), extra
+		assert "@bad.example" in w.run("suppressions", "why", "who@bad.example").out
+
+
 def test_export_into_a_new_database(w):
 	w.write("old.csv", "email,n,pr_joined,pr_added,pr_source,pr_consent_at\n"
 		"a@x.example,1,2024-01-02T03:04:05.000Z,2023-01-02T03:04:05.000Z,fair,2023-01-01T00:00:00.000Z\n"
