@@ -283,6 +283,13 @@ void charset_guess(struct str s, bool cut, struct charset *out)
 	set(out, CHARSET_UTF8, "UTF-8", "UTF-8");
 	if (looks_utf8(s, cut))
 		return;
+	/* Damage here and there in UTF-8 is likelier than another charset, though nearly all of UTF-8 can be
+	 * read as Shift_JIS: those rows are refused one by one. */
+	size_t bad = 0;
+	for (size_t i = 0; i < s.n;)
+		bad += utf8_next(s, &i) == 0xfffd;
+	if (bad * 20 < high && high >= 20)
+		return;
 	struct tally sjis = scan_sjis(s), euc = scan_euc(s);
 	size_t western = scan_western(s);
 	bool may_euc = euc.chars > 0 && few(euc.errors, euc.chars);
@@ -298,13 +305,6 @@ void charset_guess(struct str s, bool cut, struct charset *out)
 		set(out, CHARSET_ICONV, "Shift_JIS", "CP932");
 		return;
 	}
-	/* Damage here and there in UTF-8 is likelier than another charset: those rows are refused one by one.
-	 */
-	size_t bad = 0;
-	for (size_t i = 0; i < s.n;)
-		bad += utf8_next(s, &i) == 0xfffd;
-	if (bad * 20 < high && high >= 20)
-		return;
 	if (!by_uchardet(s, high, out))
 		set(out, CHARSET_ICONV, "Windows-1252", "CP1252");
 }

@@ -1,7 +1,8 @@
 /* Which charset a list's file is in, and its bytes as UTF-8, in a stream.
  *
- * Guessing asks in this order: byte order mark, UTF-16 by its NULs, ISO-2022-JP by its escapes, valid UTF-8,
- * the structure of Shift_JIS and EUC-JP against that of Western text, uchardet; what is left is Windows-1252.
+ * Guessing asks in this order: byte order mark, UTF-16 by its NULs, ISO-2022-JP by its escapes, UTF-8 (also
+ * with damage here and there), the structure of Shift_JIS and EUC-JP against that of Western text, uchardet;
+ * what is left is Windows-1252.
  */
 #ifndef LISTS_CHARSET_H
 #define LISTS_CHARSET_H

@@ -241,6 +241,29 @@ static void charset__is_guessed_where_ascii_ends(void **state)
 	buf_release(&want);
 }
 
+/* One name that was pasted in from elsewhere must not spell all others wrong. */
+static void damaged_utf8__stays_utf8(void **state)
+{
+	(void)state;
+	static const char *const names[] = {"Müller 京都", "山田太郎", "Zoë"};
+	for (size_t k = 0; k < sizeof names / sizeof names[0]; k++) {
+		struct buf b = BUF_INIT(1 << 20), want = BUF_INIT(1 << 20);
+		buf_puts(&b, "email,name\n");
+		buf_puts(&want, "1:email|name\n");
+		for (int i = 2; i < 500; i++) {
+			buf_printf(&b, "u%d@b.example,%s\n", i, i == 250 ? "M\xfcller" : names[k]);
+			if (i == 250)
+				buf_puts(&want, "250!bytes that are not UTF-8 text\n");
+			else
+				buf_printf(&want, "%d:u%d@b.example|%s\n", i, i, names[k]);
+		}
+		assert_string_equal(dump(buf_get(&b), NULL), want.p);
+		assert_string_equal(csv_reader_encoding(reader), "UTF-8");
+		buf_release(&b);
+		buf_release(&want);
+	}
+}
+
 static void split_characters__at_every_block_border(void **state)
 {
 	(void)state;
@@ -460,6 +483,7 @@ int main(void)
 		cmocka_unit_test(western__is_windows_1252),
 		cmocka_unit_test(other_charsets__by_name_or_from_much_text),
 		cmocka_unit_test(charset__is_guessed_where_ascii_ends),
+		cmocka_unit_test(damaged_utf8__stays_utf8),
 		cmocka_unit_test(split_characters__at_every_block_border),
 		cmocka_unit_test(bad_bytes__refuse_the_row_only),
 		cmocka_unit_test(too_much__refuses_the_row_only),
