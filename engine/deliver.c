@@ -68,8 +68,12 @@ static void *resolve_main(void *arg)
 			continue;
 		ms_t age = clock_mono() - atomic_load(&c->routes[i].resolved_at);
 		bool none = atomic_load(&c->routes[i].addrs) == NULL;
-		if ((none || age > RESOLVE_EVERY) && route_resolve(&c->routes[i], &e) != 0)
-			log_err(LOG_LEVEL_WARN, &e);
+		if ((none || age > RESOLVE_EVERY) && route_resolve(&c->routes[i], &e) != 0) {
+			if (e.code == ERR_UNREACH)
+				route_tell_trouble(&c->routes[i]);
+			else
+				log_err(LOG_LEVEL_WARN, &e);
+		}
 	}
 	fault_point("resolved");
 	for (size_t i = 0; i < c->nworkers; i++) {

@@ -255,9 +255,10 @@ int route_resolve(struct route *r, struct err *e)
 	}
 	atomic_store(&r->resolved_at, clock_mono());
 	if (rc != 0) {
+		char what[80];
 		route_trouble(r, "%s cannot be found: %s", r->cfg->host, gai_strerror(rc));
-		err_set(e, ERR_UNREACH, "route", "%s: host %s cannot be found: %s", r->cfg->name,
-			r->cfg->host, gai_strerror(rc));
+		snprintf(what, sizeof what, "route %s", r->cfg->name);
+		err_set(e, ERR_UNREACH, what, "host %s cannot be found: %s", r->cfg->host, gai_strerror(rc));
 		return err_at(e, r->cfg->at.file, r->cfg->at.line);
 	}
 	struct route_addrs *a = calloc(1, sizeof *a), *old = atomic_load(&r->addrs);

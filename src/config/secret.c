@@ -18,7 +18,7 @@ extern char **environ;
 
 static int bad(struct err *e, const struct secret *s, const char *why)
 {
-	err_set(e, ERR_CONFIG, "cannot get the secret", "%s", why);
+	err_set(e, ERR_CONFIG, "cannot get the password", "%s", why);
 	return err_at(e, s->at.file, s->at.line);
 }
 
@@ -27,7 +27,7 @@ static int from_file(const struct secret *s, struct buf *out, struct err *e)
 	int fd = open(s->value, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) != 0) {
-		err_sys(e, ERR_CONFIG, "cannot read the secret", s->value);
+		err_sys(e, ERR_CONFIG, "cannot read the password", s->value);
 		if (fd >= 0)
 			close(fd);
 		return err_at(e, s->at.file, s->at.line);
@@ -36,7 +36,7 @@ static int from_file(const struct secret *s, struct buf *out, struct err *e)
 	if (!S_ISREG(st.st_mode))
 		return bad(e, s, "it is not a regular file");
 	if ((st.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
-		err_set(e, ERR_CONFIG, "cannot use the secret",
+		err_set(e, ERR_CONFIG, "cannot use the password",
 			"%s can be read or changed by others (mode %04o)", s->value,
 			(unsigned)st.st_mode & 07777);
 		err_remedy(e, "chmod 600 %s", s->value);

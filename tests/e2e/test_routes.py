@@ -157,7 +157,7 @@ def test_a_route_that_cannot_be_used_does_not_hold_up_the_others(w):
 		os.remove(w.path("password"))
 		done = w.run("resume", "june")
 		assert w.audit("june", b, addresses) == {"sent": 40}
-		assert "cannot read the secret" in done.err, done
+		assert "cannot read the password" in done.err, done
 
 
 def test_a_quota_is_told_before_and_waited_for(w):
