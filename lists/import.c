@@ -389,6 +389,8 @@ static int fill_report(struct job *j, struct err *e)
 	const struct import_plan *p = &j->plan;
 	out->columns = p->columns;
 	out->ncolumns = p->ncolumns;
+	if (p->unread_status != SIZE_MAX)
+		out->unread_status = p->columns[p->unread_status].header;
 	for (size_t i = 0; i < p->npreview && out->nsample < IMPORT_SAMPLE; i++) {
 		if (p->preview[i].bad != NULL)
 			continue;

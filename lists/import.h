@@ -81,6 +81,8 @@ struct import_report { /* filled as far as it came, also on failure; strings liv
 	int64_t forgotten; /* of those rejected: people who asked for it, no sign of a wrong file */
 	int64_t left;      /* by --sync */
 	bool would_refuse; /* dry run: too many were refused for an import */
+	struct str
+		unread_status; /* the column that looks as if it said who unsubscribed, and is not read so */
 	double seconds;
 };
 

@@ -2,6 +2,7 @@
 
 #include "lists/address.h"
 #include "lists/column.h"
+#include "lists/import_status.h"
 #include "src/base/nearest.h"
 #include "src/base/utf8.h"
 
@@ -357,6 +358,45 @@ static int set_roles(struct import_plan *p, const struct import_request *q, stru
 	return p->arena->failed ? no_memory(e) : 0;
 }
 
+/* ---- A column that says who unsubscribed ---- */
+
+static bool called_status(struct str attr)
+{
+	static const char *const words[] = {"status", "状態", "ステータス"};
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (memmem(attr.p, attr.n, words[i], strlen(words[i])) != NULL)
+			return true;
+	return false;
+}
+
+/* Of its cells nearly all say what people are, and some that they are not to be mailed, or its name says so.
+ */
+static bool tells_status(const struct import_plan *p, size_t i)
+{
+	size_t filled = 0, known = 0, gone = 0;
+	for (size_t j = 0; j < p->npreview; j++) {
+		const struct plan_row *row = &p->preview[j];
+		enum import_status status;
+		if (row->bad != NULL || i >= row->nfields || str_trim(row->field[i]).n == 0)
+			continue;
+		filled++;
+		if (import_status_read(row->field[i], &status) != NULL)
+			continue;
+		known++;
+		gone += status != IMPORT_SUBSCRIBED;
+	}
+	return known > 0 && known * 10 >= filled * 8 && (gone > 0 || called_status(p->columns[i].attr));
+}
+
+/* Where no option says that it is one. */
+static size_t unread_status(const struct import_plan *p)
+{
+	for (size_t i = 0; i < p->ncolumns && p->status == NONE; i++)
+		if (p->columns[i].role == COLUMN_ATTR && tells_status(p, i))
+			return i;
+	return NONE;
+}
+
 int import_plan(struct import_plan *p, struct csv_reader *r, const struct import_request *q, struct arena *a,
 	struct err *e)
 {
@@ -374,7 +414,10 @@ int import_plan(struct import_plan *p, struct csv_reader *r, const struct import
 	if (p->npreview == 0)
 		return err_set(e, ERR_DATA, "import",
 			q->columns != NULL ? "the file is empty" : "the file has a header and no rows");
-	return set_roles(p, q, e);
+	if (set_roles(p, q, e) != 0)
+		return -1;
+	p->unread_status = unread_status(p);
+	return 0;
 }
 
 static int by_id(const void *a, const void *b, void *columns)

@@ -20,9 +20,10 @@ struct import_plan {
 	struct import_column *columns;
 	size_t ncolumns;
 	size_t email, status, source, consent, joined, added,
-		expand;  /* index of the column; SIZE_MAX: none */
-	bool own_status; /* the status column is an export's pr_status */
-	size_t *attrs;   /* indexes of attribute columns, by ascending attribute id */
+		expand;       /* index of the column; SIZE_MAX: none */
+	size_t unread_status; /* one that looks like it, and is an attribute as any other; SIZE_MAX: none */
+	bool own_status;      /* the status column is an export's pr_status */
+	size_t *attrs;        /* indexes of attribute columns, by ascending attribute id */
 	size_t nattrs;
 	bool excel; /* our own export for Excel: cells that look like formulas have an apostrophe in front */
 	bool has_name; /* some column is the attribute `name` */

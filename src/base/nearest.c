@@ -35,7 +35,7 @@ static int edits(struct str a, struct str b)
 
 void nearest_init(struct nearest *n, struct str typed)
 {
-	*n = (struct nearest){.typed = typed, .distance = 1 + (int)(typed.n < 30 ? typed.n : 30) / 3};
+	*n = (struct nearest){.typed = typed, .distance = (int)(typed.n < 30 ? typed.n : 30) / 3};
 }
 
 void nearest_offer(struct nearest *n, struct str name)

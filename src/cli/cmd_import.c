@@ -296,6 +296,11 @@ static int import_run(struct cli *c, struct err *e)
 		if (rc == 0 && report.would_refuse)
 			log_warn("with so many rows rejected nothing would be imported; --max-rejects allows "
 				 "more");
+		if (rc == 0 && report.unread_status.n > 0)
+			log_warn("the column \"%s\" looks as if it says who unsubscribed: --status \"%s\" "
+				 "keeps them "
+				 "from being mailed",
+				out_safe(report.unread_status), out_safe(report.unread_status));
 		if (rc == 0 && (c->json ? show_json(&q, &report) : show_text(c, &q, &report, new_list)) != 0)
 			rc = output_error(e);
 		import_report_release(&report);

@@ -363,6 +363,30 @@ static void duplicates__by_option(void **state)
 	assert_string_equal(attrs_of("a@example.com"), "n=2;");
 }
 
+static void status__is_seen_where_it_is_not_read(void **state)
+{
+	f = *state;
+	static const struct {
+		const char *text, *column;
+	} files[] = {
+		{"email,Status\na@x.example,Subscribed\nb@x.example,Unsubscribed\n", "Status"},
+		{"email,配信\na@x.example,配信中\nb@x.example,退会\n", "配信"},
+		{"email,Mail status\na@x.example,active\nb@x.example,\n", "Mail status"},
+		{"email,plan\na@x.example,ok\nb@x.example,ok\n", ""},
+		{"email,status\na@x.example,gold\nb@x.example,deleted\n", ""},
+		{"email,pr_status\na@x.example,unsubscribed\n", ""},
+	};
+	struct import_request q = request();
+	q.dry_run = true;
+	for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+		assert_int_equal(import_str(str_from(files[i].text), q), 0);
+		assert_true(str_is(report.unread_status, files[i].column));
+	}
+	q.status = "Status";
+	assert_int_equal(import_str(str_from(files[0].text), q), 0);
+	assert_int_equal(report.unread_status.n, 0);
+}
+
 static void status__becomes_suppression(void **state)
 {
 	f = *state;
@@ -699,6 +723,7 @@ int main(void)
 		TEST(too_many_rejects__import_nothing),
 		TEST(unclosed_quote__imports_nothing),
 		TEST(duplicates__by_option),
+		TEST(status__is_seen_where_it_is_not_read),
 		TEST(status__becomes_suppression),
 		TEST(suppression__beats_every_later_import),
 		TEST(forgotten__is_refused),

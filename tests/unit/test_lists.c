@@ -62,6 +62,8 @@ static void nearest__is_near_or_nothing(void **state)
 	assert_string_equal(near_to("newslettr"), "newsletter");
 	assert_string_equal(near_to("zzzz"), "");
 	assert_string_equal(near_to("x"), "");
+	assert_string_equal(near_to("cats"), "");
+	assert_string_equal(near_to("nest"), "");
 	char longer[300];
 	memset(longer, 'a', sizeof longer - 1);
 	longer[sizeof longer - 1] = '\0';
