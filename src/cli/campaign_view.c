@@ -301,23 +301,53 @@ static void line_time(struct buf *out, const char *label, const struct zone *z, 
 	buf_printf(out, "  %-8s %s\n", label, text_time(z, t, when));
 }
 
+/* Up to the next blank; a command in `…` stays in one piece, so that it can be copied. */
+static size_t word_end(struct str s)
+{
+	bool command = false;
+	size_t i = 0;
+	for (; i < s.n && (command || s.p[i] != ' '); i++)
+		command = command != (s.p[i] == '`');
+	return i;
+}
+
+/* A line of text_head, continued under itself. */
+static void line_wrapped(struct buf *out, const char *label, struct str text, size_t columns)
+{
+	struct buf safe = BUF_INIT(2000);
+	size_t used = 0;
+	utf8_safe(&safe, text);
+	buf_printf(out, "  %-8s", label);
+	for (struct str rest = buf_get(&safe); rest.n > 0;) {
+		size_t n = word_end(rest), width = utf8_width(str_n(rest.p, n));
+		if (used > 0 && 10 + used + 1 + width > columns) {
+			buf_printf(out, "\n%10s", "");
+			used = 0;
+		}
+		buf_putc(out, ' ');
+		buf_str(out, str_n(rest.p, n));
+		used += 1 + width;
+		rest = n < rest.n ? str_n(rest.p + n + 1, rest.n - n - 1) : str_n(rest.p, 0);
+	}
+	buf_putc(out, '\n');
+	buf_release(&safe);
+}
+
 /* Why it stands still, and what to do. */
-static void text_why(struct buf *out, const struct report *r)
+static void text_why(struct buf *out, const struct report *r, size_t columns)
 {
 	const struct campaign_row *c = &r->campaign;
 	struct buf remedy = BUF_INIT(1000);
-	if (c->why_text.n != 0) {
-		buf_puts(out, "  Because  ");
-		utf8_safe(out, c->why_text);
-		buf_putc(out, '\n');
-	}
+	if (c->why_text.n != 0)
+		line_wrapped(out, "Because", c->why_text, columns);
 	view_remedy(&remedy,
 		c->why.n != 0 || strcmp(r->state, campaign_state_names[CAMPAIGN_INTERRUPTED]) != 0
 			? c->why
 			: STR("interrupted"),
 		c->name);
 	if (remedy.len > 0)
-		buf_printf(out, "  Remedy   %s\n", r->rehearsal ? REHEARSE_AGAIN : buf_cstr(&remedy));
+		line_wrapped(
+			out, "Remedy", r->rehearsal ? str_from(REHEARSE_AGAIN) : buf_get(&remedy), columns);
 	buf_release(&remedy);
 }
 
@@ -362,7 +392,14 @@ static void text_live(struct buf *out, const struct report *r, const struct zone
 		line_time(out, "Done", z, r->live.eta);
 }
 
-static void text_head(struct buf *out, const struct report *r, const struct zone *z, ms_t now)
+/* Nobody was looked for yet. */
+static bool never_began(const struct report *r)
+{
+	return r->campaign.started == 0 && r->campaign.state != CAMPAIGN_PREPARING &&
+	       r->campaign.selection.selected == 0;
+}
+
+static void text_head(struct buf *out, const struct report *r, const struct zone *z, ms_t now, size_t columns)
 {
 	const struct campaign_row *c = &r->campaign;
 	char when[TEXT_NUMBER], span[CLOCK_TEXT];
@@ -377,8 +414,8 @@ static void text_head(struct buf *out, const struct report *r, const struct zone
 	buf_puts(out, "\n  Subject  ");
 	utf8_safe(out, c->subject);
 	buf_putc(out, '\n');
-	text_why(out, r);
-	if (c->state == CAMPAIGN_SCHEDULED)
+	text_why(out, r, columns);
+	if (never_began(r) && c->finished == 0 && c->start_at > now)
 		line_time(out, "Starts", z, c->start_at);
 	if (c->started != 0)
 		line_time(out, "Started", z, c->started);
@@ -435,10 +472,11 @@ static void text_reasons(struct buf *out, const struct report *r, size_t columns
 void view_text(struct buf *out, const struct report *r, const struct zone *z, ms_t now, size_t columns)
 {
 	const struct selection *s = &r->campaign.selection;
-	text_head(out, r, z, now);
+	text_head(out, r, z, now, columns);
 	buf_puts(out, "\n");
-	if (r->campaign.state == CAMPAIGN_SCHEDULED && s->selected == 0) {
-		buf_puts(out, "  Who gets it is chosen when it starts.\n");
+	if (never_began(r)) {
+		buf_puts(out, r->campaign.finished == 0 ? "  Who gets it is chosen when it starts.\n"
+							: "  It never began: nobody was chosen.\n");
 		return;
 	}
 	row(out, "selected", s->selected, 0);

@@ -122,6 +122,17 @@ def test_who_is_in_doubt_after_a_kill_gets_what_resume_says(w):
 			assert inner.status("june")["counts"].get("doubt") == (0 if word == "resend" else 1)
 
 
+def test_cancelled_before_it_began(w):
+	"""Nobody was chosen, so there is nobody to be sent to instead."""
+	with Sink() as sink:
+		begin(w, sink)
+		w.run(*SEND, "--at", "2h", expect=75)
+		assert "Who gets it is chosen when it starts" in w.run("pause", "june").out + w.run("status", "june").out
+		said = w.run("cancel", "june")
+		assert "--of june" not in said.out and "is cancelled" in said.out, said
+		assert "nobody was chosen" in w.run("status", "june").out
+
+
 def test_cancelled(w):
 	with Sink() as sink:
 		begin(w, sink, rate="20/s")

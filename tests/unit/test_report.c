@@ -96,6 +96,45 @@ static void html__nobody_delivers_it__says_what_to_do(void **state)
 	assert_null(strstr(html(&r, 1), "resume"));
 }
 
+static void text__why_and_remedy__are_lines_of_the_screen(void **state)
+{
+	(void)state;
+	struct report r = campaign("june");
+	r.campaign.state = CAMPAIGN_PAUSED;
+	r.state = campaign_state_names[CAMPAIGN_PAUSED];
+	r.campaign.finished = 0;
+	r.campaign.why = STR("brake-complaints");
+	r.campaign.why_text =
+		STR("10 of the last 270 accepted brought a complaint (3.70 %; the limit is 0.3 %)");
+	assert_non_null(strstr(text(&r, 80),
+		"  Because  10 of the last 270 accepted brought a complaint (3.70 %; the limit is\n"
+		"           0.3 %)\n"));
+	for (size_t columns = 60; columns <= 120; columns++) {
+		const char *lines = text(&r, columns);
+		/* A command is copied in one piece. */
+		assert_non_null(strstr(lines, "`postrider resume june --past-brake`"));
+		for (const char *line = lines, *end; (end = strchr(line, '\n')) != NULL; line = end + 1)
+			assert_true(utf8_width(str_n(line, (size_t)(end - line))) <= columns);
+	}
+}
+
+static void text__never_begun__has_no_audience(void **state)
+{
+	(void)state;
+	struct report r = campaign("june");
+	r.campaign.started = r.campaign.finished = 0;
+	r.campaign.start_at = 1796090000000;
+	r.campaign.state = CAMPAIGN_PAUSED;
+	r.state = campaign_state_names[CAMPAIGN_PAUSED];
+	assert_non_null(strstr(text(&r, 80), "Starts   2026-12-01"));
+	assert_non_null(strstr(text(&r, 80), "Who gets it is chosen when it starts."));
+	assert_null(strstr(text(&r, 80), "audience"));
+	r.campaign.state = CAMPAIGN_CANCELLED;
+	r.campaign.finished = 1796083279000;
+	assert_non_null(strstr(text(&r, 80), "nobody was chosen"));
+	assert_null(strstr(text(&r, 80), "Starts"));
+}
+
 static void reasons__a_thousand__the_first_are_shown_and_the_rest_counted(void **state)
 {
 	(void)state;
@@ -242,6 +281,8 @@ int main(void)
 		cmocka_unit_test(html__text_from_outside__is_escaped),
 		cmocka_unit_test(html__nobody_and_nothing__has_no_wrong_numbers),
 		cmocka_unit_test(html__nobody_delivers_it__says_what_to_do),
+		cmocka_unit_test(text__why_and_remedy__are_lines_of_the_screen),
+		cmocka_unit_test(text__never_begun__has_no_audience),
 		cmocka_unit_test(reasons__a_thousand__the_first_are_shown_and_the_rest_counted),
 		cmocka_unit_test(refusals__providers_by_reasons),
 		cmocka_unit_test(text__narrow_terminal__tables_fit),
