@@ -163,7 +163,7 @@ static int write_key(struct keygen *k, struct err *e)
 		rc = dkim_key_pem(k->s.key, &pem, e);
 	if (rc == 0)
 		rc = file_create(k->s.path, buf_get(&pem), 0600, e);
-	if (rc != 0 && e->code == ERR_CREATE)
+	if (rc != 0 && e->code == ERR_CREATE && file_exists(k->s.path))
 		err_remedy(e,
 			"an existing key is never overwritten: choose another --selector, or a file with -o");
 	if (pem.p != NULL)

@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#define RULE "========================================================================"
+
 enum part { PART_ALL, PART_SOURCE, PART_HTML, PART_TEXT, PART_HEADERS };
 
 struct preview {
@@ -63,6 +65,15 @@ static int show_letter(struct preview *p, const struct letter *l)
 	}
 }
 
+/* Between the messages of several people, where they are to be read and not to be fed into something. */
+static int rule_between(struct preview *p)
+{
+	bool read = p->part == PART_ALL || p->part == PART_TEXT || p->part == PART_HEADERS;
+	if (p->c->json || !read)
+		return 0;
+	return out_printf(p->c, "\n%s\n\n", RULE) != 0 ? output_error(p->e) : 0;
+}
+
 static int one(struct preview *p, const struct chosen *c)
 {
 	struct arena a;
@@ -102,6 +113,8 @@ static int from_audience(struct preview *p, struct store *s)
 	for (long long i = random > 0 ? 1 : nth, last = random > 0 ? random : nth; i <= last; i++) {
 		int rc = choose_nth(&chosen, s, a, i, p->e);
 		bool fewer = rc != 0 && random > 0 && i > 1 && p->e->code == ERR_NOINPUT;
+		if (rc == 0 && random > 0 && i > 1)
+			rc = rule_between(p);
 		if (rc == 0)
 			rc = one(p, &chosen);
 		chosen_release(&chosen);
@@ -115,6 +128,9 @@ static int choose_and_show(struct preview *p, struct store *s)
 {
 	struct chosen chosen;
 	const char *to = cli_value(p->c, "to"), *sample = cli_value(p->c, "sample");
+	if ((to != NULL) + (sample != NULL) + cli_given(p->c, "nth") + cli_given(p->c, "random") > 1)
+		return cli_usage(
+			p->c, p->e, "one of --to, --nth, --random and --sample says whose message it is");
 	if (to == NULL && sample == NULL)
 		return from_audience(p, s);
 	int rc = to != NULL ? choose_contact(&chosen, s, to, p->e) : choose_sample(&chosen, sample, p->e);

@@ -86,6 +86,7 @@ int check_schema(struct check *c)
 int check_home(struct check *c)
 {
 	ms_t as_of, at;
+	char span[CLOCK_TEXT];
 	int home = store_is_home(c->s, c->e), adopted = store_adopted(c->s, &as_of, &at, c->e);
 	if (home < 0 || adopted < 0)
 		return -1;
@@ -96,9 +97,9 @@ int check_home(struct check *c)
 		return -1;
 	return adopted == 1 ? check_say(c, SELF_INFO, STR(""),
 				      "bring in who unsubscribed meanwhile, if that is not done",
-				      "it was a copy once, and does not know what happened elsewhere in %lld "
-				      "hours before it was adopted",
-				      (long long)((at - as_of + HOUR - 1) / HOUR))
+				      "it was a copy once, and does not know what happened elsewhere in the "
+				      "%s before it was adopted",
+				      clock_span_text(at - as_of, span))
 			    : 0;
 }
 

@@ -77,7 +77,7 @@ static int lend_contact(struct store *s, sqlite3_stmt *st, struct contact_row *o
 
 int store_contact_get(struct store *s, struct str key, struct contact_row *out, struct err *e)
 {
-	return lend_contact(s,
+	int rc = lend_contact(s,
 		db_query(s, e,
 			CONTACT_COLUMNS
 			"FROM address a JOIN contact c ON c.id = a.contact LEFT JOIN import i ON i.id = "
@@ -85,6 +85,9 @@ int store_contact_get(struct store *s, struct str key, struct contact_row *out, 
 			"WHERE a.hash = ? AND coalesce(c.key, c.address) = ? AND" VISIBLE("c.born"),
 			"is", (int64_t)hash64(key), key),
 		out, e);
+	if (rc != 0 && e != NULL && e->code == ERR_NOINPUT)
+		err_set(e, ERR_NOINPUT, "contact", "nobody has the address %.*s", STR_ARG(key));
+	return rc;
 }
 
 /* A forgotten one is still found by number: a row without a name. */

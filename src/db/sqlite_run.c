@@ -29,8 +29,11 @@ int(db_error)(struct store *s, const char *what, struct err *e)
 		return err_remedy(e, "restore a backup");
 	case SQLITE_NOTADB:
 		return err_set(e, ERR_DATA, what, "%s: not a Postrider database", s->path);
-	case SQLITE_READONLY:
 	case SQLITE_CANTOPEN:
+		if (s->db != NULL && sqlite3_system_errno(s->db) != 0)
+			text = strerror(sqlite3_system_errno(s->db));
+		return err_set(e, ERR_CREATE, what, "%s: cannot be opened (%s)", s->path, text);
+	case SQLITE_READONLY:
 	case SQLITE_PERM:
 	case SQLITE_AUTH:
 		return err_set(e, ERR_CREATE, what, "%s: cannot write (%s)", s->path, text);

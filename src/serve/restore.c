@@ -41,6 +41,18 @@ static int damaged(const struct restore *r, struct err *e, const char *why)
 	return err_set(e, ERR_DATA, "restore", "%s: %s", r->file, why);
 }
 
+/* The next member; whatever is wrong is wrong with that file. */
+static int next_member(struct restore *r, struct tar_member *m, struct err *e)
+{
+	int rc = tar_next(r->f, m, e);
+	return rc < 0 ? err_at(e, r->file, 0) : rc;
+}
+
+static int skip_fill(struct restore *r, int64_t size, struct err *e)
+{
+	return tar_skip_fill(r->f, size, e) != 0 ? err_at(e, r->file, 0) : 0;
+}
+
 /* ---- What is in it ---- */
 
 static int read_member(struct restore *r, const struct tar_member *m, struct buf *out, struct err *e)
@@ -50,7 +62,7 @@ static int read_member(struct restore *r, const struct tar_member *m, struct buf
 	size_t n = fread(out->p, 1, (size_t)m->size, r->f);
 	out->len = n;
 	out->p[n] = '\0';
-	return n == m->size ? tar_skip_fill(r->f, m->size, e) : damaged(r, e, "it is cut off");
+	return n == m->size ? skip_fill(r, m->size, e) : damaged(r, e, "it is cut off");
 }
 
 static void sum_text(struct str text, char hex[2 * SHA256_LEN + 1])
@@ -65,7 +77,7 @@ static int read_manifest(struct restore *r, struct err *e)
 {
 	struct tar_member m;
 	struct buf text = BUF_INIT(TEXT_MOST + 1000);
-	int rc = tar_next(r->f, &m, e);
+	int rc = next_member(r, &m, e);
 	if (rc == 0 || (rc == 1 && strcmp(m.name, BACKUP_MANIFEST) != 0))
 		rc = damaged(r, e, "it is no backup of Postrider");
 	if (rc > 0)
@@ -268,14 +280,14 @@ static int unpack_all(struct restore *r, struct err *e)
 	struct tar_member m;
 	struct buf sums = BUF_INIT(TEXT_MOST + 1000);
 	int rc;
-	while ((rc = tar_next(r->f, &m, e)) == 1) {
+	while ((rc = next_member(r, &m, e)) == 1) {
 		struct piece *p = piece_of(r, m.name);
 		if (sums.len > 0 || (p == NULL && strcmp(m.name, BACKUP_SUMS) != 0))
 			rc = damaged(r, e, "it holds something that no backup has");
 		else if (p == NULL)
 			rc = read_member(r, &m, &sums, e);
 		else
-			rc = unpack(r, p, m.size, e) != 0 ? -1 : tar_skip_fill(r->f, m.size, e);
+			rc = unpack(r, p, m.size, e) != 0 ? -1 : skip_fill(r, m.size, e);
 		if (rc != 0)
 			break;
 	}

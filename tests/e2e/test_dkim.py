@@ -194,6 +194,7 @@ def test_keygen(w):
 	before = open(key, "rb").read()
 	assert "never overwritten" in w.run("dkim", "keygen", "books.example", "--selector", "pr1", expect=73).err
 	assert "never overwritten" in w.run("dkim", "keygen", "books.example", "-o", key, expect=73).err
+	assert "overwritten" not in w.run("dkim", "keygen", "books.example", "-o", "no/folder.key", expect=73).err
 	assert open(key, "rb").read() == before
 	w.run("dkim", "keygen", "books.example")
 	assert os.path.exists(w.path("dkim/pr2.key"))

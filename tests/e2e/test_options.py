@@ -143,6 +143,11 @@ def test_one_of_the_audience(w):
 		assert all("r5@x.example" in text and "京都" in text for text in shown[:2]) and "Nobody" in shown[2] and "Nowhere" in shown[2], shown
 		at_random = w.run("preview", "june.html", "--list", "news", "--random", 3, "--part", "headers").out
 		assert len(set(re.findall(r"r\d@x\.example", at_random)) & set(everybody)) == 3, at_random
+		assert at_random.count("\n\n====") == 2, "one message looks like the end of another"
+		assert "one of" in w.run("preview", "june.html", "--list", "news", "--nth", 1, "--random", 3, expect=64).err
+		for options in (["preview", "june.html"], ["test", "june.html", "--to", "me@x.example"]):
+			assert "nobody has the address who@x.example" in w.run(*options, "--to" if options[0] == "preview" else "--as", "who@x.example",
+				expect=66).err
 		w.run("test", "june.html", "--to", "me@x.example", "--list", "news", "--nth", 6)
 		w.run("test", "june.html", "--to", "me@x.example", "--data", "made-up.json")
 		subjects = [str(email.header.make_header(email.header.decode_header(m.header("Subject")))) for m in sink.messages]

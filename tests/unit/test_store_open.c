@@ -8,6 +8,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int try_open(struct fixture *f, enum store_mode mode, const char *path)
 {
@@ -44,6 +45,23 @@ static void open__nothing_there__names_init(void **state)
 	struct fixture *f = *state;
 	FAILS(f, ERR_NOINPUT, try_open(f, STORE_WRITE, "/tmp/postrider-no-such/file.db"));
 	assert_non_null(strstr(f->e.remedy, "init"));
+}
+
+/* Not even to be read: so it is not the writing that fails. */
+static void open__somebody_else_s__says_so(void **state)
+{
+	struct fixture *f = *state;
+	char dir[128];
+	snprintf(dir, sizeof dir, "%.*s", (int)(strrchr(f->path, '/') - f->path), f->path);
+	assert_int_equal(chmod(dir, 0755) | chmod(f->path, 0), 0);
+	if (geteuid() == 0)
+		assert_int_equal(seteuid(65534), 0);
+	int rc = try_open(f, STORE_READ, f->path);
+	if (getuid() == 0)
+		assert_int_equal(seteuid(0), 0);
+	assert_int_equal(chmod(dir, 0700) | chmod(f->path, 0600), 0);
+	assert_int_equal(rc, -1);
+	assert_non_null(strstr(f->e.why, "cannot be opened (Permission denied)"));
 }
 
 static void open__foreign_files__are_refused(void **state)
@@ -342,6 +360,7 @@ int main(void)
 		T(create__existing_file__is_refused_and_kept),
 		T(files__are_for_the_owner_alone),
 		T(open__nothing_there__names_init),
+		T(open__somebody_else_s__says_so),
 		T(open__foreign_files__are_refused),
 		T(open__newer_schema__is_refused),
 		T(open__older_schema__is_brought_up_and_goes_on),
