@@ -32,8 +32,8 @@ struct watch {           /* a campaign as the ledger sees it */
 	ms_t quota_seen, quota_end; /* when it was last looked at, when the windows will have let all out */
 	ms_t start_at, until;
 	double rate;
-	int64_t canary;
-	char *name; /* what people call it */
+	bool canary; /* only the first ones go out */
+	char *name;  /* what people call it */
 	char *audience;
 	int64_t in_flight; /* claimed by us, without a recorded outcome */
 	int64_t drawn;     /* claimed in this transaction */

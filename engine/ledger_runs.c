@@ -144,7 +144,7 @@ static int take_campaign(void *ctx, const struct campaign_row *c)
 		return 1;
 	w->start_at = c->start_at;
 	w->until = c->until;
-	w->canary = c->canary;
+	w->canary = c->canary_open;
 	w->rate = c->rate;
 	w->armed = c->armed;
 	if (w->run != NULL) {
@@ -318,7 +318,7 @@ static int settle(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 	w->fresh = c.fresh;
 	if (c.state[DELIVERY_SENDING] > 0)
 		return 0;
-	if (w->canary > 0 && c.fresh > 0)
+	if (w->canary && c.fresh > 0)
 		return set_state(l, w, CAMPAIGN_PAUSED, "canary", "the first ones have been sent to", now, e);
 	if (c.fresh > 0 && !w->spread) {
 		w->look = true;

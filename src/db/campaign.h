@@ -37,7 +37,7 @@ struct campaign_row {
 	struct str audience; /* canonical text (lists/segment.h), parsed again when the audience is fixed */
 	struct str route;    /* n == 0: chosen by the configuration */
 	double rate;         /* --rate, per second; 0: none of its own */
-	int64_t canary;      /* --first: that many at random, then pause; 0: none */
+	bool canary_open;    /* only the --first ones go out; it pauses behind them */
 	ms_t created, start_at, until, started, finished; /* 0: not (yet) */
 	ms_t paused_ms; /* time spent paused: a message's age stands still (see [retry] expire) */
 	ms_t paused_at;

@@ -14,7 +14,7 @@ const char *const campaign_state_names[CAMPAIGN_NSTATES] = {
 
 #define CAMPAIGN_COLUMNS                                                                                     \
 	"SELECT id, name, state, why, why_text, subject, sender, message_path, content_hash, audience, "     \
-	"route, rate, canary,"                                                                               \
+	"route, rate, canary_open,"                                                                          \
 	" created, start_at, until, started, finished, paused_ms, paused_at, selected, suppressed, "         \
 	"unsubscribed, excluded,"                                                                            \
 	" duplicate, audience_n, complaints, unsubscribes, spread, armed FROM campaign "
@@ -34,7 +34,7 @@ static void read_campaign(sqlite3_stmt *st, struct arena *a, void *one)
 		.audience = arena_str(a, col_str(st, 9)),
 		.route = arena_str(a, col_str(st, 10)),
 		.rate = sqlite3_column_double(st, 11),
-		.canary = col_int(st, 12),
+		.canary_open = col_int(st, 12) != 0,
 		.created = col_int(st, 13),
 		.start_at = col_int(st, 14),
 		.until = col_int(st, 15),

@@ -242,6 +242,28 @@ def test_direct_pause_one_provider(w):
 	stop(w, child)
 
 
+def test_the_canary_is_over_once(w):
+	"""What waits for one provider after the first ones were looked at is not the first ones again."""
+	records = {"mx1.good.example": {"A": ["127.0.0.1"]}, "docomo.ne.jp": domain((10, "mx1.good.example")),
+		"good.example": domain((10, "mx1.good.example"))}
+	child, port = start(w)
+	people = [f"r{i}@{('docomo.ne.jp', 'good.example')[i % 2]}" for i in range(60)]
+	with Nameserver(records) as dns:
+		direct(w, dns, port, extra=FAST)
+		w.write("news.csv", "email\n" + "\n".join(people) + "\n")
+		w.run("import", "news", "news.csv")
+		send(w, "--first", "10", expect=76)
+		assert w.status("june")["why"]["id"] == "canary"
+		sender = w.start("resume", "june", "--rate", "15/s", "--patience", "20s")
+		wait_until(lambda: w.status("june")["counts"]["sent"] > 12)
+		w.run("pause", "june", "--provider", "docomo")
+		w.finish(sender, expect=76)
+		status = w.status("june")
+		assert status["why"]["id"] == "user", status
+		assert all(r["state"] == "sent" for a, r in w.deliveries("june").items() if "good" in a), status
+	stop(w, child)
+
+
 def report(sender, address, text):
 	return (f"From: MAILER-DAEMON@mx.example\nTo: {sender}\nDelivered-To: {sender}\nSubject: failure notice\n\n"
 		"Hi. This is the qmail-send program at mx.example.\n"
