@@ -251,55 +251,113 @@ static int resend_slice(struct store *s, int64_t *after, int64_t end, ms_t at, s
 	return 1;
 }
 
-/* What was to be sent again is left as it is. */
-static int drop_slice(struct store *s, int64_t campaign, struct err *e)
+static bool is_over(const struct campaign_row *c, const struct resume_options *o)
 {
-	int64_t id, domain, due, provider;
-	for (int n = 0; n < 500; n++) {
-		sqlite3_stmt *st = db_query(s, e,
-			"SELECT id, domain, due FROM delivery WHERE id >> 32 = ? AND due IS NOT NULL AND "
-			"state "
-			"= " ROW_DOUBT " LIMIT 1",
-			"i", campaign);
-		int rc = db_step(s, st, e);
-		if (rc <= 0)
-			return rc;
-		id = col_int(st, 0);
-		domain = col_int(st, 1);
-		due = col_int(st, 2);
-		db_done(st);
-		const struct domain_info *d = domain_info(s, domain, e);
-		if (d == NULL || tally_provider(s, d, campaign, &provider, e) < 0 ||
-			db_run(s, e, "UPDATE delivery SET due = NULL WHERE id = ?", "i", id) < 0 ||
-			db_run(s, e, "INSERT OR IGNORE INTO doubt(delivery) VALUES(?)", "i", id) < 0 ||
-			waiting_drop(s, id, domain, due, e) < 0 ||
-			tally_move(s, campaign, provider, TALLY_RESEND, DELIVERY_DOUBT, e) < 0)
-			return -1;
-	}
-	return 1;
+	return c->state == CAMPAIGN_FINISHED && o->doubt != 1;
 }
 
-static int settle_waiting(struct store *s, int64_t id, const struct resume_options *o, struct err *e)
+/* One that was cancelled is left as it is, at each step. */
+static int not_cancelled(struct store *s, int64_t id, struct campaign_row *c, struct err *e)
 {
-	int64_t after = DELIVERY_ID(id, 0);
-	for (int step = 0; step < 3; step++) {
-		bool wanted = step == 0 ? o->doubt >= 0 : step == 1 ? o->now : true;
-		for (int rc = wanted ? 1 : 0; rc > 0;) {
-			if (db_begin(s, e) < 0)
-				return -1;
-			if (step == 2)
-				rc = unpark_slice(s, id, o->at, e);
-			else if (step == 1)
-				rc = hurry_slice(s, id, o->at, e);
-			else
-				rc = o->doubt == 1
-					     ? resend_slice(s, &after, DELIVERY_ID(id, 0xffffffff), o->at, e)
-					     : drop_slice(s, id, e);
-			if ((rc = db_end(s, rc, e)) < 0)
-				return -1;
-			if (s->depth == 0)
-				db_pause(s);
-		}
+	if (store_campaign_by_id(s, id, c, e) < 0)
+		return -1;
+	return c->state == CAMPAIGN_CANCELLED ? refuse(c, "resume", e) : 0;
+}
+
+struct settling {
+	int64_t id, after; /* after: a delivery … */
+	ms_t due;          /* … that is due then */
+	const struct resume_options *o;
+};
+
+struct doubtful {
+	int64_t id, domain;
+	ms_t due;
+};
+
+/* What was to be sent again is left as it is. */
+static int drop_one(struct store *s, int64_t campaign, const struct doubtful *d, struct err *e)
+{
+	int64_t provider;
+	const struct domain_info *domain = domain_info(s, d->domain, e);
+	if (domain == NULL || tally_provider(s, domain, campaign, &provider, e) < 0 ||
+		db_run(s, e, "UPDATE delivery SET due = NULL WHERE id = ?", "i", d->id) < 0 ||
+		db_run(s, e, "INSERT OR IGNORE INTO doubt(delivery) VALUES(?)", "i", d->id) < 0 ||
+		waiting_drop(s, d->id, d->domain, d->due, e) < 0)
+		return -1;
+	return tally_move(s, campaign, provider, TALLY_RESEND, DELIVERY_DOUBT, e);
+}
+
+enum { LOOK = 2000 };
+
+/* From a query for what waits; returns how many it gave. */
+static int take_doubtful(
+	struct store *s, sqlite3_stmt *st, struct settling *w, struct doubtful *v, int *n, struct err *e)
+{
+	int looked = 0, rc;
+	for (; (rc = db_step(s, st, e)) == 1; looked++) {
+		w->after = col_int(st, 0);
+		w->due = col_int(st, 2);
+		if (state_from_row(col_int(st, 3)) == DELIVERY_DOUBT)
+			v[(*n)++] = (struct doubtful){w->after, col_int(st, 1), w->due};
+	}
+	return rc < 0 ? -1 : looked;
+}
+
+/* A slice of all that waits for a time, in the order of the index over times: they may be many, and few of
+ * them in doubt. Many may have one time. */
+static int drop_slice(struct store *s, struct settling *w, struct err *e)
+{
+	struct doubtful v[LOOK];
+	int n = 0, rest = 0;
+	int same = take_doubtful(s,
+		db_query(s, e,
+			"SELECT id, domain, due, state FROM delivery WHERE id >> 32 = ? AND due = ? AND id > "
+			"? ORDER BY id LIMIT ?",
+			"iiii", w->id, w->due, w->after, (int64_t)LOOK),
+		w, v, &n, e);
+	if (same >= 0 && same < LOOK)
+		rest = take_doubtful(s,
+			db_query(s, e,
+				"SELECT id, domain, due, state FROM delivery WHERE id >> 32 = ? AND due IS "
+				"NOT NULL AND due > ? ORDER BY due, id LIMIT ?",
+				"iii", w->id, w->due, (int64_t)LOOK - same),
+			w, v, &n, e);
+	if (same < 0 || rest < 0)
+		return -1;
+	for (int i = 0; i < n; i++)
+		if (drop_one(s, w->id, &v[i], e) < 0)
+			return -1;
+	return same + rest == LOOK;
+}
+
+static int doubt_slice(struct store *s, struct settling *w, struct err *e)
+{
+	struct campaign_row c;
+	if (not_cancelled(s, w->id, &c, e) < 0)
+		return -1;
+	return w->o->doubt == 1 ? resend_slice(s, &w->after, DELIVERY_ID(w->id, 0xffffffff), w->o->at, e)
+				: drop_slice(s, w, e);
+}
+
+static int due_slice(struct store *s, struct settling *w, struct err *e)
+{
+	return hurry_slice(s, w->id, w->o->at, e);
+}
+
+static int parked_slice(struct store *s, struct settling *w, struct err *e)
+{
+	return unpark_slice(s, w->id, w->o->at, e);
+}
+
+static int in_slices(struct store *s, int (*slice)(struct store *s, struct settling *w, struct err *e),
+	struct settling *w, struct err *e)
+{
+	for (int rc = 1; rc > 0;) {
+		if (db_begin(s, e) < 0 || (rc = db_end(s, slice(s, w, e), e)) < 0)
+			return -1;
+		if (s->depth == 0)
+			db_pause(s);
 	}
 	return 0;
 }
@@ -307,10 +365,10 @@ static int settle_waiting(struct store *s, int64_t id, const struct resume_optio
 static int resume_campaign(struct store *s, int64_t id, const struct resume_options *o, struct err *e)
 {
 	struct campaign_row c;
-	if (store_campaign_by_id(s, id, &c, e) < 0)
+	if (not_cancelled(s, id, &c, e) < 0)
 		return -1;
-	if (c.state == CAMPAIGN_CANCELLED || (c.state == CAMPAIGN_FINISHED && o->doubt != 1))
-		return refuse(&c, "resume", e);
+	if (is_over(&c, o)) /* since a moment ago */
+		return 0;
 	if (lift_pauses(s, id, o->past_brake, e) < 0)
 		return -1;
 	if (o->past_brake && db_run(s, e, "UPDATE campaign SET armed = ? WHERE id = ?", "ii", o->at, id) < 0)
@@ -351,11 +409,21 @@ static int resume_campaign(struct store *s, int64_t id, const struct resume_opti
 
 int store_campaign_resume(struct store *s, int64_t id, const struct resume_options *o, struct err *e)
 {
-	if (db_begin(s, e) < 0)
+	struct settling w = {.id = id, .after = DELIVERY_ID(id, 0), .o = o};
+	struct campaign_row c;
+	if (not_cancelled(s, id, &c, e) < 0)
 		return -1;
-	if (db_end(s, resume_campaign(s, id, o, e), e) < 0)
+	if (is_over(&c, o))
+		return refuse(&c, "resume", e);
+	/* First: whoever delivers ends a campaign that runs and has nothing left. */
+	if (o->doubt >= 0 && in_slices(s, doubt_slice, &w, e) < 0)
 		return -1;
-	return settle_waiting(s, id, o, e);
+	if (db_begin(s, e) < 0 || db_end(s, resume_campaign(s, id, o, e), e) < 0)
+		return -1;
+	if (o->now && in_slices(s, due_slice, &w, e) < 0)
+		return -1;
+	/* Last: a claim parks again what is of a provider that is still paused. */
+	return in_slices(s, parked_slice, &w, e);
 }
 
 /* The tallies move, the rows stay: they read as cancelled by the campaign's state (sqlite_report.c). What is

@@ -349,6 +349,70 @@ static void recover__hold_then_asked(void **state)
 	ledger_end(&l);
 }
 
+static int after_commit(void *ctx, sqlite3 *db, const char *name, int pages)
+{
+	(void)db, (void)name, (void)pages;
+	struct fixture *f = ctx;
+	assert_int_equal(fixture_sql(f, "SELECT state = 2 AND NOT EXISTS (SELECT 1 FROM delivery WHERE due "
+					"IS NOT NULL) FROM campaign"),
+		0);
+	return SQLITE_OK;
+}
+
+/* Whoever delivers may look at it at any of these moments, and ends what has nothing left. */
+static void resume__of_those_in_doubt__finds_them_due(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger l;
+	_Static_assert(CAMPAIGN_RUNNING == 2, "the number in after_commit");
+	ledger_start(&l, f, 3, 0);
+	fixture_claim(f, l.id, CLAIM_FRESH, 3, NOW, &l.c);
+	takes_over(&l, 2, 3);
+	OK(f, store_campaign_pause(f->s, l.id, STR("doubt"), STR(""), NOW, &f->e));
+	sqlite3_wal_hook(f->s->db, after_commit, f);
+	struct resume_options o = {.rate = -1, .doubt = 1, .at = NOW + 600};
+	OK(f, store_campaign_resume(f->s, l.id, &o, &f->e));
+	sqlite3_wal_hook(f->s->db, NULL, NULL);
+	assert_int_equal(fixture_claim(f, l.id, CLAIM_DUE, 9, NOW + 9999, &l.c), 3);
+	ledger_end(&l);
+}
+
+static int one_step(void *ctx)
+{
+	++*(int *)ctx;
+	return 0;
+}
+
+static void doubt_skipped__few_among_many_that_wait(void **state)
+{
+	enum { DEFERRED = 1440, DOUBTFUL = 60, STEP = 100 };
+	struct fixture *f = *state;
+	struct ledger l;
+	struct campaign_counts n;
+	int steps = 0;
+	ledger_start(&l, f, DEFERRED + DOUBTFUL, 0);
+	assert_int_equal(fixture_claim(f, l.id, CLAIM_FRESH, DEFERRED, NOW, &l.c), DEFERRED);
+	struct outcome_row rows[DEFERRED];
+	for (size_t i = 0; i < DEFERRED; i++)
+		rows[i] =
+			refused(l.c.v[i].delivery, OUTCOME_DEFER, DELIVERY_DEFERRED, NOW + 20 + (ms_t)i / 2);
+	fixture_record(f, rows, DEFERRED, NOW + 10);
+	assert_int_equal(fixture_claim(f, l.id, CLAIM_FRESH, DOUBTFUL, NOW, &l.c), DOUBTFUL);
+	takes_over(&l, 1, DOUBTFUL);
+	OK(f, store_campaign_counts(f->s, l.id, true, &n, &f->e));
+	assert_int_equal(n.resend_due, DOUBTFUL);
+	struct resume_options o = {.rate = -1, .doubt = 0, .at = NOW + 600};
+	sqlite3_progress_handler(f->s->db, STEP, one_step, &steps);
+	OK(f, store_campaign_resume(f->s, l.id, &o, &f->e));
+	sqlite3_progress_handler(f->s->db, 0, NULL, NULL);
+	OK(f, store_campaign_counts(f->s, l.id, true, &n, &f->e));
+	assert_int_equal(n.resend_due, 0);
+	assert_int_equal(n.state[DELIVERY_DOUBT], DOUBTFUL);
+	/* Those that wait are looked at once, not once for each. */
+	assert_in_range(steps * STEP, 0, 50 * (DEFERRED + 20 * DOUBTFUL));
+	ledger_end(&l);
+}
+
 static void epoch__of_a_holder_that_was_replaced__is_fenced(void **state)
 {
 	struct fixture *f = *state;
@@ -650,6 +714,8 @@ int main(void)
 		T(claim__suppressed_while_the_audience_was_fixed__is_skipped),
 		T(recover__resend__once_then_final),
 		T(recover__hold_then_asked),
+		T(resume__of_those_in_doubt__finds_them_due),
+		T(doubt_skipped__few_among_many_that_wait),
 		T(epoch__of_a_holder_that_was_replaced__is_fenced),
 		cmocka_unit_test(holder__alive_by_pid_and_start),
 		T(rollback__leaves_counts_as_they_were),
