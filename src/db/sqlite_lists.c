@@ -38,12 +38,17 @@ int store_list_by_id(struct store *s, int64_t id, struct list_row *out, struct e
 	return rc < 0 ? -1 : 0;
 }
 
-/* Takes visible members off a list, a slice in one transaction. Returns 1 while there are more. */
+/* Takes visible members off a list that is gone, a slice in one transaction. Returns 1 while there are more.
+ */
 static int clear_slice(struct store *s, int64_t list, int64_t *after, struct err *e)
 {
 	enum { SLICE = 500 };
-	int64_t ids[SLICE];
-	int n = 0, rc;
+	int64_t ids[SLICE], gone;
+	int n = 0;
+	/* Another process may have made it anew since the last slice: who is on it now stays. */
+	int rc = db_int(s, e, &gone, "SELECT gone FROM list WHERE id = ?", "i", list);
+	if (rc < 0 || gone == 0)
+		return rc < 0 ? -1 : 0;
 	sqlite3_stmt *st = db_query(s, e,
 		"SELECT contact FROM member WHERE list = ? AND contact > ? AND" VISIBLE(
 			"born") "ORDER BY contact LIMIT ?",

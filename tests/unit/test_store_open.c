@@ -306,6 +306,31 @@ static void list__names_are_unique_and_deletion_forgets_members_not_suppressions
 	fixture_check(f);
 }
 
+static int import_meanwhile(void *ctx, sqlite3 *db, const char *name, int pages)
+{
+	(void)name, (void)pages;
+	struct fixture other = *(struct fixture *)ctx;
+	sqlite3_wal_hook(db, NULL, NULL);
+	other.s = fixture_open(&other, STORE_WRITE);
+	fixture_people(&other, "news", 2001, 600);
+	store_close(&other.s);
+	return SQLITE_OK;
+}
+
+static void list__imported_anew_while_it_is_deleted__keeps_who_came(void **state)
+{
+	struct fixture *f = *state;
+	fixture_people(f, "news", 1, 1200);
+	int64_t id = fixture_list(f, "news");
+	sqlite3_wal_hook(f->s->db, import_meanwhile, f);
+	OK(f, store_list_delete(f->s, id, &f->e));
+	struct audience a = {.lists = {fixture_list(f, "news")}, .nlists = 1};
+	struct selection sel;
+	OK(f, store_audience_count(f->s, &a, &sel, &f->e));
+	assert_int_equal(sel.audience, 600);
+	fixture_check(f);
+}
+
 /* No write past this size succeeds: as on a full disk. */
 static void disk_full__is_an_error_and_nothing_is_half_done(void **state)
 {
@@ -373,6 +398,7 @@ int main(void)
 		T(attr_ids__are_stable_and_named),
 		T(history__says_who_did_what),
 		T(list__names_are_unique_and_deletion_forgets_members_not_suppressions),
+		T(list__imported_anew_while_it_is_deleted__keeps_who_came),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
