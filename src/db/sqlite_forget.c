@@ -99,21 +99,31 @@ static int names_them(struct store *s, int64_t id, struct str address, struct st
 	return rc;
 }
 
-static int forget_nobodys(struct store *s, struct str address, struct str key, struct err *e)
+static int forget_message(struct store *s, int64_t id, struct err *e)
 {
-	int64_t id = 0;
+	if (db_begin(s, e) < 0)
+		return -1;
+	int rc = db_run(s, e, "DELETE FROM evidence WHERE id = ?", "i", id);
+	if (rc == 0)
+		rc = db_run(s, e, "DELETE FROM returned WHERE id = ?", "i", id);
+	if (rc == 0)
+		rc = db_run(s, e, "DELETE FROM failure WHERE id = ?", "i", id);
+	return db_end(s, rc, e);
+}
+
+/* *id: the last one that was looked at. They may be many, and each is unpacked. */
+static int forget_nobodys(struct store *s, struct str address, struct str key, int64_t *id, struct err *e)
+{
+	int64_t next;
 	int rc;
-	while ((rc = db_int(s, e, &id,
+	while ((rc = db_int(s, e, &next,
 			"SELECT id FROM returned WHERE contact = 0 AND delivery = 0 AND id > ? ORDER BY id "
 			"LIMIT 1",
-			"i", id)) == 1) {
-		rc = names_them(s, id, address, key, e);
-		if (rc == 1 && (db_run(s, e, "DELETE FROM evidence WHERE id = ?", "i", id) < 0 ||
-				       db_run(s, e, "DELETE FROM returned WHERE id = ?", "i", id) < 0 ||
-				       db_run(s, e, "DELETE FROM failure WHERE id = ?", "i", id) < 0))
-			rc = -1;
-		if (rc < 0)
-			break;
+			"i", *id)) == 1) {
+		*id = next;
+		rc = names_them(s, next, address, key, e);
+		if (rc < 0 || (rc == 1 && forget_message(s, next, e) < 0))
+			return -1;
 	}
 	return rc;
 }
@@ -168,27 +178,40 @@ static int forget_contact(struct forgetting *f, int64_t contact)
 	return forget_replies(f, contact);
 }
 
-/* `hidden`: one that is not in the index of addresses; 0: whoever is. */
-static int forget(struct store *s, struct str key, int64_t hidden, ms_t now, struct err *e)
+/* `hidden`: one that is not in the index of addresses; 0: whoever is. *id 0: nobody; *address: as written. */
+static int find_person(struct store *s, struct str key, int64_t hidden, struct arena *a, int64_t *id,
+	struct str *address, struct err *e)
+{
+	struct found found = {.id = hidden};
+	int rc = hidden != 0 ? 1 : contact_find(s, key, &found, e);
+	*id = 0;
+	*address = key;
+	if (rc <= 0)
+		return rc;
+	found_done(&found);
+	sqlite3_stmt *st =
+		db_query(s, e, "SELECT address FROM contact WHERE id = ? AND coalesce(key, address) = ?",
+			"is", found.id, key);
+	rc = db_step(s, st, e);
+	if (rc == 1) {
+		*id = found.id;
+		*address = arena_str(a, col_str(st, 0));
+		db_done(st);
+	}
+	return rc < 0 ? -1 : a->failed ? db_nomem(e) : 0;
+}
+
+/* `seen`: what was nobody's is looked through up to that one. */
+static int forget(struct store *s, struct str key, int64_t hidden, int64_t *seen, ms_t now, struct err *e)
 {
 	struct arena a;
-	struct found found = {.id = hidden};
-	struct forgetting f = {s, key, key, e};
+	struct forgetting f = {.s = s, .key = key, .e = e};
+	int64_t id;
 	unsigned char hash[SHA256_LEN];
 	arena_init(&a, 1024, 1u << 20);
-	int rc = hidden != 0 ? 1 : contact_find(s, key, &found, e);
-	if (rc == 1) {
-		found_done(&found);
-		sqlite3_stmt *st = db_query(s, e,
-			"SELECT address FROM contact WHERE id = ? AND coalesce(key, address) = ?", "is",
-			found.id, key);
-		rc = db_step(s, st, e);
-		if (rc == 1) {
-			f.address = arena_str(&a, col_str(st, 0));
-			db_done(st);
-			rc = forget_contact(&f, found.id);
-		}
-	}
+	int rc = find_person(s, key, hidden, &a, &id, &f.address, e);
+	if (rc == 0 && id != 0)
+		rc = forget_contact(&f, id);
 	forget_hash(s, key, hash);
 	if (rc >= 0)
 		rc = db_run(s, e, "DELETE FROM suppression WHERE hash = ? AND key = ?", "is",
@@ -202,7 +225,7 @@ static int forget(struct store *s, struct str key, int64_t hidden, ms_t now, str
 	if (rc >= 0)
 		rc = blank_examples(s, f.address, key, e);
 	if (rc >= 0)
-		rc = forget_nobodys(s, f.address, key, e);
+		rc = forget_nobodys(s, f.address, key, seen, e);
 	if (rc >= 0)
 		rc = db_run(s, e,
 			"UPDATE history SET object = '', note = '' WHERE object = ?1 OR object = ?2 OR "
@@ -235,7 +258,7 @@ static int find_hidden(struct store *s, struct str key, int64_t *id, struct err 
 	return rc < 0 ? -1 : 0;
 }
 
-static int forget_hidden(struct store *s, struct str key, ms_t now, struct err *e)
+static int forget_hidden(struct store *s, struct str key, int64_t *seen, ms_t now, struct err *e)
 {
 	int64_t id;
 	if (find_hidden(s, key, &id, e) < 0)
@@ -244,14 +267,23 @@ static int forget_hidden(struct store *s, struct str key, ms_t now, struct err *
 		return 0;
 	if (db_begin(s, e) < 0)
 		return -1;
-	return db_end(s, forget(s, key, id, now, e), e);
+	return db_end(s, forget(s, key, id, seen, now, e), e);
 }
 
 int store_forget(struct store *s, struct str key, ms_t now, struct err *e)
 {
-	if (db_begin(s, e) < 0)
+	struct arena a;
+	struct str address;
+	int64_t id, seen = 0;
+	arena_init(&a, 1024, 1u << 20);
+	/* Before anybody is kept from writing; what comes in between is looked at then. */
+	int rc = find_person(s, key, 0, &a, &id, &address, e);
+	if (rc == 0)
+		rc = forget_nobodys(s, address, key, &seen, e);
+	arena_release(&a);
+	if (rc < 0 || db_begin(s, e) < 0)
 		return -1;
-	if (db_end(s, forget(s, key, 0, now, e), e) < 0 || forget_hidden(s, key, now, e) < 0)
+	if (db_end(s, forget(s, key, 0, &seen, now, e), e) < 0 || forget_hidden(s, key, &seen, now, e) < 0)
 		return -1;
 	/* What was erased still stands in the log until it is moved; the next ones do the rest if somebody
 	 * reads now. */

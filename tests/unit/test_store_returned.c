@@ -374,6 +374,45 @@ static void forget__reaches_what_came_back(void **state)
 	end(&w);
 }
 
+struct locked { /* how much is done while nobody else can write */
+	sqlite3 *db;
+	int steps;
+};
+
+static int one_step(void *ctx)
+{
+	struct locked *l = ctx;
+	l->steps += !sqlite3_get_autocommit(l->db);
+	return 0;
+}
+
+static int steps_to_forget(struct world *w, const char *key)
+{
+	struct locked l = {.db = w->f->s->db};
+	sqlite3_progress_handler(l.db, 10, one_step, &l);
+	OK(w->f, store_forget(w->f->s, str_from(key), NOW + HOUR, &w->f->e));
+	sqlite3_progress_handler(l.db, 0, NULL, NULL);
+	return l.steps;
+}
+
+static void forget__unpacks_what_was_nobodys_while_others_write(void **state)
+{
+	struct world w;
+	char text[] = "somebody else 000";
+	start(&w, *state);
+	int before = steps_to_forget(&w, "p1@docomo.ne.jp");
+	for (int i = 0; i < 300; i++) {
+		snprintf(text, sizeof text, "somebody else %03d", i);
+		struct returned_new r = bounce(&w, 0, CLASS_SOFT, NOW + i);
+		sha256(str_from(text), w.print);
+		r.message = str_from(text);
+		returns(&w, &r);
+	}
+	assert_int_equal(fixture_sql(w.f, "SELECT count(*) FROM evidence"), 300);
+	assert_in_range(steps_to_forget(&w, "p2@x.example"), 0, 2 * before);
+	end(&w);
+}
+
 static void change__class_counts_and_suppression_follow(void **state)
 {
 	struct world w;
@@ -689,6 +728,7 @@ int main(void)
 		T(complaint_and_stop__suppress_and_are_counted),
 		T(failures__show_what_came_back),
 		T(forget__reaches_what_came_back),
+		T(forget__unpacks_what_was_nobodys_while_others_write),
 		T(change__class_counts_and_suppression_follow),
 		T(find__by_person_and_relay_id),
 		T(troubled__and_what_is_forgotten_after_a_delivery_that_stayed),
