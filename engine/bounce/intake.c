@@ -191,15 +191,11 @@ static void fingerprint(const struct job *j, const struct intake_event *ev, unsi
 	 */
 	char text[128 + sizeof j->identity + 300];
 	struct str address = ev->failure != NULL ? ev->failure->address : str_n(NULL, 0);
-	/* One request to stop is like another. */
-	bool alike = ev->effect == RETURNED_STOP && (ev->who.delivery != 0 || ev->who.contact != 0);
 	size_t n = (size_t)snprintf(text, 128, "%d %lld %lld %lld ", (int)ev->effect,
 		(long long)ev->who.delivery, (long long)ev->who.contact, (long long)ev->who.list);
-	if (!alike) {
-		memcpy(text + n, j->identity, sizeof j->identity);
-		n += sizeof j->identity;
-	}
-	if (!alike && j->f->nfailures > 1 && address.n != 0) {
+	memcpy(text + n, j->identity, sizeof j->identity);
+	n += sizeof j->identity;
+	if (j->f->nfailures > 1 && address.n != 0) {
 		size_t most = address.n < 300 ? address.n : 300;
 		memcpy(text + n, address.p, most);
 		n += most;

@@ -13,7 +13,7 @@ enum returned_effect {
 	RETURNED_NOTHING,   /* kept and counted; changes no one */
 	RETURNED_FAILED,    /* the delivery failed after all, or failed once more */
 	RETURNED_COMPLAINT, /* the person called it spam */
-	RETURNED_STOP,      /* the person asks for no more */
+	RETURNED_STOP,      /* the person asks for no more; once more while that holds is a duplicate */
 };
 
 struct returned_new {

@@ -183,12 +183,17 @@ static int complained(struct store *s, const struct target *t, const struct retu
 	return unsubscribe(s, t->contact, t->list, t->campaign, r, &done->unsubscribed, e);
 }
 
+static int64_t stop_scope(const struct target *t, const struct returned_new *r)
+{
+	return r->list == RETURNED_ITS_LIST ? t->list : r->list;
+}
+
 static int stopped(struct store *s, const struct target *t, const struct returned_new *r, int64_t id,
 	struct returned_done *done, struct err *e)
 {
 	int before = said_before(s, r, t->contact, t->id, id, e);
-	int64_t list = r->list == RETURNED_ITS_LIST ? t->list : r->list;
-	if (before < 0 || unsubscribe(s, t->contact, list, t->campaign, r, &done->unsubscribed, e) < 0)
+	if (before < 0 ||
+		unsubscribe(s, t->contact, stop_scope(t, r), t->campaign, r, &done->unsubscribed, e) < 0)
 		return -1;
 	if (before == 1 || !done->unsubscribed || t->campaign == 0)
 		return 0;
@@ -258,6 +263,27 @@ static int find_target(struct store *s, const struct returned_new *r, struct tar
 	return 0;
 }
 
+/* One request to stop is like another, as long as the first one holds. *id: that one; 0: this is new. */
+static int still_stopped(
+	struct store *s, const struct target *t, const struct returned_new *r, int64_t *id, struct err *e)
+{
+	struct contact_row c;
+	*id = 0;
+	if (r->effect != RETURNED_STOP || t->contact == 0)
+		return 0;
+	if (store_contact_by_id(s, t->contact, &c, e) < 0)
+		return -1;
+	int rc = suppressed_key(s, hash64(c.key), c.key, stop_scope(t, r), e);
+	if (rc < 0 || (c.address.n != 0 && rc != UNMAILABLE_UNSUBSCRIBED))
+		return rc < 0 ? -1 : 0;
+	return db_int(s, e, id,
+		       "SELECT id FROM returned WHERE contact = ? AND delivery = ? AND effect = ? ORDER BY "
+		       "id LIMIT 1",
+		       "iii", t->contact, t->id, (int64_t)RETURNED_STOP) < 0
+		       ? -1
+		       : 0;
+}
+
 static int record(struct store *s, const struct returned_new *given, struct str packed, size_t bytes,
 	struct returned_done *done, struct err *e)
 {
@@ -268,9 +294,13 @@ static int record(struct store *s, const struct returned_new *given, struct str 
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
 	r.diagnostic = reply_cut(r.diagnostic);
-	if (find_target(s, &r, &t, e) < 0 ||
-		db_run(s, e, "INSERT INTO failure(delivery, n, at, class) VALUES(?, 0, ?, ?)", "iii", t.id,
-			r.at, (int64_t)r.class) < 0)
+	if (find_target(s, &r, &t, e) < 0 || still_stopped(s, &t, &r, &done->id, e) < 0)
+		return -1;
+	done->duplicate = done->id != 0;
+	if (done->duplicate)
+		return 0;
+	if (db_run(s, e, "INSERT INTO failure(delivery, n, at, class) VALUES(?, 0, ?, ?)", "iii", t.id, r.at,
+		    (int64_t)r.class) < 0)
 		return -1;
 	done->id = sqlite3_last_insert_rowid(s->db);
 	if (insert_row(s, &r, &t, done->id, e) < 0 || keep_message(s, done->id, packed, bytes, e) < 0)

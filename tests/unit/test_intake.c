@@ -367,6 +367,28 @@ static void unsubscribe_by_mail__once__with_the_configured_scope(void **state)
 	end(&w);
 }
 
+static void unsubscribe_by_mail__again__after_they_came_back(void **state)
+{
+	struct world w;
+	struct campaign_row c;
+	start(&w, *state);
+	int64_t news = fixture_list(w.f, "news"), who = fixture_contact(w.f, "p1@docomo.ne.jp");
+	const char *to = stop_address(&w, "p1@docomo.ne.jp", 0, w.campaign);
+	struct str first = plain(&w, "Message-ID: <1@x.example>\r\nSubject: unsubscribe", ""),
+		   second = plain(&w, "Message-ID: <2@x.example>\r\nSubject: unsubscribe", "");
+	assert_true(give(&w, first, to)->done.unsubscribed);
+	OK(w.f, store_subscribe(w.f->s, who, news, STR("asked"), NOW, true, NOW, &w.f->e));
+	assert_int_equal(nsuppressed(&w), 0);
+	/* A mailbox that is read once more says nothing new; they do. */
+	assert_true(give(&w, first, to)->done.duplicate);
+	assert_int_equal(nsuppressed(&w), 0);
+	assert_true(give(&w, second, to)->done.unsubscribed);
+	assert_int_equal(nsuppressed(&w), 1);
+	OK(w.f, store_campaign_by_id(w.f->s, w.campaign, &c, &w.f->e));
+	assert_int_equal(c.unsubscribed, 1);
+	end(&w);
+}
+
 static struct str complaint(struct world *w, const char *type, const char *headers)
 {
 	return arena_printf(&w->arena,
@@ -545,6 +567,7 @@ int main(void)
 		T(late__and_partly_delivered__change_nothing),
 		T(auto_replies_and_letters__are_nothing),
 		T(unsubscribe_by_mail__once__with_the_configured_scope),
+		T(unsubscribe_by_mail__again__after_they_came_back),
 		T(complaint__by_a_token_anywhere),
 		T(vouched__by_address_and_relay_id),
 		T(dry_run__changes_nothing),
