@@ -5,6 +5,7 @@
 #include "lists/list_name.h"
 #include "lists/segment.h"
 #include "lists/suppress_import.h"
+#include "src/base/utf8.h"
 #include "src/base/file.h"
 #include "src/base/nearest.h"
 
@@ -313,6 +314,27 @@ static void suppressions__from_plain_and_own_files(void **state)
 	assert_int_equal(f->e.code, ERR_NOINPUT);
 }
 
+static int note_evidence(void *ctx, const struct suppression *sup)
+{
+	buf_str(ctx, sup->evidence);
+	return 0;
+}
+
+static void suppressions__long_evidence_is_cut_between_characters(void **state)
+{
+	f = *state;
+	struct buf file = BUF_INIT(4096), got = BUF_INIT(4096);
+	buf_puts(&file, "email,evidence\na@example.com,");
+	for (int i = 0; i < 300; i++)
+		buf_puts(&file, i == 0 ? "x" : "é");
+	assert_int_equal(suppress(buf_cstr(&file), 0, NULL).added, 1);
+	OK(f, store_suppressions_of(f->s, STR("a@example.com"), STR(""), 0, note_evidence, &got, &f->e));
+	assert_int_equal(got.len, 499);
+	assert_true(utf8_valid(buf_get(&got)));
+	buf_release(&file);
+	buf_release(&got);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -326,6 +348,7 @@ int main(void)
 		TEST(audience__mistakes_widen_nothing),
 		cmocka_unit_test(audience__same_people_same_text),
 		TEST(suppressions__from_plain_and_own_files),
+		TEST(suppressions__long_evidence_is_cut_between_characters),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
