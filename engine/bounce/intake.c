@@ -255,6 +255,19 @@ static struct returned_new describe(struct job *j, struct intake_event *ev, unsi
 	return r;
 }
 
+/* Nobody's, as the one whom it names was forgotten: nothing of that is written down. */
+static int spare_forgotten(struct job *j, struct returned_new *r)
+{
+	struct address a;
+	struct err none = {0};
+	if (r->address.n == 0 || address_parse(r->address, &j->in->arena, &a, &none) != 0)
+		return 0;
+	int rc = store_is_forgotten(j->in->o.store, a.key, j->e);
+	if (rc == 1)
+		r->address = r->diagnostic = r->message = str_n("", 0);
+	return rc < 0 ? -1 : 0;
+}
+
 static int act(struct job *j, struct intake_event *ev)
 {
 	struct intake *in = j->in;
@@ -262,6 +275,8 @@ static int act(struct job *j, struct intake_event *ev)
 	if (in->o.dry_run)
 		return 0;
 	struct returned_new r = describe(j, ev, print);
+	if (spare_forgotten(j, &r) != 0)
+		return -1;
 	return store_returned(in->o.store, &r, &ev->done, j->e);
 }
 

@@ -226,7 +226,8 @@ static int resend_one(struct store *s, int64_t delivery, ms_t at, struct err *e)
 		return 0;
 	const struct domain_info *d = domain_info(s, domain, e);
 	if (d == NULL || tally_provider(s, d, campaign, &provider, e) < 0 ||
-		db_run(s, e, "UPDATE delivery SET due = ? WHERE id = ?", "ii", at, delivery) < 0 ||
+		db_run(s, e, "UPDATE delivery SET due = ?, skip = NULL WHERE id = ?", "ii", at, delivery) <
+			0 ||
 		db_run(s, e, "DELETE FROM doubt WHERE delivery = ?", "i", delivery) < 0 ||
 		waiting_put(s, delivery, domain, at, e) < 0)
 		return -1;

@@ -128,6 +128,18 @@ static int forget_nobodys(struct store *s, struct str address, struct str key, i
 	return rc;
 }
 
+/* What is on its way will be answered: until then the row says that no word of that may be kept. */
+static int mark_under_way(struct store *s, int64_t delivery, struct err *e)
+{
+	int64_t standing, reason;
+	int rc = db_int(s, e, &standing, "SELECT 1 FROM intent WHERE delivery = ?", "i", delivery);
+	if (rc <= 0)
+		return rc;
+	return name_id(s, STR("forgotten"), &reason, e) < 0
+		       ? -1
+		       : db_run(s, e, "UPDATE delivery SET skip = ? WHERE id = ?", "ii", reason, delivery);
+}
+
 struct forgetting {
 	struct store *s;
 	struct str address, key;
@@ -155,7 +167,8 @@ static int forget_replies(struct forgetting *f, int64_t contact)
 		rc = db_int(
 			s, f->e, &who, "SELECT contact FROM delivery WHERE id = ?", "i", DELIVERY_ID(id, n));
 		if (rc < 0 || (who == contact &&
-				      blank_replies(s, DELIVERY_ID(id, n), f->address, f->key, f->e) < 0))
+				      (blank_replies(s, DELIVERY_ID(id, n), f->address, f->key, f->e) < 0 ||
+					      mark_under_way(s, DELIVERY_ID(id, n), f->e) < 0)))
 			return -1;
 	}
 }

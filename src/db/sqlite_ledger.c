@@ -48,7 +48,9 @@ void store_ledger_rollback(struct store *s)
 int ledger_read(struct store *s, int64_t delivery, struct ledger_row *r, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e,
-		"SELECT i.epoch, i.at, i.route, d.contact, d.domain, d.state, d.attempts, d.first, d.doubted "
+		"SELECT i.epoch, i.at, i.route, d.contact, d.domain, d.state, d.attempts, d.first, "
+		"d.doubted, "
+		"d.skip "
 		"FROM intent i "
 		"JOIN delivery d ON d.id = i.delivery WHERE i.delivery = ?",
 		"i", delivery);
@@ -66,6 +68,7 @@ int ledger_read(struct store *s, int64_t delivery, struct ledger_row *r, struct 
 		.attempts = col_int(st, 6),
 		.first = col_int(st, 7),
 		.doubted = col_int(st, 8),
+		.nameless = col_int(st, 9) != 0,
 	};
 	db_done(st);
 	const struct domain_info *d = domain_info(s, r->domain, e);
@@ -118,6 +121,8 @@ int ledger_settle(struct store *s, const struct ledger_row *r, enum delivery_sta
 		rc = waiting_put(s, id, r->domain, due, e);
 	if (rc == 0 && state == DELIVERY_DOUBT && due == 0)
 		rc = db_run(s, e, "INSERT OR IGNORE INTO doubt(delivery) VALUES(?)", "i", id);
+	if (rc == 0 && r->nameless)
+		rc = db_run(s, e, "UPDATE delivery SET skip = NULL WHERE id = ?", "i", id);
 	if (rc == 0)
 		rc = db_run(s, e, "DELETE FROM intent WHERE delivery = ?", "i", id);
 	if (rc == 0)

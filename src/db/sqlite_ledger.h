@@ -11,6 +11,7 @@ struct ledger_row { /* a delivery whose intent stands */
 	ms_t at, first;            /* of the claim; of the first attempt, valid if attempts > 0 */
 	enum delivery_state state; /* before the claim */
 	int64_t attempts, doubted;
+	bool nameless; /* whose it is was forgotten since the claim (sqlite_forget.c) */
 };
 
 /* 1 found, 0 no intent stands, -1. */

@@ -153,6 +153,8 @@ static int record_one(struct store *s, const struct outcome_row *given, struct e
 	/* Somebody else has settled it. */
 	if (rc <= 0 || r.epoch != s->epoch)
 		return rc < 0 ? -1 : 0;
+	if (r.nameless) /* what was said may name them */
+		o.reply = o.dialogue = STR("");
 	int cancelled = ledger_cancelled(s, DELIVERY_CAMPAIGN(o.delivery), e);
 	if (cancelled < 0)
 		return -1;
@@ -166,8 +168,8 @@ static int record_one(struct store *s, const struct outcome_row *given, struct e
 		return -1;
 	/* One whose time ran out while it waited was not tried again: what is known of it is its last
 	 * attempt. */
-	bool tried =
-		!(o.kind == OUTCOME_FINAL && o.state == DELIVERY_EXPIRED && o.code == 0 && o.reply.n == 0);
+	bool tried = !(
+		o.kind == OUTCOME_FINAL && o.state == DELIVERY_EXPIRED && o.code == 0 && given->reply.n == 0);
 	int64_t route;
 	if (name_id(s, o.route, &route, e) < 0 ||
 		(tried && ledger_attempt(s, &r, &o, route != 0 ? route : r.route, e) < 0) ||

@@ -284,6 +284,20 @@ static int still_stopped(
 		       : 0;
 }
 
+/* Whoever was forgotten is not written down again by what comes back later: it counts, without its words. */
+static int spare_forgotten(
+	struct store *s, const struct target *t, struct returned_new *r, struct str *packed, struct err *e)
+{
+	struct contact_row c;
+	if (t->contact == 0)
+		return 0;
+	if (store_contact_by_id(s, t->contact, &c, e) < 0)
+		return -1;
+	if (c.address.n == 0)
+		r->diagnostic = r->address = *packed = STR("");
+	return 0;
+}
+
 static int record(struct store *s, const struct returned_new *given, struct str packed, size_t bytes,
 	struct returned_done *done, struct err *e)
 {
@@ -294,7 +308,8 @@ static int record(struct store *s, const struct returned_new *given, struct str 
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
 	r.diagnostic = reply_cut(r.diagnostic);
-	if (find_target(s, &r, &t, e) < 0 || still_stopped(s, &t, &r, &done->id, e) < 0)
+	if (find_target(s, &r, &t, e) < 0 || still_stopped(s, &t, &r, &done->id, e) < 0 ||
+		spare_forgotten(s, &t, &r, &packed, e) < 0)
 		return -1;
 	done->duplicate = done->id != 0;
 	if (done->duplicate)

@@ -450,6 +450,21 @@ static void vouched__by_address_and_relay_id(void **state)
 	end(&w);
 }
 
+static void vouched__of_somebody_who_was_forgotten__is_not_kept(void **state)
+{
+	struct world w;
+	static const struct intake_source src = {.name = "list", .vouched = true};
+	start(&w, *state);
+	OK(w.f, store_forget(w.f->s, STR("p1@docomo.ne.jp"), NOW, &w.f->e));
+	struct str m = report(&w, "x@example.com", "P1@Docomo.NE.JP", "5.1.1", UNKNOWN, "");
+	assert_int_equal(give_from(&w, m, NULL, &src, clock_now())->who.trust, TRUST_NONE);
+	assert_int_equal(fixture_sql(w.f, "SELECT count(*) FROM returned"), 1);
+	assert_int_equal(
+		fixture_sql(w.f, "SELECT count(*) FROM returned WHERE address <> '' OR diagnostic <> ''"), 0);
+	assert_int_equal(fixture_sql(w.f, "SELECT count(*) FROM evidence"), 0);
+	end(&w);
+}
+
 static void dry_run__changes_nothing(void **state)
 {
 	struct world w;
@@ -570,6 +585,7 @@ int main(void)
 		T(unsubscribe_by_mail__again__after_they_came_back),
 		T(complaint__by_a_token_anywhere),
 		T(vouched__by_address_and_relay_id),
+		T(vouched__of_somebody_who_was_forgotten__is_not_kept),
 		T(dry_run__changes_nothing),
 		T(again__by_new_rules),
 		T(again__events_and_rows),

@@ -5,9 +5,9 @@
 #include "lists/list_name.h"
 #include "lists/segment.h"
 #include "lists/suppress_import.h"
-#include "src/base/utf8.h"
 #include "src/base/file.h"
 #include "src/base/nearest.h"
+#include "src/base/utf8.h"
 
 static struct fixture *f;
 static struct arena arena;

@@ -150,6 +150,43 @@ static void forget__leaves_a_nameless_delivery_and_no_address_anywhere(void **st
 	arena_release(&a);
 }
 
+static void forget__while_it_is_on_its_way__keeps_no_word_of_the_answer(void **state)
+{
+	struct fixture *f = *state;
+	struct arena a;
+	struct claims c = {.arena = &a};
+	struct delivery_row d;
+	arena_init(&a, 4096, 1 << 20);
+	fixture_people(f, "news", 1, 4);
+	fixture_lease(f);
+	int64_t campaign = fixture_campaign(f, "june", 0);
+	struct audience au = {.lists = {fixture_list(f, "news")}, .nlists = 1};
+	fixture_prepare(f, campaign, &au, 100);
+	assert_int_equal(fixture_claim(f, campaign, CLAIM_FRESH, 4, NOW, &c), 4);
+	OK(f, store_forget(f->s, STR("p4@gmail.com"), NOW, &f->e));
+	for (size_t i = 2; i < 4; i++) {
+		struct outcome_row o = {.delivery = c.v[i].delivery,
+			.kind = OUTCOME_FINAL,
+			.state = DELIVERY_BLOCKED,
+			.at = NOW,
+			.code = 550,
+			.reply = STR("550 <p4@gmail.com> or <p3@y.example>: no"),
+			.dialogue = STR("RCPT TO:<p4@gmail.com> or <p3@y.example>"),
+			.class = CLASS_BLOCK,
+			.reason = STR("policy")};
+		fixture_record(f, &o, 1, NOW);
+	}
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM dialogue"), 1);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM attempt WHERE reply <> ''"), 1);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM reason_tally WHERE example <> ''"), 1);
+	OK(f, store_delivery_get(f->s, c.v[3].delivery, true, &d, &f->e));
+	assert_int_equal(d.state, DELIVERY_BLOCKED);
+	assert_string_equal(d.reason.p, "policy");
+	fixture_check(f);
+	free(c.v);
+	arena_release(&a);
+}
+
 static int first_reason(void *ctx, const struct suppression *s)
 {
 	*(int *)ctx = (int)s->reason;
@@ -334,6 +371,7 @@ int main(void)
 		T(subscribe__lifts_only_an_unsubscription_and_only_when_asked),
 		T(remove__last_list__keeps_the_row_for_the_ledger),
 		T(forget__leaves_a_nameless_delivery_and_no_address_anywhere),
+		T(forget__while_it_is_on_its_way__keeps_no_word_of_the_answer),
 		T(suppress__the_stronger_one_stays),
 		T(suppress__held__becomes_firm_at_the_second),
 		T(suppress__scope_and_domain),

@@ -377,6 +377,33 @@ static void resume__of_those_in_doubt__finds_them_due(void **state)
 	ledger_end(&l);
 }
 
+static void resend__of_one_that_was_skipped__has_its_own_words(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger l;
+	struct delivery_row d;
+	bool added;
+	int64_t n;
+	ledger_start(&l, f, 1, 0);
+	fixture_claim(f, l.id, CLAIM_FRESH, 1, NOW, &l.c);
+	takes_over(&l, 1, 1);
+	struct suppression sup = {.key = STR("p1@docomo.ne.jp"), .reason = SUPPRESS_MANUAL, .created = NOW};
+	OK(f, store_suppress(f->s, &sup, &added, &f->e));
+	assert_int_equal(fixture_claim(f, l.id, CLAIM_DUE, 9, NOW + 500, &l.c), 0);
+	struct suppression_query all = {.list = -1, .reason = -1};
+	OK(f, store_unsuppress(f->s, &all, STR(""), false, &n, &f->e));
+	struct resume_options o = {.rate = -1, .doubt = 1, .at = NOW + 600};
+	OK(f, store_campaign_resume(f->s, l.id, &o, &f->e));
+	assert_int_equal(fixture_claim(f, l.id, CLAIM_DUE, 9, NOW + 600, &l.c), 1);
+	struct outcome_row sent = fixture_sent(l.c.v[0].delivery, NOW + 610);
+	fixture_record(f, &sent, 1, NOW + 610);
+	OK(f, store_delivery_get(f->s, sent.delivery, true, &d, &f->e));
+	assert_int_equal(d.state, DELIVERY_SENT);
+	assert_string_equal(d.reason.p, "");
+	assert_string_equal(d.reply.p, "250 2.0.0 Ok: queued as 4F2");
+	ledger_end(&l);
+}
+
 static int one_step(void *ctx)
 {
 	++*(int *)ctx;
@@ -715,6 +742,7 @@ int main(void)
 		T(recover__resend__once_then_final),
 		T(recover__hold_then_asked),
 		T(resume__of_those_in_doubt__finds_them_due),
+		T(resend__of_one_that_was_skipped__has_its_own_words),
 		T(doubt_skipped__few_among_many_that_wait),
 		T(epoch__of_a_holder_that_was_replaced__is_fenced),
 		cmocka_unit_test(holder__alive_by_pid_and_start),

@@ -374,6 +374,24 @@ static void forget__reaches_what_came_back(void **state)
 	end(&w);
 }
 
+static void forgotten__what_comes_back_later_is_counted_and_not_kept(void **state)
+{
+	struct world w;
+	start(&w, *state);
+	int64_t id = send_campaign(&w, false);
+	claim_and_send(&w, id, NOW);
+	OK(w.f, store_forget(w.f->s, STR("p1@docomo.ne.jp"), NOW + HOUR, &w.f->e));
+	struct returned_new r = bounce(&w, DELIVERY_ID(id, 1), CLASS_HARD, NOW + 2 * HOUR);
+	r.address = STR("p1@docomo.ne.jp");
+	assert_true(returns(&w, &r).lowered);
+	assert_int_equal(in_state(&w, id, DELIVERY_BOUNCED), 1);
+	assert_int_equal(fixture_sql(w.f, "SELECT count(*) FROM evidence"), 0);
+	assert_int_equal(
+		fixture_sql(w.f, "SELECT count(*) FROM returned WHERE address = '' AND diagnostic = ''"), 1);
+	assert_int_equal(fixture_sql(w.f, "SELECT count(*) FROM reason_tally WHERE example <> ''"), 0);
+	end(&w);
+}
+
 struct locked { /* how much is done while nobody else can write */
 	sqlite3 *db;
 	int steps;
@@ -729,6 +747,7 @@ int main(void)
 		T(failures__show_what_came_back),
 		T(forget__reaches_what_came_back),
 		T(forget__unpacks_what_was_nobodys_while_others_write),
+		T(forgotten__what_comes_back_later_is_counted_and_not_kept),
 		T(change__class_counts_and_suppression_follow),
 		T(find__by_person_and_relay_id),
 		T(troubled__and_what_is_forgotten_after_a_delivery_that_stayed),
