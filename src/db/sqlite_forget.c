@@ -49,15 +49,18 @@ static int blank_replies(struct store *s, int64_t delivery, struct str address, 
 	}
 }
 
-/* Examples of replies in the reports are few; each that quotes the address goes. */
+/* Examples of replies in the reports and in what stopped a campaign are few; each that quotes the address
+ * goes. */
 static int blank_examples(struct store *s, struct str address, struct str key, struct err *e)
 {
 	int64_t campaign = 0;
 	for (;;) {
 		int rc = db_int(s, e, &campaign, "SELECT min(campaign) FROM reason_tally WHERE campaign > ?",
 			"i", campaign);
-		if (rc < 0 || campaign == 0)
-			return rc < 0 ? -1 : 0;
+		if (rc < 0)
+			return -1;
+		if (campaign == 0)
+			break;
 		if (db_run(s, e,
 			    "UPDATE reason_tally SET example = '' WHERE campaign = ?1 AND "
 			    "(instr(lower(example), lower(?2)) OR "
@@ -65,6 +68,15 @@ static int blank_examples(struct store *s, struct str address, struct str key, s
 			    "iss", campaign, address, key) < 0)
 			return -1;
 	}
+	if (db_run(s, e,
+		    "UPDATE campaign SET why_text = '' WHERE instr(lower(why_text), lower(?1)) OR "
+		    "instr(lower(why_text), lower(?2))",
+		    "ss", address, key) < 0)
+		return -1;
+	return db_run(s, e,
+		"UPDATE provider_pause SET text = '' WHERE instr(lower(text), lower(?1)) OR "
+		"instr(lower(text), lower(?2))",
+		"ss", address, key);
 }
 
 /* What came back for them goes but for what was counted; and what was nobody's goes whole where it names

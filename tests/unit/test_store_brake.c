@@ -249,6 +249,20 @@ static void dialogues_of_failures_are_kept_and_forgotten(void **state)
 	ledger_end(&l);
 }
 
+static void the_last_reply_that_stopped_it_is_forgotten(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger l;
+	const struct str reply = STR("12 of 100; the last reply: 550 <P1@docomo.ne.jp> unknown");
+	ledger_start(&l, f, 1);
+	OK(f, store_provider_pause(f->s, l.id, STR("docomo"), STR("brake-blocks"), reply, NOW, &f->e));
+	OK(f, store_campaign_pause(f->s, l.id, STR("brake-bounces"), reply, NOW, &f->e));
+	OK(f, store_forget(f->s, STR("p1@docomo.ne.jp"), NOW, &f->e));
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM campaign WHERE why_text <> ''"), 0);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM provider_pause WHERE text <> ''"), 0);
+	ledger_end(&l);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
@@ -260,6 +274,7 @@ int main(void)
 		T(what_came_back_is_counted_by_provider),
 		T(complaints_are_counted_by_provider),
 		T(dialogues_of_failures_are_kept_and_forgotten),
+		T(the_last_reply_that_stopped_it_is_forgotten),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
