@@ -415,7 +415,9 @@ void shaper_answer(struct shaper *s, int64_t now, int64_t started, enum shaper_a
 	enum sense sense = sense_of(s, a, v);
 	if (a != SHAPER_LOST)
 		s->failures = 0;
-	if (sense == TOO_MUCH && too_many(v)) {
+	/* With one that is not mended, whoever has the others: that is a wish for a pause. */
+	bool alone = s->established <= 1 && s->full_at > 0 && started >= s->full_at;
+	if (sense == TOO_MUCH && too_many(v) && !alone) {
 		/* It is not about the rate: one fewer. */
 		s->established--;
 		shaper_window_full(s, now);

@@ -72,6 +72,7 @@ struct shaper { /* looked at by the files of engine/shape alone */
 	double top;         /* so many stood when one more was refused, or gained nothing; 0: no such */
 	int64_t more_at;    /* before that no more than `top` */
 	int64_t more_wait;  /* the next one is longer */
+	int64_t full_at;    /* when it last said that they are too many; 0: never */
 	int64_t connect_at; /* no connection before that */
 	bool wanted;        /* there was work for one more than the window */
 	struct limiter connects;

@@ -40,6 +40,7 @@ static void stop_at(struct shaper *s, int64_t now, double top)
 
 void shaper_window_full(struct shaper *s, int64_t now)
 {
+	s->full_at = now;
 	stop_at(s, now, s->established);
 }
 

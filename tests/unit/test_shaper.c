@@ -204,6 +204,30 @@ static void connections__too_many_said_to_a_message__one_fewer_and_no_pause(void
 	assert_int_equal(shaper_may_send(&s, now), 0);
 }
 
+static void connections__too_many_said_to_the_only_one__is_a_pause(void **state)
+{
+	(void)state;
+	for (int closes = 0; closes < 2; closes++) {
+		begin(&plain);
+		assert_true(connect_one());
+		accepted(5);
+		int told = 0;
+		for (int64_t end = now + 60 * US; now < end; now += 10000) {
+			int64_t at;
+			if (s.established == 0)
+				connect_one();
+			if (s.established == 0 || !start_one(&at))
+				continue;
+			told++;
+			answer(at, "", "mail", closes ? 421 : 451, "",
+				"too many concurrent connections from your host");
+			if (closes)
+				shaper_closed(&s, now, 1, true);
+		}
+		assert_in_range(told, 1, 3);
+	}
+}
+
 static void connections__none_comes_about__down_with_growing_pauses(void **state)
 {
 	(void)state;
@@ -621,6 +645,7 @@ int main(void)
 		cmocka_unit_test(connections__one_refused_while_others_stand__shows_how_many),
 		cmocka_unit_test(connections__an_extra_one_refused_for_any_reason__is_no_matter_of_rate),
 		cmocka_unit_test(connections__too_many_said_to_a_message__one_fewer_and_no_pause),
+		cmocka_unit_test(connections__too_many_said_to_the_only_one__is_a_pause),
 		cmocka_unit_test(connections__none_comes_about__down_with_growing_pauses),
 		cmocka_unit_test(connections__greets_and_hangs_up__is_down_too),
 		cmocka_unit_test(connections__all_lost_at_once__is_one_failure),
