@@ -91,8 +91,10 @@ void text_break_line(struct text_writer *w)
 void text_block(struct text_writer *w)
 {
 	text_break_line(w);
+	/* The line between a paragraph and the quotation behind it belongs to neither. */
+	if (!w->blank || w->quotes < w->blank_quotes)
+		w->blank_quotes = w->quotes;
 	w->blank = !w->fresh && !w->bare;
-	w->blank_quotes = w->quotes;
 }
 
 void text_item_end(struct text_writer *w)

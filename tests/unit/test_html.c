@@ -197,6 +197,8 @@ static void text__structure__is_readable(void **state)
 	assert_plain("<table><tr><td><p>one</p></td><td>two</td></tr></table>", "one\n\ntwo\n");
 	assert_plain("<blockquote><p>said</p><p>more</p></blockquote>end", "> said\n>\n> more\n\nend\n");
 	assert_plain("a<blockquote>b</blockquote>c", "a\n\n> b\n\nc\n");
+	assert_plain("<p>a</p><blockquote><p>b</p><blockquote><p>c</p></blockquote></blockquote><p>d</p>",
+		"a\n\n> b\n>\n> > c\n\nd\n");
 	assert_plain("<ol><li>one<br>two<li><p>three</p><p>four</p></ol>",
 		"1. one\n   two\n2. three\n\n   four\n");
 	assert_plain("a<hr>b", "a\n\n----------------------------------------\n\nb\n");
