@@ -55,6 +55,7 @@ struct deliver {
 	struct err err;
 	ms_t calling_since, waiting_since;
 	struct holder holder;
+	int64_t told; /* epoch of the holder that was named as the one who delivers */
 };
 
 /* ---- Threads beside the workers ---- */
@@ -392,16 +393,28 @@ static void look(struct deliver *d)
 	judge(d, &c, &live);
 }
 
+/* A daemon that waits for another process would look as if it did nothing. */
+static void tell_who_delivers(struct deliver *d)
+{
+	if (d->o->campaign != 0 || d->told == d->holder.epoch)
+		return;
+	d->told = d->holder.epoch;
+	log_info("%s: waits: process %lld on %s (%s) delivers", d->o->what, (long long)d->holder.pid,
+		d->holder.host, d->holder.what);
+}
+
 static void try_to_take_over(struct deliver *d)
 {
 	struct err e = {0};
 	int alive = store_lease_get(d->store, clock_now(), &d->holder, &e);
 	if (alive < 0)
 		broken(d, &e);
-	if (alive != 0)
-		return;
-	if (take_lease(d, &e) < 0)
+	else if (alive > 0)
+		tell_who_delivers(d);
+	else if (take_lease(d, &e) < 0)
 		broken(d, &e);
+	else if (d->holding && d->told != 0)
+		log_info("%s: delivers from here on", d->o->what);
 }
 
 static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)

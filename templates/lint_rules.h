@@ -24,7 +24,7 @@
 		"remove it; if you did not write it, a value with a line break in it did: see where the value comes from") \
 	ROW(HEADER_INJECTED, "header-injected", WARN, \
 		"if you did not write it, a value with a line break in it did: see where the value comes from") \
-	ROW(HEADER_UNKNOWN, "header-unknown", INFO, "look whether the name is spelt right; a name of your own begins with X-") \
+	ROW(HEADER_UNKNOWN, "header-unknown", INFO, "look whether the name is spelt right, and take it out if nobody reads it") \
 	ROW(HEADER_IN_BODY, "header-in-body", FAIL, \
 		"an empty line ended the header too early: see which value holds a line break") \
 	ROW(DATE_MISSING, "date-missing", FAIL, "add a Date") \

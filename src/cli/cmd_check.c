@@ -133,7 +133,8 @@ static int print_summary(struct cli *c, const struct check *k, ms_t took)
 	if (k->skipped > 0)
 		snprintf(skipped, sizeof skipped, ", %s skipped", text_count(k->skipped, number));
 	snprintf(text, sizeof text, "composed for %s %s in %s%s, %s read closely, the largest has %s",
-		text_count(k->checked, n), k->checked == 1 ? "recipient" : "recipients",
+		text_count(k->checked - k->failed - k->skipped, n),
+		k->checked - k->failed - k->skipped == 1 ? "recipient" : "recipients",
 		clock_span_text(took, span), skipped, text_count(k->read, read), text_bytes(k->bytes, bytes));
 	struct shown_finding s = {
 		.id = "composed", .severity = k->failed == 0 ? "pass" : "info", .text = str_from(text)};

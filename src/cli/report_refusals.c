@@ -138,8 +138,8 @@ void html_refusals(struct buf *out, const struct report *r)
 		buf_puts(out,
 			"<section><h2>Refused or put off, by provider and "
 			"reason</h2>\n<table><tr><th>Provider</th>"
-			"<th class=\"n\">Recipients</th><th class=\"n\">of its</th><th class=\"n\">came back "
-			"later</th><th class=\"n\">complaints</th><th class=\"wide\"></th></tr>\n");
+			"<th class=\"n\">Recipients</th><th class=\"n\">Share</th><th class=\"n\">Came back "
+			"later</th><th class=\"n\">Complaints</th><th class=\"wide\"></th></tr>\n");
 		for (size_t i = 0; i < n && i < PROVIDERS; i++)
 			one_provider(out, &v[i], v[0].all);
 		buf_puts(out, "</table>\n");

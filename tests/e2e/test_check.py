@@ -36,6 +36,7 @@ def test_some_recipients(w):
 	found = {f["id"]: f for f in lines(w.run("check", "june.html", "--list", "news", "--json", expect=1))}
 	failed = found["cannot-be-composed"]
 	assert failed["recipients"] == len(addresses) / 4 and failed["first"] == addresses[0], found
+	assert "composed for 30 recipients" in found["composed"]["text"], found
 
 
 def test_warnings_fail_only_when_strict(w):

@@ -120,6 +120,20 @@ def test_serve_takes_over_what_is_detached(w):
 		w.finish(daemon, expect=(0, 75))
 
 
+def test_serve_says_whom_it_waits_for(w):
+	with Sink() as sink:
+		begin(w, sink, 3)
+		first = w.serve()
+		second = w.start("serve")
+		said = lambda: open(second.out + ".err").read()
+		wait_until(lambda: f"waits: process {first.pid} on " in said())
+		first.send_signal(signal.SIGTERM)
+		w.finish(first, expect=(0, 75))
+		wait_until(lambda: "delivers from here on" in said())
+		second.send_signal(signal.SIGTERM)
+		assert w.finish(second, expect=(0, 75)).err.count("waits: ") == 1
+
+
 def test_who_unsubscribes_while_it_runs_gets_nothing(w):
 	with Sink() as sink:
 		addresses = begin(w, sink, 200, rate="50/s")
