@@ -182,7 +182,9 @@ int bounce_view_result(
 	for (size_t i = 0; i < r->nevents; i++)
 		rc |= show_event(v, file, r, &r->events[i]);
 	if (r->nevents == 0)
-		rc = out_printf(v->c, "%s: %s\n", out_safe(str_from(file)), mail_kind_names[r->found.kind]);
+		rc = out_printf(v->c, "%s: %s\n", out_safe(str_from(file)),
+			r->found.kind == MAIL_NONE ? "no returned mail, complaint or unsubscribing"
+						   : mail_kind_names[r->found.kind]);
 	if (v->explain) {
 		rc |= bounce_view_findings(v, &r->found, e);
 		for (size_t i = 0; i < r->nevents; i++)

@@ -23,13 +23,23 @@ const struct zone *cli_zone(struct cli *c, struct err *e)
 	return cfg != NULL ? cfg->zone : NULL;
 }
 
+int cli_no_config(struct err *e)
+{
+	err_set(e, ERR_NOINPUT, "configuration",
+		"there is no postrider.conf in this folder, and no /etc/postrider/postrider.conf");
+	return err_remedy(
+		e, "go where `postrider init` wrote it, name it with --config, or begin: `postrider init`");
+}
+
 const struct token_keys *cli_keys(struct cli *c, struct err *e)
 {
 	const struct config *cfg = cli_config(c, e);
 	if (cfg == NULL)
 		return NULL;
 	if (c->own->keys == NULL && token_keys_load(cfg->secret_file, &c->own->keys, e) != 0) {
-		if (e != NULL && e->code == ERR_NOINPUT)
+		if (e != NULL && e->code == ERR_NOINPUT && cfg->path == NULL)
+			cli_no_config(e);
+		else if (e != NULL && e->code == ERR_NOINPUT)
 			err_remedy(e, "it was made by postrider init: restore it from a backup");
 		return NULL;
 	}

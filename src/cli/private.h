@@ -35,6 +35,9 @@ extern const char *const group_titles[GROUP_NGROUPS];
 const struct command *command_find(const struct command *const *table, const char *name);
 int args_parse(struct cli *c, int argc, char **argv, struct err *e);
 void cli_release(struct cli *c);
+/* Neither database nor secret, nor a configuration that names them: likely the wrong folder. Sets `e`,
+ * returns -1. */
+int cli_no_config(struct err *e);
 
 void help_overview(const struct cli *c, FILE *f);
 void help_command(const struct cli *c, const struct command *parent, const struct command *cmd, FILE *f);

@@ -30,7 +30,7 @@ int cli_store_config(struct cli *c, struct store_config *out, struct err *e)
 		.migrating = migrating};
 	/* Where there is no database, that is what must be said first. */
 	if (!file_exists(cfg->database))
-		return 0;
+		return cfg->path != NULL ? 0 : cli_no_config(e);
 	const struct token_keys *keys = cli_keys(c, e);
 	if (keys == NULL)
 		return -1;

@@ -31,6 +31,23 @@ def test_an_empty_installation_says_that_it_is_empty(w):
 	assert "in that time" in w.run("report", "--since", "1d", expect=66).err
 
 
+def test_a_folder_without_configuration_is_likely_the_wrong_one(w):
+	for argv in (["lists"], ["import", "news", "news.csv"], ["send", "june.html", "--list", "news"], ["serve"],
+			["preview", "june.html", "--list", "news"]):
+		told = w.run(*argv, expect=66)
+		assert "there is no postrider.conf in this folder" in told.err and "postrider init" in told.err, told
+	w.run("init", ".")
+	os.remove(w.path("postrider.db"))
+	assert "there is none" in w.run("lists", expect=66).err
+
+
+def test_mail_that_is_about_nothing_sent_is_called_so(w):
+	w.run("init", ".")
+	w.write("letter.eml", "From: a@x.example\nSubject: hello\n\nHow are you?\n")
+	assert w.run("receive", "letter.eml").out == "letter.eml: no returned mail, complaint or unsubscribing\n"
+	assert w.run("--json", "receive", "letter.eml").json["kind"] == "none"
+
+
 def test_what_cannot_be_read_is_not_called_empty(w):
 	w.run("init", ".")
 	subprocess.run(["sqlite3", "postrider.db", "DROP TABLE name; DROP TABLE list; DROP TABLE campaign; DROP TABLE history; DROP TABLE failure"],
