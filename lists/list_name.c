@@ -2,7 +2,7 @@
 
 #include "src/base/utf8.h"
 
-int list_name_check(struct str name, struct err *e)
+const char *name_fault(struct str name)
 {
 	const char *why = NULL;
 	struct str trimmed = str_trim(name);
@@ -21,6 +21,12 @@ int list_name_check(struct str name, struct err *e)
 		if (c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x2028 || c == 0x2029)
 			why = "it holds a control character";
 	}
+	return why;
+}
+
+int list_name_check(struct str name, struct err *e)
+{
+	const char *why = name_fault(name);
 	return why == NULL ? 0 : err_set(e, ERR_USAGE, "list name", "a list cannot be called so: %s", why);
 }
 

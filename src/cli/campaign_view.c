@@ -234,10 +234,11 @@ json_t *view_json(const struct report *r, bool whole, ms_t now)
 /* `text` with the campaign's name in the place of NAME. */
 static void with_name(struct buf *out, const char *text, struct str name)
 {
-	const char *at = strstr(text, "NAME");
-	buf_add(out, text, (size_t)(at - text));
-	utf8_safe(out, name);
-	buf_puts(out, at + strlen("NAME"));
+	for (const char *at; (at = strstr(text, "NAME")) != NULL; text = at + strlen("NAME")) {
+		buf_add(out, text, (size_t)(at - text));
+		utf8_safe(out, name);
+	}
+	buf_puts(out, text);
 }
 
 void view_remedy(struct buf *out, struct str why, struct str name)
@@ -261,9 +262,9 @@ void view_remedy(struct buf *out, struct str why, struct str name)
 		{"brake-complaints",
 			"too many readers call it spam: send only to those who asked for it; "
 			"`postrider resume NAME --past-brake` goes on, with the brake armed anew"},
-		{"missed", "`postrider resume NAME` sends it now; `postrider cancel` drops it"},
+		{"missed", "`postrider resume NAME` sends it now; `postrider cancel NAME` drops it"},
 		{"template", "the message fails for its recipients; `postrider cancel NAME`, mend it, and "
-			     "send it under a new name with --not-of"},
+			     "send it under a new name to `--of NAME:skipped,cancelled`"},
 		{"doubt", "`postrider resume NAME --doubt=resend` sends to those once more, --doubt=skip "
 			  "leaves them"},
 		{"route", "bring the route back into the configuration, then `postrider resume NAME`"},

@@ -260,12 +260,13 @@ static int cancel_run(struct cli *c, struct err *e)
 	if (s == NULL || find(c, s, c->args[0], &row, e) != 0)
 		return -1;
 	int64_t id = row.id;
-	bool chosen = row.selection.audience > 0;
+	/* Whom a message that fails has skipped did not have it either. */
+	bool chosen = row.selection.audience > 0, failing = str_is(row.why, "template");
 	if (store_campaign_cancel(s, id, clock_now(), e) != 0 || said(c, s, id, "is cancelled.", e) != 0)
 		return -1;
 	if (!c->quiet && !c->json && chosen &&
-		out_printf(c, "Those who did not get it: --of %s:cancelled\n",
-			out_safe(str_from(c->args[0]))) != 0)
+		out_printf(c, "The rest of them: --of %s:%s\n", out_safe(str_from(c->args[0])),
+			failing ? "skipped,cancelled" : "cancelled") != 0)
 		return output_error(e);
 	return 0;
 }

@@ -1,4 +1,5 @@
 #include "engine/access.h"
+#include "lists/list_name.h"
 #include "src/base/log.h"
 #include "src/cli/campaign_view.h"
 #include "src/cli/copies.h"
@@ -70,6 +71,7 @@ static int parse_expect(struct send *s, struct err *e)
 static int parse(struct send *s, struct err *e)
 {
 	struct cli *c = s->c;
+	char when[TEXT_NUMBER];
 	s->now = clock_now();
 	s->max = -1;
 	if (!cli_audience_given(c))
@@ -79,9 +81,10 @@ static int parse(struct send *s, struct err *e)
 		parse_first(s, e) != 0 || parse_expect(s, e) != 0 || run_patience(c, &s->patience, e) != 0)
 		return -1;
 	if (s->at != 0 && s->at < s->now - MINUTE)
-		return cli_usage(c, e, "--at lies in the past");
+		return cli_usage(c, e, "--at lies in the past: %s", text_time(cli_zone(c, e), s->at, when));
 	if (s->until != 0 && s->until <= (s->at != 0 ? s->at : s->now))
-		return cli_usage(c, e, "--until lies before the start");
+		return cli_usage(
+			c, e, "--until lies before the start: %s", text_time(cli_zone(c, e), s->until, when));
 	return 0;
 }
 
@@ -100,6 +103,9 @@ static int open_message(struct send *s, struct err *e)
 		launch_audience(&s->launch, &spec, e) != 0)
 		return -1;
 	s->name = cli_value(c, "name") != NULL ? cli_value(c, "name") : s->launch.name.p;
+	const char *fault = name_fault(str_from(s->name));
+	if (fault != NULL)
+		return cli_usage(c, e, "--name: a campaign cannot be called so: %s", fault);
 	return launch_plan(&s->launch, cli_value(c, "route"), e);
 }
 

@@ -188,6 +188,36 @@ def test_canary(w):
 		done(w, sink)
 
 
+def test_mended_for_the_rest(w):
+	"""A message that fails for some: what status and cancel say reaches all who did not get it, and nobody else."""
+	with Sink() as sink:
+		w.configure(sink.port, connections=1)
+		count = 200
+		addresses = w.audience(count)
+		w.message(MESSAGE.replace("{{ city }}", "{% if city == 'bad' %}{{ 1 | divided_by: 0 }}{% endif %}"))
+		w.run(*SEND, "--first", "3", expect=76)
+		w.write("bad.csv", "email,city\n" + "".join(f"{a},bad\n" for a in addresses))
+		w.run("import", "news", "bad.csv")
+		told = w.run("resume", "june", expect=76).out
+		rest = "--of june:skipped,cancelled"
+		assert w.status("june")["why"]["id"] == "template" and rest in told, told
+		assert rest in w.run("cancel", "june").out
+		w.message(MESSAGE.replace("June", "July"), "july.html")
+		w.run("send", "july.html", "--list", "news", "--name", "july", *rest.split(), "--yes", "--again")
+		assert sink.recipients() == {a: 1 for a in addresses}
+
+
+def test_names_can_be_typed_again(w):
+	w.configure(9)
+	w.audience(1)
+	w.message()
+	for name in "a\nb", "-x", "x" * 201, "\x1b[31m":
+		told = w.run("send", "june.html", "--list", "news", f"--name={name}", "--yes", expect=64)
+		assert "cannot be called so" in told.err, told
+	assert "2020-01-01 09:00:00 +00:00" in w.run("send", "june.html", "--list", "news", "--at", "2020-01-01T09:00", "--yes", expect=64).err
+	assert w.run("campaigns").out == ""
+
+
 def test_another_name_needs_again(w):
 	with Sink() as sink:
 		begin(w, sink)
