@@ -253,8 +253,10 @@ DOC := README.md CHANGELOG.md LICENSE
 install: all
 	install -D -m 755 $B/postrider $(DESTDIR)$(PREFIX)/bin/postrider
 	$(foreach m,$(MAN),install -D -m 644 $m $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m) &&) :
-	install -d $(DESTDIR)$(PREFIX)/share/doc/postrider
+	install -d $(DESTDIR)$(PREFIX)/share/doc/postrider/docs
 	install -m 644 $(DOC) $(DESTDIR)$(PREFIX)/share/doc/postrider
+	install -m 644 docs/*.md $(DESTDIR)$(PREFIX)/share/doc/postrider/docs
+	cp -R docs/plots $(DESTDIR)$(PREFIX)/share/doc/postrider/docs/
 	$(if $(wildcard examples),cp -R examples $(DESTDIR)$(PREFIX)/share/doc/postrider/)
 	install -d $(DESTDIR)$(UNITDIR)
 	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' examples/systemd/postrider.service >$(DESTDIR)$(UNITDIR)/postrider.service

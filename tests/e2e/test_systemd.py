@@ -1,4 +1,5 @@
 """The unit that `make install` puts into place: well formed, closely fenced, and the program lives within the fence."""
+import glob
 import os
 import re
 import shutil
@@ -43,6 +44,12 @@ def test_install(w):
 	assert os.access(w.path("opt/postrider/bin/postrider"), os.X_OK) and os.path.exists(w.path("opt/postrider/share/man/man1/postrider.1"))
 	with open(w.path("opt/postrider/lib/systemd/system/postrider.service"), encoding="utf-8") as f:
 		assert "ExecStart=/opt/postrider/bin/postrider --config" in f.read()
+	pages = glob.glob(w.path("opt/postrider/share/doc/postrider/*.md")) + glob.glob(w.path("opt/postrider/share/doc/postrider/docs/*.md"))
+	for page in pages:
+		with open(page, encoding="utf-8") as f:
+			for link in re.findall(r"\]\(([^)#:]+)\)", f.read()):
+				assert os.path.exists(os.path.join(os.path.dirname(page), link)), (page, link)
+	assert len(pages) > 5
 	harness.install(w.folder, "uninstall", PREFIX="/opt/postrider")
 	assert not [f for _, _, files in os.walk(w.folder) for f in files]
 
