@@ -320,24 +320,41 @@ static int filter_truncatewords(struct vm *vm, const struct call *c, struct valu
 struct pieces {
 	struct value *items;
 	size_t n, cap;
+	size_t counted; /* as steps */
 };
 
-static int add_piece(struct vm *vm, struct pieces *p, struct str s)
+static int count_pieces(struct vm *vm, struct pieces *p)
 {
-	if (p->n == p->cap) {
-		size_t cap = p->cap == 0 ? 16 : p->cap * 2;
-		struct value *items = arena_alloc(vm->a, cap * sizeof *items);
-		if (items == NULL)
-			return lq_nomem(vm);
-		if (p->n != 0)
-			memcpy(items, p->items, p->n * sizeof *items);
-		p->items = items;
-		p->cap = cap;
-	}
-	if (p->n >= LIQUID_MAX_ARRAY)
+	size_t n = p->n - p->counted;
+	p->counted = p->n;
+	return lq_steps(vm, n);
+}
+
+static int more_pieces(struct vm *vm, struct pieces *p)
+{
+	size_t cap = p->cap == 0 ? 16 : p->cap > LIQUID_MAX_ARRAY / 2 ? LIQUID_MAX_ARRAY : p->cap * 2;
+	if (count_pieces(vm, p) != 0)
+		return -1;
+	if (p->n == LIQUID_MAX_ARRAY)
 		return lq_fail(vm, "Memory limits exceeded: too many elements");
+	struct value *items = arena_alloc(vm->a, cap * sizeof *items);
+	if (items == NULL) {
+		lq_nomem(vm);
+		return -1;
+	}
+	if (p->n != 0)
+		memcpy(items, p->items, p->n * sizeof *items);
+	p->items = items;
+	p->cap = cap;
+	return 0;
+}
+
+static inline int add_piece(struct vm *vm, struct pieces *p, struct str s)
+{
+	if (p->n == p->cap && more_pieces(vm, p) != 0)
+		return -1;
 	p->items[p->n++] = v_str(s);
-	return lq_steps(vm, 1);
+	return 0;
 }
 
 static int split_words(struct vm *vm, struct str s, struct pieces *p)
@@ -354,33 +371,35 @@ static int split_words(struct vm *vm, struct str s, struct pieces *p)
 	return 0;
 }
 
+/* Length of what stands before the next separator. */
+static size_t piece_length(struct str s, struct str at)
+{
+	if (at.n == 1)
+		return str_find(s, *at.p);
+	if (at.n == 0)
+		return char_offset(s, 1);
+	const char *q = s.n >= at.n ? memmem(s.p, s.n, at.p, at.n) : NULL;
+	return q != NULL ? (size_t)(q - s.p) : s.n;
+}
+
 static int split_at(struct vm *vm, struct str s, struct str at, struct pieces *p)
 {
-	size_t from = 0;
-	while (from <= s.n) {
-		struct str rest = str_n(s.p + from, s.n - from);
-		size_t n = rest.n;
-		if (at.n == 0) {
-			n = char_offset(rest, 1);
-		} else {
-			const char *q = rest.n >= at.n ? memmem(rest.p, rest.n, at.p, at.n) : NULL;
-			if (q != NULL)
-				n = (size_t)(q - rest.p);
-		}
-		if (add_piece(vm, p, str_n(rest.p, n)) != 0)
+	for (;;) {
+		size_t n = piece_length(s, at);
+		if (add_piece(vm, p, str_n(s.p, n)) != 0)
 			return -1;
-		from += n + at.n;
-		if (n == rest.n)
-			break;
+		if (n == s.n)
+			return 0;
+		s = str_n(s.p + n + at.n, s.n - n - at.n);
 	}
-	return 0;
 }
 
 static int filter_split(struct vm *vm, const struct call *c, struct value *out)
 {
 	struct str s = input(vm, c), at = lq_to_s(vm, &c->arg[0]);
 	struct pieces p = {0};
-	if (str_is(at, " ") ? split_words(vm, s, &p) : split_at(vm, s, at, &p))
+	int rc = str_is(at, " ") ? split_words(vm, s, &p) : split_at(vm, s, at, &p);
+	if (rc != 0 || count_pieces(vm, &p) != 0)
 		return -1;
 	while (p.n > 0 && p.items[p.n - 1].n == 0)
 		p.n--;
