@@ -70,6 +70,13 @@ struct value lq_global(struct vm *vm, uint32_t slot, struct str name)
 	return v;
 }
 
+/* There is text in the slot, and nothing that stands before it. */
+static inline bool has_text(const struct vm *vm, uint32_t slot)
+{
+	return slot != NO_SLOT && vm->v->slots != NULL && vm->f.counters == NULL && !vm->isolated &&
+	       from_slot(vm, vm->v->slots[slot]).type != V_NIL;
+}
+
 struct value lq_find(struct vm *vm, struct str name)
 {
 	uint32_t local = lq_interned(vm->l->locals, name);
@@ -82,7 +89,7 @@ struct value lq_find(struct vm *vm, struct str name)
 }
 
 /* contact[x]: the attribute whose name is only known now. */
-static bool contact_step(struct vm *vm, const struct expr *x, struct value *v)
+APART static bool contact_step(struct vm *vm, const struct expr *x, struct value *v)
 {
 	if (vm->l->o.plain || v->type != V_NIL || x->var.nsteps == 0 || x->var.local == NO_SLOT ||
 		x->var.steps[0].dynamic == NULL ||
@@ -98,18 +105,36 @@ static bool contact_step(struct vm *vm, const struct expr *x, struct value *v)
 	return true;
 }
 
+APART static int eval_root(struct vm *vm, const struct expr *x, struct value *out)
+{
+	struct value name;
+	if (lq_eval(vm, x, &name) != 0)
+		return -1;
+	*out = lq_find(vm, lq_to_s(vm, &name));
+	return 0;
+}
+
+APART static int eval_key(struct vm *vm, const struct step *s, const struct value *v, struct value *out)
+{
+	struct value key;
+	if (lq_eval(vm, s->dynamic, &key) != 0)
+		return -1;
+	*out = lq_lookup(vm, v, &key, s->command);
+	return 0;
+}
+
 /* The value is looked at where it lies: copying one that was only just written makes the processor wait. */
 static int eval_variable(struct vm *vm, const struct expr *x, struct value *out)
 {
 	const struct value *v = out;
-	struct value key;
 	uint32_t local = x->var.local;
 	if (x->var.root != NULL) {
-		if (lq_eval(vm, x->var.root, &key) != 0)
+		if (eval_root(vm, x->var.root, out) != 0)
 			return -1;
-		*out = lq_find(vm, lq_to_s(vm, &key));
 	} else if (local != NO_SLOT && vm->f.vars[local].type != V_UNSET) {
 		v = &vm->f.vars[local];
+	} else if (has_text(vm, x->var.slot)) {
+		*out = v_str(vm->v->slots[x->var.slot]);
 	} else {
 		*out = lq_global(vm, x->var.slot,
 			local != NO_SLOT ? liquid_name(vm->l->locals, local)
@@ -118,9 +143,10 @@ static int eval_variable(struct vm *vm, const struct expr *x, struct value *out)
 	uint32_t i = v == out && x->var.nsteps != 0 && contact_step(vm, x, out);
 	for (; i < x->var.nsteps && v->type != V_NIL; i++) {
 		const struct step *s = &x->var.steps[i];
-		if (s->dynamic != NULL && lq_eval(vm, s->dynamic, &key) != 0)
+		if (s->dynamic == NULL)
+			*out = lq_lookup(vm, v, &s->key, s->command);
+		else if (eval_key(vm, s, v, out) != 0)
 			return -1;
-		*out = lq_lookup(vm, v, s->dynamic != NULL ? &key : &s->key, s->command);
 		v = out;
 	}
 	if (v != out)
@@ -278,7 +304,8 @@ static int eval_compare(struct vm *vm, const struct expr *x, struct value *out)
 
 static int eval_call(struct vm *vm, const struct expr *x, struct value *out)
 {
-	struct value args[MAX_ARGS + 1], named[MAX_ARGS];
+	UNCLEARED struct value args[MAX_ARGS + 1];
+	UNCLEARED struct value named[MAX_ARGS];
 	struct call c = {.site = x, .arg = args, .n = x->nargs, .named = named};
 	if (lq_eval(vm, x->call.input, &c.in) != 0)
 		return -1;
@@ -300,14 +327,9 @@ static int eval_call(struct vm *vm, const struct expr *x, struct value *out)
 	return 0;
 }
 
-int lq_eval(struct vm *vm, const struct expr *x, struct value *out)
+APART static int eval_other(struct vm *vm, const struct expr *x, struct value *out)
 {
 	switch ((enum etype)x->type) {
-	case E_CONST:
-		*out = x->value;
-		return 0;
-	case E_VAR:
-		return eval_variable(vm, x, out);
 	case E_RANGE:
 		return eval_range(vm, x, out);
 	case E_CALL:
@@ -319,6 +341,8 @@ int lq_eval(struct vm *vm, const struct expr *x, struct value *out)
 		return lq_fail(vm, "%.*s", STR_ARG(v_bytes(&x->value)));
 	case E_COMPARE:
 		return eval_compare(vm, x, out);
+	case E_CONST: /* lq_eval()'s own */
+	case E_VAR:
 	case E_AND:
 	case E_OR:
 		break;
@@ -332,4 +356,14 @@ int lq_eval(struct vm *vm, const struct expr *x, struct value *out)
 		if (v_truthy(out) != (x->type == E_AND))
 			return 0;
 	}
+}
+
+int lq_eval(struct vm *vm, const struct expr *x, struct value *out)
+{
+	if (x->type == E_VAR)
+		return eval_variable(vm, x, out);
+	if (x->type != E_CONST)
+		return eval_other(vm, x, out);
+	*out = x->value;
+	return 0;
 }

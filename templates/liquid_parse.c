@@ -192,12 +192,6 @@ static int emit_value(struct parser *p, const struct piece *x)
 	if (op == NULL)
 		return -1;
 	op->x = e;
-	bool direct =
-		e->type == E_VAR && e->var.root == NULL && e->var.local == NO_SLOT && e->var.nsteps == 0;
-	if (direct && e->var.slot != NO_SLOT) {
-		op->code = OP_OUT_SLOT;
-		op->a = e->var.slot;
-	}
 	return 0;
 }
 

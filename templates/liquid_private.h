@@ -103,6 +103,15 @@ static inline bool v_truthy(const struct value *v)
 
 struct vm;
 
+/* What is rare stands apart, so that what is done for each value needs no stack frame. */
+#define APART __attribute__((noinline))
+/* Room of which only what was filled is looked at: clearing it would take longer than filling it. */
+#if __has_attribute(uninitialized)
+#define UNCLEARED __attribute__((uninitialized))
+#else
+#define UNCLEARED
+#endif
+
 /* As the reference's to_s: nil is empty, lists and hashes are shown as Ruby shows them (written out, lists
  * are joined). */
 struct str lq_to_s(struct vm *vm, const struct value *v);
@@ -290,17 +299,16 @@ const struct locale *lq_locale(struct str tag); /* NULL: not known */
 
 enum opcode {
 	OP_NOP,
-	OP_TEXT,     /* literal a */
-	OP_OUT,      /* x */
-	OP_OUT_SLOT, /* slot a, written at once */
-	OP_UNLESS,   /* x false: go to a */
-	OP_IF,       /* x true: go to a */
-	OP_GOTO,     /* a */
-	OP_ASSIGN,   /* local a = x */
-	OP_CAPTURE,  /* local a = body */
-	OP_CASE,     /* local a: nothing matched yet */
-	OP_WHEN,     /* body up to a, once for each value that matches */
-	OP_ELSE,     /* something matched: go to a */
+	OP_TEXT,    /* literal a */
+	OP_OUT,     /* x */
+	OP_UNLESS,  /* x false: go to a */
+	OP_IF,      /* x true: go to a */
+	OP_GOTO,    /* a */
+	OP_ASSIGN,  /* local a = x */
+	OP_CAPTURE, /* local a = body */
+	OP_CASE,    /* local a: nothing matched yet */
+	OP_WHEN,    /* body up to a, once for each value that matches */
+	OP_ELSE,    /* something matched: go to a */
 	OP_FOR,
 	OP_TABLEROW,
 	OP_BREAK,

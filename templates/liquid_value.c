@@ -461,7 +461,8 @@ static struct value command_on(struct vm *vm, const struct value *v, struct str 
 	return s.n != 0 && s.kind != SEQ_HASH ? lq_seq_at(vm, &s, s.n - 1) : NIL;
 }
 
-struct value lq_lookup(struct vm *vm, const struct value *v, const struct value *key, bool command)
+APART static struct value lookup_other(
+	struct vm *vm, const struct value *v, const struct value *key, bool command)
 {
 	struct seq s;
 	switch (v->type) {
@@ -485,4 +486,11 @@ struct value lq_lookup(struct vm *vm, const struct value *v, const struct value 
 		break;
 	}
 	return command ? command_on(vm, v, v_bytes(key)) : NIL;
+}
+
+struct value lq_lookup(struct vm *vm, const struct value *v, const struct value *key, bool command)
+{
+	if (v->type == V_ARRAY && key->type == V_INT && key->i >= 0)
+		return key->i < v->n ? v->items[key->i] : NIL;
+	return lookup_other(vm, v, key, command);
 }

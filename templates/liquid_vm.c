@@ -115,7 +115,7 @@ static bool is_clean_html(struct str s)
 	return (found | marked(s.p + s.n - 8)) == 0;
 }
 
-static int emit_str(struct vm *vm, struct str s, bool safe)
+static inline int emit_str(struct vm *vm, struct str s, bool safe)
 {
 	enum liquid_escape how = vm->l->o.escape;
 	if (how == LIQUID_HTML && !safe && !is_clean_html(s))
@@ -140,16 +140,19 @@ static int emit_list(struct vm *vm, const struct value *v)
 	return 0;
 }
 
-int lq_emit(struct vm *vm, const struct value *v)
+APART static int emit_other(struct vm *vm, const struct value *v)
 {
-	if (v->type == V_STR)
-		return emit_str(vm, v_bytes(v), v->safe);
 	if (v->type <= V_NIL || v->type >= V_BLANK)
 		return 0;
 	if (v->type == V_ARRAY || v->type == V_JARRAY)
 		return emit_list(vm, v);
 	struct str s = lq_to_s(vm, v);
 	return vm->failed ? -1 : emit_str(vm, s, false);
+}
+
+int lq_emit(struct vm *vm, const struct value *v)
+{
+	return v->type == V_STR ? emit_str(vm, v_bytes(v), v->safe) : emit_other(vm, v);
 }
 
 static int emit_literal(struct vm *vm, uint32_t i)
@@ -280,14 +283,6 @@ static enum flow run_when(struct vm *vm, const struct op *op, uint32_t body)
 	return vm->failed ? FLOW_FAIL : FLOW_ON;
 }
 
-static int out_slot(struct vm *vm, const struct op *op)
-{
-	if (vm->v->slots != NULL && vm->v->slots[op->a].n != 0 && vm->f.counters == NULL)
-		return emit_str(vm, vm->v->slots[op->a], false);
-	struct value v;
-	return lq_eval(vm, op->x, &v) == 0 ? lq_emit(vm, &v) : -1;
-}
-
 static int run_abort(struct vm *vm, const struct op *op)
 {
 	struct value v;
@@ -342,7 +337,7 @@ enum flow lq_run(struct vm *vm, uint32_t begin, uint32_t end)
 		return FLOW_FAIL;
 	}
 	const struct op *code = vm->l->code;
-	for (uint32_t pc = begin; pc < end && flow == FLOW_ON;) {
+	for (uint32_t pc = begin; pc < end;) {
 		const struct op *op = &code[pc++];
 		int rc = 0;
 		if (vm->steps-- == 0) {
@@ -359,9 +354,6 @@ enum flow lq_run(struct vm *vm, uint32_t begin, uint32_t end)
 				rc = lq_eval(vm, op->x, &v);
 				if (rc == 0)
 					rc = lq_emit(vm, &v);
-				break;
-			case OP_OUT_SLOT:
-				rc = out_slot(vm, op);
 				break;
 			case OP_UNLESS:
 			case OP_IF:
@@ -425,12 +417,11 @@ enum flow lq_run(struct vm *vm, uint32_t begin, uint32_t end)
 			if (!vm->placed)
 				vm->at = op->at;
 			vm->placed = true;
-			flow = FLOW_FAIL;
-			if (note_error(vm, op)) {
-				flow = FLOW_ON;
-				pc = op->end;
-			}
+			flow = note_error(vm, op) ? FLOW_ON : FLOW_FAIL;
+			pc = op->end;
 		}
+		if (flow != FLOW_ON)
+			break;
 	}
 	vm->nest--;
 	return flow;
