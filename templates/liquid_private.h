@@ -426,23 +426,17 @@ struct registers { /* what tags remember; each rendered partial has its own */
 	struct value last_changed;
 };
 
-struct limits {
-	uint64_t steps;
-	size_t output, capture;
-};
-
 struct vm {
 	const struct liquid *l;
 	const struct liquid_vars *v;
-	const struct liquid_sink *sink;
+	const struct liquid_sink *sink; /* NULL: output goes to `out`, as what is captured always does */
 	struct arena *a;
 	struct frame f;
 	struct text out;
-	size_t written; /* through the sink */
-	uint32_t captures;
+	size_t written;    /* through the sink */
+	size_t max_output; /* there, or through the sink */
 	uint32_t depth;
 	uint64_t steps;
-	struct limits limits;
 	struct registers r;
 	uint32_t renders; /* how many partials are being rendered */
 	uint32_t nest;    /* of the machine itself */

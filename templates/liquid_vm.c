@@ -35,27 +35,25 @@ int lq_steps(struct vm *vm, size_t n)
 
 /* ---- output ---- */
 
-static int check_output(struct vm *vm)
+APART static int output_failed(struct vm *vm)
 {
 	if (vm->out.failed)
 		return lq_nomem(vm);
-	size_t max = vm->captures != 0 ? vm->limits.capture : vm->limits.output;
-	if (vm->out.len <= max && vm->written <= vm->limits.output)
-		return 0;
 	vm->exhausted = true;
 	return lq_fail(vm, "Memory limits exceeded: too much output");
 }
 
-static bool to_sink(const struct vm *vm)
+static inline int check_output(struct vm *vm)
 {
-	return vm->captures == 0 && vm->sink != NULL;
+	size_t n = vm->sink != NULL ? vm->written : vm->out.len;
+	return n <= vm->max_output && !vm->out.failed ? 0 : output_failed(vm);
 }
 
 static void put(struct vm *vm, struct str s)
 {
 	if (s.n == 0)
 		return;
-	if (to_sink(vm)) {
+	if (vm->sink != NULL) {
 		vm->written += s.n;
 		vm->sink->value(vm->sink->ctx, s);
 	} else {
@@ -69,59 +67,38 @@ int lq_emit_text(struct vm *vm, struct str s)
 	return check_output(vm);
 }
 
-static const struct str html['>' + 1] = {
-	['&'] = {"&amp;", 5},
-	['<'] = {"&lt;", 4},
-	['>'] = {"&gt;", 4},
-	['"'] = {"&quot;", 6},
-	['\''] = {"&#39;", 5},
-};
-static const struct str header['\r' + 1] = {['\r'] = {" ", 1}, ['\n'] = {" ", 1}, ['\0'] = {" ", 1}};
-
-/* `highest`: what is above it stays as it is, so most bytes need no look into the table. */
-static void put_escaped(struct vm *vm, struct str s, const struct str *table, unsigned char highest)
+/* What would end a header's line becomes a blank. */
+APART static void put_header(struct vm *vm, struct str s)
 {
 	size_t from = 0;
 	for (size_t i = 0; i < s.n; i++) {
-		unsigned char c = (unsigned char)s.p[i];
-		if (c > highest || table[c].n == 0)
+		if (s.p[i] != '\r' && s.p[i] != '\n' && s.p[i] != '\0')
 			continue;
 		put(vm, str_n(s.p + from, i - from));
-		put(vm, table[c]);
+		put(vm, STR(" "));
 		from = i + 1;
 	}
 	put(vm, str_n(s.p + from, s.n - from));
 }
 
-/* Not zero where one of the eight bytes is & ' < > or ": pairs that differ in one bit are looked for
- * together. */
-static uint64_t marked(const char *p)
+/* With a sink, `out` is the room to escape in. */
+static void put_html(struct vm *vm, struct str s)
 {
-	const uint64_t each = UINT64_C(0x0101010101010101);
-	uint64_t w;
-	memcpy(&w, p, sizeof w);
-	uint64_t a = (w & ~each) ^ each * '&', b = (w & ~(each * 2)) ^ each * '<', c = w ^ each * '"';
-	return (((a - each) & ~a) | ((b - each) & ~b) | ((c - each) & ~c)) & each << 7;
-}
-
-/* Most values are; false may be wrong. */
-static bool is_clean_html(struct str s)
-{
-	uint64_t found = 0;
-	if (s.n < 8)
-		return false;
-	for (size_t i = 0; i + 8 <= s.n; i += 8)
-		found |= marked(s.p + i);
-	return (found | marked(s.p + s.n - 8)) == 0;
+	lq_escape(&vm->out, s);
+	if (vm->sink != NULL && !vm->out.failed) {
+		struct str escaped = str_n(vm->out.p, vm->out.len);
+		vm->out.len = 0;
+		put(vm, escaped);
+	}
 }
 
 static inline int emit_str(struct vm *vm, struct str s, bool safe)
 {
 	enum liquid_escape how = vm->l->o.escape;
-	if (how == LIQUID_HTML && !safe && !is_clean_html(s))
-		put_escaped(vm, s, html, '>');
+	if (how == LIQUID_HTML && !safe)
+		put_html(vm, s);
 	else if (how == LIQUID_HEADER)
-		put_escaped(vm, s, header, '\r');
+		put_header(vm, s);
 	else
 		put(vm, s);
 	return check_output(vm);
@@ -158,7 +135,7 @@ int lq_emit(struct vm *vm, const struct value *v)
 static int emit_literal(struct vm *vm, uint32_t i)
 {
 	struct str s = vm->l->literals[i];
-	if (to_sink(vm) && vm->l == vm->root) {
+	if (vm->sink != NULL && vm->l == vm->root) {
 		vm->written += s.n;
 		vm->sink->literal(vm->sink->ctx, i, s);
 	} else {
@@ -241,15 +218,19 @@ static int count(struct vm *vm, const struct op *op)
 static enum flow collect(struct vm *vm, const struct op *op, uint32_t begin, struct value *out)
 {
 	struct text outer = vm->out;
+	const struct liquid_sink *sink = vm->sink;
+	size_t max = vm->max_output;
 	lq_text_init(&vm->out, vm->a, 256);
-	vm->captures++;
+	vm->sink = NULL;
+	vm->max_output = (size_t)(vm->l->o.plain ? 64 : 4) << 20;
 	enum flow flow = lq_run(vm, begin, op->end);
-	vm->captures--;
 	*out = v_str(vm->out.p != NULL ? str_n(vm->out.p, vm->out.len) : STR(""));
 	out->safe = vm->l->o.escape == LIQUID_HTML;
 	if (vm->out.failed && !vm->failed)
 		lq_nomem(vm);
 	vm->out = outer;
+	vm->sink = sink;
+	vm->max_output = max;
 	return vm->failed ? FLOW_FAIL : flow;
 }
 
@@ -432,13 +413,8 @@ enum flow lq_run(struct vm *vm, uint32_t begin, uint32_t end)
 void lq_vm_init(struct vm *vm, const struct liquid *l, const struct liquid_vars *v, struct arena *a)
 {
 	*vm = (struct vm){.l = l, .root = l, .v = v, .a = a};
-	vm->limits = l->o.plain ? (struct limits){.steps = 20000000,
-					  .output = (size_t)256 << 20,
-					  .capture = (size_t)64 << 20}
-				: (struct limits){.steps = 2000000,
-					  .output = (size_t)32 << 20,
-					  .capture = (size_t)4 << 20};
-	vm->steps = l->o.max_steps != 0 ? l->o.max_steps : vm->limits.steps;
+	vm->steps = l->o.max_steps != 0 ? l->o.max_steps : l->o.plain ? 20000000 : 2000000;
+	vm->max_output = (size_t)(l->o.plain ? 256 : 32) << 20;
 }
 
 static void set_error(const struct vm *vm, struct err *e)
