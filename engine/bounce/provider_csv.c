@@ -95,13 +95,45 @@ static enum mail_kind kind_of(struct str text)
 		"unsub", "opt-out", "optout", "配信停止", "配信解除", "退会", NULL};
 	static const char *const delayed[] = {"delay", "defer", "retry", "遅延", "再送中", NULL};
 	static const char *const delivered[] = {"delivered", "success", "成功", "正常", "配信完了", NULL};
+	static const char *const no[] = {"undelivered", "not ", "unsuccess", "fail", "不成功", NULL};
+	static const char *const nothing[] = {"open", "opened", "click", "clicked", "processed", "sent",
+		"queued", "accepted", "resubscribe", "group_resubscribe", "開封", "クリック", NULL};
+	for (const char *const *word = nothing; *word != NULL; word++)
+		if (str_is_nocase(text, *word))
+			return MAIL_NONE;
 	if (has(text, complaint))
 		return MAIL_COMPLAINT;
 	if (has(text, optout))
 		return MAIL_OPTOUT;
 	if (has(text, delayed))
 		return MAIL_DELAYED;
-	return has(text, delivered) ? MAIL_DELIVERED : MAIL_BOUNCE;
+	return has(text, delivered) && !has(text, no) ? MAIL_DELIVERED : MAIL_BOUNCE;
+}
+
+static bool has_digit(struct str s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] >= '0' && s.p[i] <= '9')
+			return true;
+	return false;
+}
+
+/* What the service calls it, and where it does not, what the reason says. A server's reply is none of the
+ * service's words: "contact abuse@…", "unsubscribe". */
+static enum mail_kind kind_of_row(struct event *v, struct str kind, struct str code, struct str why)
+{
+	struct diagnosis d;
+	if (kind.n == 0 && code.n != 0 && !has_digit(code))
+		kind = code; /* a column "status" */
+	if (kind.n != 0)
+		return kind_of(str_trim(kind));
+	diagnose(v->q, why, &d);
+	if (code.n == 0 && d.code == 0 && d.enhanced.n == 0)
+		return kind_of(str_trim(why));
+	if (str_starts(code, STR("2")))
+		return MAIL_DELIVERED;
+	bool later = d.code / 100 == 4 || str_starts(code, STR("4")) || str_starts(d.enhanced, STR("4"));
+	return later && kind_of(why) == MAIL_DELAYED ? MAIL_DELAYED : MAIL_BOUNCE;
 }
 
 /* The fields of one kind, joined by a blank. */
@@ -124,7 +156,7 @@ static void row_event(struct event *v, const struct csv_row *row, const struct c
 {
 	struct str why = joined(v, row, c, COLUMN_WHY), code = joined(v, row, c, COLUMN_CODE);
 	struct str kind = joined(v, row, c, COLUMN_KIND);
-	enum mail_kind is = kind_of(kind.n != 0 ? kind : why);
+	enum mail_kind is = kind_of_row(v, kind, code, why);
 	long long reply = 0;
 	if (!str_int(str_n(code.p, code.n < 3 ? code.n : 3), 200, 599, &reply))
 		reply = 0;
@@ -154,7 +186,7 @@ static int read_row(struct reader *r, const struct csv_row *row, const struct co
 	row_event(&v, row, c);
 	if (r->arena.failed)
 		return err_set(e, ERR_INTERNAL, "list of errors", "out of memory");
-	return n.findings.nfailures != 0 ? each(ctx, &n) : 0;
+	return n.findings.nfailures != 0 && n.findings.kind != MAIL_NONE ? each(ctx, &n) : 0;
 }
 
 int provider_read_csv(struct reader *r, struct str bytes, int (*each)(void *ctx, const struct notice *n),

@@ -370,6 +370,36 @@ static void csv__lists_of_errors__are_read(void **state)
 		"csv bounce taro@example.jp hard user-unknown\n");
 }
 
+/* A server's reply talks of abuse, retries and delivery; only what the service calls it says what it is. */
+static void csv__the_words_of_a_reply__are_no_kind(void **state)
+{
+	(void)state;
+	csv_gives(STR("email,reason\nann@example.net,\"550 5.7.1 blocked, contact abuse@example.org\"\n"
+		      "bob@example.net,Message could not be delivered: 550 5.1.1 user unknown\n"
+		      "cat@example.net,\"550 5.7.1 rejected: unsubscribe those who complained\"\n"
+		      "dan@example.net,\"450 4.2.1 mailbox busy, please retry\"\n"
+		      "eve@example.net,Spam complaint\n"),
+		"csv bounce ann@example.net block policy\ncsv bounce bob@example.net hard user-unknown\n"
+		"csv bounce cat@example.net block policy\ncsv delayed dan@example.net soft delayed\n"
+		"csv complaint eve@example.net - -\n");
+}
+
+static void csv__of_all_events__is_read_by_what_they_are_called(void **state)
+{
+	(void)state;
+	csv_gives(STR("email,event,reason\nann@example.net,processed,\nann@example.net,delivered,250 ok\n"
+		      "ann@example.net,open,\nbob@example.net,Undelivered,550 5.1.1 user unknown\n"
+		      "cat@example.net,not delivered,550 5.1.1 user unknown\n"),
+		"csv delivered ann@example.net - -\ncsv bounce bob@example.net hard user-unknown\n"
+		"csv bounce cat@example.net hard user-unknown\n");
+	csv_gives(STR("email,status\nann@example.net,delivered\nbob@example.net,Unsubscribed\n"
+		      "cat@example.net,opened\ndan@example.net,550 5.1.1 user unknown\n"),
+		"csv delivered ann@example.net - -\ncsv optout bob@example.net - -\n"
+		"csv bounce dan@example.net hard user-unknown\n");
+	csv_gives(STR("email,code,reason\nann@example.net,250,2.0.0 OK\nbob@example.net,550,User unknown\n"),
+		"csv delivered ann@example.net - -\ncsv bounce bob@example.net hard user-unknown\n");
+}
+
 static void csv__an_endless_field__is_read_by_its_beginning(void **state)
 {
 	(void)state;
@@ -402,6 +432,8 @@ int main(void)
 		cmocka_unit_test(sns__any_change_of_what_is_signed__is_refused),
 		cmocka_unit_test(certificate_url__only_amazons__is_taken),
 		cmocka_unit_test(csv__lists_of_errors__are_read),
+		cmocka_unit_test(csv__the_words_of_a_reply__are_no_kind),
+		cmocka_unit_test(csv__of_all_events__is_read_by_what_they_are_called),
 		cmocka_unit_test(csv__an_endless_field__is_read_by_its_beginning),
 		cmocka_unit_test(csv__of_something_else__is_none),
 	};
