@@ -315,6 +315,18 @@ static bool holds_rules(struct str prelude)
 	       (prelude.n > 9 && strncasecmp(prelude.p, "@supports", 9) == 0);
 }
 
+/* Weaker than every other rule, and than each style attribute: what is inlined is to win over it. */
+static bool is_universal(struct str prelude)
+{
+	for (size_t i = 0; i < prelude.n;) {
+		size_t end = find_stop(prelude, i, ",");
+		if (str_is(str_trim(str_n(prelude.p + i, end - i)), "*"))
+			return true;
+		i = end + 1;
+	}
+	return false;
+}
+
 static void strengthen(struct run *out, struct str css, int depth)
 {
 	size_t i = 0;
@@ -341,7 +353,7 @@ static void strengthen(struct run *out, struct str css, int depth)
 		run_add(out, css.p + i, open + 1 - i);
 		if (holds_rules(prelude) && depth < 8)
 			strengthen(out, block, depth + 1);
-		else if (css.p[i] == '@' || nested)
+		else if (css.p[i] == '@' || nested || (depth == 0 && is_universal(prelude)))
 			run_str(out, block);
 		else
 			strengthen_block(out, block);

@@ -53,7 +53,7 @@ struct css_declaration {
 bool css_declaration_next(struct str *rest, struct css_declaration *out);
 
 /* Appends rules that stay in <style> while others move into attributes: their declarations, also within
- * @media, become !important, since they could not win otherwise. */
+ * @media, become !important, since they could not win otherwise. Not those of `*`, which overrule nothing. */
 void css_strengthen(struct run *out, struct str css);
 
 #endif

@@ -301,7 +301,19 @@ static void css__what_cannot_be_inlined__stays_and_wins(void **state)
 	assert_inlined(
 		"<style data-inline=false>p{a:1}</style><p>", "<style data-inline=false>p{a:1}</style><p>");
 	assert_inlined("<style media=print>p{a:1}</style><p>", "<style media=print>p{a:1}</style><p>");
-	assert_inlined("<style>*{a:1}</style><p>", "<style>*{a:1 !important}</style><p>");
+	assert_inlined("<style>p + p{a:1}</style><p>", "<style>p + p{a:1 !important}</style><p>");
+}
+
+/* A reset of everything is what each other rule, and a style attribute, is written to overrule. */
+static void css__of_everything__stays_and_does_not_win(void **state)
+{
+	(void)state;
+	assert_inlined("<style>*{padding:0}.c{padding:9px}</style><p class=c>",
+		"<style>*{padding:0}</style><p style=\"padding:9px\" class=c>");
+	assert_inlined("<style>* , *::before{margin:0}</style><p style='margin:9px'>",
+		"<style>* , *::before{margin:0}</style><p style='margin:9px'>");
+	assert_inlined("<style>@media print{*{a:1}}.c *{b:1}</style><p>",
+		"<style>@media print{*{a:1 !important}}.c *{b:1 !important}</style><p>");
 }
 
 static void css__liquid__is_kept_and_makes_rules_stay(void **state)
@@ -443,6 +455,7 @@ int main(void)
 		TEST(text__liquid__keeps_its_blocks_and_blank_lines),
 		TEST(css__selectors__apply_by_specificity_and_order),
 		TEST(css__what_cannot_be_inlined__stays_and_wins),
+		TEST(css__of_everything__stays_and_does_not_win),
 		TEST(css__liquid__is_kept_and_makes_rules_stay),
 		TEST(urls__parameters__are_added_once_before_the_fragment),
 		TEST(urls__files__are_relative_paths_only),
