@@ -142,9 +142,14 @@ static void list_begin(struct text_writer *w, const struct html_token *t)
 	text_break_line(w);
 	if (w->nlists == 0)
 		text_block(w);
+	struct html_attr start;
+	long long first = 1;
+	if (!is(t, "ol") || !html_attr_find(w->html, t, "start", &start) ||
+		!str_int(str_trim(start.value), 0, 999999999, &first))
+		first = 1;
 	if (w->nlists < TEXT_DEPTH)
-		w->lists[w->nlists++] =
-			(struct list){.ordered = is(t, "ol"), .next = 1, .control = w->control, .width = 2};
+		w->lists[w->nlists++] = (struct list){
+			.ordered = is(t, "ol"), .next = (int)first, .control = w->control, .width = 2};
 }
 
 static void list_end(struct text_writer *w)

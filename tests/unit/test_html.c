@@ -196,6 +196,11 @@ static void text__structure__is_readable(void **state)
 		"<table><tr><th></th><th>B</th></tr><tr><td>a</td><td></td></tr></table>", "   B\n-  -\na\n");
 	assert_plain("<table><tr><td><p>one</p></td><td>two</td></tr></table>", "one\n\ntwo\n");
 	assert_plain("<blockquote><p>said</p><p>more</p></blockquote>end", "> said\n>\n> more\n\nend\n");
+	assert_plain("<p>She "
+		     "wrote:</p><blockquote><p>yes</p></blockquote><ul><li>a</ul><blockquote>no</blockquote>",
+		"She wrote:\n\n> yes\n\n- a\n\n> no\n");
+	assert_plain("<ol start=\"5\"><li>e<li>f</ol><ol start=0><li>a</ol><ol start=x><li>b</ol>",
+		"5. e\n6. f\n\n0. a\n\n1. b\n");
 	assert_plain("a<blockquote>b</blockquote>c", "a\n\n> b\n\nc\n");
 	assert_plain("<p>a</p><blockquote><p>b</p><blockquote><p>c</p></blockquote></blockquote><p>d</p>",
 		"a\n\n> b\n>\n> > c\n\nd\n");
