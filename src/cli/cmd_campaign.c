@@ -205,7 +205,7 @@ static int pause_one(struct pausing *p, int64_t id)
 static int collect(void *ctx, const struct campaign_row *row)
 {
 	struct pausing *p = ctx;
-	if ((row->state != CAMPAIGN_PAUSED || p->provider != NULL) && p->n < sizeof p->ids / sizeof p->ids[0])
+	if (row->state != CAMPAIGN_PAUSED && p->n < sizeof p->ids / sizeof p->ids[0])
 		p->ids[p->n++] = row->id;
 	return 0;
 }
@@ -224,7 +224,13 @@ static int pause_run(struct cli *c, struct err *e)
 	if (c->nargs == 1) {
 		if (find(c, p.s, c->args[0], &row, e) != 0)
 			return -1;
-		if (row.state == CAMPAIGN_PAUSED && p.provider == NULL)
+		if (row.state == CAMPAIGN_PAUSED && p.provider != NULL) {
+			err_set(e, ERR_DATA, "pause", "campaign \"%s\" is paused as a whole",
+				out_safe(str_from(c->args[0])));
+			return err_remedy(
+				e, "`postrider resume` lifts both: pause the provider when it goes on again");
+		}
+		if (row.state == CAMPAIGN_PAUSED)
 			return said(c, p.s, row.id, "is paused already.", e);
 		p.ids[p.n++] = row.id;
 	} else if (store_campaigns(p.s, true, collect, &p, e) < 0) {

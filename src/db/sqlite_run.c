@@ -23,7 +23,8 @@ int(db_error)(struct store *s, const char *what, struct err *e)
 		err_set(e, ERR_AGAIN, what, "%s: another process is writing to the database", s->path);
 		return err_remedy(e, "try again in a moment");
 	case SQLITE_FULL:
-		return err_set(e, ERR_IO, what, "%s: disk full", s->path);
+		err_set(e, ERR_IO, what, "%s: disk full", s->path);
+		return err_remedy(e, "make room and repeat the command: nothing that was recorded is lost");
 	case SQLITE_CORRUPT:
 		err_set(e, ERR_DATA, what, "%s: the database is damaged (%s)", s->path, text);
 		return err_remedy(e, "restore a backup");

@@ -103,6 +103,8 @@ def test_pause_one_provider_by_hand(w):
 	w.finish(sender, expect=76)
 	status = w.status("june")
 	assert status["why"]["id"] == "user" and status["counts"]["queued"] > 0, status
+	told = w.run("pause", "june", "--provider", "google", expect=65)
+	assert "paused as a whole" in told.err and "lifts both" in told.err, told
 	rows = w.deliveries("june")
 	assert {r["provider"] for r in rows.values() if r["state"] == "queued"} == {"docomo"}
 	assert all(r["state"] == "sent" for r in rows.values() if r["provider"] == "google")
