@@ -494,11 +494,15 @@ int deliver_run(const struct deliver_options *o, enum deliver_end *end, struct e
 	d.woken.data = d.tick.data = &d;
 	ev_async_start(d.loop, &d.woken);
 	ev_timer_start(d.loop, &d.tick);
+	sigset_t held;
+	sigemptyset(&held);
 	for (int i = 0; i < 3; i++) {
 		ev_signal_init(&d.sig[i], on_signal, sigs[i]);
 		d.sig[i].data = &d;
 		ev_signal_start(d.loop, &d.sig[i]);
+		sigaddset(&held, sigs[i]);
 	}
+	sigprocmask(SIG_UNBLOCK, &held, NULL); /* the caller may have held them back for us */
 	int rc = take_lease(&d, e);
 	if (rc >= 0) {
 		look(&d);

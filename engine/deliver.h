@@ -2,9 +2,9 @@
  * resume) or for ever (serve). While another process holds the lease it only watches, and takes over when
  * that one leaves.
  *
- * Runs on the calling thread with a libev loop of its own, which also takes the signals: SIGINT, SIGTERM (and
- * SIGHUP in the foreground) stop taking new work, finish what is on the wire and return; a second one ends
- * the process at once. */
+ * Runs on the calling thread with a libev loop of its own, which also takes the signals, those that the
+ * caller held back included: SIGINT, SIGTERM (and SIGHUP in the foreground) stop taking new work, finish what
+ * is on the wire and return; a second one ends the process at once. */
 #ifndef ENGINE_DELIVER_H
 #define ENGINE_DELIVER_H
 

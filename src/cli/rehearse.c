@@ -6,6 +6,7 @@
 #include "src/db/lease.h"
 #include "src/serve/sandbox.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,6 +20,44 @@ struct rehearsal {
 	ms_t delay;
 	struct store_config sc;
 };
+
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+static volatile sig_atomic_t stopped;
+
+static void on_signal(int sig)
+{
+	stopped = sig;
+}
+
+/* Otherwise everybody's addresses would lie about in a temporary folder. */
+static void catch_signals(void)
+{
+	struct sigaction a = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+		sigaction(signals[i], &a, NULL);
+}
+
+/* From here on they wait: before the delivery until that takes them, behind it for
+ * ever. */
+static void hold_signals(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
+		sigaddset(&set, signals[i]);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static int on_step(void *ctx, int64_t done, int64_t of)
+{
+	(void)ctx, (void)done, (void)of;
+	return stopped;
+}
+
+static int interrupted(struct err *e)
+{
+	return stopped != 0 ? err_set(e, ERR_AGAIN, "rehearsal", "interrupted; nothing was recorded") : 0;
+}
 
 static const ms_t PATIENCE = 5 * SECOND; /* for what the sandbox defers: retries come after one second */
 
@@ -43,7 +82,11 @@ static int make_copy(struct cli *c, struct rehearsal *r, struct err *e)
 		return err_sys(e, ERR_CREATE, "rehearsal", tmp);
 	}
 	snprintf(r->db, sizeof r->db, "%s/rehearsal.db", r->dir);
-	if (store_backup(real, r->db, NULL, NULL, e) != 0 || cli_store_config(c, &r->sc, e) != 0)
+	if (store_backup(real, r->db, on_step, NULL, e) != 0) {
+		interrupted(e);
+		return -1;
+	}
+	if (cli_store_config(c, &r->sc, e) != 0)
 		return -1;
 	r->sc.path = r->db;
 	r->sc.home = NULL;
@@ -91,6 +134,7 @@ static void clean_up(struct rehearsal *r)
 {
 	static const char *const files[] = {"", "-wal", "-shm"};
 	char path[300];
+	hold_signals();
 	sandbox_stop(&r->sandbox);
 	store_close(&r->store);
 	if (r->dir[0] == '\0')
@@ -116,8 +160,12 @@ static int deliver(
 	l->store = r->store;
 	int rc = launch_campaign(l, &o, &id, e);
 	l->store = real;
-	if (rc != 0 || run_deliver(c, &r->config, &r->sc, id, "rehearsal", PATIENCE, &end, e) != 0 ||
-		report_gather(&report, r->store, id, true, clock_now(), e) != 0)
+	hold_signals();
+	if (rc != 0 || interrupted(e) != 0 ||
+		run_deliver(c, &r->config, &r->sc, id, "rehearsal", PATIENCE, &end, e) != 0)
+		return -1;
+	hold_signals();
+	if (report_gather(&report, r->store, id, true, clock_now(), e) != 0)
 		return -1;
 	report.rehearsal = true;
 	/* Nobody goes on with it; what is left would only wait. */
@@ -141,6 +189,7 @@ int rehearse_campaign(struct cli *c, struct launch *l, const char *name, int64_t
 	int rc = -1;
 	if (r == NULL)
 		return err_set(e, ERR_INTERNAL, "rehearsal", "out of memory");
+	catch_signals();
 	if (make_copy(c, r, e) == 0 && open_world(c, r, e) == 0)
 		rc = deliver(c, r, l, name, first, e);
 	clean_up(r);

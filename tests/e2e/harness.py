@@ -96,7 +96,7 @@ class World:
 		argv = self.note(argv)
 		out = open(self.path(f"out.{len(self.children)}"), "w+b")
 		child = subprocess.Popen([PROGRAM, *argv], cwd=self.folder, stdin=subprocess.DEVNULL, stdout=out,
-			stderr=subprocess.PIPE if kw.get("pipe") else open(out.name + ".err", "wb"), env=self.environment())
+			stderr=subprocess.PIPE if kw.get("pipe") else open(out.name + ".err", "wb"), env={**self.environment(), **kw.get("env", {})})
 		child.argv, child.out = argv, out.name
 		self.children.append(child)
 		return child

@@ -1,4 +1,5 @@
 """`postrider sandbox`: each fate is met, seen for what it is by the sender, and the same in the sandbox's own log."""
+import glob
 import json
 import os
 import re
@@ -127,6 +128,20 @@ def test_a_rehearsal(w):
 	assert sum(counts.values()) == done.json["audience"] == 300 and counts["sent"] > 270, done
 	assert counts.get("queued", 0) == 0 and counts.get("bounced", 0) > 0
 	w.run("status", "june", expect=66)
+
+
+def test_a_rehearsal_leaves_no_copy_behind(w):
+	"""Wherever it is interrupted: everybody's addresses are in it."""
+	w.configure(9)
+	w.message()
+	w.audience(150000)
+	os.makedirs(w.path("tmp"))
+	for wait in "rehearsal.db", "rehearsal.db-wal":
+		child = w.start("send", "june.html", "--list", "news", "--name", "june", "--rehearse", env={"TMPDIR": w.path("tmp")})
+		wait_until(lambda: glob.glob(w.path("tmp/*/" + wait)) or child.poll() is not None, every=0.001)
+		interrupt(child)
+		w.finish(child, expect=75)
+		assert os.listdir(w.path("tmp")) == [], wait
 
 
 def test_a_rehearsal_is_not_resumed(w):
