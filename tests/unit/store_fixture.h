@@ -17,6 +17,7 @@
 #include "src/db/lists.h"
 #include "src/db/sqlite.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -118,15 +119,13 @@ static inline void fixture_plans(struct fixture *f)
 static inline int fixture_teardown(void **state)
 {
 	struct fixture *f = *state;
-	char name[128];
 	if (f->s != NULL)
 		fixture_plans(f);
 	store_close(&f->s);
-	static const char *const ends[] = {"", "-wal", "-shm", ".copy", ".copy-wal", ".copy-shm"};
-	for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-		snprintf(name, sizeof name, "%s%s", f->path, ends[i]);
-		unlink(name);
-	}
+	DIR *dir = opendir(f->dir);
+	for (struct dirent *file; (file = readdir(dir)) != NULL;)
+		unlinkat(dirfd(dir), file->d_name, 0);
+	closedir(dir);
 	rmdir(f->dir);
 	free(f);
 	return 0;

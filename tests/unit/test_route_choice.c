@@ -17,9 +17,10 @@ static struct config *config;
 static struct route_plan plan;
 static struct err err;
 
+static char dir[] = "/tmp/test_route_choice.XXXXXX";
+
 static int setup(void **state)
 {
-	static char dir[] = "/tmp/test_route_choice.XXXXXX";
 	(void)state;
 	return mkdtemp(dir) != NULL ? chdir(dir) : -1;
 }
@@ -37,7 +38,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	config_free(&config);
-	return unlink("p.conf");
+	return unlink("p.conf") | rmdir(dir);
 }
 
 static const char *plan_text(void)
