@@ -95,7 +95,7 @@ static void show_returned(struct cli *c, const struct failure_row *f, struct err
 	}
 	if (b->address.n != 0)
 		out_printf(c, "  Names      %s\n", out_safe(b->address));
-	out_printf(c, "  Came       %s, by %s, a %s\n", text_time(cli_zone(c, e), b->at, when),
+	out_printf(c, "  Came       %s, by %s: %s\n", text_time(cli_zone(c, e), b->at, when),
 		out_safe(b->source), out_safe(b->kind));
 	out_printf(
 		c, "  Whose      %s\n", b->trust.n != 0 ? out_safe(b->trust) : "nobody's: it changed no one");

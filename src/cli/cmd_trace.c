@@ -210,9 +210,10 @@ static int show(struct trace *t)
 		json_object_set_new(t->doc, "address", view_str(t->address.wire));
 		json_object_set_new(t->doc, "known", json_boolean(t->known));
 		json_object_set_new(t->doc, "added", json_time(t->known ? t->contact.added : 0));
+	} else if (t->known && t->contact.added == 0) {
+		out_printf(t->c, "somebody who was forgotten\n");
 	} else if (t->known) {
-		out_printf(t->c, "%s, known since %s\n",
-			t->address.wire.n != 0 ? out_safe(t->address.wire) : "(forgotten)",
+		out_printf(t->c, "%s, known since %s\n", out_safe(t->address.wire),
 			text_time(t->zone, t->contact.added, when));
 	} else {
 		out_printf(t->c, "%s is not among the contacts\n", out_safe(t->address.wire));

@@ -135,6 +135,8 @@ def test_dialogue(w):
 	assert w.run("--json", "trace", "good@x.example").json["deliveries"][0]["tries"][0]["dialogue"] == []
 	w.run("contact", "forget", "bad@x.example", "--yes", expect=(0, 64))
 	w.run("contact", "forget", "bad@x.example", expect=None)
+	path = re.search(r"MAIL FROM:<(b-[^>]+)>", out)[1]
+	assert w.run("trace", path).out.startswith("somebody who was forgotten\n  campaign june"), "there is no address, and no date"
 	import sqlite3
 	db = sqlite3.connect(w.path("postrider.db"))
 	assert db.execute("SELECT count(*) FROM dialogue WHERE text LIKE '%bad@x%'").fetchone() == (0,)
