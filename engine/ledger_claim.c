@@ -13,11 +13,11 @@ enum {
 
 static const ms_t RATE_AHEAD_US = 250 * 1000; /* claims are made so long before the rate lets them go */
 
-/* What comes back untried was no use of anybody's hour or day. */
+/* What never left was no use of anybody's hour or day. */
 static int uncount(struct ledger *l, const struct outcome_batch *b, struct err *e)
 {
 	for (size_t i = 0; i < b->n; i++)
-		if (b->rows[i].kind == OUTCOME_RETURN && b->from[i] != NULL && b->from[i]->crowd != NULL &&
+		if (outcome_unsent(&b->rows[i]) && b->from[i] != NULL && b->from[i]->crowd != NULL &&
 			crowd_used(l, b->from[i]->crowd, -1, b->rows[i].at, e) != 0)
 			return -1;
 	return 0;

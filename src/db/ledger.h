@@ -136,6 +136,11 @@ struct outcome_row {
 	int connect_ms, tls_ms; /* what the connection took to be made, and secured */
 	int send_ms;            /* from when the message was given to the connection to the answer */
 };
+/* Nothing left for it: it was handed back, or no letter could be made. */
+static inline bool outcome_unsent(const struct outcome_row *o)
+{
+	return o->kind == OUTCOME_RETURN || (o->kind == OUTCOME_FINAL && o->state == DELIVERY_SKIPPED);
+}
 /* Records the attempt, moves the delivery and the tallies, removes the intent. An outcome whose intent is
  * gone (taken over by another holder) is dropped. */
 int store_ledger_record(struct store *s, const struct outcome_row *rows, size_t n, struct err *e);

@@ -114,16 +114,21 @@ static int hold_against(
 static int count_minute(struct store *s, const struct outcome_row *o, struct err *e)
 {
 	int slot = o->kind == OUTCOME_DEFER ? 1 : o->state == DELIVERY_SENT ? 0 : 2;
-	if (o->kind != OUTCOME_FINAL && o->kind != OUTCOME_DEFER)
+	if ((o->kind != OUTCOME_FINAL && o->kind != OUTCOME_DEFER) || outcome_unsent(o))
 		return 0;
 	return delta_add(
 		s, DELTA_TIMELINE, DELIVERY_CAMPAIGN(o->delivery), o->at / MINUTE, 0, 0, slot, 1, STR(""), e);
 }
 
-/* Never tried: its place in the quota is free again. */
+/* Nothing left: its place in the quota is free again. */
+static int free_place(struct store *s, const struct ledger_row *r, struct err *e)
+{
+	return delta_add(s, DELTA_USAGE, r->route, r->at / MINUTE, 0, 0, 0, -1, STR(""), e);
+}
+
 static int give_back(struct store *s, const struct ledger_row *r, ms_t due, bool cancelled, struct err *e)
 {
-	if (delta_add(s, DELTA_USAGE, r->route, r->at / MINUTE, 0, 0, 0, -1, STR(""), e) < 0)
+	if (free_place(s, r, e) < 0)
 		return -1;
 	return ledger_settle(s, r, r->state, due != 0 ? due : s->now, cancelled, e);
 }
@@ -173,7 +178,8 @@ static int record_one(struct store *s, const struct outcome_row *given, struct e
 	int64_t route;
 	if (name_id(s, o.route, &route, e) < 0 ||
 		(tried && ledger_attempt(s, &r, &o, route != 0 ? route : r.route, e) < 0) ||
-		count_minute(s, &o, e) < 0 || hold_against(s, &r, &o, e) < 0)
+		(outcome_unsent(&o) && free_place(s, &r, e) < 0) || count_minute(s, &o, e) < 0 ||
+		hold_against(s, &r, &o, e) < 0)
 		return -1;
 	return ledger_settle(s, &r, o.state, due, cancelled == 1, e);
 }

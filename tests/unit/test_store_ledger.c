@@ -115,6 +115,39 @@ static void outcome__of_a_returned_claim__was_never_tried(void **state)
 	ledger_end(&l);
 }
 
+static int one_minute(void *ctx, const struct timeline_row *r)
+{
+	int64_t *n = ctx;
+	n[0] += r->sent;
+	n[1] += r->deferred + r->failed;
+	return 0;
+}
+
+static void outcome__skipped__takes_no_place_in_a_quota(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger l;
+	int64_t n[2] = {0};
+	ledger_start(&l, f, 5, 0);
+	fixture_claim(f, l.id, CLAIM_FRESH, 5, NOW, &l.c);
+	struct outcome_row o[] = {
+		{.delivery = l.c.v[0].delivery,
+			.kind = OUTCOME_FINAL,
+			.state = DELIVERY_SKIPPED,
+			.at = NOW,
+			.reason = STR("template")},
+		{.delivery = l.c.v[1].delivery, .kind = OUTCOME_FINAL, .state = DELIVERY_SENT, .at = NOW},
+		{.delivery = l.c.v[2].delivery, .kind = OUTCOME_FINAL, .state = DELIVERY_BOUNCED, .at = NOW},
+	};
+	fixture_record(f, o, 3, NOW + 1);
+	assert_int_equal(in_state(&l, DELIVERY_SKIPPED), 1);
+	assert_int_equal(store_ledger_usage(f->s, STR("main"), NOW - HOUR, &f->e), 4);
+	OK(f, store_report_timeline(f->s, l.id, one_minute, n, &f->e));
+	assert_int_equal(n[0], 1);
+	assert_int_equal(n[1], 1);
+	ledger_end(&l);
+}
+
 static int one_reason(void *ctx, const struct reason_row *r)
 {
 	buf_printf(ctx, "%s/%.*s/%.*s/%lld ", reply_class_names[r->class], STR_ARG(r->reason),
@@ -734,6 +767,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(sent_to_all__counts_and_words_agree),
 		T(outcome__of_a_returned_claim__was_never_tried),
+		T(outcome__skipped__takes_no_place_in_a_quota),
 		T(deferred__retried__keeps_its_first_attempt_and_its_last_reason),
 		T(hard_refusal__suppresses_in_the_same_commit),
 		T(claim__whoever_must_not_be_mailed_any_more__is_skipped),
