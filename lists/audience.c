@@ -148,14 +148,14 @@ static int resolve_ref(struct store *s, const char *text, struct audience_ref *o
 	if (found != 0)
 		return found > 0 ? 0 : -1;
 	struct nearest near;
-	no_campaign(s, name, &near, e);
+	int64_t other;
 	size_t colon = str_find(whole, ':');
-	if (near.best[0] != '\0' && colon < whole.n && name.n == whole.n &&
-		str_is(str_n(whole.p, colon), near.best))
+	no_campaign(s, name, &near, e);
+	if (colon < whole.n && name.n == whole.n && campaign_id(s, str_n(whole.p, colon), &other, NULL) > 0)
 		err_remedy(e,
-			"campaign \"%s\" is there, but \"%s\" is not a list of states (sent, bounced, "
+			"campaign \"%.*s\" is there, but \"%s\" is not a list of states (sent, bounced, "
 			"deferred …)",
-			near.best, whole.p + colon + 1);
+			(int)colon, whole.p, whole.p + colon + 1);
 	return -1;
 }
 

@@ -125,6 +125,8 @@ def test_audience(w):
 			assert not wanted or asked.json["audience"] == len(wanted), (options, asked)
 		for command in (["contacts"], ["check", "june.html"], ["test", "june.html", "--to", "me@x.example"]):
 			w.run(*command, "--list", "news", "--sample", "5")
+		told = w.run("contacts", "--of", "may:sentt,bounced", expect=66).err
+		assert 'campaign "may" is there, but "sentt,bounced" is not a list of states' in told, told
 		quarter = [addresses(w.run("--json", "contacts", "--list", "news", "--sample", "25%")) for _ in range(2)]
 		assert quarter[0] == quarter[1] and 0 < len(quarter[0]) < 40, quarter
 		before = len(sink.messages)
