@@ -451,12 +451,15 @@ static void doubt_skipped__few_among_many_that_wait(void **state)
 	struct campaign_counts n;
 	int steps = 0;
 	ledger_start(&l, f, DEFERRED + DOUBTFUL, 0);
-	assert_int_equal(fixture_claim(f, l.id, CLAIM_FRESH, DEFERRED, NOW, &l.c), DEFERRED);
-	struct outcome_row rows[DEFERRED];
-	for (size_t i = 0; i < DEFERRED; i++)
-		rows[i] =
-			refused(l.c.v[i].delivery, OUTCOME_DEFER, DELIVERY_DEFERRED, NOW + 20 + (ms_t)i / 2);
-	fixture_record(f, rows, DEFERRED, NOW + 10);
+	/* So few that a claim never ends for the time that it takes. */
+	for (int waiting = 0; waiting < DEFERRED; waiting += DOUBTFUL) {
+		struct outcome_row rows[DOUBTFUL];
+		assert_int_equal(fixture_claim(f, l.id, CLAIM_FRESH, DOUBTFUL, NOW, &l.c), DOUBTFUL);
+		for (int i = 0; i < DOUBTFUL; i++)
+			rows[i] = refused(l.c.v[i].delivery, OUTCOME_DEFER, DELIVERY_DEFERRED,
+				NOW + 20 + (waiting + i) / 2);
+		fixture_record(f, rows, DOUBTFUL, NOW + 10);
+	}
 	assert_int_equal(fixture_claim(f, l.id, CLAIM_FRESH, DOUBTFUL, NOW, &l.c), DOUBTFUL);
 	takes_over(&l, 1, DOUBTFUL);
 	OK(f, store_campaign_counts(f->s, l.id, true, &n, &f->e));
