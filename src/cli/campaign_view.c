@@ -154,6 +154,17 @@ static json_t *pauses_json(const struct report *r)
 	return all;
 }
 
+static json_t *skips_json(const struct report *r)
+{
+	json_t *all = json_array();
+	for (size_t i = 0; i < r->nskips; i++)
+		json_array_append_new(
+			all, json_pack("{s:o, s:I, s:o}", "reason", view_str(r->skips[i].reason),
+				     "deliveries", (json_int_t)r->skips[i].deliveries, "example",
+				     view_str(r->skips[i].example)));
+	return all;
+}
+
 static json_t *reasons_json(const struct report *r)
 {
 	json_t *all = json_array();
@@ -221,6 +232,7 @@ json_t *view_json(const struct report *r, bool whole, ms_t now)
 		json_object_set_new(j, "subject", view_str(c->subject));
 		json_object_set_new(j, "from", view_str(c->from));
 		json_object_set_new(j, "providers", providers_json(r));
+		json_object_set_new(j, "skipped", skips_json(r));
 		json_object_set_new(j, "reasons", reasons_json(r));
 		json_object_set_new(j, "brakes", brakes_json(r));
 		json_object_set_new(j, "refusals", refusals_json(r));
@@ -470,6 +482,28 @@ static void text_reasons(struct buf *out, const struct report *r, size_t columns
 			out, "  … and %s for %zu other reasons\n", text_count(rest, n), r->nreasons - SHOWN);
 }
 
+static void text_skips(struct buf *out, const struct report *r, size_t columns)
+{
+	enum { BEFORE = 31 };
+	char n[TEXT_NUMBER];
+	if (r->nskips > 0)
+		buf_printf(out, "\n  %-14s %12s  %s\n", "skipped", "recipients", "because");
+	for (size_t i = 0; i < r->nskips; i++) {
+		const struct report_reason *x = &r->skips[i];
+		struct buf because = BUF_INIT(2000);
+		buf_puts(&because, skip_words(x->reason));
+		if (x->example.n != 0)
+			buf_puts(&because, ": ");
+		buf_str(&because, x->example);
+		buf_puts(out, "  ");
+		view_padded(out, x->reason, 14);
+		buf_printf(out, " %12s  ", text_count(x->deliveries, n));
+		view_shortened(out, buf_get(&because), columns > BEFORE + 20 ? columns - BEFORE : 20);
+		buf_putc(out, '\n');
+		buf_release(&because);
+	}
+}
+
 void view_text(struct buf *out, const struct report *r, const struct zone *z, ms_t now, size_t columns)
 {
 	const struct selection *s = &r->campaign.selection;
@@ -502,6 +536,7 @@ void view_text(struct buf *out, const struct report *r, const struct zone *z, ms
 		row(out, "complaints", r->campaign.complaints, s->audience);
 	if (r->campaign.unsubscribed > 0)
 		row(out, "unsubscribed", r->campaign.unsubscribed, s->audience);
+	text_skips(out, r, columns);
 	live_text(out, r, z, columns);
 	text_providers(out, r);
 	brakes_text(out, r);

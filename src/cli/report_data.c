@@ -9,8 +9,8 @@ static const ms_t LATELY = 15 * SECOND; /* the holder writes every second; it ma
 
 struct gather {
 	struct report *r;
-	size_t cap_providers, cap_reasons, cap_refusals, cap_backs, cap_points, cap_pauses, cap_groups,
-		cap_holdings, cap_brakes;
+	size_t cap_providers, cap_reasons, cap_skips, cap_refusals, cap_backs, cap_points, cap_pauses,
+		cap_groups, cap_holdings, cap_brakes;
 	bool oom;
 };
 
@@ -70,27 +70,36 @@ static int add_back(void *ctx, const struct came_back *b)
 	return 0;
 }
 
+/* Providers added up. */
+static int add_up(
+	struct gather *g, struct report_reason **v, size_t *n, size_t *cap, const struct reason_row *row)
+{
+	for (size_t i = 0; i < *n; i++)
+		if ((*v)[i].class == row->class && str_eq((*v)[i].reason, row->reason)) {
+			(*v)[i].deliveries += row->deliveries;
+			return 0;
+		}
+	*v = one_more(g, *v, *n, cap, sizeof **v);
+	if (g->oom)
+		return 1;
+	(*v)[(*n)++] = (struct report_reason){
+		.class = row->class,
+		.reason = arena_str(&g->r->arena, row->reason),
+		.example = arena_str(&g->r->arena, row->example),
+		.deliveries = row->deliveries,
+	};
+	return 0;
+}
+
 static int add_reason(void *ctx, const struct reason_row *row)
 {
 	struct gather *g = ctx;
 	struct report *r = g->r;
+	if (row->class == CLASS_NONE)
+		return add_up(g, &r->skips, &r->nskips, &g->cap_skips, row);
 	if (add_refusal(g, row) != 0)
 		return 1;
-	for (size_t i = 0; i < r->nreasons; i++)
-		if (r->reasons[i].class == row->class && str_eq(r->reasons[i].reason, row->reason)) {
-			r->reasons[i].deliveries += row->deliveries;
-			return 0;
-		}
-	r->reasons = one_more(g, r->reasons, r->nreasons, &g->cap_reasons, sizeof *r->reasons);
-	if (g->oom)
-		return 1;
-	r->reasons[r->nreasons++] = (struct report_reason){
-		.class = row->class,
-		.reason = arena_str(&r->arena, row->reason),
-		.example = arena_str(&r->arena, row->example),
-		.deliveries = row->deliveries,
-	};
-	return 0;
+	return add_up(g, &r->reasons, &r->nreasons, &g->cap_reasons, row);
 }
 
 static int add_point(void *ctx, const struct timeline_row *t)
@@ -231,6 +240,8 @@ int report_gather(struct report *r, struct store *s, int64_t campaign, bool whol
 		qsort(r->brakes, r->nbrakes, sizeof *r->brakes, by_answers);
 	if (r->nreasons > 1)
 		qsort(r->reasons, r->nreasons, sizeof *r->reasons, by_deliveries);
+	if (r->nskips > 1)
+		qsort(r->skips, r->nskips, sizeof *r->skips, by_deliveries);
 	return 0;
 }
 
@@ -238,6 +249,24 @@ void report_release(struct report *r)
 {
 	arena_release(&r->arena);
 	*r = (struct report){0};
+}
+
+const char *skip_words(struct str reason)
+{
+	static const struct {
+		const char *reason, *words;
+	} all[] = {
+		{"unsubscribed", "unsubscribed since they were chosen"},
+		{"suppressed", "suppressed since they were chosen"},
+		{"left", "no longer on the list"},
+		{"forgotten", "all about them was erased"},
+		{"template", "the message failed for them"},
+		{"aborted", "the message left them out"},
+	};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		if (str_is(reason, all[i].reason))
+			return all[i].words;
+	return "";
 }
 
 ms_t report_duration(const struct report *r, ms_t now)

@@ -55,6 +55,8 @@ struct report {
 	size_t nproviders;
 	struct report_reason *reasons; /* providers added up, most first */
 	size_t nreasons;
+	struct report_reason *skips; /* likewise, why people were skipped; of no class */
+	size_t nskips;
 	struct report_refusal *refusals; /* the same, not added up; most first */
 	size_t nrefusals;
 	struct report_back *backs;
@@ -76,6 +78,8 @@ struct report {
 /* `whole`: with providers, reasons and the timeline; without, what `status` needs. */
 int report_gather(struct report *r, struct store *s, int64_t campaign, bool whole, ms_t now, struct err *e);
 void report_release(struct report *r);
+/* Why somebody was skipped, in plain words; "" where the reason has none. */
+const char *skip_words(struct str reason);
 /* Milliseconds from the start to the end, or until now. */
 ms_t report_duration(const struct report *r, ms_t now);
 

@@ -403,6 +403,26 @@ static void reason(struct buf *out, const struct report_reason *x, double most)
 	buf_puts(out, example.n < x->example.n ? "…</td></tr>\n" : "</td></tr>\n");
 }
 
+static void skips(struct buf *out, const struct report *r)
+{
+	if (r->nskips == 0)
+		return;
+	buf_puts(out, "<section><h2>Why people were skipped</h2>\n<table><tr><th>Reason</th><th "
+		      "class=\"n\">Recipients</th><th></th></tr>\n");
+	for (size_t i = 0; i < r->nskips; i++) {
+		const struct report_reason *x = &r->skips[i];
+		buf_puts(out, "<tr><td>");
+		html_text(out, x->reason);
+		buf_puts(out, "</td><td class=\"n\">");
+		html_number(out, x->deliveries);
+		buf_printf(out, "</td><td class=\"mean\">%s%s", skip_words(x->reason),
+			x->example.n != 0 ? ": " : "");
+		html_text(out, x->example);
+		buf_puts(out, "</td></tr>\n");
+	}
+	buf_puts(out, "</table></section>\n");
+}
+
 static void reasons(struct buf *out, const struct report *r)
 {
 	enum { SHOWN = 100 };
@@ -440,6 +460,7 @@ void report_html(struct buf *out, const struct report *r, size_t n, const struct
 	for (size_t i = 0; i < n; i++) {
 		head(out, &r[i], z, now);
 		states(out, &r[i]);
+		skips(out, &r[i]);
 		timeline(out, &r[i], z);
 		providers(out, &r[i]);
 		html_refusals(out, &r[i]);

@@ -26,10 +26,10 @@ struct provider_row {
 int store_report_providers(struct store *s, int64_t campaign, bool holder_alive,
 	int (*row)(void *ctx, const struct provider_row *r), void *ctx, struct err *e);
 struct reason_row {
-	enum reply_class class;
+	enum reply_class class; /* NONE: of those who were skipped */
 	struct str reason, provider;
 	int64_t deliveries;
-	struct str example; /* a reply */
+	struct str example; /* a reply; of a skipped one what its letter said, "" if none was made */
 };
 int store_report_reasons(struct store *s, int64_t campaign, int (*row)(void *ctx, const struct reason_row *r),
 	void *ctx, struct err *e);

@@ -112,6 +112,9 @@ static int skip(struct claiming *k, int64_t id, int slot, const struct domain_in
 	if (db_run(s, k->e, "UPDATE delivery SET state = ?, skip = ?, due = NULL WHERE id = ?", "iii",
 		    (int64_t)state, reason, id) < 0)
 		return -1;
+	if (!doubt && delta_add(s, DELTA_REASON, k->campaign, provider, CLASS_NONE, reason, 0, 1, STR(""),
+			      k->e) < 0)
+		return -1;
 	return tally_move(s, k->campaign, provider, slot, (int)state, k->e);
 }
 

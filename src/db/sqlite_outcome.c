@@ -59,7 +59,7 @@ static int move_reason(struct store *s, const struct ledger_row *r, const struct
 				return -1;
 		}
 	}
-	if (o->class == CLASS_NONE)
+	if (o->class == CLASS_NONE && o->state != DELIVERY_SKIPPED)
 		return 0;
 	return delta_add(
 		s, DELTA_REASON, campaign, r->provider, o->class, reason, 0, 1, reply_cut(o->reply), e);
@@ -71,7 +71,8 @@ int ledger_attempt(
 	int64_t reason, site, id = r->delivery;
 	if (name_id(s, o->reason, &reason, e) < 0 || name_id(s, o->site, &site, e) < 0)
 		return -1;
-	if ((r->attempts > 0 || o->class != CLASS_NONE) && move_reason(s, r, o, reason, e) < 0)
+	if ((r->attempts > 0 || o->class != CLASS_NONE || o->state == DELIVERY_SKIPPED) &&
+		move_reason(s, r, o, reason, e) < 0)
 		return -1;
 	/* Its message was made when it was claimed; a later attempt makes the same one. */
 	if (r->attempts == 0)

@@ -176,6 +176,8 @@ class World:
 			assert taken <= 1 or doubted, f"{address} was sent {taken} times without a doubt"
 		shown = {s: status["counts"].get(s, 0) for s in STATES}
 		assert states == shown, f"counts {shown} and rows {states} differ"
+		skipped = self.run("--json", "report", campaign).json["skipped"]
+		assert sum(s["deliveries"] for s in skipped) == states["skipped"], (skipped, states)
 		ids = {}
 		for m in sink.messages:
 			for r in m.recipients:

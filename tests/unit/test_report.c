@@ -158,6 +158,33 @@ static void reasons__a_thousand__the_first_are_shown_and_the_rest_counted(void *
 	assert_non_null(strstr(lines, "… and 1,920 for 960 other reasons"));
 }
 
+static void skipped__each_reason__is_said_in_plain_words(void **state)
+{
+	(void)state;
+	struct report r = campaign("june");
+	struct report_reason all[] = {{.reason = STR("unsubscribed"), .deliveries = 12345},
+		{.reason = STR("aborted"), .example = STR("<b> nothing new for them"), .deliveries = 7}};
+	assert_null(strstr(text(&r, 80), "because"));
+	r.skips = all;
+	r.nskips = 2;
+	assert_non_null(strstr(text(&r, 80),
+		"\n"
+		"  skipped          recipients  because\n"
+		"  unsubscribed         12,345  unsubscribed since they were chosen\n"
+		"  aborted                   7  the message left them out: <b> nothing new for t…\n"));
+	const char *page = html(&r, 1);
+	assert_non_null(strstr(page, "<td>unsubscribed</td><td class=\"n\">12,345</td><td "
+				     "class=\"mean\">unsubscribed since they were chosen</td>"));
+	assert_non_null(strstr(page, "the message left them out: &lt;b&gt; nothing new for them</td>"));
+	json_t *j = view_json(&r, true, 1796083300000);
+	json_t *aborted = json_array_get(json_object_get(j, "skipped"), 1);
+	assert_string_equal(json_string_value(json_object_get(aborted, "reason")), "aborted");
+	assert_int_equal(json_integer_value(json_object_get(aborted, "deliveries")), 7);
+	assert_string_equal(
+		json_string_value(json_object_get(aborted, "example")), "<b> nothing new for them");
+	json_decref(j);
+}
+
 static void refusals__providers_by_reasons(void **state)
 {
 	(void)state;
@@ -284,6 +311,7 @@ int main(void)
 		cmocka_unit_test(text__why_and_remedy__are_lines_of_the_screen),
 		cmocka_unit_test(text__never_begun__has_no_audience),
 		cmocka_unit_test(reasons__a_thousand__the_first_are_shown_and_the_rest_counted),
+		cmocka_unit_test(skipped__each_reason__is_said_in_plain_words),
 		cmocka_unit_test(refusals__providers_by_reasons),
 		cmocka_unit_test(text__narrow_terminal__tables_fit),
 		cmocka_unit_test(progress__long_name__leaves_room_for_the_numbers),

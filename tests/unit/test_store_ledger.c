@@ -123,6 +123,13 @@ static int one_minute(void *ctx, const struct timeline_row *r)
 	return 0;
 }
 
+static int one_reason(void *ctx, const struct reason_row *r)
+{
+	buf_printf(ctx, "%s/%.*s/%.*s/%lld ", reply_class_names[r->class], STR_ARG(r->reason),
+		STR_ARG(r->provider), (long long)r->deliveries);
+	return 0;
+}
+
 static void outcome__skipped__takes_no_place_in_a_quota(void **state)
 {
 	struct fixture *f = *state;
@@ -145,14 +152,12 @@ static void outcome__skipped__takes_no_place_in_a_quota(void **state)
 	OK(f, store_report_timeline(f->s, l.id, one_minute, n, &f->e));
 	assert_int_equal(n[0], 1);
 	assert_int_equal(n[1], 1);
+	/* And is counted with the reason. */
+	struct buf b = BUF_INIT(1000);
+	OK(f, store_report_reasons(f->s, l.id, one_reason, &b, &f->e));
+	assert_string_equal(b.p, "/template/docomo/1 ");
+	buf_release(&b);
 	ledger_end(&l);
-}
-
-static int one_reason(void *ctx, const struct reason_row *r)
-{
-	buf_printf(ctx, "%s/%.*s/%.*s/%lld ", reply_class_names[r->class], STR_ARG(r->reason),
-		STR_ARG(r->provider), (long long)r->deliveries);
-	return 0;
 }
 
 static int one_attempt(void *ctx, const struct attempt_row *a)
@@ -246,6 +251,9 @@ static void claim__whoever_must_not_be_mailed_any_more__is_skipped(void **state)
 		assert_string_equal(d.reason.p, why[i]);
 		assert_int_equal(d.attempts, 0);
 	}
+	struct buf b = BUF_INIT(1000);
+	OK(f, store_report_reasons(f->s, l.id, one_reason, &b, &f->e));
+	assert_string_equal(b.p, "/suppressed//2 /forgotten/google/1 /left//1 /unsubscribed/docomo/1 ");
 	/* And between two attempts. */
 	struct outcome_row o = refused(l.c.v[0].delivery, OUTCOME_DEFER, 0, NOW + 20);
 	fixture_record(f, &o, 1, NOW);
@@ -253,6 +261,10 @@ static void claim__whoever_must_not_be_mailed_any_more__is_skipped(void **state)
 	OK(f, store_suppress(f->s, &s, NULL, &f->e));
 	assert_int_equal(fixture_claim(f, l.id, CLAIM_DUE, 10, NOW + 30, &l.c), 0);
 	assert_int_equal(in_state(&l, DELIVERY_SKIPPED), 6);
+	buf_clear(&b);
+	OK(f, store_report_reasons(f->s, l.id, one_reason, &b, &f->e));
+	assert_non_null(strstr(b.p, "/suppressed/docomo/1 "));
+	buf_release(&b);
 	ledger_end(&l);
 }
 
