@@ -324,14 +324,12 @@ static ms_t in_vain_for(const struct deliver *d, ms_t now, bool *reached)
 	for (size_t i = 0; i < d->crew.nroutes; i++) {
 		const struct route *r = &d->crew.routes[i];
 		ms_t good = atomic_load(&r->good_at), bad = atomic_load(&r->bad_at);
-		bool lost = r->cfg->kind == ROUTE_RELAY && atomic_load(&r->addrs) == NULL &&
-			    atomic_load(&r->resolved_at) != 0;
 		*reached = *reached || atomic_load(&r->ever_connected) != 0;
 		if (good < d->calling_since)
 			good = d->calling_since;
 		/* One receiver that fails says nothing of those that are being mailed. */
 		bool others = r->cfg->kind == ROUTE_DIRECT && atomic_load(&r->connections) > 0;
-		if (lost || (bad > good && !others))
+		if (route_lost(r) || (bad > good && !others))
 			vain = vain == 0 || now - good < vain ? now - good : vain;
 		else
 			answered = answered || good > d->calling_since || atomic_load(&r->connections) > 0;

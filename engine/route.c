@@ -324,13 +324,16 @@ static bool trouble_text(
 {
 	pthread_mutex_lock(&r->lock);
 	const struct shaper *s = &r->shaper;
+	bool lost = route_lost(r);
 	bool slowed = s->rate > 0 && s->bind == SHAPER_BY_RECEIVER_RATE;
 	bool trouble = r->cfg->kind == ROUTE_RELAY &&
 		       (slowed || (s->state != SHAPER_OK && s->state != SHAPER_SLOWED));
-	if (trouble)
+	if (lost)
+		snprintf(out, n, "%s: %.*s", who, (int)sizeof r->trouble, r->trouble);
+	else if (trouble)
 		shaper_limit_text(s, who, z, now_us(), now, out, n);
 	pthread_mutex_unlock(&r->lock);
-	return trouble;
+	return lost || trouble;
 }
 
 void route_limit_text(struct route *r, const struct zone *z, ms_t now, char *out, size_t n)

@@ -93,6 +93,13 @@ static inline void route_good(struct route *r, ms_t now)
 		atomic_store_explicit(&r->good_at, now, memory_order_relaxed);
 }
 
+/* Its host was looked up, and is not known. */
+static inline bool route_lost(const struct route *r)
+{
+	return r->cfg->kind == ROUTE_RELAY && atomic_load(&r->addrs) == NULL &&
+	       atomic_load(&r->resolved_at) != 0;
+}
+
 int route_init(struct route *r, const struct config_route *cfg, struct err *e);
 /* Its [source] sections. ERR_CONFIG: an address that is not this host's. */
 int route_sources(struct route *r, const struct config *c, struct err *e);
