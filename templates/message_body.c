@@ -360,8 +360,10 @@ static int text_source(struct message *m, struct str html, struct str *out, stru
 		if (e != NULL)
 			*e = why;
 		return -1;
-	} else if (!html_to_text(html, &m->opaque, &r)) {
-		return message_oom(m, e);
+	} else {
+		if (!html_to_text(html, &m->opaque, &r))
+			return message_oom(m, e);
+		m->text.trim = true;
 	}
 	*out = run_get(&r);
 	return 0;

@@ -51,6 +51,7 @@ struct content { /* the text or the HTML part */
 	size_t literal_bytes; /* of the source text, and encoded */
 	struct str ready;     /* the encoded bytes, where they are the same for everybody */
 	bool constant;
+	bool trim; /* made from the HTML part: no line ends in a blank, whatever the values are */
 };
 
 /* The tree of MIME entities. */

@@ -109,6 +109,19 @@ static int render_content(struct compose *c, const struct content *content, cons
 	return -1;
 }
 
+/* Blanks at line ends: what stood behind them was empty for this person. */
+static void trim_lines(struct run *r, const char *newline)
+{
+	size_t to = 0;
+	for (size_t i = 0; i < r->n; i++) {
+		if (r->p[i] == newline[0])
+			while (to > 0 && (r->p[to - 1] == ' ' || r->p[to - 1] == '\t'))
+				to--;
+		r->p[to++] = r->p[i];
+	}
+	r->n = to;
+}
+
 static int render_text(struct compose *c, const struct content *content, struct text_sink *s)
 {
 	struct liquid_sink sink = {text_literal, text_value, s};
@@ -117,6 +130,8 @@ static int render_text(struct compose *c, const struct content *content, struct 
 		return compose_no_memory(c);
 	if (render_content(c, content, &sink) != 0)
 		return -1;
+	if (content->trim)
+		trim_lines(s->out, s->newline);
 	return s->out->failed ? compose_no_memory(c) : 0;
 }
 
@@ -216,7 +231,7 @@ int compose_content(struct compose *c, const struct content *content, struct str
 	}
 	if (content->encoding == ENCODE_BASE64)
 		return write_base64(c, content, body);
-	struct qp_sink s = {.q = {.out = body}, .content = content};
+	struct qp_sink s = {.q = {.out = body, .trim = content->trim}, .content = content};
 	struct liquid_sink sink = {qp_sink_literal, qp_sink_value, &s};
 	if (render_content(c, content, &sink) != 0)
 		return -1;

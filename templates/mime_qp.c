@@ -42,6 +42,12 @@ static void encode_blank(struct qp *q)
 {
 	if (q->out->failed)
 		return;
+	if (q->trim) {
+		for (; q->col > 0 && strchr(" \t", q->out->p[q->out->n - 1]) != NULL; q->col--)
+			q->out->n--;
+		q->blank = false;
+		return;
+	}
 	char c = q->out->p[--q->out->n];
 	q->col--;
 	q->blank = false;

@@ -16,6 +16,7 @@ struct qp {
 	struct run *out;
 	unsigned col; /* characters in the line so far, at most 75 */
 	bool blank;   /* the last character is a blank that must be encoded if a line end follows */
+	bool trim;    /* such blanks go instead, of which none may be in a literal */
 	unsigned char nhalf;
 	char half[4]; /* the beginning of a character whose rest is in the next piece */
 };

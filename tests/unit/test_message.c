@@ -531,6 +531,24 @@ static void compose__japanese__is_base64_or_iso_2022_jp(void **state)
 	assert_has(composed.header, "Subject: =?utf-8?B?");
 }
 
+static void compose__text_made_from_html__has_no_blanks_at_line_ends(void **state)
+{
+	(void)state;
+	compiled(MESSAGE_HTML, HEAD "\n<p>Dear {{ none }}<br>x {{ none }} {{ none }}<br>\xC3\xA9</p>\n");
+	compose();
+	assert_has(composed.text, "Dear\nx\n\xC3\xA9\n");
+	assert_has(composed.body, "\r\n\r\nDear\r\nx\r\n=C3=A9\r\n");
+	compiled(MESSAGE_HTML, HEAD "Charset: ISO-2022-JP\n\n<p>" JA " {{ none }}<br>x {{ none }}</p>\n");
+	compose();
+	assert_has(composed.body, "charset=iso-2022-jp\r\nContent-Transfer-Encoding: 7bit\r\n");
+	assert_has(composed.body, "\x1b(B\r\nx\r\n");
+	/* What somebody wrote stays as it is. */
+	compiled(MESSAGE_TEXT, HEAD "\nx\n-- \nAnna {{ none }}\n");
+	compose();
+	assert_has(composed.text, "-- \nAnna \n");
+	assert_has(composed.body, "--=20\r\nAnna=20\r\n");
+}
+
 static void compose__abort_message__skips_with_the_reason(void **state)
 {
 	(void)state;
@@ -745,6 +763,7 @@ int main(void)
 		TEST(compose__layouts_that_ship__fit_the_language),
 		TEST(compose__constant_ascii_text__goes_as_7bit),
 		TEST(compose__japanese__is_base64_or_iso_2022_jp),
+		TEST(compose__text_made_from_html__has_no_blanks_at_line_ends),
 		TEST(compose__abort_message__skips_with_the_reason),
 		TEST(compose__bad_sender_for_one_recipient__is_an_error),
 		TEST(compose__address_not_ascii__asks_for_smtputf8),
