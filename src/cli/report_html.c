@@ -34,7 +34,7 @@ static const char page_style[] =
 	"1.2rem;margin:1rem 0;overflow-x:auto}\n"
 	".sub{color:var(--soft);margin:0}.state{display:inline-block;padding:.05rem "
 	".6rem;border-radius:1rem;border:1px solid var(--line);font-size:.9rem}\n"
-	".big{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:1rem}.big "
+	".big{display:grid;grid-template-columns:repeat(4,1fr);gap:1rem}.big "
 	"b{display:block;font-size:1.6rem;line-height:1.2}\n"
 	".big "
 	"span{color:var(--soft);font-size:.85rem}table{border-collapse:collapse;width:100%;font-variant-"
@@ -50,7 +50,10 @@ static const char page_style[] =
 	"td{padding-bottom:0}.none{color:var(--soft);margin:0}\n"
 	"@media(max-width:40rem){main{padding:1rem .6rem 3rem}section{padding:.9rem "
 	".8rem}.wide{display:none}.plot{min-width:34rem}svg text{font-size:15px}"
-	"th,td{padding-right:.4rem;font-size:.9rem}}@media print{section{break-inside:avoid}}\n"
+	"th,td{padding-right:.4rem;font-size:.9rem}th{font-size:.75rem}.big{grid-template-columns:1fr 1fr}"
+	/* Of an odd number of tiles the first stands alone: the others are parts of it. */
+	".big div:first-child:nth-last-child(odd){grid-column:1/-1}}@media "
+	"print{section{break-inside:avoid}}\n"
 	".warn{border-left:.3rem solid var(--deferred)}footer{color:var(--soft);font-size:.85rem}\n"
 	"</style>\n</head>\n<body>\n<main>\n";
 
