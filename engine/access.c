@@ -29,7 +29,7 @@ struct access {
 	bool proven;  /* it was accepted once */
 	bool renewed; /* it came in the place of a refused one */
 	int failures;
-	ms_t failed_at;
+	ms_t failed_at; /* monotonic, while there are failures */
 	char why[300];
 };
 
@@ -193,7 +193,7 @@ void access_free(struct access **ap)
 
 static void want(struct access *a)
 {
-	if (a->wanted || clock_mono() < a->failed_at + AGAIN)
+	if (a->wanted || (a->failures > 0 && clock_mono() < a->failed_at + AGAIN))
 		return;
 	a->wanted = true;
 	pthread_cond_broadcast(&a->changed);

@@ -162,6 +162,21 @@ static void token__that_cannot_be_had__is_told(void **state)
 	access_free(&a);
 }
 
+/* The monotonic clock begins with the machine. */
+static void token__is_got_right_after_the_machine_started(void **state)
+{
+	(void)state;
+	struct secret s = command("echo early");
+	struct err e = {0};
+	struct access *a;
+	clock_fake(SECOND);
+	assert_int_equal(access_new(&a, &s, &e), 0);
+	assert_int_equal(access_wait(a, &e), 0);
+	assert_string_equal(token(a), "early");
+	access_free(&a);
+	clock_fake(0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +185,7 @@ int main(void)
 		cmocka_unit_test(token__is_kept_until_it_is_refused),
 		cmocka_unit_test(token__grows_old),
 		cmocka_unit_test(token__that_cannot_be_had__is_told),
+		cmocka_unit_test(token__is_got_right_after_the_machine_started),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
