@@ -334,9 +334,6 @@ static int drop_slice(struct store *s, struct settling *w, struct err *e)
 
 static int doubt_slice(struct store *s, struct settling *w, struct err *e)
 {
-	struct campaign_row c;
-	if (not_cancelled(s, w->id, &c, e) < 0)
-		return -1;
 	return w->o->doubt == 1 ? resend_slice(s, &w->after, DELIVERY_ID(w->id, 0xffffffff), w->o->at, e)
 				: drop_slice(s, w, e);
 }
@@ -354,8 +351,12 @@ static int parked_slice(struct store *s, struct settling *w, struct err *e)
 static int in_slices(struct store *s, int (*slice)(struct store *s, struct settling *w, struct err *e),
 	struct settling *w, struct err *e)
 {
+	struct campaign_row c;
 	for (int rc = 1; rc > 0;) {
-		if (db_begin(s, e) < 0 || (rc = db_end(s, slice(s, w, e), e)) < 0)
+		if (db_begin(s, e) < 0)
+			return -1;
+		rc = not_cancelled(s, w->id, &c, e) < 0 ? -1 : slice(s, w, e);
+		if ((rc = db_end(s, rc, e)) < 0)
 			return -1;
 		if (s->depth == 0)
 			db_pause(s);

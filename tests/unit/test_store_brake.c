@@ -1,5 +1,6 @@
 /* What brakes keep, what they are told of returned mail, and the pause of one provider. */
 #include "src/db/report.h"
+#include "src/db/sqlite.h"
 #include "tests/unit/store_fixture.h"
 
 struct ledger { /* a campaign to `n` people at gmail.com, docomo.ne.jp, x.example and y.example by turns */
@@ -128,6 +129,46 @@ static void cancelled_parked_ones_are_cancelled(void **state)
 	assert_int_equal(
 		store_provider_pause(f->s, l.id, STR("yahoo"), STR("user"), STR(""), NOW, &f->e), -1);
 	assert_int_equal(f->e.code, ERR_DATA);
+	ledger_end(&l);
+}
+
+/* Somebody else's cancel, before the store's transaction of that number. */
+struct other {
+	struct store *s;
+	int64_t campaign;
+	int before, begun;
+};
+
+static int on_statement(unsigned event, void *ctx, void *st, void *sql)
+{
+	struct other *o = ctx;
+	struct err e = {0};
+	(void)event;
+	(void)st;
+	if (strncmp(sql, "BEGIN", 5) == 0 && ++o->begun == o->before)
+		assert_int_equal(store_campaign_cancel(o->s, o->campaign, NOW, &e), 0);
+	return 0;
+}
+
+static void cancelled_while_they_are_unparked(void **state)
+{
+	struct fixture *f = *state;
+	struct ledger l;
+	ledger_start(&l, f, 1200);
+	OK(f, store_provider_pause(f->s, l.id, STR("google"), STR("user"), STR(""), NOW, &f->e));
+	OK(f, store_provider_pause(f->s, l.id, STR("docomo"), STR("user"), STR(""), NOW, &f->e));
+	assert_int_equal(claim_all(&l, CLAIM_FRESH, NOW, NULL), 600);
+	assert_int_equal(counts(&l).parked, 600);
+	/* First the campaign itself, then a slice, and another. */
+	struct other o = {.s = fixture_open(f, STORE_WRITE), .campaign = l.id, .before = 3};
+	sqlite3_trace_v2(f->s->db, SQLITE_TRACE_STMT, on_statement, &o);
+	struct resume_options r = {.rate = -1, .doubt = -1, .at = NOW + 1};
+	FAILS(f, ERR_DATA, store_campaign_resume(f->s, l.id, &r, &f->e));
+	sqlite3_trace_v2(f->s->db, 0, NULL, NULL);
+	store_close(&o.s);
+	assert_int_equal(o.begun, 3);
+	assert_int_equal(fixture_sql(f, "SELECT count(*) FROM tally WHERE n < 0"), 0);
+	assert_int_equal(counts(&l).state[DELIVERY_CANCELLED], 600);
 	ledger_end(&l);
 }
 
@@ -270,6 +311,7 @@ int main(void)
 		T(a_paused_provider_waits),
 		T(a_deferred_one_is_parked_when_its_time_comes),
 		T(cancelled_parked_ones_are_cancelled),
+		T(cancelled_while_they_are_unparked),
 		T(meters_are_kept_for_each_campaign),
 		T(what_came_back_is_counted_by_provider),
 		T(complaints_are_counted_by_provider),
