@@ -201,7 +201,7 @@ int check_names(struct check_table *t, const struct launch *l, const struct chec
 		struct str name = message_slot(m, i);
 		if (v->checked > 0 && v->have[i] == 0 && undefined(t, l, name, e) != 0)
 			return -1;
-		if (v->have[i] == 0 || v->have[i] == v->checked)
+		if (v->have[i] == 0 || v->have[i] == v->checked || message_slot_defaulted(m, i))
 			continue;
 		struct check_entry one = {.id = "value-missing",
 			.severity = LINT_INFO,

@@ -46,6 +46,8 @@ struct liquid_names *liquid_names_new(void); /* NULL: out of memory */
 void liquid_names_free(struct liquid_names **n);
 size_t liquid_names_count(const struct liquid_names *n);
 struct str liquid_name(const struct liquid_names *n, size_t i);
+/* Does `| default:` stand for it wherever a template uses it and it is empty? */
+bool liquid_name_defaulted(const struct liquid_names *n, size_t i);
 
 /* Adds the names that the template takes from outside (x, contact.x, contact["x"]; not those it assigns
  * itself) to `names`. Names and options' strings need not live on; `names` must, as long as the template. */

@@ -123,6 +123,7 @@ static int resolve_root(struct parser *p, struct expr *e, struct str root, const
 	e->var.slot = lq_intern(p->l->names, root);
 	if (e->var.slot == NO_SLOT)
 		return lq_error(p, at, "out of memory");
+	lq_name_used(p->l->names, e->var.slot);
 	return 0;
 }
 
@@ -397,6 +398,17 @@ static const struct expr *parse_filter(struct parser *p, struct lexer *x, const 
 	return make_call(p, at, f, input, &a);
 }
 
+/* Does a default come before anything could be made of an empty value? Filters without arguments leave it
+ * empty. */
+static bool is_defaulted(const struct expr *e, const struct expr **input)
+{
+	bool found = false;
+	for (; e->type == E_CALL; e = e->call.input)
+		found = strcmp(e->call.filter->name, "default") == 0 || (found && e->nargs == 0);
+	*input = e;
+	return found;
+}
+
 const struct expr *lq_parse_filtered(struct parser *p, struct str markup)
 {
 	enum { MAX_FILTERS = 500 };
@@ -413,7 +425,12 @@ const struct expr *lq_parse_filtered(struct parser *p, struct str markup)
 		}
 		e = parse_filter(p, &x, e);
 	}
-	return e != NULL && lq_expect_end(p, &x) == 0 ? e : NULL;
+	const struct expr *input;
+	if (e == NULL || lq_expect_end(p, &x) != 0)
+		return NULL;
+	if (is_defaulted(e, &input) && input->type == E_VAR && input->var.slot != NO_SLOT)
+		lq_name_defaulted(p->l->names, input->var.slot);
+	return e;
 }
 
 static enum cmp operator_of(struct str s)

@@ -4,9 +4,14 @@
 
 #include <stdlib.h>
 
+struct name {
+	struct str text;
+	uint32_t uses, defaulted; /* in templates; those where a default stands for what is empty */
+};
+
 struct liquid_names {
 	struct arena arena;
-	struct str *names;
+	struct name *names;
 	uint32_t n, cap;
 	uint32_t *table; /* index + 1, open addressing */
 	uint32_t size;   /* a power of two */
@@ -38,13 +43,28 @@ size_t liquid_names_count(const struct liquid_names *n)
 
 struct str liquid_name(const struct liquid_names *n, size_t i)
 {
-	return n->names[i];
+	return n->names[i].text;
+}
+
+bool liquid_name_defaulted(const struct liquid_names *n, size_t i)
+{
+	return n->names[i].uses != 0 && n->names[i].uses == n->names[i].defaulted;
+}
+
+void lq_name_used(struct liquid_names *n, uint32_t i)
+{
+	n->names[i].uses++;
+}
+
+void lq_name_defaulted(struct liquid_names *n, uint32_t i)
+{
+	n->names[i].defaulted++;
 }
 
 static uint32_t *place(const struct liquid_names *n, struct str name)
 {
 	uint32_t i = (uint32_t)hash64(name) & (n->size - 1);
-	while (n->table[i] != 0 && !str_eq(n->names[n->table[i] - 1], name))
+	while (n->table[i] != 0 && !str_eq(n->names[n->table[i] - 1].text, name))
 		i = (i + 1) & (n->size - 1);
 	return &n->table[i];
 }
@@ -53,7 +73,7 @@ static bool grow(struct liquid_names *n)
 {
 	uint32_t size = n->size == 0 ? 64 : n->size * 2;
 	uint32_t *table = calloc(size, sizeof *table);
-	struct str *names = realloc(n->names, size / 2 * sizeof *names);
+	struct name *names = realloc(n->names, size / 2 * sizeof *names);
 	if (names != NULL)
 		n->names = names;
 	if (table == NULL || names == NULL || n->size > UINT32_MAX / 4) {
@@ -65,7 +85,7 @@ static bool grow(struct liquid_names *n)
 	n->size = size;
 	n->cap = size / 2;
 	for (uint32_t i = 0; i < n->n; i++)
-		*place(n, n->names[i]) = i + 1;
+		*place(n, n->names[i].text) = i + 1;
 	return true;
 }
 
@@ -85,7 +105,7 @@ uint32_t lq_intern(struct liquid_names *n, struct str name)
 	struct str copy = arena_str(&n->arena, name);
 	if (n->arena.failed)
 		return NO_SLOT;
-	n->names[n->n] = copy;
+	n->names[n->n] = (struct name){.text = copy};
 	*place(n, copy) = n->n + 1;
 	return n->n++;
 }

@@ -328,7 +328,7 @@ static int slots_compile(struct message *m, struct err *e)
 			r++;
 		m->slot_of[i] = r < RESERVED ? -1 - r : (int)m->nslots;
 		if (r == RESERVED)
-			m->slots[m->nslots++] = name;
+			m->slots[m->nslots++] = i;
 	}
 	return 0;
 }
@@ -432,7 +432,12 @@ size_t message_nslots(const struct message *m)
 
 struct str message_slot(const struct message *m, size_t i)
 {
-	return m->slots[i];
+	return liquid_name(m->names, m->slots[i]);
+}
+
+bool message_slot_defaulted(const struct message *m, size_t i)
+{
+	return liquid_name_defaulted(m->names, m->slots[i]);
 }
 
 struct str message_header_source(const struct message *m, const char *name)

@@ -55,6 +55,7 @@ void message_part(const struct message *m, size_t i, struct str *name, struct st
  * them. */
 size_t message_nslots(const struct message *m);
 struct str message_slot(const struct message *m, size_t i);
+bool message_slot_defaulted(const struct message *m, size_t i); /* as liquid_name_defaulted() */
 /* Header values as written in the file; n == 0: not there. */
 struct str message_header_source(const struct message *m, const char *name);
 /* A constant part of From: the address's domain, where it can be known without a recipient; else n == 0. */

@@ -92,7 +92,7 @@ struct message {
 
 	struct liquid_names *names;
 	int *slot_of; /* for each name: slot of the recipient, or -1 - enum reserved */
-	struct str *slots;
+	size_t *slots; /* their names' numbers */
 	size_t nslots, nnames;
 
 	enum charset charset;

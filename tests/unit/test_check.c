@@ -143,6 +143,35 @@ static void check__missing_names__are_counted_exactly(void **state)
 	}
 }
 
+/* Where a default stands for it each time, nothing is missing. */
+static void check__missing_names_with_a_default__are_none(void **state)
+{
+	static const struct {
+		const char *use;
+		bool missing;
+	} uses[] = {
+		{"{{ first_name | default: 'friend' }}", false},
+		{"{{ contact.first_name | strip | default: 'friend' | append: '!' }}", false},
+		{"{% assign who = first_name | default: 'friend' %}{{ who }}", false},
+		{"{{ first_name | append: '!' | default: 'friend' }}", true},
+		{"{{ 'friend' | default: first_name }}", true},
+		{"{{ first_name | default: 'friend' }}, dear {{ first_name }}", true},
+	};
+	int64_t list = people(*state, 30);
+	for (size_t i = 0; i < sizeof uses / sizeof uses[0]; i++) {
+		struct audit k;
+		char text[600];
+		snprintf(text, sizeof text,
+			"From: Kyoto Books <news@books.example>\nSubject: The June list\n\nForty new titles "
+			"came in, %s.\n\nKyoto Books, 1-2-3 Teramachi, Kyoto. [Unsubscribe]({{ "
+			"unsubscribe_url }})\n",
+			uses[i].use);
+		audit_message(&k, *state, list, CONF, "m.md", text, true, 0);
+		expect_only(&k, (const char *const[]){uses[i].missing ? "value-missing" : NULL, NULL});
+		audit_end(&k);
+	}
+}
+
 static void check__undefined_name__is_named_with_its_place(void **state)
 {
 	struct audit k;
@@ -357,6 +386,7 @@ int main(void)
 		T(check__good_message__has_only_notes),
 		T(check__missing_names__are_counted_exactly),
 		T(check__undefined_name__is_named_with_its_place),
+		T(check__missing_names_with_a_default__are_none),
 		T(check__name_of_others__is_undefined_here),
 		T(check__failing_for_some__names_the_first),
 		T(check__skipped__are_counted),
