@@ -10,7 +10,8 @@ struct prune {
 	int64_t messages, replies, deliveries, campaigns;
 };
 /* Erases returned messages and the words of servers that are older, then deliveries of campaigns that ended
- * before; the sums of a campaign stay. In slices; goes on where an interrupted one ended. */
+ * before, and by its own time what came back about a person without a delivery; the sums of a campaign stay,
+ * and suppressions. In slices; goes on where an interrupted one ended. */
 int store_prune(struct store *s, struct prune *p, struct err *e);
 
 #endif

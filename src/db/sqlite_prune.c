@@ -122,23 +122,42 @@ static int deliveries_step(struct store *s, struct prune *p, void *ctx, struct e
 	return 1;
 }
 
-/* Failures stand by time, not by campaign: those without a delivery are left behind by the above. */
+/* What came back about a person whose delivery nobody knows: no rule counts it, it only tells of them. */
+static int forget_known(struct store *s, int64_t after, int64_t upto, ms_t before, struct err *e)
+{
+	static const char *const steps[] = {
+		"DELETE FROM evidence WHERE id IN (SELECT id FROM returned WHERE id > ? AND id <= ? AND at < "
+		"? AND contact <> 0 AND delivery = 0)",
+		"DELETE FROM failure WHERE id IN (SELECT id FROM returned WHERE id > ? AND id <= ? AND at < ? "
+		"AND contact <> 0 AND delivery = 0)",
+		"DELETE FROM returned WHERE id > ? AND id <= ? AND at < ? AND contact <> 0 AND delivery = 0",
+	};
+	for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+		if (db_run(s, e, steps[i], "iii", after, upto, before) < 0)
+			return -1;
+	return 0;
+}
+
+/* Failures stand by time, not by campaign: those without a delivery are left behind by the above. They are
+ * nearly in the order of their times, so that nothing is old behind a slice that is not. */
 static int failures_step(struct store *s, struct prune *p, void *ctx, struct err *e)
 {
-	int64_t *after = ctx, last;
-	if (db_int(s, e, &last,
-		    "SELECT max(id) FROM (SELECT id FROM failure WHERE id > ? ORDER BY id LIMIT ?)", "ii",
-		    *after, (int64_t)SLICE * 5) < 0)
+	int64_t *after = ctx, v[2]; /* the slice's end, and its oldest */
+	if (db_ints(s, e, v, 2,
+		    "SELECT max(id), min(at) FROM (SELECT id, at FROM failure WHERE id > ? ORDER BY id LIMIT "
+		    "?)",
+		    "ii", *after, (int64_t)SLICE) < 0)
 		return -1;
-	if (last == 0)
+	if (v[0] == 0 || v[1] >= p->deliveries_before)
 		return 0;
-	if (db_run(s, e,
-		    "DELETE FROM failure WHERE id > ? AND id <= ? AND at < ? AND delivery <> 0 AND NOT "
-		    "EXISTS (SELECT 1 FROM "
-		    "delivery d WHERE d.id = failure.delivery)",
-		    "iii", *after, last, p->deliveries_before) < 0)
+	if (forget_known(s, *after, v[0], p->deliveries_before, e) < 0 ||
+		db_run(s, e,
+			"DELETE FROM failure WHERE id > ? AND id <= ? AND at < ? AND delivery <> 0 AND NOT "
+			"EXISTS (SELECT 1 FROM "
+			"delivery d WHERE d.id = failure.delivery)",
+			"iii", *after, v[0], p->deliveries_before) < 0)
 		return -1;
-	*after = last;
+	*after = v[0];
 	return 1;
 }
 
@@ -207,5 +226,5 @@ int store_prune(struct store *s, struct prune *p, struct err *e)
 	after = 0;
 	if (for_campaigns(s, p, p->deliveries_before, DELIVERIES_ERASED, deliveries_step, e) < 0)
 		return -1;
-	return p->campaigns != 0 ? in_slices(s, failures_step, p, &after, e) : 0;
+	return in_slices(s, failures_step, p, &after, e);
 }

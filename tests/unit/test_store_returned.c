@@ -561,6 +561,30 @@ static void prune__words_then_deliveries__sums_stay(void **state)
 	end(&w);
 }
 
+/* A token of which only the contact is still known: what came back by it goes by its own time. */
+static void prune__of_a_person_without_a_delivery(void **state)
+{
+	struct world w;
+	start(&w, *state);
+	for (int i = 0; i < 3; i++) {
+		struct returned_new r = bounce(&w, 0, i == 2 ? CLASS_SOFT : CLASS_HARD, NOW + i * DAY);
+		r.fingerprint = str_n((const char *)&i, sizeof i);
+		r.contact = fixture_contact(w.f, "p1@docomo.ne.jp");
+		r.message = STR("it came back");
+		assert_false(returns(&w, &r).duplicate);
+	}
+	const char *rows = "SELECT (SELECT count(*) FROM failure) * 100 + (SELECT count(*) FROM returned) * "
+			   "10 + (SELECT count(*) FROM evidence)";
+	struct prune p = {.deliveries_before = NOW};
+	OK(w.f, store_prune(w.f->s, &p, &w.f->e));
+	assert_int_equal(fixture_sql(w.f, rows), 333);
+	p = (struct prune){.deliveries_before = NOW + 2 * DAY};
+	OK(w.f, store_prune(w.f->s, &p, &w.f->e));
+	assert_int_equal(fixture_sql(w.f, rows), 111);
+	assert_true(suppressed(&w, "p1@docomo.ne.jp"));
+	end(&w);
+}
+
 /* The most rows that one transaction of the store changed. */
 struct transactions {
 	int64_t before, most;
@@ -754,6 +778,7 @@ int main(void)
 		T(domains__dead_ones_and_their_people),
 		T(random_sequences__agree_with_the_check),
 		T(prune__words_then_deliveries__sums_stay),
+		T(prune__of_a_person_without_a_delivery),
 		T(prune__many_of_nobody__in_slices),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
