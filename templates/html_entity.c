@@ -1,4 +1,5 @@
-/* The named character references of HTML 4, sorted by name; with "apos". */
+/* The named character references of HTML 4, sorted by name; with those that HTML 5 also has in capitals, and
+ * "apos". */
 #include "templates/html_entity.h"
 
 #include <stdlib.h>
@@ -9,6 +10,7 @@ static const struct entity {
 	uint32_t c;
 } table[] = {
 	{"AElig", 0xC6},
+	{"AMP", 0x26},
 	{"Aacute", 0xC1},
 	{"Acirc", 0xC2},
 	{"Agrave", 0xC0},
@@ -17,6 +19,7 @@ static const struct entity {
 	{"Atilde", 0xC3},
 	{"Auml", 0xC4},
 	{"Beta", 0x392},
+	{"COPY", 0xA9},
 	{"Ccedil", 0xC7},
 	{"Chi", 0x3A7},
 	{"Dagger", 0x2021},
@@ -28,6 +31,7 @@ static const struct entity {
 	{"Epsilon", 0x395},
 	{"Eta", 0x397},
 	{"Euml", 0xCB},
+	{"GT", 0x3E},
 	{"Gamma", 0x393},
 	{"Iacute", 0xCD},
 	{"Icirc", 0xCE},
@@ -35,6 +39,7 @@ static const struct entity {
 	{"Iota", 0x399},
 	{"Iuml", 0xCF},
 	{"Kappa", 0x39A},
+	{"LT", 0x3C},
 	{"Lambda", 0x39B},
 	{"Mu", 0x39C},
 	{"Ntilde", 0xD1},
@@ -52,6 +57,8 @@ static const struct entity {
 	{"Pi", 0x3A0},
 	{"Prime", 0x2033},
 	{"Psi", 0x3A8},
+	{"QUOT", 0x22},
+	{"REG", 0xAE},
 	{"Rho", 0x3A1},
 	{"Scaron", 0x160},
 	{"Sigma", 0x3A3},
@@ -145,7 +152,7 @@ static const struct entity {
 	{"kappa", 0x3BA},
 	{"lArr", 0x21D0},
 	{"lambda", 0x3BB},
-	{"lang", 0x2329},
+	{"lang", 0x27E8},
 	{"laquo", 0xAB},
 	{"larr", 0x2190},
 	{"lceil", 0x2308},
@@ -205,7 +212,7 @@ static const struct entity {
 	{"quot", 0x22},
 	{"rArr", 0x21D2},
 	{"radic", 0x221A},
-	{"rang", 0x232A},
+	{"rang", 0x27E9},
 	{"raquo", 0xBB},
 	{"rarr", 0x2192},
 	{"rceil", 0x2309},
@@ -279,4 +286,15 @@ uint32_t html_entity(struct str name)
 	const struct entity *e =
 		bsearch(&name, table, sizeof table / sizeof table[0], sizeof table[0], compare);
 	return e != NULL ? e->c : 0;
+}
+
+size_t html_entity_begins(struct str s, uint32_t *c)
+{
+	/* Those of HTML 2 and 3: all in Latin 1. */
+	for (size_t n = s.n < 6 ? s.n : 6; n > 1; n--) {
+		*c = html_entity(str_n(s.p, n));
+		if (*c != 0 && *c <= 0xFF && *c != '\'')
+			return n;
+	}
+	return 0;
 }

@@ -297,7 +297,7 @@ static bool restyle(struct inliner *n, const struct html_token *t, const struct 
 	if (no_style(e->name) || !gather(n, e, c))
 		return false;
 	if (style != NULL)
-		html_decode(&own, style->value);
+		html_decode(&own, style->value, HTML_IN_ATTR);
 	if (style != NULL && (uncertain || has_control(n->o, run_get(&own)) ||
 				     !cascade_add(c, run_get(&own), 0, n->sheet.nrules, true))) {
 		n->keep = true;

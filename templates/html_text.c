@@ -11,7 +11,7 @@
 static void link_begin(struct text_writer *w, struct str href)
 {
 	struct run r = RUN_INIT(w->o->a);
-	html_decode(&r, href);
+	html_decode(&r, href, HTML_IN_ATTR);
 	w->href = str_trim(run_get(&r));
 	w->in_link = w->href.n != 0 && w->href.p[0] != '#';
 	text_word_end(w);
@@ -175,7 +175,7 @@ static bool cell_width(struct text_writer *w, struct html_lexer *x, size_t *widt
 		if (t.kind == HTML_TEXT && opaque_in(s))
 			return false;
 		if (t.kind == HTML_TEXT)
-			html_decode(&text, s);
+			html_decode(&text, s, HTML_IN_TEXT);
 		else if (!is_one(&t, plain))
 			break;
 	}
@@ -283,7 +283,7 @@ static void image(struct text_writer *w, const struct html_token *t)
 		return;
 	size_t from = (size_t)(a.value.p - w->html.p);
 	text_string(w, STR("["));
-	text_source(w, from, from + a.value.n);
+	text_source(w, from, from + a.value.n, HTML_IN_ATTR);
 	text_string(w, STR("]"));
 }
 
@@ -401,7 +401,7 @@ static void close_tag(struct text_writer *w, const struct html_token *t)
 static void skipped(struct text_writer *w, const struct html_token *t)
 {
 	if (t->kind == HTML_TEXT)
-		text_source(w, t->from, t->to);
+		text_source(w, t->from, t->to, HTML_IN_TEXT);
 	else if (t->kind == HTML_OPEN && str_is_nocase(t->name, "") == false && t->name.n == w->skip.n &&
 		 strncasecmp(t->name.p, w->skip.p, t->name.n) == 0)
 		w->skip_depth++;
@@ -451,7 +451,7 @@ bool html_to_text(struct str html, struct opaque *o, struct run *out)
 		if (w->skip.n != 0)
 			skipped(w, &t);
 		else if (t.kind == HTML_TEXT)
-			text_source(w, t.from, t.to);
+			text_source(w, t.from, t.to, HTML_IN_TEXT);
 		else if (t.kind == HTML_OPEN)
 			open_tag(w, &t);
 		else if (t.kind == HTML_CLOSE)

@@ -244,7 +244,7 @@ static void put_hidden(struct text_writer *w, size_t i)
 	}
 }
 
-void text_source(struct text_writer *w, size_t from, size_t to)
+void text_source(struct text_writer *w, size_t from, size_t to, enum html_place where)
 {
 	struct str s = str_n(w->html.p, to);
 	for (size_t i = from; i < to;) {
@@ -254,7 +254,7 @@ void text_source(struct text_writer *w, size_t from, size_t to)
 			i += OPAQUE_LEN;
 			continue;
 		}
-		size_t n = s.p[i] == '&' ? html_reference(s, i, &c) : 0;
+		size_t n = s.p[i] == '&' ? html_reference(s, i, where, &c) : 0;
 		if (n != 0)
 			i += n;
 		else

@@ -2,6 +2,7 @@
 #ifndef TEMPLATES_HTML_TEXT_PRIVATE_H
 #define TEMPLATES_HTML_TEXT_PRIVATE_H
 
+#include "templates/html_token.h"
 #include "templates/opaque.h"
 
 #include <stdint.h>
@@ -76,6 +77,6 @@ void text_char(struct text_writer *w, uint32_t c); /* white space collapses, out
 void text_string(struct text_writer *w, struct str s);
 void text_unbroken(struct text_writer *w, struct str s); /* an address: one word, Liquid hidden in it */
 /* The source from `from` to `to`: references decoded, values and tags passed on. */
-void text_source(struct text_writer *w, size_t from, size_t to);
+void text_source(struct text_writer *w, size_t from, size_t to, enum html_place where);
 
 #endif

@@ -2,6 +2,7 @@
 
 #include "src/base/utf8.h"
 #include "templates/html_entity.h"
+#include "templates/opaque.h"
 
 static bool is_space(char c)
 {
@@ -269,26 +270,41 @@ static size_t numeric(struct str s, size_t i, uint32_t *c)
 	return at - i + (at < s.n && s.p[at] == ';');
 }
 
-size_t html_reference(struct str s, size_t i, uint32_t *c)
+static bool is_alnum(char c)
 {
+	return is_alpha(c) || (c >= '0' && c <= '9');
+}
+
+/* A value that is hidden there may begin with anything. */
+static bool goes_on(struct str s, size_t at)
+{
+	return at < s.n && (s.p[at] == '=' || is_alnum(s.p[at]) ||
+				   (s.n - at >= OPAQUE_LEN && opaque_in(str_n(s.p + at, OPAQUE_LEN))));
+}
+
+size_t html_reference(struct str s, size_t i, enum html_place where, uint32_t *c)
+{
+	enum { LONGEST = 31 };
 	if (s.p[i] != '&' || i + 2 >= s.n)
 		return 0;
 	if (s.p[i + 1] == '#')
 		return numeric(s, i, c);
 	size_t at = i + 1;
-	while (at < s.n && at - i < 12 && (is_alpha(s.p[at]) || (s.p[at] >= '0' && s.p[at] <= '9')))
+	while (at < s.n && at - i <= LONGEST && is_alnum(s.p[at]))
 		at++;
-	if (at >= s.n || s.p[at] != ';')
-		return 0;
-	*c = html_entity(str_n(s.p + i + 1, at - i - 1));
-	return *c != 0 ? at + 1 - i : 0;
+	struct str name = str_n(s.p + i + 1, at - i - 1);
+	/* One that is ended and unknown may be any of HTML's other two thousand. */
+	if (at < s.n && s.p[at] == ';')
+		return (*c = html_entity(name)) != 0 ? at + 1 - i : 0;
+	size_t n = html_entity_begins(name, c);
+	return n == 0 || (where == HTML_IN_ATTR && goes_on(s, i + 1 + n)) ? 0 : n + 1;
 }
 
-void html_decode(struct run *out, struct str s)
+void html_decode(struct run *out, struct str s, enum html_place where)
 {
 	for (size_t i = 0; i < s.n;) {
 		uint32_t c;
-		size_t n = s.p[i] == '&' ? html_reference(s, i, &c) : 0;
+		size_t n = s.p[i] == '&' ? html_reference(s, i, where, &c) : 0;
 		if (n == 0) {
 			run_putc(out, s.p[i++]);
 			continue;

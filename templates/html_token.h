@@ -40,10 +40,13 @@ bool html_attr_find(struct str source, const struct html_token *t, const char *n
 /* br, img, hr …: no end tag. */
 bool html_is_void(struct str name);
 
-/* The character reference at s.p[i] ("&amp;", "&#169;"). Its length, 0: none; writes the character. */
-size_t html_reference(struct str s, size_t i, uint32_t *c);
-/* Text with references decoded, appended. */
-void html_decode(struct run *out, struct str s);
+/* Where a reference stands: in addresses, &copy=1 is none (HTML 13.2.5.73). */
+enum html_place { HTML_IN_TEXT, HTML_IN_ATTR };
+/* The character reference at s.p[i] ("&amp;", "&#169;", "&nbsp"). Its length, 0: none; writes the character.
+ */
+size_t html_reference(struct str s, size_t i, enum html_place where, uint32_t *c);
+/* `s` with references decoded, appended. */
+void html_decode(struct run *out, struct str s, enum html_place where);
 /* & < > " escaped. */
 void html_escape(struct run *out, struct str s);
 

@@ -28,7 +28,7 @@ static int map_tag(struct str html, const struct html_token *t, html_url_fn *fn,
 		struct run url = RUN_INIT(out->a), with = RUN_INIT(out->a);
 		if (!a.has_value || !is_address(t, &a, &what))
 			continue;
-		html_decode(&url, a.value);
+		html_decode(&url, a.value, HTML_IN_ATTR);
 		if (fn(ctx, what, str_trim(run_get(&url)), &with, e) != 0)
 			return -1;
 		if (with.n == 0)

@@ -47,7 +47,7 @@ static long line_of(struct page *p, size_t at)
 static struct str decoded(struct page *p, struct str value)
 {
 	struct run r = RUN_INIT(p->l->a);
-	html_decode(&r, value);
+	html_decode(&r, value, HTML_IN_ATTR);
 	return str_trim(run_get(&r));
 }
 
@@ -171,7 +171,7 @@ static void text(struct page *p, const struct html_token *t)
 {
 	struct str s = str_n(p->s.p + t->from, t->to - t->from);
 	struct run r = RUN_INIT(p->l->a);
-	html_decode(&r, s);
+	html_decode(&r, s, HTML_IN_TEXT);
 	struct str shown = run_get(&r);
 	size_t n = 0;
 	for (size_t at = 0; at < shown.n;)

@@ -397,7 +397,7 @@ struct liquid {
 uint32_t lq_intern(struct liquid_names *n, struct str name);         /* NO_SLOT: out of memory */
 uint32_t lq_interned(const struct liquid_names *n, struct str name); /* NO_SLOT: unknown */
 void lq_name_used(struct liquid_names *n, uint32_t i);               /* a template takes it … */
-void lq_name_defaulted(struct liquid_names *n, uint32_t i);          /* … with a default where it is empty */
+void lq_name_defaulted(struct liquid_names *n, uint32_t i); /* … with a default where it is empty */
 
 /* Says why, with the line and the file that it stands in. Returns -1. */
 int lq_error_at(struct err *e, const struct liquid *l, struct pos at, const char *why);

@@ -91,7 +91,7 @@ struct message {
 	size_t nparts, parts_cap, parts_bytes;
 
 	struct liquid_names *names;
-	int *slot_of; /* for each name: slot of the recipient, or -1 - enum reserved */
+	int *slot_of;  /* for each name: slot of the recipient, or -1 - enum reserved */
 	size_t *slots; /* their names' numbers */
 	size_t nslots, nnames;
 

@@ -122,7 +122,7 @@ struct str html_strip(struct arena *a, struct str html)
 	while (html_next(&x, &t) && out.n < MAIL_TEXT_MAX) {
 		if (t.kind == HTML_TEXT && !hidden) {
 			text.n = 0;
-			html_decode(&text, str_n(html.p + t.from, t.to - t.from));
+			html_decode(&text, str_n(html.p + t.from, t.to - t.from), HTML_IN_TEXT);
 			add_text(&out, str_n(text.p, text.n), pre > 0);
 		} else if (t.kind == HTML_OPEN && is_address_tag(html, &t)) {
 			add_text(&out, str_n(html.p + t.from, t.to - t.from), true);

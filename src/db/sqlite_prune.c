@@ -128,7 +128,8 @@ static int forget_known(struct store *s, int64_t after, int64_t upto, ms_t befor
 	static const char *const steps[] = {
 		"DELETE FROM evidence WHERE id IN (SELECT id FROM returned WHERE id > ? AND id <= ? AND at < "
 		"? AND contact <> 0 AND delivery = 0)",
-		"DELETE FROM failure WHERE id IN (SELECT id FROM returned WHERE id > ? AND id <= ? AND at < ? "
+		"DELETE FROM failure WHERE id IN (SELECT id FROM returned WHERE id > ? AND id <= ? AND at < "
+		"? "
 		"AND contact <> 0 AND delivery = 0)",
 		"DELETE FROM returned WHERE id > ? AND id <= ? AND at < ? AND contact <> 0 AND delivery = 0",
 	};

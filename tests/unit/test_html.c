@@ -214,6 +214,18 @@ static void text__structure__is_readable(void **state)
 	assert_plain("<p>&#128;&#x9c;|&#0;&#xD800;&#x110000;&#99999999999;|&#xe9;&#XE9;|&#;&#x;</p>",
 		"\xE2\x82\xAC\xC5\x93|\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD|"
 		"\xC3\xA9\xC3\xA9|&#;&#x;\n");
+	/* The old ones need no semicolon, the longest is taken; in an attribute only where nothing goes on.
+	 */
+	assert_plain(
+		"<p>1&nbsp2 &copy 2026&amp&LT;&LT&gt&reg. &notin &notin; &notit &eacutet&eacute &apos &euro "
+		"&divideontimes; &nbsp{{ x }}&amp</p>",
+		"1 2 \xC2\xA9 2026&<<>\xC2\xAE. \xC2\xACin \xE2\x88\x89 \xC2\xACit \xC3\xA9t\xC3\xA9 &apos "
+		"&euro "
+		"&divideontimes; {{ x }}&\n");
+	assert_plain("<img alt='&copy2026 &copy=1 &copy {{ x }} &copy{{ x }} &copy'>",
+		"[&copy2026 &copy=1 \xC2\xA9 {{ x }} &copy{{ x }} \xC2\xA9]\n");
+	assert_plain("<a href='https://a.example/?a=1&copy=2&lt=3&amp;b&reg'>a</a>",
+		"a [1]\n\n[1] https://a.example/?a=1&copy=2&lt=3&b\xC2\xAE\n");
 	assert_plain("<p>a<img alt = \"b &quot;c&quot;\" src = x>d</p>", "a[b \"c\"]d\n");
 }
 
