@@ -356,8 +356,7 @@ static void open_tag(struct text_writer *w, const struct html_token *t)
 {
 	struct html_attr a;
 	if (!html_is_void(t->name) && is_hidden(w, t)) {
-		w->skip = t->name;
-		w->skip_depth = 1;
+		w->hidden[w->nhidden++] = t->name;
 	} else if (is_one(t, blocks)) {
 		open_block(w, t);
 	} else if (is(t, "li")) {
@@ -396,18 +395,42 @@ static void close_tag(struct text_writer *w, const struct html_token *t)
 		text_item_end(w);
 }
 
-/* Liquid within a tag that decides what is shown is lost here; blocks that begin and end inside one tag
- * balance. */
-static void skipped(struct text_writer *w, const struct html_token *t)
+static struct str hidden_name(const void *writer, size_t i)
 {
-	if (t->kind == HTML_TEXT)
+	return ((const struct text_writer *)writer)->hidden[i];
+}
+
+static bool named(const struct html_token *t, struct str name)
+{
+	return t->name.n == name.n && strncasecmp(t->name.p, name.p, name.n) == 0;
+}
+
+/* The token's part in what is hidden. False: it stands behind that, which had no end tag.
+ * Liquid within a tag that decides what is shown is lost here; blocks that begin and end inside one tag
+ * balance. */
+static bool skipped(struct text_writer *w, const struct html_token *t)
+{
+	bool block = is_one(t, blocks) || is_one(t, lines);
+	if (t->kind == HTML_TEXT) {
 		text_source(w, t->from, t->to, HTML_IN_TEXT);
-	else if (t->kind == HTML_OPEN && str_is_nocase(t->name, "") == false && t->name.n == w->skip.n &&
-		 strncasecmp(t->name.p, w->skip.p, t->name.n) == 0)
-		w->skip_depth++;
-	else if (t->kind == HTML_CLOSE && t->name.n == w->skip.n &&
-		 strncasecmp(t->name.p, w->skip.p, t->name.n) == 0 && --w->skip_depth == 0)
-		w->skip.n = 0;
+	} else if (t->kind == HTML_OPEN) {
+		w->nhidden = html_stay_open(t->name, w->nhidden, hidden_name, w);
+		if (w->nhidden == 0)
+			return false;
+		if ((block || named(t, w->hidden[0])) && !html_is_void(t->name) && w->nhidden < TEXT_HIDDEN)
+			w->hidden[w->nhidden++] = t->name;
+	} else if (t->kind == HTML_CLOSE) {
+		size_t i = w->nhidden;
+		while (i > 0 && !named(t, w->hidden[i - 1]))
+			i--;
+		/* Of a block around it; </p> and </br> alone are elements of their own. */
+		if (i == 0 && block && !is(t, "p") && !is(t, "br")) {
+			w->nhidden = 0;
+			return false;
+		}
+		w->nhidden = i > 0 ? i - 1 : w->nhidden;
+	}
+	return true;
 }
 
 /* One line end at the end, where the last one is: it may stand within blocks of Liquid that close there. */
@@ -448,9 +471,9 @@ bool html_to_text(struct str html, struct opaque *o, struct run *out)
 	struct html_lexer x = {.s = html};
 	struct html_token t;
 	while (html_next(&x, &t)) {
-		if (w->skip.n != 0)
-			skipped(w, &t);
-		else if (t.kind == HTML_TEXT)
+		if (w->nhidden != 0 && skipped(w, &t))
+			continue;
+		if (t.kind == HTML_TEXT)
 			text_source(w, t.from, t.to, HTML_IN_TEXT);
 		else if (t.kind == HTML_OPEN)
 			open_tag(w, &t);

@@ -207,7 +207,7 @@ static bool block_ends(const struct text_writer *w, size_t i)
 static void control(struct text_writer *w, const struct opaque_span *s, size_t i)
 {
 	text_word_end(w);
-	if (w->skip.n == 0) {
+	if (w->nhidden == 0) {
 		if (w->marker != NULL && s->kind == OPAQUE_OPEN) {
 			if (!w->in_line)
 				text_blank_line(w);
@@ -237,7 +237,7 @@ static void put_hidden(struct text_writer *w, size_t i)
 	const struct opaque_span *s = opaque_at(w->o, w->html, i);
 	struct str hidden = str_n(w->html.p + i, OPAQUE_LEN);
 	if (s->kind == OPAQUE_VALUE || s->kind == OPAQUE_OTHER) {
-		if (w->skip.n == 0)
+		if (w->nhidden == 0)
 			put_value(w, s, hidden);
 	} else {
 		control(w, s, i);
@@ -259,7 +259,7 @@ void text_source(struct text_writer *w, size_t from, size_t to, enum html_place 
 			i += n;
 		else
 			c = utf8_next(s, &i);
-		if (w->skip.n == 0)
+		if (w->nhidden == 0)
 			text_char(w, c);
 	}
 }

@@ -13,6 +13,7 @@ enum {
 	TEXT_DEPTH = 32,
 	TEXT_NOTES = 1000,
 	TEXT_CELLS = 16,
+	TEXT_HIDDEN = 256, /* open blocks; what is deeper is taken to have no end tag */
 };
 
 struct list {
@@ -48,8 +49,8 @@ struct text_writer {
 	} blocks[TEXT_DEPTH]; /* where each began: its branches share the place */
 	size_t line;
 	int pre;
-	struct str skip; /* element that is left out, and its depth */
-	int skip_depth;
+	struct str hidden[TEXT_HIDDEN]; /* the element that is left out, and the blocks open in it */
+	size_t nhidden;
 	bool in_link;
 	struct str href;
 	size_t link_from; /* where the link's text begins in `out` */

@@ -2,7 +2,6 @@
 
 #include "src/base/utf8.h"
 #include "templates/html_entity.h"
-#include "templates/opaque.h"
 
 static bool is_space(char c)
 {
@@ -25,14 +24,51 @@ static const char *find(struct str s, size_t from, const char *what)
 	return from <= s.n ? memmem(s.p + from, s.n - from, what, strlen(what)) : NULL;
 }
 
+static bool one_of(struct str name, const char *const *names)
+{
+	for (; *names != NULL; names++)
+		if (str_is_nocase(name, *names))
+			return true;
+	return false;
+}
+
 bool html_is_void(struct str name)
 {
 	static const char *const voids[] = {"area", "base", "br", "col", "embed", "hr", "img", "input",
-		"link", "meta", "param", "source", "track", "wbr"};
-	for (size_t i = 0; i < sizeof voids / sizeof voids[0]; i++)
-		if (str_is_nocase(name, voids[i]))
-			return true;
-	return false;
+		"link", "meta", "param", "source", "track", "wbr", NULL};
+	return one_of(name, voids);
+}
+
+size_t html_stay_open(
+	struct str next, size_t n, struct str (*open)(const void *ctx, size_t i), const void *ctx)
+{
+	/* An `open` ends where one of `next` comes, unless that stands `within` another element inside it. */
+	static const struct {
+		const char *open[4], *next[45], *within[6];
+	} rules[] = {
+		{{"p"},
+			{"address", "article", "aside", "blockquote", "center", "dd", "details", "dialog",
+				"dir", "div", "dl", "dt", "fieldset", "figcaption", "figure", "footer",
+				"form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hgroup", "hr", "li",
+				"main", "menu", "nav", "ol", "p", "pre", "search", "section", "summary",
+				"table", "ul"},
+			{"table", "button", "object", "template"}},
+		{{"li"}, {"li"}, {"ul", "ol", "menu", "table", "template"}},
+		{{"dt", "dd"}, {"dt", "dd"}, {"dl", "table", "template"}},
+		{{"td", "th"}, {"td", "th", "tr", "tbody", "thead", "tfoot"}, {"table", "template"}},
+		{{"tr"}, {"tr", "tbody", "thead", "tfoot"}, {"table", "template"}},
+		{{"tbody", "thead", "tfoot"}, {"tbody", "thead", "tfoot"}, {"table", "template"}},
+		{{"head"}, {"body"}, {NULL}},
+	};
+	size_t keep = n;
+	for (size_t r = 0; r < sizeof rules / sizeof rules[0]; r++) {
+		if (!one_of(next, rules[r].next))
+			continue;
+		for (size_t i = n; i > 0 && !one_of(open(ctx, i - 1), rules[r].within); i--)
+			if (one_of(open(ctx, i - 1), rules[r].open) && i <= keep)
+				keep = i - 1;
+	}
+	return keep;
 }
 
 static bool is_raw(struct str name)
@@ -278,8 +314,7 @@ static bool is_alnum(char c)
 /* A value that is hidden there may begin with anything. */
 static bool goes_on(struct str s, size_t at)
 {
-	return at < s.n && (s.p[at] == '=' || is_alnum(s.p[at]) ||
-				   (s.n - at >= OPAQUE_LEN && opaque_in(str_n(s.p + at, OPAQUE_LEN))));
+	return at < s.n && (s.p[at] == '=' || is_alnum(s.p[at]) || is_hidden(s.p[at]));
 }
 
 size_t html_reference(struct str s, size_t i, enum html_place where, uint32_t *c)

@@ -39,6 +39,10 @@ bool html_attr_next(struct str source, const struct html_token *t, size_t *at, s
 bool html_attr_find(struct str source, const struct html_token *t, const char *name, struct html_attr *out);
 /* br, img, hr …: no end tag. */
 bool html_is_void(struct str name);
+/* How many of `n` open elements, the outermost first, stay open where the start tag `next` comes: p, li, td …
+ * may do without end tags (HTML 13.1.2.4). */
+size_t html_stay_open(
+	struct str next, size_t n, struct str (*open)(const void *ctx, size_t i), const void *ctx);
 
 /* Where a reference stands: in addresses, &copy=1 is none (HTML 13.2.5.73). */
 enum html_place { HTML_IN_TEXT, HTML_IN_ATTR };

@@ -112,6 +112,29 @@ static bool is_hidden(const struct page *p)
 	return p->depth > 0 && p->stack[p->depth - 1].hidden;
 }
 
+/* The outermost hidden element ends: was there more in it than a preheader? */
+static void hidden_end(struct page *p, size_t at)
+{
+	size_t allowed = p->chars == 0 ? PREHEADER_MAX : 2;
+	if (p->hidden_chars > allowed && !p->hidden_responsive)
+		lint_add_decoded(p->l, L_HIDDEN_TEXT, p->place, line_of(p, at),
+			"%zu characters of text are hidden", p->hidden_chars);
+}
+
+/* All but `depth` open elements end. */
+static void leave(struct page *p, size_t depth, size_t at)
+{
+	bool was = is_hidden(p);
+	p->depth = depth;
+	if (was && !is_hidden(p))
+		hidden_end(p, at);
+}
+
+static struct str open_name(const void *page, size_t i)
+{
+	return ((const struct page *)page)->stack[i].name;
+}
+
 static void push(struct page *p, const struct html_token *t)
 {
 	struct html_attr a;
@@ -120,6 +143,7 @@ static void push(struct page *p, const struct html_token *t)
 		p->deeper++;
 		return;
 	}
+	leave(p, html_stay_open(t->name, p->depth, open_name, p), t->from);
 	bool outer = is_hidden(p), small = p->depth > 0 && p->stack[p->depth - 1].small;
 	bool sized = html_attr_find(p->s, t, "style", &a);
 	if (sized)
@@ -130,15 +154,6 @@ static void push(struct page *p, const struct html_token *t)
 		p->hidden_responsive = p->media && html_attr_find(p->s, t, "class", &a);
 	}
 	p->stack[p->depth++] = (struct open){t->name, outer || k.hidden, k.small || (small && !sized)};
-}
-
-/* The outermost hidden element ends: was there more in it than a preheader? */
-static void hidden_end(struct page *p, size_t at)
-{
-	size_t allowed = p->chars == 0 ? PREHEADER_MAX : 2;
-	if (p->hidden_chars > allowed && !p->hidden_responsive)
-		lint_add_decoded(p->l, L_HIDDEN_TEXT, p->place, line_of(p, at),
-			"%zu characters of text are hidden", p->hidden_chars);
 }
 
 static void pop(struct page *p, const struct html_token *t)
@@ -153,10 +168,7 @@ static void pop(struct page *p, const struct html_token *t)
 		i--;
 	if (i == 0)
 		return;
-	bool was = is_hidden(p);
-	p->depth = i - 1;
-	if (was && !is_hidden(p))
-		hidden_end(p, t->from);
+	leave(p, i - 1, t->from);
 }
 
 /* ---- Text ---- */

@@ -237,6 +237,21 @@ static void text__what_is_not_displayed__is_left_out(void **state)
 		"ab\n");
 	assert_plain("<head>{% assign a = 1 %}<title>{{ t }}</title></head>{{ a }}",
 		"{% assign a = 1 %}{{ a }}\n");
+	/* What has no end tag ends where HTML ends it. */
+	assert_plain("<p style='display:none'>p <b>q<div>a</div>", "a\n");
+	assert_plain("<td><p hidden>p <b>q</td>a", "a\n");
+	assert_plain(
+		"<p hidden>p</p>a<p hidden>p<p>b<p hidden>p<p hidden>q<ul><li>c</ul>", "a\n\nb\n\n- c\n");
+	assert_plain("<ul><li hidden>p<ul><li>q<li>r</ul>s<li>a<li hidden>p</ul>b", "- a\n\nb\n");
+	assert_plain("<table><tr hidden><td>p<table><tr><td>q<tr><td>r</table>s<tr><td>a<td "
+		     "hidden>p<td>b</table>c",
+		"a\nb\n\nc\n");
+	assert_plain("<table><tr><td><div hidden>p<p>q</td></tr><tr hidden><td>r</table>a", "a\n");
+	assert_plain("<dl><dt hidden>p<dd>a<dd hidden>q</dl>b", "a\n\nb\n");
+	assert_plain("<div hidden>p</p><p>q<div>r</div><ul><li>s</ul><span>t</div>a", "a\n");
+	assert_plain("<span hidden>p<span>q</span></b>r</span>a", "a\n");
+	assert_plain("{% if x %}<p hidden>{{ y }}{% endif %}<h1>a</h1>", "{% if x %}{% endif %}a\n=\n");
+	assert_plain("<head><meta name=a><title>t</title><body>a", "a\n");
 	assert_plain("<img src=a alt='A picture'> <img src=b alt=''> <img src=c>x", "[A picture] x\n");
 }
 

@@ -189,6 +189,21 @@ static void html__size__is_of_the_decoded(void **state)
 	buf_release(&html);
 }
 
+static void html__hidden_paragraph_without_end_tag__hides_itself_alone(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct buf html = BUF_INIT(1 << 20);
+	setup_fixture(&f);
+	swapped(&html, str_from(page), STR("<p>Dear"), STR("<p style='display:none'>A word<p>Dear"));
+	message(&f.text, buf_get(&html));
+	lint_message(&f.lint, &f.arena, buf_get(&f.text));
+	print_all(&f.lint);
+	assert_int_equal(f.lint.n, 0);
+	buf_release(&html);
+	release_fixture(&f);
+}
+
 static void html__images_alone__are_named(void **state)
 {
 	(void)state;
@@ -283,6 +298,7 @@ int main(void)
 		cmocka_unit_test(html__faults__are_named),
 		cmocka_unit_test(html__what_is_right__is_left_alone),
 		cmocka_unit_test(html__size__is_of_the_decoded),
+		cmocka_unit_test(html__hidden_paragraph_without_end_tag__hides_itself_alone),
 		cmocka_unit_test(html__images_alone__are_named),
 		cmocka_unit_test(html__finding__has_a_line_of_the_decoded),
 		cmocka_unit_test(greeting__without_name__is_seen),
