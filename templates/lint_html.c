@@ -398,7 +398,7 @@ void lint_html(struct linter *l)
 {
 	struct page *p = l->html.p != NULL ? arena_zalloc(l->a, sizeof *p) : NULL;
 	if (p == NULL) {
-		lint_texts(l, str_n(NULL, 0));
+		lint_texts(l, str_n(NULL, 0), l->html.p != NULL);
 		return;
 	}
 	p->l = l;
@@ -411,5 +411,5 @@ void lint_html(struct linter *l)
 	whole_page(p);
 	if (l->text.p == NULL)
 		lint_add(l, L_HTML_ONLY, p->place, NULL, "there is no text part");
-	lint_texts(l, run_get(&p->visible));
+	lint_texts(l, run_get(&p->visible), !p->unsubscribe);
 }

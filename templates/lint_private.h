@@ -99,7 +99,8 @@ void lint_link_text(struct linter *l, struct str place, long line, struct str hr
 bool lint_is_unsubscribe(struct linter *l, struct str href, struct str text);
 bool lint_has_unsubscribe_word(struct str s);
 bool lint_is_host(struct str s); /* reads as a domain name */
-/* lint_text.c: `visible` is what the HTML shows; p NULL: there is none. */
-void lint_texts(struct linter *l, struct str visible);
+/* lint_text.c: `visible` is what the HTML shows; p NULL: there is none. told: of the want of an unsubscribe
+ * link in it. */
+void lint_texts(struct linter *l, struct str visible, bool told);
 
 #endif

@@ -259,7 +259,7 @@ static void read_text(struct linter *l, struct str s, struct str place)
 			lint_show(l, g));
 }
 
-void lint_texts(struct linter *l, struct str visible)
+void lint_texts(struct linter *l, struct str visible, bool told)
 {
 	if (l->text.p != NULL)
 		read_text(l, l->text, STR("text/plain"));
@@ -270,6 +270,6 @@ void lint_texts(struct linter *l, struct str visible)
 	bool said = lint_has_unsubscribe_word(l->text) ||
 		    (l->unsubscribe.n != 0 && l->text.n != 0 &&
 			    memmem(l->text.p, l->text.n, l->unsubscribe.p, l->unsubscribe.n) != NULL);
-	if (l->html.p == NULL && l->text.p != NULL && !said)
+	if (!told && l->text.p != NULL && !said)
 		lint_add(l, L_UNSUB_LINK, STR("text/plain"), NULL, "nothing in it says how to unsubscribe");
 }

@@ -204,6 +204,34 @@ static void html__hidden_paragraph_without_end_tag__hides_itself_alone(void **st
 	release_fixture(&f);
 }
 
+/* Said of the text where only that has none. */
+static void text__without_unsubscribe_link__is_named(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct buf b = BUF_INIT(1 << 20);
+	setup_fixture(&f);
+	for (int both = 0; both <= 1; both++) {
+		message(&b, str_from(page));
+		swapped(&f.text, buf_get(&b), STR("Unsubscribe: https://books.example/u?t=abc\r\n"),
+			STR("Until soon\r\n"));
+		if (both) {
+			swapped(&b, buf_get(&f.text),
+				STR("<a href='https://books.example/u?t=abc'>Unsubscribe</a>"), STR(""));
+			buf_clear(&f.text);
+			buf_str(&f.text, buf_get(&b));
+		}
+		lint_message(&f.lint, &f.arena, buf_get(&f.text));
+		print_all(&f.lint);
+		assert_int_equal(f.lint.n, 1);
+		const struct lint_finding *one = found(&f.lint, "unsubscribe-link-missing");
+		assert_non_null(one);
+		assert_true(str_eq(one->place, both ? STR("text/html") : STR("text/plain")));
+	}
+	buf_release(&b);
+	release_fixture(&f);
+}
+
 static void html__images_alone__are_named(void **state)
 {
 	(void)state;
@@ -299,6 +327,7 @@ int main(void)
 		cmocka_unit_test(html__what_is_right__is_left_alone),
 		cmocka_unit_test(html__size__is_of_the_decoded),
 		cmocka_unit_test(html__hidden_paragraph_without_end_tag__hides_itself_alone),
+		cmocka_unit_test(text__without_unsubscribe_link__is_named),
 		cmocka_unit_test(html__images_alone__are_named),
 		cmocka_unit_test(html__finding__has_a_line_of_the_decoded),
 		cmocka_unit_test(greeting__without_name__is_seen),
