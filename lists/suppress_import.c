@@ -4,6 +4,7 @@
 #include "lists/column.h"
 #include "lists/import_status.h"
 #include "lists/segment.h"
+#include "src/base/utf8.h"
 #include "src/db/import.h"
 #include "src/db/lists.h"
 #include "src/db/suppress.h"
@@ -207,15 +208,6 @@ static int flush(struct job *j, struct err *e)
 	return 0;
 }
 
-/* At most so many bytes, and no half character at the end. */
-static struct str shortened(struct str s)
-{
-	size_t n = s.n < EVIDENCE_KEPT ? s.n : EVIDENCE_KEPT;
-	while (n < s.n && n > 0 && ((unsigned char)s.p[n] & 0xc0) == 0x80)
-		n--;
-	return str_n(s.p, n);
-}
-
 static int take_row(struct job *j, const struct csv_row *row, struct err *e)
 {
 	struct suppression sup = {0};
@@ -231,7 +223,7 @@ static int take_row(struct job *j, const struct csv_row *row, struct err *e)
 		}
 		return 0;
 	}
-	sup.evidence = arena_str(&j->arena, shortened(sup.evidence));
+	sup.evidence = arena_str(&j->arena, utf8_cut_bytes(sup.evidence, EVIDENCE_KEPT));
 	j->batch[j->nbatch++] = sup;
 	return j->nbatch == BATCH ? flush(j, e) : 0;
 }

@@ -1,4 +1,5 @@
 #include "engine/shape/shaper_private.h"
+#include "src/base/utf8.h"
 #include "src/db/delivery.h"
 
 #include <math.h>
@@ -28,12 +29,8 @@ void shaper_init(struct shaper *s, const struct limits *l, int64_t now)
 
 static void words_set(struct shaper *s, struct str words)
 {
-	size_t n = words.n < sizeof s->words - 1 ? words.n : sizeof s->words - 1;
-	while (n > 0 && n < words.n && ((unsigned char)words.p[n] & 0xc0) == 0x80)
-		n--; /* not within a character */
-	if (n > 0)
-		memcpy(s->words, words.p, n);
-	s->words[n] = '\0';
+	words = utf8_cut_bytes(words, sizeof s->words - 1);
+	snprintf(s->words, sizeof s->words, "%.*s", STR_ARG(words));
 }
 
 /* ---- Pauses ---- */

@@ -147,6 +147,15 @@ struct str utf8_cut(struct str s, size_t columns)
 	return (struct str){s.p, at};
 }
 
+struct str utf8_cut_bytes(struct str s, size_t bytes)
+{
+	if (s.n <= bytes)
+		return s;
+	while (bytes > 0 && ((unsigned char)s.p[bytes] & 0xc0) == 0x80)
+		bytes--;
+	return str_n(s.p, bytes);
+}
+
 /* What would move the cursor, reorder the line, or be invisible. */
 static bool unsafe(uint32_t c)
 {

@@ -22,5 +22,7 @@ size_t utf8_width(struct str s);
 void utf8_safe(struct buf *out, struct str s);
 /* The longest prefix of whole characters that fits in `columns`. */
 struct str utf8_cut(struct str s, size_t columns);
+/* The same in bytes. */
+struct str utf8_cut_bytes(struct str s, size_t bytes);
 
 #endif

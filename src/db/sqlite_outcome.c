@@ -1,5 +1,7 @@
 #include "src/db/sqlite_returned.h"
 
+#include "src/base/utf8.h"
+
 #include <assert.h>
 #include <stdlib.h>
 
@@ -26,17 +28,9 @@ const char *const reply_scope_names[SCOPE_NSCOPES] = {
 	[SCOPE_ACCOUNT] = "account",
 };
 
-enum { REPLY_MAX = 500 };
-
-/* At most 500 bytes, and no half character at the end. */
 struct str reply_cut(struct str s)
 {
-	if (s.n <= REPLY_MAX)
-		return s;
-	s.n = REPLY_MAX;
-	while (s.n > 0 && ((unsigned char)s.p[s.n] & 0xc0) == 0x80)
-		s.n--;
-	return s;
+	return utf8_cut_bytes(s, 500);
 }
 
 /* A delivery counts under the reason of its last attempt only. */

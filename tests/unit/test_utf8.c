@@ -82,6 +82,18 @@ static void cut__never_splits_a_wide_character(void **state)
 	assert_true(str_is(utf8_cut(STR("e\xcc\x81x"), 1), "e\xcc\x81"));
 }
 
+static void cut_bytes__never_splits_a_character(void **state)
+{
+	(void)state;
+	assert_true(str_is(utf8_cut_bytes(STR("日本語"), 9), "日本語"));
+	assert_true(str_is(utf8_cut_bytes(STR("日本語"), 8), "日本"));
+	assert_true(str_is(utf8_cut_bytes(STR("日本語"), 7), "日本"));
+	assert_true(str_is(utf8_cut_bytes(STR("日本語"), 6), "日本"));
+	assert_true(str_is(utf8_cut_bytes(STR("日本語"), 2), ""));
+	assert_true(str_is(utf8_cut_bytes(STR("abc"), 2), "ab"));
+	assert_int_equal(utf8_cut_bytes(str_n(NULL, 0), 2).n, 0);
+}
+
 static void safe__control_sequences__are_shown(void **state)
 {
 	(void)state;
@@ -105,6 +117,7 @@ int main(void)
 		cmocka_unit_test(check__finds_the_first_bad_byte),
 		cmocka_unit_test(width__terminal_columns),
 		cmocka_unit_test(cut__never_splits_a_wide_character),
+		cmocka_unit_test(cut_bytes__never_splits_a_character),
 		cmocka_unit_test(safe__control_sequences__are_shown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
