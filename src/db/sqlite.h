@@ -237,6 +237,9 @@ void db_rollback(struct store *s);
 /* Between slices: lets the deliverer in, if one lives. Never within a transaction. */
 void db_pause(struct store *s);
 bool db_slice_over(ms_t began); /* has this slice lasted as long as one may? */
+typedef int db_slice(struct store *s, void *ctx, struct err *e); /* 1: there is more, 0, -1 */
+/* Runs it, a transaction each, until nothing is left (0) or it fails (-1). */
+int db_slices(struct store *s, db_slice *slice, void *ctx, struct err *e);
 
 /* ---- sqlite_rows.c: few rows, copied before anybody is called with them ---- */
 

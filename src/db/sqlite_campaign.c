@@ -269,6 +269,7 @@ struct settling {
 	int64_t id, after; /* after: a delivery … */
 	ms_t due;          /* … that is due then */
 	const struct resume_options *o;
+	int (*step)(struct store *s, struct settling *w, struct err *e);
 };
 
 struct doubtful {
@@ -348,20 +349,18 @@ static int parked_slice(struct store *s, struct settling *w, struct err *e)
 	return unpark_slice(s, w->id, w->o->at, e);
 }
 
-static int in_slices(struct store *s, int (*slice)(struct store *s, struct settling *w, struct err *e),
-	struct settling *w, struct err *e)
+static int settle_slice(struct store *s, void *ctx, struct err *e)
 {
+	struct settling *w = ctx;
 	struct campaign_row c;
-	for (int rc = 1; rc > 0;) {
-		if (db_begin(s, e) < 0)
-			return -1;
-		rc = not_cancelled(s, w->id, &c, e) < 0 ? -1 : slice(s, w, e);
-		if ((rc = db_end(s, rc, e)) < 0)
-			return -1;
-		if (s->depth == 0)
-			db_pause(s);
-	}
-	return 0;
+	return not_cancelled(s, w->id, &c, e) < 0 ? -1 : w->step(s, w, e);
+}
+
+static int settle(struct store *s, struct settling *w,
+	int (*step)(struct store *s, struct settling *w, struct err *e), struct err *e)
+{
+	w->step = step;
+	return db_slices(s, settle_slice, w, e);
 }
 
 static int resume_campaign(struct store *s, int64_t id, const struct resume_options *o, struct err *e)
@@ -418,14 +417,14 @@ int store_campaign_resume(struct store *s, int64_t id, const struct resume_optio
 	if (is_over(&c, o))
 		return refuse(&c, "resume", e);
 	/* First: whoever delivers ends a campaign that runs and has nothing left. */
-	if (o->doubt >= 0 && in_slices(s, doubt_slice, &w, e) < 0)
+	if (o->doubt >= 0 && settle(s, &w, doubt_slice, e) < 0)
 		return -1;
 	if (db_begin(s, e) < 0 || db_end(s, resume_campaign(s, id, o, e), e) < 0)
 		return -1;
-	if (o->now && in_slices(s, due_slice, &w, e) < 0)
+	if (o->now && settle(s, &w, due_slice, e) < 0)
 		return -1;
 	/* Last: a claim parks again what is of a provider that is still paused. */
-	return in_slices(s, parked_slice, &w, e);
+	return settle(s, &w, parked_slice, e);
 }
 
 /* The tallies move, the rows stay: they read as cancelled by the campaign's state (sqlite_report.c). What is

@@ -38,44 +38,40 @@ int store_list_by_id(struct store *s, int64_t id, struct list_row *out, struct e
 	return rc < 0 ? -1 : 0;
 }
 
-/* Takes visible members off a list that is gone, a slice in one transaction. Returns 1 while there are more.
- */
-static int clear_slice(struct store *s, int64_t list, int64_t *after, struct err *e)
+struct clearing {
+	int64_t list, after; /* a contact */
+};
+
+/* Takes visible members off a list that is gone. */
+static int clear_slice(struct store *s, void *ctx, struct err *e)
 {
 	enum { SLICE = 500 };
+	struct clearing *w = ctx;
 	int64_t ids[SLICE], gone;
 	int n = 0;
 	/* Another process may have made it anew since the last slice: who is on it now stays. */
-	int rc = db_int(s, e, &gone, "SELECT gone FROM list WHERE id = ?", "i", list);
+	int rc = db_int(s, e, &gone, "SELECT gone FROM list WHERE id = ?", "i", w->list);
 	if (rc < 0 || gone == 0)
 		return rc < 0 ? -1 : 0;
 	sqlite3_stmt *st = db_query(s, e,
 		"SELECT contact FROM member WHERE list = ? AND contact > ? AND" VISIBLE(
 			"born") "ORDER BY contact LIMIT ?",
-		"iii", list, *after, (int64_t)SLICE);
+		"iii", w->list, w->after, (int64_t)SLICE);
 	while ((rc = db_step(s, st, e)) == 1)
 		ids[n++] = col_int(st, 0);
 	for (int i = 0; rc == 0 && i < n; i++) {
-		rc = db_run(s, e, "DELETE FROM member WHERE list = ? AND contact = ?", "ii", list, ids[i]);
+		rc = db_run(s, e, "DELETE FROM member WHERE list = ? AND contact = ?", "ii", w->list, ids[i]);
 		if (rc == 0)
 			rc = contact_settle(s, ids[i], e);
-		*after = ids[i];
+		w->after = ids[i];
 	}
 	return rc < 0 ? -1 : n == SLICE;
 }
 
 int list_clear(struct store *s, int64_t list, struct err *e)
 {
-	int64_t after = 0;
-	for (;;) {
-		if (db_begin(s, e) < 0)
-			return -1;
-		int rc = db_end(s, clear_slice(s, list, &after, e), e);
-		if (rc <= 0)
-			return rc;
-		if (s->depth == 0)
-			db_pause(s);
-	}
+	struct clearing w = {.list = list};
+	return db_slices(s, clear_slice, &w, e);
 }
 
 int store_list_create(struct store *s, struct str name, ms_t now, int64_t *id, struct err *e)

@@ -5,17 +5,11 @@
 
 enum { SLICE = 1000, WORDS_ERASED = 1, DELIVERIES_ERASED = 2 };
 
-/* Repeats a step, a transaction each, while it says that there is more. */
-static int in_slices(struct store *s, int (*step)(struct store *s, struct prune *p, void *ctx, struct err *e),
-	struct prune *p, void *ctx, struct err *e)
-{
-	for (int rc = 1; rc > 0;) {
-		if (db_begin(s, e) < 0 || (rc = db_end(s, step(s, p, ctx, e), e)) < 0)
-			return -1;
-		db_pause(s);
-	}
-	return 0;
-}
+struct pruning {
+	struct prune *p;
+	int64_t after; /* a returned message, a failure or a delivery */
+	int64_t campaign, end;
+};
 
 /* ---- Returned messages: their numbers ascend with time ---- */
 
@@ -31,17 +25,18 @@ static int forget_nobodys(struct store *s, int64_t after, int64_t upto, struct e
 		"ii", after, upto);
 }
 
-static int messages_step(struct store *s, struct prune *p, void *ctx, struct err *e)
+static int messages_step(struct store *s, void *ctx, struct err *e)
 {
-	int64_t v[2], *after = ctx, from = *after;
+	struct pruning *r = ctx;
+	int64_t v[2], from = r->after;
 	ms_t began = clock_mono();
 	bool more = true;
 	for (int n = 0; more && n < SLICE / 4 && !db_slice_over(began); n++) {
 		int rc = db_ints(s, e, v, 2,
 			"SELECT v.id, r.at FROM evidence v JOIN returned r ON r.id = v.id WHERE v.id > ? "
 			"ORDER BY v.id LIMIT 1",
-			"i", *after);
-		more = rc == 1 && v[1] < p->evidence_before;
+			"i", r->after);
+		more = rc == 1 && v[1] < r->p->evidence_before;
 		if (rc < 0 || (more && (db_run(s, e, "DELETE FROM evidence WHERE id = ?", "i", v[0]) < 0 ||
 					       db_run(s, e,
 						       "UPDATE returned SET diagnostic = '', address = '' "
@@ -49,22 +44,18 @@ static int messages_step(struct store *s, struct prune *p, void *ctx, struct err
 						       "i", v[0]) < 0)))
 			return -1;
 		if (more) {
-			*after = v[0];
-			p->messages++;
+			r->after = v[0];
+			r->p->messages++;
 		}
 	}
-	return forget_nobodys(s, from, *after, e) < 0 ? -1 : more;
+	return forget_nobodys(s, from, r->after, e) < 0 ? -1 : more;
 }
 
 /* ---- A campaign's words, then its deliveries ---- */
 
-struct range { /* of one campaign's deliveries */
-	int64_t campaign, after, end;
-};
-
-static int words_step(struct store *s, struct prune *p, void *ctx, struct err *e)
+static int words_step(struct store *s, void *ctx, struct err *e)
 {
-	struct range *r = ctx;
+	struct pruning *r = ctx;
 	int64_t to = r->after + SLICE < r->end ? r->after + SLICE : r->end;
 	if (r->after >= r->end) {
 		if (db_run(s, e, "UPDATE reason_tally SET example = '' WHERE campaign = ?", "i",
@@ -76,7 +67,7 @@ static int words_step(struct store *s, struct prune *p, void *ctx, struct err *e
 	if (db_run(s, e, "UPDATE attempt SET reply = '' WHERE delivery > ? AND delivery <= ? AND reply <> ''",
 		    "ii", r->after, to) < 0)
 		return -1;
-	p->replies += sqlite3_changes64(s->db);
+	r->p->replies += sqlite3_changes64(s->db);
 	if (db_run(s, e, "DELETE FROM dialogue WHERE delivery > ? AND delivery <= ?", "ii", r->after, to) < 0)
 		return -1;
 	r->after = to;
@@ -104,12 +95,12 @@ static int delete_range(struct store *s, int64_t from, int64_t to, struct err *e
 	return db_run(s, e, "DELETE FROM delivery WHERE id > ? AND id <= ?", "ii", from, to);
 }
 
-static int deliveries_step(struct store *s, struct prune *p, void *ctx, struct err *e)
+static int deliveries_step(struct store *s, void *ctx, struct err *e)
 {
-	struct range *r = ctx;
+	struct pruning *r = ctx;
 	int64_t to = r->after + SLICE < r->end ? r->after + SLICE : r->end;
 	if (r->after >= r->end) {
-		p->campaigns++;
+		r->p->campaigns++;
 		if (db_run(s, e, "DELETE FROM canary WHERE campaign = ?", "i", r->campaign) < 0)
 			return -1;
 		return db_run(s, e, "UPDATE campaign SET pruned = ?, rows = 0 WHERE id = ?", "ii",
@@ -117,7 +108,7 @@ static int deliveries_step(struct store *s, struct prune *p, void *ctx, struct e
 	}
 	if (delete_range(s, r->after, to, e) < 0)
 		return -1;
-	p->deliveries += sqlite3_changes64(s->db);
+	r->p->deliveries += sqlite3_changes64(s->db);
 	r->after = to;
 	return 1;
 }
@@ -141,91 +132,92 @@ static int forget_known(struct store *s, int64_t after, int64_t upto, ms_t befor
 
 /* Failures stand by time, not by campaign: those without a delivery are left behind by the above. They are
  * nearly in the order of their times, so that nothing is old behind a slice that is not. */
-static int failures_step(struct store *s, struct prune *p, void *ctx, struct err *e)
+static int failures_step(struct store *s, void *ctx, struct err *e)
 {
-	int64_t *after = ctx, v[2]; /* the slice's end, and its oldest */
+	struct pruning *r = ctx;
+	int64_t v[2]; /* the slice's end, and its oldest */
 	if (db_ints(s, e, v, 2,
 		    "SELECT max(id), min(at) FROM (SELECT id, at FROM failure WHERE id > ? ORDER BY id LIMIT "
 		    "?)",
-		    "ii", *after, (int64_t)SLICE) < 0)
+		    "ii", r->after, (int64_t)SLICE) < 0)
 		return -1;
-	if (v[0] == 0 || v[1] >= p->deliveries_before)
+	if (v[0] == 0 || v[1] >= r->p->deliveries_before)
 		return 0;
-	if (forget_known(s, *after, v[0], p->deliveries_before, e) < 0 ||
+	if (forget_known(s, r->after, v[0], r->p->deliveries_before, e) < 0 ||
 		db_run(s, e,
 			"DELETE FROM failure WHERE id > ? AND id <= ? AND at < ? AND delivery <> 0 AND NOT "
 			"EXISTS (SELECT 1 FROM "
 			"delivery d WHERE d.id = failure.delivery)",
-			"iii", *after, v[0], p->deliveries_before) < 0)
+			"iii", r->after, v[0], r->p->deliveries_before) < 0)
 		return -1;
-	*after = v[0];
+	r->after = v[0];
 	return 1;
 }
 
 /* What would never be claimed of a cancelled campaign. */
-static int waiting_step(struct store *s, struct prune *p, void *ctx, struct err *e)
+static int waiting_step(struct store *s, void *ctx, struct err *e)
 {
-	(void)p;
-	const int64_t *campaign = ctx;
+	const struct pruning *r = ctx;
 	if (db_run(s, e,
 		    "DELETE FROM waiting WHERE (campaign, lot, domain, due, n) IN (SELECT campaign, lot, "
 		    "domain, due, n FROM "
 		    "waiting WHERE campaign = ? LIMIT ?)",
-		    "ii", *campaign, (int64_t)SLICE) < 0)
+		    "ii", r->campaign, (int64_t)SLICE) < 0)
 		return -1;
 	return sqlite3_changes64(s->db) != 0;
 }
 
-static int for_campaigns(struct store *s, struct prune *p, ms_t before, int64_t stage,
-	int (*step)(struct store *s, struct prune *p, void *ctx, struct err *e), struct err *e)
+static int for_campaigns(
+	struct store *s, struct prune *p, ms_t before, int64_t stage, db_slice *step, struct err *e)
 {
-	int64_t id = 0;
+	struct pruning r = {.p = p};
 	for (;;) {
 		sqlite3_stmt *st = db_query(s, e,
 			"SELECT id, audience_n FROM campaign WHERE id > ? AND finished <> 0 AND finished < ? "
 			"AND pruned < ? "
 			"ORDER BY id LIMIT 1",
-			"iii", id, before, stage);
+			"iii", r.campaign, before, stage);
 		int rc = db_step(s, st, e);
 		if (rc <= 0)
 			return rc;
-		id = col_int(st, 0);
-		struct range r = {id, DELIVERY_ID(id, 0), DELIVERY_ID(id, col_int(st, 1))};
+		r.campaign = col_int(st, 0);
+		r.after = DELIVERY_ID(r.campaign, 0);
+		r.end = DELIVERY_ID(r.campaign, col_int(st, 1));
 		db_done(st);
-		if (in_slices(s, step, p, &r, e) < 0)
+		if (db_slices(s, step, &r, e) < 0)
 			return -1;
 	}
 }
 
-static int prune_waiting(struct store *s, struct prune *p, struct err *e)
+static int prune_waiting(struct store *s, struct err *e)
 {
-	int64_t id = 0;
+	struct pruning r = {.campaign = 0};
 	for (;;) {
-		int rc = db_int(s, e, &id,
+		int rc = db_int(s, e, &r.campaign,
 			"SELECT id FROM campaign WHERE id > ? AND spread = 1 AND state = 7 AND pruned < 2 "
 			"ORDER BY id LIMIT 1",
-			"i", id);
+			"i", r.campaign);
 		if (rc <= 0)
 			return rc;
-		if (in_slices(s, waiting_step, p, &id, e) < 0)
+		if (db_slices(s, waiting_step, &r, e) < 0)
 			return -1;
 	}
 }
 
 int store_prune(struct store *s, struct prune *p, struct err *e)
 {
-	int64_t after = 0;
+	struct pruning r = {.p = p};
 	p->messages = p->replies = p->deliveries = p->campaigns = 0;
-	if (prune_waiting(s, p, e) < 0)
+	if (prune_waiting(s, e) < 0)
 		return -1;
 	if (p->evidence_before != 0 &&
-		(in_slices(s, messages_step, p, &after, e) < 0 ||
+		(db_slices(s, messages_step, &r, e) < 0 ||
 			for_campaigns(s, p, p->evidence_before, WORDS_ERASED, words_step, e) < 0))
 		return -1;
 	if (p->deliveries_before == 0)
 		return 0;
-	after = 0;
+	r.after = 0;
 	if (for_campaigns(s, p, p->deliveries_before, DELIVERIES_ERASED, deliveries_step, e) < 0)
 		return -1;
-	return in_slices(s, failures_step, p, &after, e);
+	return db_slices(s, failures_step, &r, e);
 }

@@ -1,5 +1,6 @@
 #include "src/db/sqlite.h"
 
+#include "src/base/fault.h"
 #include "src/db/lease.h"
 
 #include <assert.h>
@@ -296,4 +297,20 @@ void db_pause(struct store *s)
 bool db_slice_over(ms_t began)
 {
 	return clock_mono() - began >= 25;
+}
+
+int db_slices(struct store *s, db_slice *slice, void *ctx, struct err *e)
+{
+	for (int rc = 1; rc > 0;) {
+		if (db_begin(s, e) < 0)
+			return -1;
+		fault_point("slice-before");
+		rc = db_end(s, slice(s, ctx, e), e);
+		fault_point("slice-after");
+		if (rc < 0)
+			return -1;
+		if (s->depth == 0)
+			db_pause(s);
+	}
+	return 0;
 }

@@ -2,26 +2,9 @@
  * everything it wrote (without one). Both go in slices and can be cut short and begun again at any point. */
 #include "src/db/sqlite.h"
 
-#include "src/base/fault.h"
 #include "src/db/attrs.h"
 
 #include <stdlib.h>
-
-/* Runs `slice` in transactions of its own until it says that nothing is left. */
-static int in_slices(struct store *s, int (*slice)(struct store *s, int64_t *arg, struct err *e),
-	int64_t *arg, struct err *e)
-{
-	for (;;) {
-		if (db_begin(s, e) < 0)
-			return -1;
-		fault_point("sweep-before");
-		int rc = db_end(s, slice(s, arg, e), e);
-		fault_point("sweep-after");
-		if (rc <= 0)
-			return rc;
-		db_pause(s);
-	}
-}
 
 enum { ARG_IMPORT, ARG_LIST, ARG_AT, ARG_CURSOR, ARG_END, ARG_N };
 
@@ -73,8 +56,9 @@ static int apply_one(struct store *s, const int64_t *arg, struct buf *attrs, str
 	return rc < 0 ? -1 : 1;
 }
 
-static int apply_slice(struct store *s, int64_t *arg, struct err *e)
+static int apply_slice(struct store *s, void *ctx, struct err *e)
 {
+	const int64_t *arg = ctx;
 	struct buf attrs = BUF_INIT(1u << 30);
 	ms_t began = clock_mono();
 	int rc = 1;
@@ -84,8 +68,9 @@ static int apply_slice(struct store *s, int64_t *arg, struct err *e)
 	return rc;
 }
 
-static int suppress_slice(struct store *s, int64_t *arg, struct err *e)
+static int suppress_slice(struct store *s, void *ctx, struct err *e)
 {
+	const int64_t *arg = ctx;
 	for (int n = 0; n < 500; n++) {
 		sqlite3_stmt *st = db_query(s, e,
 			"SELECT key, list, reason, evidence, created FROM import_suppression LIMIT 1", "");
@@ -115,7 +100,7 @@ static int suppress_slice(struct store *s, int64_t *arg, struct err *e)
 int import_apply(struct store *s, int64_t id, int64_t list, ms_t at, struct err *e)
 {
 	int64_t arg[ARG_N] = {[ARG_IMPORT] = id, [ARG_LIST] = list, [ARG_AT] = at};
-	if (in_slices(s, suppress_slice, arg, e) < 0 || in_slices(s, apply_slice, arg, e) < 0)
+	if (db_slices(s, suppress_slice, arg, e) < 0 || db_slices(s, apply_slice, arg, e) < 0)
 		return -1;
 	if (db_begin(s, e) < 0)
 		return -1;
@@ -125,8 +110,9 @@ int import_apply(struct store *s, int64_t id, int64_t list, ms_t at, struct err 
 /* ---- Taking back ---- */
 
 /* A window of contact numbers, so that a slice is short even where the import wrote little among much. */
-static int sweep_members(struct store *s, int64_t *arg, struct err *e)
+static int sweep_members(struct store *s, void *ctx, struct err *e)
 {
+	int64_t *arg = ctx;
 	if (arg[ARG_CURSOR] > arg[ARG_END])
 		return 0;
 	int64_t upto = arg[ARG_CURSOR] + 5000;
@@ -151,8 +137,9 @@ static int sweep_contact(struct store *s, int64_t contact, struct err *e)
 	return db_run(s, e, "DELETE FROM contact WHERE id = ?", "i", contact);
 }
 
-static int sweep_contacts(struct store *s, int64_t *arg, struct err *e)
+static int sweep_contacts(struct store *s, void *ctx, struct err *e)
 {
+	int64_t *arg = ctx;
 	enum { SLICE = 1000 };
 	int64_t ids[SLICE];
 	int n = 0, rc;
@@ -166,8 +153,9 @@ static int sweep_contacts(struct store *s, int64_t *arg, struct err *e)
 	return rc < 0 ? -1 : arg[ARG_CURSOR] <= arg[ARG_END];
 }
 
-static int sweep_suppressions(struct store *s, int64_t *arg, struct err *e)
+static int sweep_suppressions(struct store *s, void *ctx, struct err *e)
 {
+	int64_t *arg = ctx;
 	int64_t last;
 	int rc = db_int(s, e, &last,
 		"SELECT max(hash) FROM (SELECT hash FROM suppression WHERE hash > ? ORDER BY hash LIMIT "
@@ -181,9 +169,9 @@ static int sweep_suppressions(struct store *s, int64_t *arg, struct err *e)
 	return rc;
 }
 
-static int sweep_staged(struct store *s, int64_t *arg, struct err *e)
+static int sweep_staged(struct store *s, void *unused, struct err *e)
 {
-	(void)arg;
+	(void)unused;
 	if (db_run(s, e,
 		    "DELETE FROM import_change WHERE contact IN (SELECT contact FROM import_change LIMIT "
 		    "5000)",
@@ -203,13 +191,13 @@ int import_sweep(struct store *s, int64_t id, int64_t list, int64_t first, struc
 	int64_t arg[ARG_N] = {[ARG_IMPORT] = id, [ARG_LIST] = list};
 	if (db_int(s, e, &arg[ARG_END], "SELECT max(id) FROM contact", "") < 0)
 		return -1;
-	if (in_slices(s, sweep_members, arg, e) < 0)
+	if (db_slices(s, sweep_members, arg, e) < 0)
 		return -1;
 	arg[ARG_CURSOR] = first;
-	if (in_slices(s, sweep_contacts, arg, e) < 0)
+	if (db_slices(s, sweep_contacts, arg, e) < 0)
 		return -1;
 	arg[ARG_CURSOR] = INT64_MIN;
-	if (in_slices(s, sweep_suppressions, arg, e) < 0 || in_slices(s, sweep_staged, arg, e) < 0)
+	if (db_slices(s, sweep_suppressions, arg, e) < 0 || db_slices(s, sweep_staged, arg, e) < 0)
 		return -1;
 	if (db_begin(s, e) < 0)
 		return -1;
