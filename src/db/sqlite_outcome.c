@@ -33,30 +33,18 @@ struct str reply_cut(struct str s)
 	return utf8_cut_bytes(s, 500);
 }
 
-/* A delivery counts under the reason of its last attempt only. */
-static int move_reason(struct store *s, const struct ledger_row *r, const struct outcome_row *o,
-	int64_t reason, struct err *e)
+int reason_leave(struct store *s, int64_t delivery, int64_t attempts, int64_t provider, struct err *e)
 {
-	int64_t campaign = DELIVERY_CAMPAIGN(r->delivery);
-	if (r->attempts > 0) {
-		sqlite3_stmt *st = db_query(s, e,
+	int64_t v[2];
+	int rc = 0;
+	if (attempts > 0)
+		rc = db_ints(s, e, v, 2,
 			"SELECT class, reason FROM attempt WHERE delivery = ? AND n = ? AND class <> 0", "ii",
-			r->delivery, r->attempts);
-		int rc = db_step(s, st, e);
-		if (rc < 0)
-			return -1;
-		if (rc == 1) {
-			int64_t class = col_int(st, 0), was = col_int(st, 1);
-			db_done(st);
-			if (delta_add(s, DELTA_REASON, campaign, r->provider, class, was, 0, -1, STR(""), e) <
-				0)
-				return -1;
-		}
-	}
-	if (o->class == CLASS_NONE && o->state != DELIVERY_SKIPPED)
-		return 0;
+			delivery, attempts);
+	if (rc <= 0)
+		return rc;
 	return delta_add(
-		s, DELTA_REASON, campaign, r->provider, o->class, reason, 0, 1, reply_cut(o->reply), e);
+		s, DELTA_REASON, DELIVERY_CAMPAIGN(delivery), provider, v[0], v[1], 0, -1, STR(""), e);
 }
 
 int ledger_attempt(
@@ -65,8 +53,11 @@ int ledger_attempt(
 	int64_t reason, site, id = r->delivery;
 	if (name_id(s, o->reason, &reason, e) < 0 || name_id(s, o->site, &site, e) < 0)
 		return -1;
-	if ((r->attempts > 0 || o->class != CLASS_NONE || o->state == DELIVERY_SKIPPED) &&
-		move_reason(s, r, o, reason, e) < 0)
+	if (reason_leave(s, id, r->attempts, r->provider, e) < 0)
+		return -1;
+	if ((o->class != CLASS_NONE || o->state == DELIVERY_SKIPPED) &&
+		delta_add(s, DELTA_REASON, DELIVERY_CAMPAIGN(id), r->provider, o->class, reason, 0, 1,
+			reply_cut(o->reply), e) < 0)
 		return -1;
 	/* Its message was made when it was claimed; a later attempt makes the same one. */
 	if (r->attempts == 0)

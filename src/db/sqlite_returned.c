@@ -43,24 +43,6 @@ static int read_target(struct store *s, int64_t delivery, struct target *t, stru
 	return d == NULL || tally_provider(s, d, t->campaign, &t->provider, e) < 0 ? -1 : 1;
 }
 
-/* It counts under the reason of its last attempt, if that had one, or under that of what came back. */
-static int move_reason(
-	struct store *s, const struct target *t, const struct returned_new *r, int64_t reason, struct err *e)
-{
-	sqlite3_stmt *st = db_query(s, e,
-		"SELECT class, reason FROM attempt WHERE delivery = ? AND n = ? AND class <> 0", "ii", t->id,
-		t->attempts);
-	int rc = db_step(s, st, e);
-	if (rc == 1) {
-		int64_t class = col_int(st, 0), was = col_int(st, 1);
-		db_done(st);
-		rc = delta_add(s, DELTA_REASON, t->campaign, t->provider, class, was, 0, -1, STR(""), e);
-	}
-	if (rc < 0 || r->class == CLASS_NONE)
-		return rc < 0 ? -1 : 0;
-	return delta_add(s, DELTA_REASON, t->campaign, t->provider, r->class, reason, 0, 1, r->diagnostic, e);
-}
-
 enum delivery_state returned_state(enum reply_class class)
 {
 	return class == CLASS_HARD || class == CLASS_SOFT ? DELIVERY_BOUNCED : DELIVERY_BLOCKED;
@@ -86,8 +68,12 @@ static int lower(
 	if (t->state == DELIVERY_DOUBT &&
 		db_run(s, e, "DELETE FROM doubt WHERE delivery = ?", "i", t->id) < 0)
 		return -1;
-	if (move_reason(s, t, r, reason, e) < 0 ||
-		delta_add(s, DELTA_TIMELINE, t->campaign, r->at / MINUTE, 0, 0, 2, 1, STR(""), e) < 0 ||
+	if (reason_leave(s, t->id, t->attempts, t->provider, e) < 0)
+		return -1;
+	if (r->class != CLASS_NONE && delta_add(s, DELTA_REASON, t->campaign, t->provider, r->class, reason,
+					      0, 1, r->diagnostic, e) < 0)
+		return -1;
+	if (delta_add(s, DELTA_TIMELINE, t->campaign, r->at / MINUTE, 0, 0, 2, 1, STR(""), e) < 0 ||
 		tally_move(s, t->campaign, t->provider, from, (int)to, e) < 0)
 		return -1;
 	/* For the campaign's brake, which counted it as accepted. */

@@ -40,5 +40,7 @@ int returned_row_read(struct store *s, int64_t id, struct arena *a, struct retur
 /* ---- sqlite_outcome.c ---- */
 
 struct str reply_cut(struct str s); /* to as many bytes as are kept, and whole characters */
+/* A delivery counts under one reason only: no more under that of its last attempt, if that had one. */
+int reason_leave(struct store *s, int64_t delivery, int64_t attempts, int64_t provider, struct err *e);
 
 #endif
