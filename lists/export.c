@@ -69,42 +69,32 @@ static int choose_columns(struct export_job *j)
 
 /* ---- Rows ---- */
 
-struct strongest {
+/* The word that says most about a person, as a list's owner sees it. */
+struct status {
 	const char *word;
 	int rank;
 };
 
 static int strongest(void *ctx, const struct suppression *sup)
 {
-	static const char *const words[SUPPRESS_NREASONS] = {
-		[SUPPRESS_HARD_BOUNCE] = "bounced",
-		[SUPPRESS_SOFT_BOUNCES] = "bounced",
-		[SUPPRESS_COMPLAINT] = "complained",
-		[SUPPRESS_UNSUBSCRIBE] = "unsubscribed",
-		[SUPPRESS_MANUAL] = "suppressed",
-		[SUPPRESS_IMPORT] = "suppressed",
-		[SUPPRESS_FORGOTTEN] = "suppressed",
+	static const struct status all[SUPPRESS_NREASONS] = {
+		[SUPPRESS_HARD_BOUNCE] = {"bounced", 2},
+		[SUPPRESS_SOFT_BOUNCES] = {"bounced", 2},
+		[SUPPRESS_COMPLAINT] = {"complained", 4},
+		[SUPPRESS_UNSUBSCRIBE] = {"unsubscribed", 3},
+		[SUPPRESS_MANUAL] = {"suppressed", 1},
+		[SUPPRESS_IMPORT] = {"suppressed", 1},
+		[SUPPRESS_FORGOTTEN] = {"suppressed", 1},
 	};
-	static const int ranks[SUPPRESS_NREASONS] = {
-		[SUPPRESS_HARD_BOUNCE] = 2,
-		[SUPPRESS_SOFT_BOUNCES] = 2,
-		[SUPPRESS_COMPLAINT] = 4,
-		[SUPPRESS_UNSUBSCRIBE] = 3,
-		[SUPPRESS_MANUAL] = 1,
-		[SUPPRESS_IMPORT] = 1,
-		[SUPPRESS_FORGOTTEN] = 1,
-	};
-	struct strongest *best = ctx;
-	if (ranks[sup->reason] > best->rank) {
-		best->rank = ranks[sup->reason];
-		best->word = words[sup->reason];
-	}
+	struct status *best = ctx;
+	if (all[sup->reason].rank > best->rank)
+		*best = all[sup->reason];
 	return 0;
 }
 
 const char *export_status(struct store *s, struct str key, int64_t list, struct err *e)
 {
-	struct strongest best = {"subscribed", 0};
+	struct status best = {"subscribed", 0};
 	char domain[ADDRESS_DOMAIN_MAX + 2];
 	size_t at = key.n;
 	while (at > 0 && key.p[at - 1] != '@')
