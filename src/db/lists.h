@@ -22,7 +22,6 @@ struct list_row {
 int store_list_get(struct store *s, struct str name, struct list_row *out,
 	struct err *e); /* strings lent till the next call */
 int store_list_by_id(struct store *s, int64_t id, struct list_row *out, struct err *e);
-int store_list_create(struct store *s, struct str name, ms_t now, int64_t *id, struct err *e);
 int store_list_rename(struct store *s, int64_t id, struct str name, struct err *e);
 /* NULL leaves a value as it is. */
 int store_list_set(

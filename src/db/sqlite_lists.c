@@ -74,41 +74,6 @@ int list_clear(struct store *s, int64_t list, struct err *e)
 	return db_slices(s, clear_slice, &w, e);
 }
 
-int store_list_create(struct store *s, struct str name, ms_t now, int64_t *id, struct err *e)
-{
-	int64_t gone = 0;
-	sqlite3_stmt *st = db_query(s, e, "SELECT id, gone FROM list WHERE name = ?", "s", name);
-	int rc = db_step(s, st, e);
-	if (rc < 0)
-		return -1;
-	bool was = rc == 1;
-	*id = 0;
-	if (was) {
-		*id = col_int(st, 0);
-		gone = col_int(st, 1);
-		db_done(st);
-		if (!gone)
-			return err_set(e, ERR_DATA, "list", "\"%.*s\" exists already", STR_ARG(name));
-		/* A deletion that was cut short left members behind. */
-		if (list_clear(s, *id, e) < 0)
-			return -1;
-	}
-	if (db_begin(s, e) < 0)
-		return -1;
-	if (was)
-		rc = db_run(s, e,
-			"UPDATE list SET gone = 0, title = '', list_id = '', members = 0, created = ? WHERE "
-			"id = ?",
-			"ii", now, *id);
-	else
-		rc = db_run(s, e, "INSERT INTO list(name, created) VALUES(?, ?)", "si", name, now);
-	if (rc == 0 && !was)
-		*id = sqlite3_last_insert_rowid(s->db);
-	if (rc == 0)
-		rc = history_note(s, now, "list create", name, e, "%s", "");
-	return db_end(s, rc, e);
-}
-
 static int name_taken(struct store *s, struct str name, int64_t *other, bool *gone, struct err *e)
 {
 	sqlite3_stmt *st = db_query(s, e, "SELECT id, gone FROM list WHERE name = ?", "s", name);

@@ -198,6 +198,14 @@ static inline int64_t fixture_list(struct fixture *f, const char *name)
 	return l.id;
 }
 
+/* Made as the program makes one: by an import. */
+static inline int64_t fixture_empty_list(struct fixture *f, const char *name)
+{
+	struct import *im = fixture_import(f, name, false);
+	OK(f, store_import_commit(f->s, &im, &f->e));
+	return fixture_list(f, name);
+}
+
 static inline int64_t fixture_contact(struct fixture *f, const char *key)
 {
 	struct contact_row c;

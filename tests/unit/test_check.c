@@ -53,9 +53,8 @@ static void add_person(
 /* `n` people on a list; each tenth has no first name. */
 static int64_t people(struct fixture *f, int n)
 {
-	int64_t list;
+	int64_t list = fixture_empty_list(f, "readers");
 	char address[64], name[16];
-	OK(f, store_list_create(f->s, STR("readers"), NOW, &list, &f->e));
 	for (int i = 0; i < n; i++) {
 		snprintf(address, sizeof address, "reader%d@mail.example", i);
 		snprintf(name, sizeof name, "Anna%d", i);

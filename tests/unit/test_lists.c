@@ -125,13 +125,6 @@ static void status_words__of_many_services(void **state)
 
 /* ---- Audiences ---- */
 
-static int64_t make_list(const char *name)
-{
-	int64_t id;
-	OK(f, store_list_create(f->s, str_from(name), NOW, &id, &f->e));
-	return id;
-}
-
 static int64_t make_campaign(const char *name)
 {
 	int64_t id;
@@ -153,8 +146,8 @@ static void audience__resolves_names(void **state)
 {
 	f = *state;
 	arena_init(&arena, 4096, 1 << 20);
-	int64_t news = make_list("news"), shop = make_list("shop"), june = make_campaign("june"),
-		odd = make_campaign("may:sent");
+	int64_t news = fixture_empty_list(f, "news"), shop = fixture_empty_list(f, "shop"),
+		june = make_campaign("june"), odd = make_campaign("may:sent");
 	const char *lists[] = {"news", "news"}, *exclude[] = {"shop"},
 		   *of[] = {"june:sent,Bounced", "may:sent"}, *not_of[] = {"june"};
 	struct audience_spec spec = {.lists = lists,
@@ -198,7 +191,7 @@ static void audience__mistakes_widen_nothing(void **state)
 {
 	f = *state;
 	arena_init(&arena, 4096, 1 << 20);
-	make_list("news");
+	fixture_empty_list(f, "news");
 	make_campaign("june");
 	const char *lists[] = {"nwes"}, *of[] = {"juen"}, *states[] = {"june:snet"}, *many[AUDIENCE_MAX + 1];
 	audience_fails(&(struct audience_spec){.lists = lists, .nlists = 1}, ERR_NOINPUT,
@@ -288,7 +281,7 @@ static void suppressed(const char *key, const char *expected)
 static void suppressions__from_plain_and_own_files(void **state)
 {
 	f = *state;
-	int64_t news = make_list("news");
+	int64_t news = fixture_empty_list(f, "news");
 	struct suppress_report r = suppress("A@Example.com\n@Bücher.example\nbad\n＠full.example\n", 0, NULL);
 	assert_int_equal(r.added, 3);
 	assert_int_equal(r.rejected, 1);

@@ -51,8 +51,7 @@ static void put__twice__lays_over(void **state)
 static void subscribe__lifts_only_an_unsubscription_and_only_when_asked(void **state)
 {
 	struct fixture *f = *state;
-	int64_t id = put(f, "a@x.example", "a@x.example"), list;
-	OK(f, store_list_create(f->s, STR("news"), NOW, &list, &f->e));
+	int64_t id = put(f, "a@x.example", "a@x.example"), list = fixture_empty_list(f, "news");
 	struct suppression sup = {
 		.key = STR("a@x.example"), .list = list, .reason = SUPPRESS_UNSUBSCRIBE, .created = NOW};
 	OK(f, store_suppress(f->s, &sup, NULL, &f->e));
