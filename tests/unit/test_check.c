@@ -171,6 +171,25 @@ static void check__missing_names_with_a_default__are_none(void **state)
 	}
 }
 
+static void check__greeting__is_read_whatever_the_encoding(void **state)
+{
+	/* 7bit, quoted-printable and base64 */
+	static const char *const greetings[] = {"Dear {{ first_name }},", "Chère {{ first_name }},",
+		"{{ first_name }}様\n\nこんにちは、お元気ですか。"};
+	int64_t list = people(*state, 20);
+	for (size_t i = 0; i < sizeof greetings / sizeof greetings[0]; i++) {
+		struct audit k;
+		char message[400];
+		snprintf(message, sizeof message,
+			"From: Kyoto Books <news@books.example>\nSubject: The June list\n\n%s\n",
+			greetings[i]);
+		audit_message(&k, *state, list, CONF, "m.md", message, true, 0);
+		assert_non_null(finding(&k, "greeting-empty"));
+		assert_int_equal(finding(&k, "greeting-empty")->recipients, 2);
+		audit_end(&k);
+	}
+}
+
 static void check__undefined_name__is_named_with_its_place(void **state)
 {
 	struct audit k;
@@ -384,6 +403,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(check__good_message__has_only_notes),
 		T(check__missing_names__are_counted_exactly),
+		T(check__greeting__is_read_whatever_the_encoding),
 		T(check__undefined_name__is_named_with_its_place),
 		T(check__missing_names_with_a_default__are_none),
 		T(check__name_of_others__is_undefined_here),
