@@ -171,9 +171,6 @@ int launch_repeats(struct launch *l, const char *name, ms_t since, int64_t *n, c
 
 void claim_of_contact(struct claim *out, const struct contact_row *c, const struct list_row *list, ms_t now)
 {
-	size_t at = c->key.n;
-	while (at > 0 && c->key.p[at - 1] != '@')
-		at--;
 	*out = (struct claim){
 		.contact = c->id,
 		.list = c->list,
@@ -182,7 +179,7 @@ void claim_of_contact(struct claim *out, const struct contact_row *c, const stru
 		.due = now,
 		.address = c->address,
 		.key = c->key,
-		.domain = str_n(c->key.p + at, c->key.n - at),
+		.domain = str_after_last(c->key, '@'),
 		.attrs = c->attrs,
 	};
 	if (list != NULL) {

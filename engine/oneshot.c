@@ -149,14 +149,6 @@ static struct site *look_up(struct sites *book, struct str domain, struct onesho
 	return NULL;
 }
 
-static struct str domain_of(struct str address)
-{
-	size_t at = address.n;
-	while (at > 0 && address.p[at - 1] != '@')
-		at--;
-	return str_n(address.p + at, address.n - at);
-}
-
 /* The i-th message: the hosts in order, until one answers for itself. */
 static int to_hosts(struct oneshot *o, size_t i, struct route *r, const struct site *s, struct err *e)
 {
@@ -190,7 +182,7 @@ static int by_mx(struct oneshot *o, const struct config *c, struct route *r, str
 	struct sites_options so = {0};
 	int rc = route_book(&book, c, r, &so, e);
 	for (size_t i = 0; rc == 0 && i < o->n; i++) {
-		struct site *s = look_up(book, domain_of(o->messages[i].rcpt), &o->results[i]);
+		struct site *s = look_up(book, str_after_last(o->messages[i].rcpt, '@'), &o->results[i]);
 		if (s != NULL)
 			rc = to_hosts(o, i, r, s, e);
 		site_unref(&s);

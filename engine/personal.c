@@ -413,19 +413,15 @@ int personal_compose_named(const struct personal *p, struct token_signer *t, con
 int letter_sign(struct letter *l, struct dkim_signer *s, ms_t first_attempt, const struct config_route *route,
 	struct arena *a, struct err *e)
 {
-	struct str from = l->mail.from;
-	size_t at = from.n;
 	if (l->mail.skip.n != 0)
 		return 0;
 	if (route != NULL && route->envelope == ROUTE_ENVELOPE_FIXED)
 		l->from = str_from(route->envelope_from);
-	while (at > 0 && from.p[at - 1] != '@')
-		at--;
 	struct dkim_message m = {
 		.header = l->mail.header,
 		.body = l->mail.body,
 		.tail = l->mail.tail,
-		.from_domain = str_n(from.p + at, from.n - at),
+		.from_domain = str_after_last(l->mail.from, '@'),
 		.now = first_attempt,
 		.rewritten = route != NULL ? route->rewrites : NULL,
 	};

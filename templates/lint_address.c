@@ -59,10 +59,10 @@ static bool dot_atom(struct str s)
 
 static bool address_ok(struct str s)
 {
-	const char *at = s.n != 0 ? memrchr(s.p, '@', s.n) : NULL;
-	if (at == NULL)
+	struct str domain = str_after_last(s, '@');
+	if (domain.n == 0)
 		return false;
-	struct str local = str_n(s.p, (size_t)(at - s.p)), domain = str_n(at + 1, s.n - local.n - 1);
+	struct str local = str_n(s.p, s.n - domain.n - 1);
 	bool quoted = local.n > 1 && local.p[0] == '"' && quoted_end(local, 0) == local.n;
 	bool literal = domain.n > 2 && domain.p[0] == '[' && domain.p[domain.n - 1] == ']';
 	return (quoted || dot_atom(local)) && local.n <= 64 && domain.n <= 255 &&

@@ -289,10 +289,7 @@ static const char *operator_of_host(struct reading *q, struct str host)
 
 static const char *operator_of_address(struct reading *q, struct str address)
 {
-	size_t at = address.n;
-	while (at > 0 && address.p[at - 1] != '@')
-		at--;
-	return at > 0 ? provider_of_domain(lower_copy(q->a, str_n(address.p + at, address.n - at))) : "";
+	return provider_of_domain(lower_copy(q->a, str_after_last(address, '@')));
 }
 
 static bool says(struct str text, const char *what)

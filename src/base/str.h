@@ -60,6 +60,13 @@ static inline size_t str_find(struct str a, char c)
 	return q != NULL ? (size_t)(q - a.p) : a.n;
 }
 
+/* What follows the last `c`, as the domain in an address; n == 0: nothing, or there is none. */
+static inline struct str str_after_last(struct str a, char c)
+{
+	const char *q = a.n != 0 ? memrchr(a.p, c, a.n) : NULL;
+	return q != NULL ? str_n(q + 1, a.n - (size_t)(q + 1 - a.p)) : STR("");
+}
+
 /* Without ASCII white space at both ends. */
 struct str str_trim(struct str s);
 /* Reads all of `s` as a decimal integer within [min, max]. False: not a number or outside. */

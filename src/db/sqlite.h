@@ -362,7 +362,6 @@ int contact_find(struct store *s, struct str key, struct found *out, struct err 
 void found_done(struct found *f);
 int contact_insert(struct store *s, struct str address, struct str key, struct str attrs, int64_t *id,
 	ms_t now, struct err *e);
-struct str key_domain(struct str key);   /* behind the last @ */
 uint64_t domain_hash(struct str domain); /* of "@domain" */
 /* Off one list, or (0) off all. The count of a list holds visible members only. */
 int contact_leave(struct store *s, int64_t contact, int64_t list, struct err *e);

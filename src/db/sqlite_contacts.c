@@ -10,14 +10,6 @@
 	"SELECT c.id, c.address, coalesce(c.key, c.address), c.attrs, coalesce(c.added, i.at, 0),"           \
 	" coalesce(c.changed, c.added, i.at, 0), c.removed "
 
-struct str key_domain(struct str key)
-{
-	for (size_t i = key.n; i > 0; i--)
-		if (key.p[i - 1] == '@')
-			return str_n(key.p + i, key.n - i);
-	return (struct str){"", 0};
-}
-
 uint64_t domain_hash(struct str domain)
 {
 	char text[258] = "@";
@@ -134,7 +126,7 @@ int contact_insert(struct store *s, struct str address, struct str key, struct s
 	int64_t domain;
 	struct buf packed = BUF_INIT(1u << 30);
 	attrs_merge(&packed, (struct str){"", 0}, attrs);
-	if (packed.failed || domain_id(s, key_domain(key), true, &domain, e) < 0) {
+	if (packed.failed || domain_id(s, str_after_last(key, '@'), true, &domain, e) < 0) {
 		bool failed = packed.failed;
 		buf_release(&packed);
 		return failed ? db_nomem(e) : -1;

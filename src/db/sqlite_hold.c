@@ -17,14 +17,9 @@ ms_t store_time(const struct store *s)
 /* The domain's row, 0 if there is none; *d NULL then. */
 static int domain_of_key(struct store *s, struct str key, const struct domain_info **d, struct err *e)
 {
-	int64_t id = 0;
-	size_t at = key.n;
+	int64_t id;
 	*d = NULL;
-	while (at > 0 && key.p[at - 1] != '@')
-		at--;
-	if (at == 0)
-		return 0;
-	if (domain_id(s, str_n(key.p + at, key.n - at), false, &id, e) < 0)
+	if (domain_id(s, str_after_last(key, '@'), false, &id, e) < 0)
 		return -1;
 	if (id == 0)
 		return 0;

@@ -38,11 +38,8 @@ static bool same(struct str a, const char *b)
 /* The part before the @ and, if it is there, the one behind it. */
 static struct str split(struct str address, struct str *domain)
 {
-	size_t at = address.n;
-	while (at > 0 && address.p[at - 1] != '@')
-		at--;
-	*domain = at > 0 ? str_n(address.p + at, address.n - at) : str_n(NULL, 0);
-	return at > 0 ? str_n(address.p, at - 1) : address;
+	*domain = str_after_last(address, '@');
+	return domain->n != 0 ? str_n(address.p, address.n - domain->n - 1) : address;
 }
 
 static const char *our_domain(const struct config *c)

@@ -177,21 +177,13 @@ static struct fated by_chance(const struct fates *f, uint64_t hash)
 	return (struct fated){FATE_ACCEPT, 0};
 }
 
-static struct str domain_of(struct str rcpt)
-{
-	size_t at = rcpt.n;
-	while (at > 0 && rcpt.p[at - 1] != '@')
-		at--;
-	return at > 0 ? str_n(rcpt.p + at, rcpt.n - at) : str_n(rcpt.p + rcpt.n, 0);
-}
-
 struct fated fates_of(const struct fates *f, struct str rcpt)
 {
 	struct fated out;
 	for (size_t i = 0; i < f->npatterns; i++)
 		if (glob_match(f->patterns[i].glob, rcpt))
 			return f->patterns[i].fated;
-	struct str domain = domain_of(rcpt);
+	struct str domain = str_after_last(rcpt, '@');
 	if (f->words && domain.n != 0) {
 		struct str local = str_n(rcpt.p, rcpt.n - domain.n - 1);
 		if (by_words(local, &out) || by_words(str_n(domain.p, str_find(domain, '.')), &out))

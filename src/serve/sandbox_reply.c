@@ -82,11 +82,7 @@ static const struct wording *find_wording(enum fate fate, struct str provider)
 
 struct smtp_answer fate_reply(enum fate fate, struct str rcpt, char *buf, size_t size)
 {
-	size_t at = rcpt.n;
-	while (at > 0 && rcpt.p[at - 1] != '@')
-		at--;
-	const struct wording *w =
-		find_wording(fate, str_from(provider_of_domain(str_n(rcpt.p + at, rcpt.n - at))));
+	const struct wording *w = find_wording(fate, str_from(provider_of_domain(str_after_last(rcpt, '@'))));
 	if (w == NULL)
 		return (struct smtp_answer){250, "2.1.5", "Ok"};
 	const char *mark = strstr(w->text, "%s");
