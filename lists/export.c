@@ -1,12 +1,10 @@
 #include "lists/export.h"
 
-#include "lists/address.h"
 #include "src/db/attrs.h"
 #include "src/db/audience.h"
 #include "src/db/lists.h"
 #include "src/db/suppress.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 static const char *const own[] = {"pr_status", "pr_source", "pr_consent_at", "pr_joined", "pr_added"};
@@ -95,12 +93,7 @@ static int strongest(void *ctx, const struct suppression *sup)
 const char *export_status(struct store *s, struct str key, int64_t list, struct err *e)
 {
 	struct status best = {"subscribed", 0};
-	char domain[ADDRESS_DOMAIN_MAX + 2];
-	size_t at = key.n;
-	while (at > 0 && key.p[at - 1] != '@')
-		at--;
-	int n = snprintf(domain, sizeof domain, "@%.*s", (int)(key.n - at), key.p + at);
-	if (store_suppressions_of(s, key, str_n(domain, (size_t)n), list, strongest, &best, e) < 0)
+	if (store_suppressions_of(s, key, list, strongest, &best, e) < 0)
 		return NULL;
 	return best.word;
 }

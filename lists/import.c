@@ -1,6 +1,5 @@
 #include "lists/import.h"
 
-#include "lists/address.h"
 #include "lists/import_row.h"
 #include "lists/import_status.h"
 #include "lists/reject_file.h"
@@ -247,12 +246,9 @@ static int settle_own_status(struct job *j, struct import_batch *b, int64_t list
 	for (size_t i = 0; i < b->n; i++) {
 		struct import_row *r = &b->rows[i];
 		bool known = false;
-		char domain[ADDRESS_DOMAIN_MAX + 2];
 		if (r->status == IMPORT_SUBSCRIBED)
 			continue;
-		int n = snprintf(domain, sizeof domain, "@%.*s", STR_ARG(r->domain));
-		if (store_suppressions_of(
-			    j->store, r->key, str_n(domain, (size_t)n), list, known_already, &known, e) < 0)
+		if (store_suppressions_of(j->store, r->key, list, known_already, &known, e) < 0)
 			return -1;
 		if (known)
 			r->status = IMPORT_SUBSCRIBED;

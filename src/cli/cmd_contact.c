@@ -157,11 +157,6 @@ static int still_suppressed(void *ctx, const struct suppression *sup)
 	return 0;
 }
 
-static struct str at_domain(struct person *p)
-{
-	return arena_printf(&p->arena, "@%.*s", STR_ARG(p->address.domain));
-}
-
 static int subscribe_run(struct cli *c, struct err *e)
 {
 	struct person p;
@@ -171,7 +166,7 @@ static int subscribe_run(struct cli *c, struct err *e)
 		rc = subscribe(&p);
 	/* A bounce, a complaint or a suppressed domain is not lifted by subscribing. */
 	if (rc == 0 && audience_list(p.s, cli_value(c, "list"), &l, e) == 0 &&
-		store_suppressions_of(p.s, p.address.key, at_domain(&p), l.id, still_suppressed, &p, e) < 0)
+		store_suppressions_of(p.s, p.address.key, l.id, still_suppressed, &p, e) < 0)
 		rc = -1;
 	return person_done(&p, rc, "subscribed");
 }

@@ -208,8 +208,7 @@ static int show_all(struct show *w)
 	if (show_attrs(w) != 0)
 		return -1;
 	heading(w, "not mailed because of", "suppressions");
-	struct str domain = arena_printf(&w->arena, "@%.*s", STR_ARG(w->address.domain));
-	if (store_suppressions_of(w->s, w->address.key, domain, 0, show_suppression, w, w->e) != 0)
+	if (store_suppressions_of(w->s, w->address.key, 0, show_suppression, w, w->e) != 0)
 		return -1;
 	none(w, w->known ? "nothing: this person can be mailed" : "nothing");
 	return cli_given(w->c, "everything") ? show_rest(w) : 0;

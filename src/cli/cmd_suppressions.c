@@ -331,7 +331,7 @@ static int why_run(struct cli *c, struct err *e)
 {
 	struct walk w = {.c = c, .e = e, .zone = cli_zone(c, e)};
 	struct arena a;
-	struct str key, domain = STR("");
+	struct str key;
 	int64_t list;
 	struct store *s = w.zone != NULL ? cli_store(c, STORE_READ, e) : NULL;
 	if (s == NULL || scope_option(c, s, &list, e) != 0)
@@ -340,11 +340,8 @@ static int why_run(struct cli *c, struct err *e)
 	int rc = suppress_key(str_from(c->args[0]), &a, &key, e);
 	if (rc != 0 && e->code == ERR_DATA)
 		e->code = ERR_USAGE;
-	for (size_t i = key.n; rc == 0 && i > 1 && domain.n == 0; i--)
-		if (key.p[i - 1] == '@')
-			domain = str_n(key.p + i - 1, key.n - i + 1);
 	if (rc == 0)
-		rc = store_suppressions_of(s, key, domain, list, why_row, &w, e);
+		rc = store_suppressions_of(s, key, list, why_row, &w, e);
 	if (rc == 0 && w.n == 0 && !c->json) {
 		const struct suppression_query q = {.key = key, .list = -1, .reason = -1, .held = true};
 		rc = store_suppressions(s, &q, why_not, &w, e);

@@ -33,8 +33,7 @@ static int refuse(void *ctx, const struct suppression *s)
 static int may_be_mailed(struct testing *t, const struct address *a)
 {
 	enum suppress_reason why = SUPPRESS_MANUAL;
-	struct str domain = arena_printf(&t->arena, "@%.*s", STR_ARG(a->domain));
-	int rc = store_suppressions_of(t->s, a->key, domain, 0, refuse, &why, t->e);
+	int rc = store_suppressions_of(t->s, a->key, 0, refuse, &why, t->e);
 	if (rc == 0 && store_is_forgotten(t->s, a->key, t->e) == 1) {
 		rc = 1;
 		why = SUPPRESS_FORGOTTEN;

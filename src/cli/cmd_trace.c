@@ -219,11 +219,9 @@ static int show(struct trace *t)
 		out_printf(t->c, "%s is not among the contacts\n", out_safe(t->address.wire));
 	}
 	section(t, "suppressions");
-	if (t->address.key.n != 0) {
-		struct str domain = arena_printf(&t->arena, "@%.*s", STR_ARG(t->address.domain));
-		if (store_suppressions_of(t->s, t->address.key, domain, 0, show_suppression, t, t->e) < 0)
-			return -1;
-	}
+	if (t->address.key.n != 0 &&
+		store_suppressions_of(t->s, t->address.key, 0, show_suppression, t, t->e) < 0)
+		return -1;
 	section(t, "lists");
 	if (t->known && store_memberships(t->s, contact, show_membership, t, t->e) < 0)
 		return -1;

@@ -37,14 +37,15 @@ static int read_of(struct store *s, struct str key, int64_t list, struct rows *p
 	return rows_append(s, p, st, read_suppression, e);
 }
 
-int store_suppressions_of(struct store *s, struct str key, struct str domain, int64_t list,
+int store_suppressions_of(struct store *s, struct str key, int64_t list,
 	int (*row)(void *ctx, const struct suppression *sup), void *ctx, struct err *e)
 {
+	struct str domain = str_after_last(key, '@');
 	struct rows p;
 	rows_init(&p, sizeof(struct suppression));
 	int rc = read_of(s, key, list, &p, e);
-	if (rc == 0 && domain.n != 0)
-		rc = read_of(s, domain, list, &p, e);
+	if (rc == 0 && domain.n != 0 && domain.n + 1 < key.n)
+		rc = read_of(s, str_n(domain.p - 1, domain.n + 1), list, &p, e);
 	for (const struct suppression *one; (one = rows_next(&p, rc)) != NULL;)
 		rc = row(ctx, one);
 	if (rc == 0) {

@@ -44,9 +44,9 @@ int store_suppress(struct store *s, const struct suppression *sup, bool *added, 
 /* The same for a few hundred in one transaction; all or none. */
 int store_suppress_many(
 	struct store *s, const struct suppression *sups, size_t n, size_t *added, struct err *e);
-/* What keeps `key` from being mailed, its domain's included; list 0: whatever the scope. `domain` is
- * "@domain". */
-int store_suppressions_of(struct store *s, struct str key, struct str domain, int64_t list,
+/* What keeps `key` (an address's, or "@domain") from being mailed, its domain's included; list 0: whatever
+ * the scope. */
+int store_suppressions_of(struct store *s, struct str key, int64_t list,
 	int (*row)(void *ctx, const struct suppression *sup), void *ctx, struct err *e);
 
 struct suppression_query {

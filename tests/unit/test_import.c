@@ -82,7 +82,7 @@ static int one_status(void *ctx, const struct suppression *sup)
 static int suppression_of(const char *key)
 {
 	int got = -1;
-	OK(f, store_suppressions_of(f->s, str_from(key), STR(""), 0, one_status, &got, &f->e));
+	OK(f, store_suppressions_of(f->s, str_from(key), 0, one_status, &got, &f->e));
 	return got;
 }
 

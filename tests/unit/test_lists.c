@@ -273,7 +273,7 @@ static int note_one(void *ctx, const struct suppression *sup)
 static void suppressed(const char *key, const char *expected)
 {
 	struct buf b = BUF_INIT(4096);
-	OK(f, store_suppressions_of(f->s, str_from(key), STR(""), 0, note_one, &b, &f->e));
+	OK(f, store_suppressions_of(f->s, str_from(key), 0, note_one, &b, &f->e));
 	assert_string_equal(buf_cstr(&b), expected);
 	buf_release(&b);
 }
@@ -321,7 +321,7 @@ static void suppressions__long_evidence_is_cut_between_characters(void **state)
 	for (int i = 0; i < 300; i++)
 		buf_puts(&file, i == 0 ? "x" : "é");
 	assert_int_equal(suppress(buf_cstr(&file), 0, NULL).added, 1);
-	OK(f, store_suppressions_of(f->s, STR("a@example.com"), STR(""), 0, note_evidence, &got, &f->e));
+	OK(f, store_suppressions_of(f->s, STR("a@example.com"), 0, note_evidence, &got, &f->e));
 	assert_int_equal(got.len, 499);
 	assert_true(utf8_valid(buf_get(&got)));
 	buf_release(&file);

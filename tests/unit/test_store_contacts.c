@@ -195,9 +195,39 @@ static int first_reason(void *ctx, const struct suppression *s)
 static int reason_of(struct fixture *f, const char *key)
 {
 	int reason = -1;
-	assert_true(
-		store_suppressions_of(f->s, str_from(key), STR(""), 0, first_reason, &reason, &f->e) >= 0);
+	assert_true(store_suppressions_of(f->s, str_from(key), 0, first_reason, &reason, &f->e) >= 0);
 	return reason;
+}
+
+static int count_them(void *ctx, const struct suppression *s)
+{
+	(void)s;
+	++*(int *)ctx;
+	return 0;
+}
+
+static void suppressions_of__an_address__are_its_domains_too(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *key;
+		int n;
+	} cases[] = {
+		{"a@x.example", 2},
+		{"b@x.example", 1},
+		{"\"b@y\"@x.example", 1},
+		{"@x.example", 1},
+		{"b@y.x.example", 0},
+	};
+	struct suppression one = {.key = STR("a@x.example"), .reason = SUPPRESS_MANUAL, .created = NOW},
+			   all = {.key = STR("@x.example"), .reason = SUPPRESS_MANUAL, .created = NOW};
+	OK(f, store_suppress(f->s, &one, NULL, &f->e));
+	OK(f, store_suppress(f->s, &all, NULL, &f->e));
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		int n = 0;
+		OK(f, store_suppressions_of(f->s, str_from(cases[i].key), 0, count_them, &n, &f->e));
+		assert_int_equal(n, cases[i].n);
+	}
 }
 
 static void suppress__the_stronger_one_stays(void **state)
@@ -371,6 +401,7 @@ int main(void)
 		T(remove__last_list__keeps_the_row_for_the_ledger),
 		T(forget__leaves_a_nameless_delivery_and_no_address_anywhere),
 		T(forget__while_it_is_on_its_way__keeps_no_word_of_the_answer),
+		T(suppressions_of__an_address__are_its_domains_too),
 		T(suppress__the_stronger_one_stays),
 		T(suppress__held__becomes_firm_at_the_second),
 		T(suppress__scope_and_domain),
