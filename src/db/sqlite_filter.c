@@ -101,6 +101,14 @@ static void fn_provider(sqlite3_context *ctx, int n, sqlite3_value **v)
 		ctx, s->provider_of != NULL ? s->provider_of(arg_str(v[0])) : "", -1, SQLITE_TRANSIENT);
 }
 
+/* domain_of(key): what follows its last @, as quoted local parts may hold others. */
+static void fn_domain(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+	(void)n;
+	struct str domain = str_after_last(arg_str(v[0]), '@');
+	sqlite3_result_text64(ctx, domain.p, domain.n, SQLITE_TRANSIENT, SQLITE_UTF8);
+}
+
 int filter_functions(struct store *s)
 {
 	const int flags = SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_DIRECTONLY;
@@ -109,7 +117,8 @@ int filter_functions(struct store *s)
 		int args;
 		void (*fn)(sqlite3_context *, int, sqlite3_value **);
 	} functions[] = {{"attr", 2, fn_attr}, {"to_number", 1, fn_number}, {"to_date", 2, fn_date},
-		{"last_sent", 1, fn_last_sent}, {"sampled", 4, fn_sampled}, {"provider_of", 1, fn_provider}};
+		{"last_sent", 1, fn_last_sent}, {"sampled", 4, fn_sampled}, {"provider_of", 1, fn_provider},
+		{"domain_of", 1, fn_domain}};
 	for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
 		if (sqlite3_create_function(s->db, functions[i].name, functions[i].args, flags, s,
 			    functions[i].fn, NULL, NULL) != SQLITE_OK)

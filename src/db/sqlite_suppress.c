@@ -121,10 +121,9 @@ int suppression_put(struct store *s, const struct suppression *sup, int64_t born
 /* For the brake of that campaign, by provider. */
 static int count_complaint(struct store *s, const struct suppression *sup, struct err *e)
 {
-	size_t at = str_find(sup->key, '@');
+	struct str name = str_after_last(sup->key, '@');
 	int64_t domain = 0, provider = 0;
-	if (at < sup->key.n &&
-		domain_id(s, str_n(sup->key.p + at + 1, sup->key.n - at - 1), false, &domain, e) < 0)
+	if (name.n != 0 && domain_id(s, name, false, &domain, e) < 0)
 		return -1;
 	const struct domain_info *d = domain != 0 ? domain_info(s, domain, e) : NULL;
 	if (domain != 0 && (d == NULL || tally_provider(s, d, sup->campaign, &provider, e) < 0))

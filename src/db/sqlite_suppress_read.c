@@ -63,16 +63,14 @@ int store_suppressions_of(struct store *s, struct str key, int64_t list,
 
 /* ---- What a query selects ---- */
 
-#define KEYS_DOMAIN "substr(s.key, instr(s.key, '@') + 1)"
-
 /* The table is walked in windows of hashes, so that a condition which few fulfil holds up nobody either. The
  * provider is that of the key's domain; an "@domain" is its own. */
 #define SELECTED                                                                                             \
 	"WHERE s.hash >= ?1 AND s.hash <= ?2 AND (?3 < 0 OR s.list = ?3) AND (?4 < 0 OR s.reason = ?4)"      \
 	" AND (?5 = 0 OR s.campaign = ?5) AND s.created >= ?6 AND (?7 = 0 OR s.created < ?7)"                \
 	" AND (?8 = 0 OR s.reason NOT IN (2, 3)) AND (?9 = '' OR ?9 = coalesce((SELECT n.text FROM domain"   \
-	" d JOIN name n ON n.id = d.provider WHERE d.name = " KEYS_DOMAIN "), provider_of(" KEYS_DOMAIN      \
-	"))) AND (?10 = '' OR s.key = ?10)"                                                                  \
+	" d JOIN name n ON n.id = d.provider WHERE d.name = domain_of(s.key)), provider_of(domain_of(s.key"  \
+	")))) AND (?10 = '' OR s.key = ?10)"                                                                 \
 	" AND ((?11 <> 0 AND s.held_until <> 0) OR (?11 = 0 AND (s.held_until = 0 OR s.held_until > ?12))) " \
 	"AND" VISIBLE("s.born")
 

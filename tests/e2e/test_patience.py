@@ -36,7 +36,9 @@ def test_none_where_nobody_listens(w):
 
 def test_a_host_that_does_not_exist_is_told_once_a_minute(w):
 	begin(w, 25, host="no-such-host.invalid")
-	done = w.run("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "5s", expect=69)
+	child = w.start("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "5s")
+	wait_until(lambda: "no-such-host.invalid cannot be found" in w.run("status", expect=None).out, 5, 0.2)
+	done = w.finish(child, expect=69)
 	assert done.err.count("warning: route main: no-such-host.invalid cannot be found") == 1, done
 	assert "no server could be reached: route main: no-such-host.invalid cannot be found: " in done.err, done
 	assert "resume june" in done.err, done

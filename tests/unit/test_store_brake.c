@@ -249,7 +249,7 @@ static void complaints_are_counted_by_provider(void **state)
 	OK(f, store_ledger_came_back(f->s, l.id, one_returned, &b, &f->e));
 	assert_string_equal(buf_cstr(&b), "");
 	static const char *const who[] = {
-		"p1@docomo.ne.jp", "p5@docomo.ne.jp", "p1@docomo.ne.jp", "p2@x.example", "who@nowhere"};
+		"p1@docomo.ne.jp", "\"p@5\"@docomo.ne.jp", "p1@docomo.ne.jp", "p2@x.example", "who@nowhere"};
 	for (size_t i = 0; i < sizeof who / sizeof who[0]; i++) {
 		struct suppression s = {.key = str_from(who[i]),
 			.reason = SUPPRESS_COMPLAINT,

@@ -320,7 +320,8 @@ static void unsuppress__in_bulk__spares_what_people_said(void **state)
 	const struct suppression_query all = {.list = -1, .reason = -1};
 	for (int i = 0; i < 1300; i++) {
 		char key[40];
-		snprintf(key, sizeof key, "s%d@%s", i, i % 2 ? "gmail.com" : "x.example");
+		snprintf(key, sizeof key, i % 4 == 1 ? "\"s@%d\"@%s" : "s%d@%s", i,
+			i % 2 ? "gmail.com" : "x.example");
 		struct suppression s = {.key = str_from(key),
 			.reason = i % 10 == 0 ? SUPPRESS_COMPLAINT : SUPPRESS_HARD_BOUNCE,
 			.campaign = i % 3,
