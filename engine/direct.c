@@ -9,6 +9,7 @@ enum { FIRST = 2 }; /* messages that a connection is given at first */
 static const ms_t SLOW = 3 * SECOND;           /* who lets us wait longer takes nobody's place */
 static const ms_t PATIENCE_SHORT = 5 * SECOND; /* for an answer, while others have no room to try */
 static const ms_t SHUT_LONG = HOUR;
+static const double SYNCED = 0.002; /* seconds until the disk may have more outcomes */
 
 /* ---- Lanes that come and go ---- */
 
@@ -179,7 +180,7 @@ int direct_room(struct lane *l)
 	int64_t left = u->holds - (u->held - l->asked);
 	if (room > 0 && left < room) {
 		room = left;
-		lane_wait(l, 0.002);
+		lane_wait(l, SYNCED);
 	}
 	return room > 0 ? (int)room : 0;
 }
