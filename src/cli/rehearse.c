@@ -54,9 +54,14 @@ static int on_step(void *ctx, int64_t done, int64_t of)
 	return stopped;
 }
 
+static int end_early(struct err *e)
+{
+	return err_set(e, ERR_AGAIN, "rehearsal", "interrupted; nothing was recorded");
+}
+
 static int interrupted(struct err *e)
 {
-	return stopped != 0 ? err_set(e, ERR_AGAIN, "rehearsal", "interrupted; nothing was recorded") : 0;
+	return stopped != 0 ? end_early(e) : 0;
 }
 
 static const ms_t PATIENCE = 5 * SECOND; /* for what the sandbox defers: retries come after one second */
@@ -172,9 +177,12 @@ static int deliver(
 	bool waits = end == DELIVER_PATIENCE;
 	if (waits)
 		report.state = campaign_state_names[CAMPAIGN_WAITING];
+	bool finished = report.campaign.state == CAMPAIGN_FINISHED;
 	rc = run_print(c, &report, e);
 	report_release(&report);
 	fflush(stdout);
+	if (rc == 0 && end == DELIVER_INTERRUPTED && !finished)
+		return end_early(e);
 	if (rc == 0 && !c->quiet && !c->json)
 		fprintf(stderr,
 			"postrider: this was a rehearsal against the built-in sandbox: nothing left this "

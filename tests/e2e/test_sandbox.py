@@ -136,12 +136,19 @@ def test_a_rehearsal_leaves_no_copy_behind(w):
 	w.message()
 	w.audience(150000)
 	os.makedirs(w.path("tmp"))
-	for wait in "rehearsal.db", "rehearsal.db-wal":
+	for wait, size in ("rehearsal.db", 0), ("rehearsal.db-wal", 0), ("rehearsal.db-wal", 2 << 20):  # copies; begins; has its audience
 		child = w.start("send", "june.html", "--list", "news", "--name", "june", "--rehearse", env={"TMPDIR": w.path("tmp")})
-		wait_until(lambda: glob.glob(w.path("tmp/*/" + wait)) or child.poll() is not None, every=0.001)
+		wait_until(lambda: any(grown(p, size) for p in glob.glob(w.path("tmp/*/" + wait))) or child.poll() is not None, every=0.001)
 		interrupt(child)
-		w.finish(child, expect=75)
-		assert os.listdir(w.path("tmp")) == [], wait
+		done = w.finish(child, expect=75)
+		assert "rehearsal: interrupted; nothing was recorded" in done.err and os.listdir(w.path("tmp")) == [], (wait, size)
+
+
+def grown(path, size):
+	try:
+		return os.path.getsize(path) >= size
+	except FileNotFoundError:
+		return False
 
 
 def test_a_rehearsal_is_not_resumed(w):
