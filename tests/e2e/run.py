@@ -93,6 +93,7 @@ def main():
 	except peers.Unavailable:
 		pass
 	passed = failed = skipped = 0
+	failures = []  # shown last, where they are looked for
 	# What mostly waits goes beside the others, so that the processors have something to do meanwhile.
 	with concurrent.futures.ThreadPoolExecutor(args.j) as pool, concurrent.futures.ThreadPoolExecutor(args.j) as beside:
 		running = [(beside if t.split(":")[0] in WAITING else pool).submit(run_child, t) for t in tests]
@@ -101,12 +102,15 @@ def main():
 			word = {0: "ok", SKIP: "skipped"}.get(status, "FAILED")
 			passed, failed, skipped = passed + (status == 0), failed + (status not in (0, SKIP)), skipped + (status == SKIP)
 			print(f"{word:8} {test} ({seconds:.1f} s)", flush=True)
-			if status != 0:
+			if word == "FAILED":
+				failures.append(f"---- {test}\n{out.rstrip()}")
+			elif status != 0:
 				print(out.rstrip(), flush=True)
 	if not args.names and not skipped:
 		missing = untried.untried(os.path.join(harness.BUILD, "e2e"))
 		failed, passed = failed + bool(missing), passed + (not missing)
 		print("FAILED   no test has tried: " + ", ".join(missing) if missing else "ok       every command and option was tried")
+	print(*failures, sep="\n", end="\n" if failures else "")
 	print(f"e2e: {passed} passed, {failed} failed, {skipped} skipped")
 	return 1 if failed or not tests else 0
 
