@@ -1,8 +1,8 @@
 #include "engine/deliver.h"
 
 #include "engine/delivery_log.h"
+#include "engine/hosts.h"
 #include "engine/schedule.h"
-#include "src/base/fault.h"
 #include "src/base/log.h"
 #include "src/db/import.h"
 #include "src/db/ledger.h"
@@ -16,7 +16,6 @@
 static const ms_t HEARD = 10 * SECOND;  /* how old what another process says may be; it does each second */
 static const ms_t FAILING = 5 * SECOND; /* a server gets that long to answer, however short the patience */
 static const ms_t GRACE = 10 * SECOND;  /* for what is on the wire when we are told to stop */
-static const ms_t RESOLVE_EVERY = 5 * MINUTE;
 enum {
 	MAX_WORKERS = 64,
 	OTHER_FILES = 2500, /* of the store, the loops, DNS and relays */
@@ -34,9 +33,7 @@ struct crew { /* what works while we hold the lease */
 	struct limits_book *limits;
 	struct delivery_log *log;
 	struct checkpointer *checkpointer;
-	pthread_t resolver;
-	bool resolving;
-	_Atomic bool resolved;
+	struct hosts *hosts;
 	int64_t epoch;
 };
 
@@ -58,59 +55,22 @@ struct deliver {
 	int64_t told; /* epoch of the holder that was named as the one who delivers */
 };
 
-/* ---- Threads beside the workers ---- */
+/* ---- The names of relays ---- */
 
-static void *resolve_main(void *arg)
+static void hosts_found(void *ctx)
 {
-	struct crew *c = arg;
-	for (size_t i = 0; i < c->nroutes; i++) {
-		struct err e = {0};
-		if (c->routes[i].cfg->kind == ROUTE_DIRECT)
-			continue;
-		ms_t age = clock_mono() - atomic_load(&c->routes[i].resolved_at);
-		bool none = atomic_load(&c->routes[i].addrs) == NULL;
-		if ((none || age > RESOLVE_EVERY) && route_resolve(&c->routes[i], &e) != 0) {
-			if (e.code == ERR_UNREACH)
-				route_tell_trouble(&c->routes[i]);
-			else
-				log_err(LOG_LEVEL_WARN, &e);
-		}
-	}
-	fault_point("resolved");
+	struct crew *c = ctx;
 	for (size_t i = 0; i < c->nworkers; i++) {
 		for (size_t r = 0; r < c->nroutes; r++)
 			if (c->routes[r].cfg->kind == ROUTE_RELAY)
 				hatch_tell(worker_hatch(c->workers[i], r));
 		worker_wake(c->workers[i]);
 	}
-	atomic_store(&c->resolved, true);
-	return NULL;
 }
 
-/* Looking a name up may block for long: it has a thread, started again when the answer is old. */
-static void keep_resolved(struct deliver *d)
+static void keep_hosts(struct crew *c)
 {
-	struct crew *c = &d->crew;
-	bool due = false;
-	if (c->resolving && atomic_load(&c->resolved)) {
-		pthread_join(c->resolver, NULL);
-		c->resolving = false;
-	}
-	for (size_t i = 0; i < c->nroutes; i++) {
-		if (c->routes[i].cfg->kind == ROUTE_DIRECT)
-			continue;
-		ms_t age = clock_mono() - atomic_load(&c->routes[i].resolved_at);
-		due = due ||
-		      (atomic_load(&c->routes[i].addrs) == NULL ? age > 2 * SECOND : age > RESOLVE_EVERY);
-	}
-	if (c->resolving || !due)
-		return;
-	sigset_t all, old;
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	atomic_store(&c->resolved, false);
-	c->resolving = pthread_create(&c->resolver, NULL, resolve_main, c) == 0;
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	hosts_keep(&c->hosts, c->routes, c->nroutes, hosts_found, c);
 }
 
 /* ---- What a run that died has left ---- */
@@ -154,9 +114,7 @@ static void crew_end(struct deliver *d, struct err *e)
 		worker_join(c->workers[i]);
 	if (ledger_stop(&c->ledger, e) != 0)
 		d->failed = true;
-	/* It tells the workers what it has found. */
-	if (c->resolving)
-		pthread_join(c->resolver, NULL);
+	hosts_leave(&c->hosts); /* it tells the workers what it has found */
 	for (size_t i = 0; i < c->nworkers; i++)
 		worker_stop(&c->workers[i]);
 	delivery_log_close(&c->log);
@@ -263,7 +221,7 @@ static int crew_start(struct deliver *d, struct err *e)
 	ledger_wake(c->ledger); /* it has looked around already, and waits */
 	if (checkpointer_start(&c->checkpointer, d->o->store, e) != 0)
 		return -1;
-	keep_resolved(d);
+	keep_hosts(c);
 	return 0;
 }
 
@@ -420,7 +378,7 @@ static void on_tick(struct ev_loop *loop, ev_timer *t, int revents)
 	struct deliver *d = t->data;
 	(void)loop, (void)revents;
 	if (d->holding)
-		keep_resolved(d);
+		keep_hosts(&d->crew);
 	else
 		try_to_take_over(d);
 	if (!d->stopping)

@@ -22,9 +22,8 @@ static bool has_window(const struct route *r, ms_t now)
 static bool usable(const struct route *r, ms_t now)
 {
 	bool answers = atomic_load(&r->connections) > 0 || atomic_load(&r->failures) == 0;
-	bool found = atomic_load(&r->addrs) != NULL || atomic_load(&r->resolved_at) == 0 ||
-		     r->cfg->kind == ROUTE_DIRECT;
-	return answers && found && has_window(r, now) && atomic_load(&r->closed_until) <= clock_mono();
+	return answers && !route_lost(r) && has_window(r, now) &&
+	       atomic_load(&r->closed_until) <= clock_mono();
 }
 
 void ledger_look_at_routes(struct ledger *l, ms_t now)

@@ -125,7 +125,8 @@ static const char *route_state(struct route *r)
 	bool down = r->shaper.state == SHAPER_DOWN;
 	pthread_mutex_unlock(&r->lock);
 	bool closed = atomic_load(&r->closed_until) > clock_mono();
-	if (down || (!closed && atomic_load(&r->failures) > 0 && atomic_load(&r->connections) == 0))
+	if (down || route_lost(r) ||
+		(!closed && atomic_load(&r->failures) > 0 && atomic_load(&r->connections) == 0))
 		return "down";
 	return closed ? "suspended" : "ok";
 }

@@ -42,7 +42,7 @@ static enum smtp_auth auth_form(enum route_auth a)
 	}
 }
 
-static int route_port(const struct config_route *c)
+int route_port(const struct config_route *c)
 {
 	return c->port != 0 ? c->port : c->tls == ROUTE_TLS_IMPLICIT ? 465 : 587;
 }
@@ -241,35 +241,31 @@ void route_release(struct route *r)
 	pthread_mutex_destroy(&r->lock);
 }
 
-int route_resolve(struct route *r, struct err *e)
+int route_look_up(const char *host, int port, struct addrinfo **list)
 {
-	char port[8];
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV},
-			*found = NULL;
-	snprintf(port, sizeof port, "%d", route_port(r->cfg));
-	int rc = getaddrinfo(r->cfg->host, port, &hints, &found);
+	char service[8];
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV};
+	snprintf(service, sizeof service, "%d", port);
+	int rc = getaddrinfo(host, service, &hints, list);
 	/* AI_ADDRCONFIG hides loopback addresses on a machine without any other. */
 	if (rc == EAI_NONAME || rc == EAI_ADDRFAMILY) {
 		hints.ai_flags = AI_NUMERICSERV;
-		rc = getaddrinfo(r->cfg->host, port, &hints, &found);
+		rc = getaddrinfo(host, service, &hints, list);
 	}
-	atomic_store(&r->resolved_at, clock_mono());
-	if (rc != 0) {
-		char what[80];
-		route_trouble(r, "%s cannot be found: %s", r->cfg->host, gai_strerror(rc));
-		snprintf(what, sizeof what, "route %s", r->cfg->name);
-		err_set(e, ERR_UNREACH, what, "host %s cannot be found: %s", r->cfg->host, gai_strerror(rc));
-		return err_at(e, r->cfg->at.file, r->cfg->at.line);
-	}
+	return rc;
+}
+
+static int take_addresses(struct route *r, struct addrinfo *list, struct err *e)
+{
 	struct route_addrs *a = calloc(1, sizeof *a), *old = atomic_load(&r->addrs);
 	if (a == NULL) {
-		freeaddrinfo(found);
+		freeaddrinfo(list);
 		return err_set(e, ERR_INTERNAL, "route", "out of memory");
 	}
-	for (struct addrinfo *i = found; i != NULL && a->n < sizeof a->v / sizeof a->v[0]; i = i->ai_next)
+	for (struct addrinfo *i = list; i != NULL && a->n < sizeof a->v / sizeof a->v[0]; i = i->ai_next)
 		if (i->ai_addrlen <= sizeof a->v[0])
 			memcpy(&a->v[a->n++], i->ai_addr, i->ai_addrlen);
-	freeaddrinfo(found);
+	freeaddrinfo(list);
 	if (old != NULL && old->n == a->n && memcmp(old->v, a->v, a->n * sizeof a->v[0]) == 0) {
 		free(a);
 		return 0;
@@ -277,6 +273,30 @@ int route_resolve(struct route *r, struct err *e)
 	a->older = old;
 	atomic_store(&r->addrs, a);
 	return 0;
+}
+
+int route_found(struct route *r, int rc, struct addrinfo *list, struct err *e)
+{
+	int result = -1;
+	if (rc == 0) {
+		result = take_addresses(r, list, e);
+	} else {
+		char what[80];
+		route_trouble(r, "%s cannot be found: %s", r->cfg->host, gai_strerror(rc));
+		snprintf(what, sizeof what, "route %s", r->cfg->name);
+		err_set(e, ERR_UNREACH, what, "host %s cannot be found: %s", r->cfg->host, gai_strerror(rc));
+		err_at(e, r->cfg->at.file, r->cfg->at.line);
+	}
+	/* Last: from here on a route without addresses counts as lost, and its trouble says why. */
+	atomic_store(&r->resolved_at, clock_mono());
+	return result;
+}
+
+int route_resolve(struct route *r, struct err *e)
+{
+	struct addrinfo *list = NULL;
+	int rc = route_look_up(r->cfg->host, route_port(r->cfg), &list);
+	return route_found(r, rc, list, e);
 }
 
 void route_trouble(struct route *r, const char *fmt, ...)
@@ -324,16 +344,18 @@ static bool trouble_text(
 {
 	pthread_mutex_lock(&r->lock);
 	const struct shaper *s = &r->shaper;
-	bool lost = route_lost(r);
+	bool lost = route_lost(r), sought = route_sought(r);
 	bool slowed = s->rate > 0 && s->bind == SHAPER_BY_RECEIVER_RATE;
 	bool trouble = r->cfg->kind == ROUTE_RELAY &&
 		       (slowed || (s->state != SHAPER_OK && s->state != SHAPER_SLOWED));
 	if (lost)
 		snprintf(out, n, "%s: %.*s", who, (int)sizeof r->trouble, r->trouble);
+	else if (sought)
+		snprintf(out, n, "%s: %s is being looked up", who, r->cfg->host);
 	else if (trouble)
 		shaper_limit_text(s, who, z, now_us(), now, out, n);
 	pthread_mutex_unlock(&r->lock);
-	return lost || trouble;
+	return lost || sought || trouble;
 }
 
 void route_limit_text(struct route *r, const struct zone *z, ms_t now, char *out, size_t n)

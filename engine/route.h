@@ -19,6 +19,8 @@ enum route_bind { /* what kept more from going out, newest last */
 	BIND_CONNECTIONS,
 };
 
+struct addrinfo;
+
 struct route_addrs {
 	struct route_addrs *older; /* kept: connections may still look at them */
 	size_t n;
@@ -99,6 +101,12 @@ static inline bool route_lost(const struct route *r)
 	return r->cfg->kind == ROUTE_RELAY && atomic_load(&r->addrs) == NULL &&
 	       atomic_load(&r->resolved_at) != 0;
 }
+/* It is looked up for the first time. */
+static inline bool route_sought(const struct route *r)
+{
+	return r->cfg->kind == ROUTE_RELAY && atomic_load(&r->addrs) == NULL &&
+	       atomic_load(&r->resolved_at) == 0;
+}
 
 int route_init(struct route *r, const struct config_route *cfg, struct err *e);
 /* Its [source] sections. ERR_CONFIG: an address that is not this host's. */
@@ -106,8 +114,13 @@ int route_sources(struct route *r, const struct config *c, struct err *e);
 /* The source for one more connection of a relay: by weight. NULL: there are none. */
 struct route_source *route_source_next(struct route *r);
 void route_release(struct route *r);
-/* Looks the host up; blocks. Keeps the old addresses when it fails. */
+/* Looks the host up; blocks. Keeps the old addresses when it fails: ERR_UNREACH. */
 int route_resolve(struct route *r, struct err *e);
+/* The same in two steps, of which only the first blocks: getaddrinfo() and what it says, and what the route
+ * makes of it. The list is freed. */
+int route_port(const struct config_route *c);
+int route_look_up(const char *host, int port, struct addrinfo **list);
+int route_found(struct route *r, int rc, struct addrinfo *list, struct err *e);
 void route_trouble(struct route *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Into the log; the same again only after a minute: a server that dies ends all its connections at once. */
 void route_tell_trouble(struct route *r);

@@ -1,9 +1,15 @@
 """A name server on loopback that answers from a dictionary, over UDP (truncated where it must be) and TCP."""
+import ctypes
 import ipaddress
 import socket
 import socketserver
 import struct
+import subprocess
 import threading
+
+import peers
+
+CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x20000
 
 KINDS = {1: "A", 15: "MX", 16: "TXT", 28: "AAAA", 5: "CNAME"}
 
@@ -49,7 +55,7 @@ class Nameserver:
 	"""records: {name: {kind: [value, …]}}, or [text, …] for TXT; {} is a name without records, "fail" SERVFAIL, "refuse"
 	REFUSED and "silence" no answer. Anything with get() does."""
 
-	def __init__(self, records):
+	def __init__(self, records, port=0):
 		self.records, outer = records, self
 
 		class Udp(socketserver.BaseRequestHandler):
@@ -71,7 +77,7 @@ class Nameserver:
 					if out is not None:
 						self.request.sendall(struct.pack("!H", len(out)) + out)
 
-		self.tcp = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Tcp)
+		self.tcp = socketserver.ThreadingTCPServer(("127.0.0.1", port), Tcp)
 		self.port = self.tcp.server_address[1]
 		self.udp = socketserver.UDPServer(("127.0.0.1", self.port), Udp)
 		self.udp.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
@@ -85,3 +91,19 @@ class Nameserver:
 		for server in self.tcp, self.udp:
 			server.shutdown()
 			server.server_close()
+
+
+class SystemNameserver(Nameserver):
+	"""The one that the C library asks, for the process of the test and what it starts: in namespaces of its own, so that
+	no answer depends on where the test runs. A question is asked once, for a second."""
+
+	def __init__(self, folder, records):
+		libc = ctypes.CDLL(None, use_errno=True)
+		if libc.unshare(CLONE_NEWNET | CLONE_NEWNS) != 0:
+			raise peers.Unavailable("namespaces are not permitted here")
+		subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+		with open(folder + "/resolv.conf", "w") as f:
+			f.write("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+		for command in ["--make-rprivate", "/"], ["--bind", f.name, "/etc/resolv.conf"]:
+			subprocess.run(["mount", *command], check=True)
+		super().__init__(records, 53)

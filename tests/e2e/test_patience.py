@@ -4,6 +4,7 @@ import datetime
 import time
 
 from harness import interrupt, wait_until
+from nameserver import SystemNameserver
 from smtpd import Sink
 
 
@@ -35,14 +36,37 @@ def test_none_where_nobody_listens(w):
 
 
 def test_a_host_that_does_not_exist_is_told_once_a_minute(w):
-	begin(w, 25, host="no-such-host.invalid")
-	child = w.start("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "5s")
-	wait_until(lambda: "no-such-host.invalid cannot be found" in w.run("status", expect=None).out, 5, 0.2)
-	done = w.finish(child, expect=69)
-	assert done.err.count("warning: route main: no-such-host.invalid cannot be found") == 1, done
-	assert "no server could be reached: route main: no-such-host.invalid cannot be found: " in done.err, done
-	assert "resume june" in done.err, done
-	assert "postrider: route main: " in w.run("test", "june.html", "--to", "a@x.example", expect=69).err
+	begin(w, 25, host="no-such-host.example")
+	with SystemNameserver(w.folder, {}):
+		done = w.run("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "5s", expect=69)
+		assert done.err.count("warning: route main: no-such-host.example cannot be found") == 1, done
+		assert "no server could be reached: route main: no-such-host.example cannot be found: " in done.err, done
+		assert "resume june" in done.err, done
+		assert "postrider: route main: " in w.run("test", "june.html", "--to", "a@x.example", expect=69).err
+
+
+def test_a_name_server_that_is_silent(w):
+	"""What waits for it is told, and who is stopped meanwhile does not wait for it; when it answers, mail goes out."""
+	with SystemNameserver(w.folder, {"mx.books.example": "silence"}) as dns, Sink() as sink:
+		w.write("resolv.conf", open(w.path("resolv.conf")).read().replace("timeout:1", "timeout:30"))
+		addresses = begin(w, sink.port, host="mx.books.example", tls="none")
+		argv = ("send", "june.html", "--list", "news", "--name", "june", "--yes")
+		child = w.start(*argv)
+		wait_until(lambda: route_shown(w, "mx.books.example is being looked up"))
+		interrupt(child)
+		w.finish(child, expect=75, timeout=20)
+		w.write("resolv.conf", open(w.path("resolv.conf")).read().replace("timeout:30", "timeout:1"))
+		child = w.start(*argv)
+		assert wait_until(lambda: route_shown(w, "mx.books.example cannot be found"))["state"] == "down"
+		dns.records["mx.books.example"] = {"A": ["127.0.0.1"]}
+		w.finish(child)
+		assert w.audit("june", sink, addresses) == {"sent": 12}
+
+
+def route_shown(w, limit):
+	"""The route in `status`, when its limit begins so."""
+	done = w.run("--json", "status", expect=None)
+	return next((g for g in (done.json["routes"] if done.status == 0 else []) if (g["limit"] or "").startswith("route main: " + limit)), None)
 
 
 def test_quiet_hours_are_not_an_unreachable_server(w):
