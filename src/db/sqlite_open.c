@@ -203,6 +203,7 @@ void store_close(struct store **sp)
 	*sp = NULL;
 	if (s->depth > 0)
 		db_rollback(s);
+	prepare_free(&s->prepare); /* has statements of its own, with which nothing would be closed */
 	for (size_t i = 0; i < s->stmt_cap; i++)
 		sqlite3_finalize(s->stmts[i].st);
 	free(s->stmts);
@@ -215,7 +216,6 @@ void store_close(struct store **sp)
 	idmap_release(&s->names);
 	idmap_release(&s->domains);
 	idmap_release(&s->attrs);
-	prepare_free(&s->prepare);
 	if (s->forget_key.p != NULL)
 		explicit_bzero(s->forget_key.p, s->forget_key.len);
 	buf_release(&s->forget_key);

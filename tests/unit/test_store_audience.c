@@ -365,6 +365,25 @@ static void prepare__of_two_campaigns_by_turns__ends_for_both(void **state)
 	assert_int_equal(fixture_sql(f, "SELECT sum(selected) FROM campaign"), 20);
 }
 
+/* A connection that something still uses would stay open, and its log beside the database. */
+static void prepare__left_in_the_middle__closes_the_database(void **state)
+{
+	struct fixture *f = *state;
+	bool done;
+	fixture_people(f, "news", 1, 100);
+	fixture_lease(f);
+	int64_t id = fixture_campaign(f, "june", 0);
+	struct audience a = {.lists = {fixture_list(f, "news")}, .nlists = 1};
+	OK(f, store_ledger_begin(f->s, f->epoch, NOW, &f->e));
+	OK(f, store_ledger_prepare(f->s, id, &a, 4, NOW, &done, &f->e));
+	OK(f, store_ledger_commit(f->s, &f->e));
+	char log[400];
+	snprintf(log, sizeof log, "%s-wal", f->path);
+	assert_int_equal(access(log, F_OK), 0);
+	store_close(&f->s);
+	assert_int_equal(access(log, F_OK), -1);
+}
+
 static void of_and_not_of__and_last_sent__by_state(void **state)
 {
 	struct fixture *f = *state;
@@ -417,6 +436,7 @@ int main(void)
 		T(sample__exact_and_the_same_each_time),
 		T(sample__who_is_left_out_is_counted_once),
 		T(prepare__of_two_samples_by_turns__ends_for_both),
+		T(prepare__left_in_the_middle__closes_the_database),
 		T(prepare__of_two_campaigns_by_turns__ends_for_both),
 		T(of_and_not_of__and_last_sent__by_state),
 	};
