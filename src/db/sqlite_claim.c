@@ -1,4 +1,5 @@
 #include "src/db/sqlite_ledger.h"
+#include "src/db/sqlite_returned.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -97,7 +98,8 @@ static const char *unmailable(struct claiming *k, sqlite3_stmt *st, const struct
 					       : "suppressed";
 }
 
-static int skip(struct claiming *k, int64_t id, int slot, const struct domain_info *d, const char *why)
+static int skip(struct claiming *k, int64_t id, int64_t attempts, int slot, const struct domain_info *d,
+	const char *why)
 {
 	struct store *s = k->s;
 	/* Whoever was in doubt may have the message: that stays true. */
@@ -112,8 +114,10 @@ static int skip(struct claiming *k, int64_t id, int slot, const struct domain_in
 	if (db_run(s, k->e, "UPDATE delivery SET state = ?, skip = ?, due = NULL WHERE id = ?", "iii",
 		    (int64_t)state, reason, id) < 0)
 		return -1;
-	if (!doubt && delta_add(s, DELTA_REASON, k->campaign, provider, CLASS_NONE, reason, 0, 1, STR(""),
-			      k->e) < 0)
+	/* Whatever kept them waiting before, this is why they have nothing. */
+	if (!doubt && (reason_leave(s, id, attempts, provider, k->e) < 0 ||
+			      delta_add(s, DELTA_REASON, k->campaign, provider, CLASS_NONE, reason, 0, 1,
+				      STR(""), k->e) < 0))
 		return -1;
 	return tally_move(s, k->campaign, provider, slot, (int)state, k->e);
 }
@@ -186,7 +190,7 @@ static int claim_row(struct claiming *k, sqlite3_stmt *st)
 	if (why == NULL)
 		return -1;
 	if (*why != '\0')
-		return skip(k, id, slot, d, why);
+		return skip(k, id, attempts, slot, d, why);
 	if (is_paused(&k->paused, d->provider))
 		return tally_provider(s, d, k->campaign, &provider, k->e) < 0
 			       ? -1

@@ -257,6 +257,9 @@ static void claim__whoever_must_not_be_mailed_any_more__is_skipped(void **state)
 	/* And between two attempts. */
 	struct outcome_row o = refused(l.c.v[0].delivery, OUTCOME_DEFER, 0, NOW + 20);
 	fixture_record(f, &o, 1, NOW);
+	buf_clear(&b);
+	OK(f, store_report_reasons(f->s, l.id, one_reason, &b, &f->e));
+	assert_non_null(strstr(b.p, "soft/busy/docomo/1 "));
 	s = (struct suppression){.key = STR("p5@docomo.ne.jp"), .reason = SUPPRESS_COMPLAINT, .created = NOW};
 	OK(f, store_suppress(f->s, &s, NULL, &f->e));
 	assert_int_equal(fixture_claim(f, l.id, CLAIM_DUE, 10, NOW + 30, &l.c), 0);
@@ -264,6 +267,7 @@ static void claim__whoever_must_not_be_mailed_any_more__is_skipped(void **state)
 	buf_clear(&b);
 	OK(f, store_report_reasons(f->s, l.id, one_reason, &b, &f->e));
 	assert_non_null(strstr(b.p, "/suppressed/docomo/1 "));
+	assert_null(strstr(b.p, "busy")); /* nobody counts under two */
 	buf_release(&b);
 	ledger_end(&l);
 }
