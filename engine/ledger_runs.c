@@ -318,12 +318,16 @@ static int settle(struct ledger *l, struct watch *w, ms_t now, struct err *e)
 	w->fresh = c.fresh;
 	if (c.state[DELIVERY_SENDING] > 0)
 		return 0;
-	if (w->canary && c.fresh > 0)
-		return set_state(l, w, CAMPAIGN_PAUSED, "canary", "the first ones have been sent to", now, e);
-	if (c.fresh > 0 && !w->spread) {
+	/* Claims that only met people who are skipped gave nothing, and are not the end. */
+	int more = c.fresh > 0 && !w->spread;
+	if (w->canary && more && (more = store_ledger_canary(l->store, w->id, e)) < 0)
+		return -1;
+	if (more) {
 		w->look = true;
 		return 0;
 	}
+	if (w->canary && c.fresh > 0)
+		return set_state(l, w, CAMPAIGN_PAUSED, "canary", "the first ones have been sent to", now, e);
 	int64_t waiting = c.state[DELIVERY_QUEUED] + c.state[DELIVERY_DEFERRED] + c.resend_due;
 	if (waiting > 0) {
 		bool paused = false;

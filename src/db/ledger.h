@@ -150,6 +150,8 @@ int store_ledger_record(struct store *s, const struct outcome_row *rows, size_t 
 /* When the earliest delivery of that campaign (0: any running) becomes due; 0: none waits for a time. Of a
  * spread campaign: one whose time has come but which was not claimed yet counts as well. */
 ms_t store_ledger_next_due(struct store *s, int64_t campaign, struct err *e);
+/* Is anybody of a canary left that no claim has met? 1, 0, -1. Not for a spread campaign. */
+int store_ledger_canary(struct store *s, int64_t campaign, struct err *e);
 /* Within begin/commit: the campaign's state, and what is shown of it. What people asked for stands: a paused
  * or cancelled campaign stays as it is. */
 int store_ledger_set_state(struct store *s, int64_t campaign, enum campaign_state state, struct str why,

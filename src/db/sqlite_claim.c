@@ -257,13 +257,24 @@ static int claim_number(struct claiming *k, int64_t id)
 	return rc;
 }
 
+/* The first one who was not met yet. 1, 0 there is none, -1 */
+static int next_canary(struct store *s, int64_t campaign, int64_t *n, struct err *e)
+{
+	return db_int(s, e, n, "SELECT n FROM canary WHERE campaign = ? AND taken = 0 ORDER BY n LIMIT 1",
+		"i", campaign);
+}
+
+int store_ledger_canary(struct store *s, int64_t campaign, struct err *e)
+{
+	int64_t n;
+	return next_canary(s, campaign, &n, e);
+}
+
 static int claim_canary(struct claiming *k)
 {
 	int64_t n;
 	while (!enough(k)) {
-		int rc = db_int(k->s, k->e, &n,
-			"SELECT n FROM canary WHERE campaign = ? AND taken = 0 ORDER BY n LIMIT 1", "i",
-			k->campaign);
+		int rc = next_canary(k->s, k->campaign, &n, k->e);
 		if (rc <= 0)
 			return rc;
 		if (claim_number(k, DELIVERY_ID(k->campaign, n)) < 0 ||

@@ -188,6 +188,26 @@ def test_canary(w):
 		done(w, sink)
 
 
+def test_canary_of_people_who_left_meanwhile(w):
+	"""However many in a row must not be mailed any more, those behind them are of the first ones still."""
+	count, first = 4000, 3900
+	with Sink() as sink:
+		w.configure(sink.port, connections=2)
+		addresses = w.audience(count)
+		w.message()
+		sender = w.start(*SEND, "--first", str(first), "--rate", "20/s")
+		wait_until(lambda: len(sink.messages) > 3)
+		w.run("pause", "june")
+		w.finish(sender, expect=76)
+		left = "".join(f"{a}\n" for a in addresses[:-20])
+		w.write("left.csv", "email\n" + left)
+		w.run("suppressions", "import", "left.csv")
+		w.run("resume", "june", "--rate", "1000/s", expect=76)
+		status = w.status("june")
+		assert status["why"]["id"] == "canary", status
+		assert status["counts"]["queued"] == count - first, status
+
+
 def test_mended_for_the_rest(w):
 	"""A message that fails for some: what status and cancel say reaches all who did not get it, and nobody else."""
 	with Sink() as sink:
