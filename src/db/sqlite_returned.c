@@ -154,12 +154,15 @@ static int complained(struct store *s, const struct target *t, const struct retu
 {
 	const struct trouble_new n = {t->contact, t->campaign, r->at, r->reason, r->diagnostic};
 	int before = said_before(s, r, t->contact, t->id, id, e);
-	if (before != 0)
+	/* Of one that names no delivery nobody knows whether it was said before, or is about a later letter.
+	 */
+	if (before < 0 || (before == 1 && t->id != 0))
 		return before < 0 ? -1 : 0;
-	if (t->campaign != 0 && (db_run(s, e, "UPDATE campaign SET complaints = complaints + 1 WHERE id = ?",
-					 "i", t->campaign) < 0 ||
-					delta_add(s, DELTA_TALLY, t->campaign, t->provider, TALLY_COMPLAINTS,
-						0, 0, 1, STR(""), e) < 0))
+	if (before == 0 && t->campaign != 0 &&
+		(db_run(s, e, "UPDATE campaign SET complaints = complaints + 1 WHERE id = ?", "i",
+			 t->campaign) < 0 ||
+			delta_add(s, DELTA_TALLY, t->campaign, t->provider, TALLY_COMPLAINTS, 0, 0, 1,
+				STR(""), e) < 0))
 		return -1;
 	if (trouble_complaint(s, &n, &done->suppressed, e) < 0)
 		return -1;

@@ -277,6 +277,26 @@ static void soft__refused_for_good_at_smtp_time__counts_too(void **state)
 	end(&w);
 }
 
+/* A vouched source names the person, and nobody knows which letter it was about. */
+static void complaint__about_no_delivery__counts_again_after_it_was_lifted(void **state)
+{
+	struct fixture *f = *state;
+	struct world w;
+	int64_t n;
+	start(&w, f);
+	for (int i = 0; i < 2; i++) {
+		struct returned_new r = bounce(&w, i, CLASS_NONE, NOW + i);
+		r.delivery = 0;
+		r.contact = fixture_contact(f, "p1@docomo.ne.jp");
+		r.effect = RETURNED_COMPLAINT;
+		assert_true(returns(&w, &r).suppressed);
+		struct suppression_query q = {.key = STR("p1@docomo.ne.jp"), .list = -1, .reason = -1};
+		OK(f, store_unsuppress(f->s, &q, STR("asked for it"), false, &n, &f->e));
+		assert_int_equal(n, 1);
+	}
+	end(&w);
+}
+
 static void complaint_and_stop__suppress_and_are_counted(void **state)
 {
 	struct world w;
@@ -768,6 +788,7 @@ int main(void)
 		T(soft__three_campaigns_over_a_week__then_suppressed),
 		T(soft__refused_for_good_at_smtp_time__counts_too),
 		T(complaint_and_stop__suppress_and_are_counted),
+		T(complaint__about_no_delivery__counts_again_after_it_was_lifted),
 		T(failures__show_what_came_back),
 		T(forget__reaches_what_came_back),
 		T(forget__unpacks_what_was_nobodys_while_others_write),
