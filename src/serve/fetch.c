@@ -15,13 +15,19 @@ enum { CONNECT_SECONDS = 30, STALLED_SECONDS = 60, ANSWER_BYTES = 512 << 10 };
 
 /* ---- A session ---- */
 
-/* More than is read of a message is of no interest. */
 static size_t take(char *p, size_t size, size_t n, void *ctx)
 {
-	struct buf *b = ctx;
-	size_t room = b->len < MAILBOX_MESSAGE ? MAILBOX_MESSAGE - b->len : 0;
-	buf_add(b, p, size * n < room ? size * n : room);
-	return b->failed ? 0 : size * n;
+	struct session *s = ctx;
+	size_t room = s->body.len < s->most ? s->most - s->body.len : 0;
+	buf_add(&s->body, p, size * n < room ? size * n : room);
+	return s->body.failed ? 0 : size * n;
+}
+
+/* Whoever stops serve does not wait for a server that is silent. */
+static int go_on(void *ctx, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ultotal, curl_off_t ulnow)
+{
+	(void)dltotal, (void)dlnow, (void)ultotal, (void)ulnow;
+	return session_stopped(ctx);
 }
 
 static int failed(const struct session *s, CURLcode rc, struct err *e)
@@ -39,6 +45,8 @@ static int failed(const struct session *s, CURLcode rc, struct err *e)
 	case CURLE_QUOTE_ERROR:
 	case CURLE_REMOTE_FILE_NOT_FOUND:
 		return err_set(e, ERR_DATA, what, "the server refuses: %s", why);
+	case CURLE_ABORTED_BY_CALLBACK:
+		return err_set(e, ERR_AGAIN, what, "stopped");
 	case CURLE_OUT_OF_MEMORY:
 	case CURLE_WRITE_ERROR:
 		return err_set(e, ERR_INTERNAL, what, "out of memory");
@@ -57,6 +65,7 @@ int session_ask(struct session *s, const char *path, const char *command, bool a
 	curl_easy_setopt(s->curl, CURLOPT_CUSTOMREQUEST, command);
 	curl_easy_setopt(s->curl, CURLOPT_NOBODY, answer ? 0L : 1L);
 	CURLcode rc = curl_easy_perform(s->curl);
+	s->refused = rc == CURLE_WEIRD_SERVER_REPLY;
 	return rc == CURLE_OK ? 0 : failed(s, rc, e);
 }
 
@@ -94,7 +103,10 @@ static int session_open(struct session *s, struct err *e)
 	curl_easy_setopt(s->curl, CURLOPT_BUFFERSIZE, (long)ANSWER_BYTES);
 	curl_easy_setopt(s->curl, CURLOPT_ERRORBUFFER, s->why);
 	curl_easy_setopt(s->curl, CURLOPT_WRITEFUNCTION, take);
-	curl_easy_setopt(s->curl, CURLOPT_WRITEDATA, &s->body);
+	curl_easy_setopt(s->curl, CURLOPT_WRITEDATA, s);
+	curl_easy_setopt(s->curl, CURLOPT_NOPROGRESS, 0L);
+	curl_easy_setopt(s->curl, CURLOPT_XFERINFOFUNCTION, go_on);
+	curl_easy_setopt(s->curl, CURLOPT_XFERINFODATA, s);
 	curl_easy_setopt(s->curl, CURLOPT_USERNAME, m->user);
 	curl_easy_setopt(s->curl, m->auth == MAILBOX_AUTH_XOAUTH2 ? CURLOPT_XOAUTH2_BEARER : CURLOPT_PASSWORD,
 		buf_cstr(&s->password));
@@ -132,10 +144,10 @@ int session_message(struct session *s, const char *id, bool *matched, struct err
 
 int fetch_mailbox(const struct fetch_options *o, struct fetch_count *n, struct err *e)
 {
-	struct session s = {.o = o, .n = n};
+	struct session s = {.o = o, .most = MAILBOX_MESSAGE, .n = n};
 	*n = (struct fetch_count){0};
 	buf_init(&s.password, 64 << 10);
-	buf_init(&s.body, MAILBOX_MESSAGE + 1);
+	buf_init(&s.body, MAILBOX_LISTING + 1);
 	int rc = session_open(&s, e);
 	if (rc == 0)
 		rc = strncmp(o->mailbox->url, "imap", 4) == 0 ? fetch_imap(&s, e) : fetch_pop3(&s, e);

@@ -7,18 +7,22 @@
 
 #include <curl/curl.h>
 
+#define MAILBOX_LISTING ((size_t)64 << 20) /* of POP3: a line for each message */
+
 struct session {
 	const struct fetch_options *o;
 	CURL *curl;
 	struct buf password, body;
+	size_t most;      /* bytes kept of an answer */
+	bool refused;     /* what was asked last: by the server, in POP3's words */
 	char base[512];   /* the URL without folder, ending in / */
 	char folder[256]; /* of the URL; INBOX */
 	char why[CURL_ERROR_SIZE];
 	struct fetch_count *n;
 };
 
-/* Asks for base + path, with a command of our own if that is not NULL; the answer is in s->body, cut to what
- * is read of a message. answer false: a command that only succeeds or fails. */
+/* Asks for base + path, with a command of our own if that is not NULL; the answer is in s->body, cut to
+ * s->most. answer false: a command that only succeeds or fails. */
 int session_ask(struct session *s, const char *path, const char *command, bool answer, struct err *e);
 /* Reads the message in s->body and acts. *matched: it is about a delivery of ours. */
 int session_message(struct session *s, const char *id, bool *matched, struct err *e);

@@ -1,6 +1,8 @@
 """Returned mail from mailboxes: a real Dovecot by IMAP and POP3, where only what is ours is moved or deleted."""
 import json
 import os
+import socket
+import threading
 
 import peers
 from harness import interrupt, wait_until
@@ -149,3 +151,92 @@ def test_postfix_returns_into_a_mailbox_by_imap(w):
 
 def test_postfix_returns_into_a_mailbox_by_pop3(w):
 	from_postfix(w, "pop3")
+
+
+class Pop3:
+	"""A mailbox by POP3 that misbehaves: `refused` messages are not handed out, a session is cut at message `cut_at` (once), and
+	where it is `silent` nobody gets an answer to the login. Deletes what is marked at QUIT."""
+	def __init__(self, messages, refused=(), cut_at=None, silent=False, uid="uid-{}"):
+		self.messages, self.refused, self.cut_at, self.silent, self.uid = dict(enumerate(messages)), set(refused), cut_at, silent, uid
+		self.logins = 0
+		self.socket = socket.create_server(("127.0.0.1", 0))
+		self.port = self.socket.getsockname()[1]
+		threading.Thread(target=self.accept, daemon=True).start()
+
+	def accept(self):
+		while True:
+			threading.Thread(target=self.session, args=(self.socket.accept()[0],), daemon=True).start()
+
+	def session(self, k):
+		k.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+		uids, marked = sorted(self.messages), set()
+		with k, k.makefile("rb") as lines:
+			k.sendall(b"+OK\r\n")
+			for line in lines:
+				verb, _, what = line.decode().strip().partition(" ")
+				uid = uids[int(what) - 1] if what.isdigit() else None
+				answer = "+OK"
+				if verb == "CAPA":
+					answer = "+OK\r\nUSER\r\nUIDL\r\n."
+				elif verb == "USER":
+					self.logins += 1
+					if self.silent:
+						continue
+				elif verb == "UIDL":
+					answer = "\r\n".join(["+OK", *(f"{i + 1} {self.uid.format(u)}" for i, u in enumerate(uids)), "."])
+				elif verb == "RETR" and uid == self.cut_at:
+					self.cut_at = None
+					return
+				elif verb == "RETR":
+					answer = "-ERR it is damaged" if uid in self.refused else "+OK\r\n" + self.messages[uid] + "\r\n."
+				elif verb == "DELE":
+					marked.add(uid)
+				k.sendall(answer.encode() + b"\r\n")
+				if verb == "QUIT":
+					for uid in marked:
+						self.messages.pop(uid, None)
+					return
+
+
+def returned(o, addresses):
+	return [f"Delivered-To: {o.paths[a]}\r\n" + REPORT.format(to=o.paths[a], address=a, id=a).replace("\n", "\r\n") for a in addresses]
+
+
+def test_pop3_passes_by_what_the_server_refuses(w):
+	o = Sent(w, 5)
+	peer = Pop3(returned(o, o.addresses), refused=[1, 3])
+	mailbox(w, "old", f"pop3://127.0.0.1:{peer.port}", "delete")
+	told = w.run("fetch", expect=65)
+	assert "does not hand out message 2 and others" in told.err, told
+	assert o.bounced() == 3 and sorted(peer.messages) == [1, 3]
+	peer.refused.clear()
+	w.run("fetch")
+	assert o.bounced() == 5 and not peer.messages
+
+
+def test_pop3_deletes_after_a_session_that_broke(w):
+	o = Sent(w, 4)
+	peer = Pop3(returned(o, o.addresses), cut_at=2)
+	mailbox(w, "old", f"pop3://127.0.0.1:{peer.port}", "delete")
+	w.run("fetch", expect=69)
+	assert o.bounced() == 2 and len(peer.messages) == 4
+	w.run("fetch")
+	assert o.bounced() == 4 and not peer.messages, sorted(peer.messages)
+
+
+def test_pop3_with_a_long_list(w):
+	o = Sent(w, 3)
+	peer = Pop3([PRIVATE.format(i) for i in range(30)] + returned(o, o.addresses), uid="u" * 50000 + "{:02}")
+	mailbox(w, "old", f"pop3://127.0.0.1:{peer.port}", "keep")
+	assert "33 messages read, 3 of ours" in w.run("fetch").out
+	assert "0 messages read" in w.run("fetch").out
+
+
+def test_serve_stops_while_a_mailbox_is_silent(w):
+	o = Sent(w, 1)
+	peer = Pop3(returned(o, o.addresses), silent=True)
+	mailbox(w, "old", f"pop3://127.0.0.1:{peer.port}", "delete")
+	child = w.serve()
+	wait_until(lambda: peer.logins > 0)
+	interrupt(child)
+	w.finish(child, timeout=15)
