@@ -387,6 +387,8 @@ static int fill_report(struct job *j, struct err *e)
 	out->ncolumns = p->ncolumns;
 	if (p->unread_status != SIZE_MAX)
 		out->unread_status = p->columns[p->unread_status].header;
+	if (p->left_at != SIZE_MAX)
+		out->left_at = p->columns[p->left_at].header;
 	for (size_t i = 0; i < p->npreview && out->nsample < IMPORT_SAMPLE; i++) {
 		if (p->preview[i].bad != NULL)
 			continue;

@@ -78,9 +78,10 @@ struct import_report { /* filled as far as it came, also on failure; strings liv
 	int64_t read, added, updated, unchanged, rejected, duplicates, suppressed;
 	struct import_reject rejects[IMPORT_REJECTS];
 	size_t nrejects;
-	int64_t forgotten; /* of those rejected: people who asked for it, no sign of a wrong file */
-	int64_t left;      /* by --sync */
-	bool would_refuse; /* dry run: too many were refused for an import */
+	int64_t forgotten;  /* of those rejected: people who asked for it, no sign of a wrong file */
+	int64_t left;       /* by --sync */
+	bool would_refuse;  /* dry run: too many were refused for an import */
+	struct str left_at; /* the column that says of some of them when they left */
 	struct str
 		unread_status; /* the column that looks as if it said who unsubscribed, and is not read so */
 	double seconds;

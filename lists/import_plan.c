@@ -397,6 +397,40 @@ static size_t unread_status(const struct import_plan *p)
 	return NONE;
 }
 
+static size_t filled_rows(const struct import_plan *p, size_t i)
+{
+	size_t n = 0;
+	for (size_t j = 0; j < p->npreview; j++)
+		n += i < p->preview[j].nfields && str_trim(p->preview[j].field[i]).n > 0;
+	return n;
+}
+
+/* Services export those who left to files of their own, which look like the list but for one column: imported
+ * as it is, such a file would have all of them mailed. --map gives the column another name. */
+static int look_for_leavers(struct import_plan *p, struct err *e)
+{
+	p->left_at = NONE;
+	for (size_t i = 0; i < p->ncolumns && p->status == NONE; i++) {
+		const struct import_column *c = &p->columns[i];
+		enum import_status left =
+			c->role == COLUMN_ATTR ? import_status_of_time(c->attr) : IMPORT_SUBSCRIBED;
+		size_t n = left != IMPORT_SUBSCRIBED ? filled_rows(p, i) : 0;
+		if (n > 0 && n == p->npreview) {
+			err_set(e, ERR_DATA, "import",
+				"these people are not to be mailed: every row has \"%.*s\"",
+				STR_ARG(c->header));
+			return err_remedy(e,
+				"`postrider suppressions import FILE` takes them as %s; `--map left_at=%.*s` "
+				"imports "
+				"them all the same",
+				import_status_names[left], STR_ARG(c->header));
+		}
+		if (n > 0)
+			p->left_at = i;
+	}
+	return 0;
+}
+
 int import_plan(struct import_plan *p, struct csv_reader *r, const struct import_request *q, struct arena *a,
 	struct err *e)
 {
@@ -417,7 +451,7 @@ int import_plan(struct import_plan *p, struct csv_reader *r, const struct import
 	if (set_roles(p, q, e) != 0)
 		return -1;
 	p->unread_status = unread_status(p);
-	return 0;
+	return look_for_leavers(p, e);
 }
 
 static int by_id(const void *a, const void *b, void *columns)

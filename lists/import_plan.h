@@ -21,6 +21,7 @@ struct import_plan {
 	size_t ncolumns;
 	size_t email, status, source, consent, joined, added,
 		expand;       /* index of the column; SIZE_MAX: none */
+	size_t left_at;       /* one that says when somebody left, and does so; SIZE_MAX: none */
 	size_t unread_status; /* one that looks like it, and is an attribute as any other; SIZE_MAX: none */
 	bool own_status;      /* the status column is an export's pr_status */
 	size_t *attrs;        /* indexes of attribute columns, by ascending attribute id */

@@ -1,5 +1,7 @@
 #include "lists/import_status.h"
 
+#include "src/base/utf8.h"
+
 const char *const import_status_names[] = {
 	[IMPORT_SUBSCRIBED] = "subscribed",
 	[IMPORT_UNSUBSCRIBED] = "unsubscribed",
@@ -62,4 +64,27 @@ const char *import_status_read(struct str word, enum import_status *out)
 		if (str_is(s, pending[i]))
 			return "has not confirmed the subscription yet";
 	return "the status is a word that is not known here";
+}
+
+enum import_status import_status_of_time(struct str attr)
+{
+	static const struct {
+		enum import_status status;
+		const char *names[12];
+	} times[] = {
+		{IMPORT_UNSUBSCRIBED, {"unsubtime", "unsubscribetime", "unsubscribedtime", "unsubscribedat",
+					      "unsubscribedate", "unsubscribedon", "unsubscribeddate",
+					      "optouttime", "optoutdate", "解除日", "配信停止日", "退会日"}},
+		{IMPORT_BOUNCED, {"cleantime", "cleanedat", "bouncetime", "bouncedat", "bouncedate",
+					 "bounceddate", "hardbouncetime", "エラー停止日"}},
+		{IMPORT_COMPLAINED, {"complainttime", "complainedat", "complaintdate", "spamreportedat"}},
+	};
+	char folded[64];
+	struct str s = {folded, fold(attr, folded, sizeof folded)};
+	for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
+		for (size_t k = 0; k < 12 && times[i].names[k] != NULL; k++)
+			if (str_is(s, times[i].names[k]) ||
+				(!utf8_ascii(s) && str_starts(s, str_from(times[i].names[k]))))
+				return times[i].status;
+	return IMPORT_SUBSCRIBED;
 }

@@ -11,7 +11,7 @@
 
 #include <stdio.h>
 
-enum { ADDRESS, SCOPE, REASON, EVIDENCE, CREATED, HELD, NCOLUMNS };
+enum { ADDRESS, SCOPE, REASON, EVIDENCE, CREATED, HELD, LEFT, NCOLUMNS };
 enum { BATCH = 256, EVIDENCE_KEPT = 500 };
 
 struct job {
@@ -19,8 +19,9 @@ struct job {
 	const struct suppress_request *q;
 	struct suppress_report *out;
 	struct csv_reader *reader;
-	size_t column[NCOLUMNS]; /* SIZE_MAX: none */
-	bool excel;              /* our own export for Excel */
+	size_t column[NCOLUMNS];     /* SIZE_MAX: none; LEFT: another service's time of it */
+	enum suppress_reason reason; /* of rows that name none */
+	bool excel;                  /* our own export for Excel */
 	struct suppression batch[BATCH];
 	size_t nbatch;
 	struct arena arena;   /* of the rows in the batch */
@@ -55,14 +56,28 @@ static bool looks_like_key(struct str s)
 					str_find(str_n(s.p + 1, s.n - 1), '@') == s.n - 1);
 }
 
+static enum suppress_reason reason_of(enum import_status status)
+{
+	return status == IMPORT_BOUNCED        ? SUPPRESS_HARD_BOUNCE
+	       : status == IMPORT_COMPLAINED   ? SUPPRESS_COMPLAINT
+	       : status == IMPORT_UNSUBSCRIBED ? SUPPRESS_UNSUBSCRIBE
+					       : SUPPRESS_IMPORT;
+}
+
 static void own_columns(struct job *j, const struct csv_row *row)
 {
 	static const char *const names[NCOLUMNS] = {
-		NULL, "scope", "reason", "evidence", "created", "held_until"};
+		NULL, "scope", "reason", "evidence", "created", "held_until", NULL};
 	for (size_t i = 0; i < row->nfields; i++) {
 		struct str name = column_attr(row->field[i], &j->arena);
+		enum import_status left = import_status_of_time(name);
+		if (left != IMPORT_SUBSCRIBED) {
+			j->column[LEFT] = i;
+			if (j->reason == SUPPRESS_IMPORT)
+				j->reason = reason_of(left);
+		}
 		for (int k = SCOPE; k < NCOLUMNS; k++)
-			if (str_is(name, names[k]))
+			if (names[k] != NULL && str_is(name, names[k]))
 				j->column[k] = i;
 		if (str_is(name, "status") && j->column[REASON] == SIZE_MAX)
 			j->column[REASON] = i;
@@ -120,10 +135,10 @@ static struct str cell(const struct job *j, const struct csv_row *row, int which
 
 /* ---- Rows ---- */
 
-static const char *read_reason(struct str word, enum suppress_reason *out)
+static const char *read_reason(const struct job *j, struct str word, enum suppress_reason *out)
 {
 	enum import_status status;
-	*out = SUPPRESS_IMPORT;
+	*out = j->reason;
 	if (word.n == 0)
 		return NULL;
 	for (int i = 0; i < SUPPRESS_NREASONS; i++) {
@@ -134,10 +149,7 @@ static const char *read_reason(struct str word, enum suppress_reason *out)
 	}
 	if (import_status_read(word, &status) != NULL)
 		return NULL;
-	*out = status == IMPORT_BOUNCED        ? SUPPRESS_HARD_BOUNCE
-	       : status == IMPORT_COMPLAINED   ? SUPPRESS_COMPLAINT
-	       : status == IMPORT_UNSUBSCRIBED ? SUPPRESS_UNSUBSCRIBE
-					       : SUPPRESS_IMPORT;
+	*out = reason_of(status);
 	return status == IMPORT_SUBSCRIBED ? "the status says that this person can be mailed" : NULL;
 }
 
@@ -177,12 +189,15 @@ static const char *read_row(struct job *j, const struct csv_row *row, struct sup
 		snprintf(why, 160, "%.150s", e.why);
 		return why;
 	}
-	const char *fault = read_reason(str_trim(cell(j, row, REASON)), &sup->reason);
+	const char *fault = read_reason(j, str_trim(cell(j, row, REASON)), &sup->reason);
 	if (fault == NULL)
 		fault = read_scope(j, cell(j, row, SCOPE), &sup->list);
 	if (fault != NULL)
 		return fault;
 	sup->created = j->q->now;
+	/* In a service's own form of time; one that cannot be read keeps nobody from being suppressed. */
+	if (!read_time(j, cell(j, row, LEFT), &sup->created) || sup->created > j->q->now)
+		sup->created = j->q->now;
 	if (!read_time(j, cell(j, row, CREATED), &sup->created) ||
 		!read_time(j, cell(j, row, HELD), &sup->held_until))
 		return "a time in it cannot be read";
@@ -256,7 +271,7 @@ static int read_file(struct job *j, struct err *e)
 int suppress_import(
 	struct store *s, const struct suppress_request *q, struct suppress_report *out, struct err *e)
 {
-	struct job j = {.s = s, .q = q, .out = out};
+	struct job j = {.s = s, .q = q, .out = out, .reason = q->reason};
 	*out = (struct suppress_report){0};
 	arena_init(&j.arena, 16 << 10, 16 << 20);
 	int rc = read_file(&j, e);

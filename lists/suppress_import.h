@@ -1,19 +1,20 @@
 /* Addresses that must not be mailed, from a file: one column of addresses or @domains, with or without a
  * header; where there are the columns of our own export (scope, reason, evidence, created, held_until), these
- * count too. */
+ * count too; of other services' exports those that say when somebody left (UNSUB_TIME and its like). */
 #ifndef LISTS_SUPPRESS_IMPORT_H
 #define LISTS_SUPPRESS_IMPORT_H
 
 #include "lists/csv.h"
 #include "src/base/arena.h"
-#include "src/db/store.h"
+#include "src/db/suppress.h"
 
 struct suppress_request {
 	const char *file;   /* "-": standard input */
 	const char *column; /* NULL: found out */
 	const char *encoding;
-	int64_t list;     /* scope where the file names none; 0: all mail */
-	const char *note; /* evidence where the file has none; NULL: the file's name */
+	enum suppress_reason reason; /* where the file names none; SUPPRESS_IMPORT: what its columns tell */
+	int64_t list;                /* scope where the file names none; 0: all mail */
+	const char *note;            /* evidence where the file has none; NULL: the file's name */
 	const struct zone *zone;
 	ms_t now;
 	const atomic_bool *stop;

@@ -301,6 +301,11 @@ static int import_run(struct cli *c, struct err *e)
 				 "keeps them "
 				 "from being mailed",
 				out_safe(report.unread_status), out_safe(report.unread_status));
+		if (rc == 0 && report.left_at.n > 0)
+			log_warn("some rows have \"%s\", as if these people had left, and they are mailed "
+				 "like the "
+				 "others: put such rows into a file for `postrider suppressions import`",
+				out_safe(report.left_at));
 		if (rc == 0 && (c->json ? show_json(&q, &report) : show_text(c, &q, &report, new_list)) != 0)
 			rc = output_error(e);
 		import_report_release(&report);

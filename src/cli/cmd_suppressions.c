@@ -230,8 +230,13 @@ static int import_run(struct cli *c, struct err *e)
 		.now = clock_now(),
 		.stop = &stop_asked};
 	struct store *s = q.zone != NULL ? cli_store(c, STORE_WRITE, e) : NULL;
-	if (s == NULL || scope_option(c, s, &q.list, e) != 0)
+	int reason = cli_given(c, "reason") ? people_reason("--reason", cli_value(c, "reason"), e)
+					    : SUPPRESS_IMPORT;
+	if (s == NULL || reason < 0 || scope_option(c, s, &q.list, e) != 0)
 		return -1;
+	if (reason == SUPPRESS_FORGOTTEN)
+		return cli_usage(c, e, "only `contact forget` forgets a person");
+	q.reason = (enum suppress_reason)reason;
 	sigaction(SIGINT, &sa, NULL);
 	sigaction(SIGTERM, &sa, NULL);
 	sigaction(SIGHUP, &sa, NULL);
@@ -373,6 +378,10 @@ static const struct option import_options[] = {
 	{.name = "list", .value = "LIST", .help = "only for this list (without it: all mail)"},
 	{.name = "email", .value = "COLUMN", .help = "the column of the addresses"},
 	{.name = "encoding", .value = "CHARSET", .help = "of the file (found out)"},
+	{.name = "reason",
+		.value = "REASON",
+		.help = "of rows that name none: unsubscribe, complaint, hard-bounce … (import, or what a "
+			"column such as UNSUB_TIME tells)"},
 	{.name = "note", .value = "TEXT", .help = "why, for the record"},
 	{0},
 };

@@ -387,6 +387,23 @@ static void status__is_seen_where_it_is_not_read(void **state)
 	assert_int_equal(report.unread_status.n, 0);
 }
 
+static void leavers__are_not_taken_for_readers(void **state)
+{
+	f = *state;
+	struct import_request q = request();
+	assert_int_equal(import_str(STR("email,UNSUB_TIME\na@x.example,2023-01-01 10:00:00\n"), q), -1);
+	assert_int_equal(f->e.code, ERR_DATA);
+	assert_int_equal(import_str(STR("email,配信停止日時\na@x.example,2023/01/01\n"), q), -1);
+	imports("email,Unsubscribed At\na@x.example,\nb@x.example,2023-01-01\n", q, 2, 0, 0, 0);
+	assert_true(str_is(report.left_at, "Unsubscribed At"));
+	imports("email,CLEAN_TIME\nc@x.example,\n", q, 1, 0, 0, 0);
+	assert_int_equal(report.left_at.n, 0);
+	const char *maps[] = {"left_at=UNSUB_TIME"};
+	q.maps = maps;
+	q.nmaps = 1;
+	imports("email,UNSUB_TIME\nd@x.example,2023-01-01 10:00:00\n", q, 1, 0, 0, 0);
+}
+
 static void status__becomes_suppression(void **state)
 {
 	f = *state;
@@ -725,6 +742,7 @@ int main(void)
 		TEST(duplicates__by_option),
 		TEST(status__is_seen_where_it_is_not_read),
 		TEST(status__becomes_suppression),
+		TEST(leavers__are_not_taken_for_readers),
 		TEST(suppression__beats_every_later_import),
 		TEST(forgotten__is_refused),
 		TEST(source_and_consent__from_text_or_column),

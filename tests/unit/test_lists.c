@@ -255,8 +255,12 @@ static struct suppress_report suppress(const char *text, int64_t list, const cha
 	snprintf(path, sizeof path, "%s/sup.csv", f->dir);
 	unlink(path);
 	OK(f, file_create(path, str_from(text), 0600, &f->e));
-	struct suppress_request q = {
-		.file = path, .list = list, .column = column, .zone = clock_zone("UTC", NULL), .now = NOW};
+	struct suppress_request q = {.file = path,
+		.list = list,
+		.column = column,
+		.reason = SUPPRESS_IMPORT,
+		.zone = clock_zone("UTC", NULL),
+		.now = NOW};
 	OK(f, suppress_import(f->s, &q, &report, &f->e));
 	return report;
 }
@@ -307,6 +311,18 @@ static void suppressions__from_plain_and_own_files(void **state)
 	assert_int_equal(f->e.code, ERR_NOINPUT);
 }
 
+static void suppressions__from_other_services_exports(void **state)
+{
+	f = *state;
+	suppress("Email Address,First Name,UNSUB_TIME,UNSUB_REASON\n"
+		 "a@example.com,Anna,2023-01-02 03:04:05,NORMAL\nb@example.com,Bo,2/1/23 3:04 AM,\n",
+		0, NULL);
+	suppressed("a@example.com", "a@example.com all unsubscribe 2023-01-02T03:04:05.000Z;");
+	suppressed("b@example.com", "b@example.com all unsubscribe now;");
+	suppress("Email Address,CLEAN_TIME\nc@example.com,2023-01-02 03:04:05\n", 0, NULL);
+	suppressed("c@example.com", "c@example.com all hard-bounce 2023-01-02T03:04:05.000Z;");
+}
+
 static int note_evidence(void *ctx, const struct suppression *sup)
 {
 	buf_str(ctx, sup->evidence);
@@ -341,6 +357,7 @@ int main(void)
 		TEST(audience__mistakes_widen_nothing),
 		cmocka_unit_test(audience__same_people_same_text),
 		TEST(suppressions__from_plain_and_own_files),
+		TEST(suppressions__from_other_services_exports),
 		TEST(suppressions__long_evidence_is_cut_between_characters),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
