@@ -44,6 +44,9 @@ struct str lint_where(const struct lint_finding *f, struct arena *a);
  * `text` is decoded; n == 0: all is well, else the words that show it. */
 struct str lint_greeting(struct str text);
 struct str lint_subject_gap(struct str subject);
+/* Template code left in a finished text, ours or another service's: {{ name }}, *|FNAME|*, %%name%% … n == 0:
+ * none. */
+struct str lint_left_over(struct str text);
 /* Gmail cuts off a message whose decoded HTML is larger. */
 enum { LINT_CLIP = 102 << 10, LINT_CLIP_NEAR = 90 << 10 };
 

@@ -111,7 +111,7 @@
 	ROW(DKIM_LENGTH, "dkim-length", WARN, "sign the whole body: with l= anybody may add to it") \
 	/* what is read */ \
 	ROW(GREETING, "greeting-empty", WARN, "give the name a default: {{ first_name | default: \"reader\" }}") \
-	ROW(LIQUID_LEFT, "template-left", WARN, "look at the template: this stands in the finished message as it is") \
+	ROW(LIQUID_LEFT, "template-left", WARN, "this stands in the finished message as it is; a value of the person is written {{ first_name }}") \
 	ROW(HTML_CLIPPED, "html-clipped", FAIL, "shorten it: Gmail cuts off what is beyond 102 KB, and the unsubscribe link with it") \
 	ROW(HTML_NEAR, "html-nearly-clipped", WARN, "shorten it: Gmail cuts off what is beyond 102 KB") \
 	ROW(IMG_ALT, "image-without-alt", WARN, "add alt=\"…\" with what it shows; alt=\"\" for mere decoration") \

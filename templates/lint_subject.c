@@ -24,6 +24,10 @@ static void subject_words(struct linter *l, const struct lint_header *h, struct 
 		if (s.n >= strlen(fakes[i]) && strncasecmp(s.p, fakes[i], strlen(fakes[i])) == 0)
 			lint_add(l, L_SUBJECT_REPLY, place, h->name.p, "it claims to be a reply: \"%s\"",
 				lint_show(l, s));
+	struct str left = lint_left_over(s);
+	if (left.n != 0)
+		lint_add(l, L_LIQUID_LEFT, place, h->name.p, "template code is left in it: \"%s\"",
+			lint_show(l, left));
 	struct str gap = lint_subject_gap(s);
 	if (gap.n != 0)
 		lint_add(l, L_SUBJECT_GAP, place, h->name.p, "a value seems to be missing: \"%s\"",

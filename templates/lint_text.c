@@ -243,16 +243,66 @@ static long line_of(struct str s, const char *at)
 	return line;
 }
 
+/* A name in upper case, as *|FNAME|*, %FIRST_NAME%; four letters that are not all hexadecimal, as a link may
+ * hold %C3%A4. */
+static bool shouted_name(struct str s)
+{
+	size_t letters = 0, beyond_f = 0;
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i];
+		if (!isupper((unsigned char)c) && !isdigit((unsigned char)c) && c != '_' && c != ':')
+			return false;
+		letters += isupper((unsigned char)c) != 0;
+		beyond_f += c > 'F' && c <= 'Z';
+	}
+	return letters > 3 && beyond_f > 0;
+}
+
+/* How many bytes of a placeholder of another service stand at the beginning of s; 0: none does. */
+static size_t foreign_placeholder(struct str s)
+{
+	static const struct {
+		const char *opens, *closes;
+		bool shouted; /* in other letters it may be anything */
+	} forms[] = {{"*|", "|*", false}, {"|", "|", true}, {"%%", "%%", false}, {"[[", "]]", false},
+		{"%", "%", true}, {"{$", "}", false}, {"##", "##", false}, {"<%=", "%>", false}};
+	for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+		size_t o = strlen(forms[i].opens), c = strlen(forms[i].closes), n = o;
+		if (!str_starts(s, str_from(forms[i].opens)))
+			continue;
+		while (n < s.n && n < 60 &&
+			(isalnum((unsigned char)s.p[n]) || strchr("_.: ", s.p[n]) != NULL) && s.p[n] != '\0')
+			n++;
+		struct str name = str_n(s.p + o, n - o);
+		if (forms[i].opens[0] == '<')
+			name = str_trim(name);
+		if (name.n > 0 && isalpha((unsigned char)name.p[0]) && n + c <= s.n &&
+			memcmp(s.p + n, forms[i].closes, c) == 0 && (!forms[i].shouted || shouted_name(name)))
+			return n + c;
+	}
+	return 0;
+}
+
+struct str lint_left_over(struct str s)
+{
+	for (size_t i = 0; i + 1 < s.n; i++) {
+		if (s.p[i] == '\0' || strchr("{*|%[#<", s.p[i]) == NULL)
+			continue;
+		if (s.p[i] == '{' && (s.p[i + 1] == '{' || s.p[i + 1] == '%'))
+			return str_n(s.p + i, s.n - i < 40 ? s.n - i : 40);
+		size_t n = foreign_placeholder(str_n(s.p + i, s.n - i));
+		if (n > 0)
+			return str_n(s.p + i, n);
+	}
+	return str_n(NULL, 0);
+}
+
 static void read_text(struct linter *l, struct str s, struct str place)
 {
-	const char *left = s.n < 2 ? NULL : memmem(s.p, s.n, "{{", 2);
-	if (left == NULL && s.n >= 2)
-		left = memmem(s.p, s.n, "{%", 2);
-	if (left != NULL)
-		lint_add_decoded(l, L_LIQUID_LEFT, place, line_of(s, left),
-			"template code is left in it: \"%s\"",
-			lint_show(l, str_n(left, (size_t)(s.p + s.n - left) < 40 ? (size_t)(s.p + s.n - left)
-										 : 40)));
+	struct str left = lint_left_over(s);
+	if (left.n != 0)
+		lint_add_decoded(l, L_LIQUID_LEFT, place, line_of(s, left.p),
+			"template code is left in it: \"%s\"", lint_show(l, left));
 	struct str g = lint_greeting(s);
 	if (g.n != 0)
 		lint_add_decoded(l, L_GREETING, place, line_of(s, g.p), "the greeting has no name: \"%s\"",

@@ -260,6 +260,23 @@ static void html__finding__has_a_line_of_the_decoded(void **state)
 	release_fixture(&f);
 }
 
+static void left_over__placeholders_of_any_service__are_seen(void **state)
+{
+	(void)state;
+	static const char *const bad[] = {"Dear {{ name }},", "{% if %}", "Hi *|FNAME|*!", "Dear /|FNAME|/,",
+		"*|LIST:COMPANY|*", "%%first_name%%様", "Hi %FIRSTNAME%", "Hi [[first_name]]", "{$name}",
+		"##name##", "<%= name %>", "*|iferror|*"};
+	static const char *const good[] = {"50% to 100% OFF", "|A|B|", "| NAME | CITY |",
+		"https://x/%E3%81%82", "%FADE%", "[[1]]", "** | **", "## Title ##", "{x}", "100%%", "%", "{",
+		"[["};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+		if (lint_left_over(str_from(bad[i])).n == 0)
+			fail_msg("not seen: %s", bad[i]);
+	for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
+		if (lint_left_over(str_from(good[i])).n != 0)
+			fail_msg("seen: %s", good[i]);
+}
+
 static void greeting__without_name__is_seen(void **state)
 {
 	(void)state;
@@ -330,6 +347,7 @@ int main(void)
 		cmocka_unit_test(text__without_unsubscribe_link__is_named),
 		cmocka_unit_test(html__images_alone__are_named),
 		cmocka_unit_test(html__finding__has_a_line_of_the_decoded),
+		cmocka_unit_test(left_over__placeholders_of_any_service__are_seen),
 		cmocka_unit_test(greeting__without_name__is_seen),
 		cmocka_unit_test(subject__with_a_gap__is_seen),
 		cmocka_unit_test(text__japanese__is_compared_by_characters),
