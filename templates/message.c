@@ -188,7 +188,10 @@ static int constant_field(struct message *m, enum message_field f, struct str *o
 	if (l == NULL || !has_liquid(l->value))
 		return 0;
 	err_set(e, ERR_DATA, m->path, "%s is the same for everybody: no Liquid there", message_field_name(f));
-	return at_line(m, l, e);
+	at_line(m, l, e);
+	return err_remedy(e,
+		"a letter for each language, sent with --where 'language = \"ja\"', has dates and "
+		"links in it");
 }
 
 static int settings_compile(struct message *m, struct err *e)

@@ -487,6 +487,15 @@ static void compose__layouts_that_ship__fit_the_language(void **state)
 		compiled(MESSAGE_MARKDOWN, text);
 		compose();
 		assert_false(has(composed.html, "Unsubscribe</a>"));
+		/* A style of the layout would win over the column's own alignment. */
+		snprintf(text, sizeof text,
+			HEAD "Layout: postrider/%s.html\n\n| a | b |\n|---|--:|\n| 1 | 7 |\n", layouts[i]);
+		compiled(MESSAGE_MARKDOWN, text);
+		compose();
+		const char *cell = memmem(composed.html.p, composed.html.n, "align=\"right\">7<", 16);
+		assert_non_null(cell);
+		while (memcmp(cell, "<td", 3) != 0)
+			assert_int_not_equal(memcmp(cell--, "text-align", 10), 0);
 	}
 	assert_null(one(MESSAGE_HTML, HEAD "Layout: postrider/none.html\n\nx"));
 	assert_int_equal(err.code, ERR_NOINPUT);
