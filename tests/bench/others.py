@@ -92,7 +92,7 @@ class OpenDkim:
 	"""The milter; `main` is what Postfix is told."""
 
 	def __init__(self, folder, key):
-		self.port, self.conf = peers.free_port(), os.path.join(folder, "opendkim.conf")
+		self.port, self.conf = harness.free_port(), os.path.join(folder, "opendkim.conf")
 		self.program, self.env = dkim_referees.program()
 		with open(self.conf, "w") as f:
 			f.write(f"Mode s\nSocket inet:{self.port}@127.0.0.1\nDomain books.example\nSelector peer\nKeyFile {key.path}\nBackground no\n"

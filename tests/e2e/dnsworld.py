@@ -1,10 +1,8 @@
 """A small Internet for direct delivery, in network namespaces: NSD with a signed zone, Unbound that validates it, Postfix
 receivers on hosts of their own, and a server of MTA-STS policies.
 
-The test's process enters a network namespace of its own, so that nothing of the test can reach the real network, and
-the addresses can be public ones. Each receiver is in a further namespace behind a veth pair. Names below `example` are
+The test's process is in a network namespace of its own, so that the addresses can be public ones. Each receiver is in a further namespace behind a veth pair. Names below `example` are
 signed (its key is the trust anchor); names below `plain` are not."""
-import ctypes
 import hashlib
 import http.server
 import os
@@ -15,11 +13,11 @@ import subprocess
 import threading
 import time
 
+import harness
 import peers
 
 US4, US6, POLICIES = "5.0.0.254", "2a00::254", "5.0.0.200"
 REFUSING, SILENT, SILENT6 = "5.0.0.98", "5.0.0.99", "2a00::99"  # nothing listens; nobody answers
-CLONE_NEWNET = 0x40000000
 
 
 def ip(*args):
@@ -34,9 +32,8 @@ class Internet:
 		if not os.path.exists("/usr/sbin/ip") and not os.path.exists("/sbin/ip"):
 			raise peers.Unavailable("network namespaces need iproute2")
 		self.holders = []
-		if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+		if not harness.network_of_its_own():
 			raise peers.Unavailable("network namespaces are not permitted here")
-		ip("link", "set", "lo", "up")
 		for address in US4, POLICIES, REFUSING:
 			ip("addr", "add", address + "/32", "dev", "lo")
 		# Behind this link is nobody: packets go to a hardware address that nothing has.

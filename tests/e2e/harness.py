@@ -1,11 +1,16 @@
 """What every end-to-end test uses: a folder with a configuration and a database, the program, and ways to wait."""
 import contextlib
 import csv
+import ctypes
+import fcntl
 import io
 import json
 import os
+import random
 import signal
+import socket
 import sqlite3
+import struct
 import subprocess
 import time
 
@@ -14,6 +19,9 @@ BUILD = os.path.join(TOP, os.environ.get("POSTRIDER_BUILD") or "build")
 PROGRAM = os.environ.get("POSTRIDER") or os.path.join(BUILD, "postrider")
 # A sanitizer's build makes calls of its own, and is looked into while it runs.
 SANITIZED = os.path.basename(BUILD).startswith("build-") and not BUILD.endswith("-cov")
+
+CLONE_NEWNET = 0x40000000
+SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
 STATES = ["queued", "sending", "deferred", "sent", "bounced", "blocked", "expired", "skipped", "doubt", "cancelled"]
 MESSAGE = """From: Kyoto Books <news@books.example>
@@ -31,6 +39,30 @@ def install(folder, goal="install", **variables):
 	"""`make install` of what was built, below that folder; nothing is built anew, whatever the flags of this run are."""
 	subprocess.run(["make", "-s", "-o", "all", goal, f"B={BUILD}", f"DESTDIR={folder}", *(f"{k}={v}" for k, v in variables.items())],
 		cwd=TOP, check=True, capture_output=True)
+
+
+def network_of_its_own():
+	"""For this process and what it starts, if that is permitted: no port is anybody else's, and nothing of the real network answers,
+	or is silent. Returns whether it is so."""
+	if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
+		return False
+	with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+		loopback = b"lo".ljust(16, b"\0")
+		flags = struct.unpack("16sh", fcntl.ioctl(s, SIOCGIFFLAGS, loopback + bytes(24))[:18])[1]
+		fcntl.ioctl(s, SIOCSIFFLAGS, loopback + struct.pack("h22x", flags | IFF_UP))
+	return True
+
+
+def free_port(given=set()):
+	"""A port for a server of this process, or for one that is to be missing. It is none of those that the system gives to whoever
+	asks for any, so it stays free until it is used, and also while the server is down."""
+	while True:
+		with socket.socket() as s, contextlib.suppress(OSError):
+			port = random.randrange(10000, 32768)
+			s.bind(("127.0.0.1", port))
+			if port not in given:
+				given.add(port)
+				return port
 
 
 class Result:

@@ -1,9 +1,9 @@
 """Hundreds of servers that lie, each at an address of its own in 127.1.0.0/16, all on one port and in one thread."""
 import asyncio
 import logging
-import socket
 
 import faults
+from harness import free_port
 from smtpd import Close, InThread, Sink
 
 FLOWS = {"one": ["SIZE 52428800", "ENHANCEDSTATUSCODES"], "pipelined": ["PIPELINING", "ENHANCEDSTATUSCODES"],
@@ -138,9 +138,7 @@ class Together(InThread):
 			server.address = f"127.1.{i // 250}.{1 + i % 250}"
 			self.records[f"d.{name}.example"] = {"MX": [(10, f"mx.{name}.example")]}
 			self.records[f"mx.{name}.example"] = {"A": [server.address]}
-		with socket.socket() as s:
-			s.bind(("127.0.0.1", 0))
-			self.port = s.getsockname()[1]
+		self.port = free_port()
 
 	async def listen(self):
 		return [await asyncio.start_server(s.serve_session, s.address, self.port, limit=1 << 20, backlog=20) for s in self.servers.values()]

@@ -7,9 +7,10 @@ import struct
 import subprocess
 import threading
 
+import harness
 import peers
 
-CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x20000
+CLONE_NEWNS = 0x20000
 
 KINDS = {1: "A", 15: "MX", 16: "TXT", 28: "AAAA", 5: "CNAME"}
 
@@ -98,10 +99,8 @@ class SystemNameserver(Nameserver):
 	no answer depends on where the test runs. A question is asked once, for a second."""
 
 	def __init__(self, folder, records):
-		libc = ctypes.CDLL(None, use_errno=True)
-		if libc.unshare(CLONE_NEWNET | CLONE_NEWNS) != 0:
+		if not harness.network_of_its_own() or ctypes.CDLL(None).unshare(CLONE_NEWNS) != 0:
 			raise peers.Unavailable("namespaces are not permitted here")
-		subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 		with open(folder + "/resolv.conf", "w") as f:
 			f.write("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
 		for command in ["--make-rprivate", "/"], ["--bind", f.name, "/etc/resolv.conf"]:

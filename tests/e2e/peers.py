@@ -14,6 +14,7 @@ import subprocess
 import time
 
 from distance import Here
+from harness import free_port
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", ".."))
 PEERS = os.path.join(TOP, "build", "peers")
@@ -36,7 +37,10 @@ def apt(*args, **kw):
 	own = os.path.join(PEERS, "apt")
 	if os.path.isdir(own):
 		options += ["-o", f"Dir::State::lists={own}/lists", "-o", f"Dir::Cache={own}/cache", "-o", "Debug::NoLocking=1"]
-	return subprocess.run([args[0], *options, *args[1:]], capture_output=True, text=True, stdin=subprocess.DEVNULL, **kw)
+	try:
+		return subprocess.run([args[0], *options, *args[1:]], capture_output=True, text=True, stdin=subprocess.DEVNULL, **kw)
+	except subprocess.TimeoutExpired as e:
+		raise Unavailable(f"{args[0]} {args[1]} is not done after {e.timeout} s") from None
 
 
 def closure(packages):
@@ -107,12 +111,6 @@ def need():
 	if probe.returncode != 0:
 		raise Unavailable("namespaces are not permitted here: " + probe.stderr.strip())
 	fetch()
-
-
-def free_port():
-	with socket.socket() as s:
-		s.bind(("127.0.0.1", 0))
-		return s.getsockname()[1]
 
 
 def own(path, user, mode=None, group=None):

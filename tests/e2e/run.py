@@ -2,8 +2,8 @@
 """Runs the end-to-end tests: the real program against real servers.
 usage: tests/e2e/run.py [-j JOBS] [NAME...]   NAME: part of "file:function", as `postfix` or `auth:wrong_password`
 
-Each test is a function test_*(w) in a file test_*.py, run in a process and a folder (build/e2e/…) of its own; `w` is a
-harness.World. It fails by an exception; it is skipped by peers.Unavailable. All tests together must have tried every command and
+Each test is a function test_*(w) in a file test_*.py, run in a process, a folder (build/e2e/…) and, where that is permitted, a
+network of its own; `w` is a harness.World. It fails by an exception; it is skipped by peers.Unavailable. All tests together must have tried every command and
 option there is (untried.py)."""
 import argparse
 import concurrent.futures
@@ -19,6 +19,7 @@ import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
+import dkim_referees  # noqa: E402
 import harness  # noqa: E402
 import peers  # noqa: E402
 import untried  # noqa: E402
@@ -45,6 +46,7 @@ def run_one(test):
 	os.makedirs(folder)
 	for sanitizer in ("ASAN", "UBSAN", "TSAN"):  # what they find counts whatever the test makes of the exit status
 		os.environ[sanitizer + "_OPTIONS"] = f"log_path={folder}/sanitizer:print_stacktrace=1:" + os.environ.get(sanitizer + "_OPTIONS", "")
+	harness.network_of_its_own()
 	with harness.World(folder) as w:
 		try:
 			getattr(importlib.import_module("test_" + module), "test_" + function)(w)
@@ -89,7 +91,9 @@ def main():
 	if not args.names:
 		shutil.rmtree(os.path.join(harness.BUILD, "e2e"), ignore_errors=True)
 	try:
-		peers.need()  # once, before tests do it side by side
+		peers.need()  # once, before tests do it side by side, and without a network
+		if any(t.startswith("dkim:") for t in tests):
+			dkim_referees.fetch_opendkim()
 	except peers.Unavailable:
 		pass
 	passed = failed = skipped = 0

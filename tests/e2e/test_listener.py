@@ -7,7 +7,7 @@ import ssl
 import time
 
 from dnsworld import Authority
-from harness import interrupt, wait_until
+from harness import free_port, interrupt, wait_until
 from smtpd import Sink
 from test_brakes import complaint
 
@@ -39,9 +39,7 @@ class Ours:
 	"""A campaign that was sent, and the daemon with its listener."""
 	def __init__(self, w, count, extra=""):
 		self.w, self.socket = w, w.path("lmtp")
-		with socket.socket() as s:
-			s.bind(("127.0.0.1", 0))
-			self.port = s.getsockname()[1]
+		self.port = free_port()
 		with Sink() as sink:
 			w.configure(sink.port, extra=extra)
 			conf = open(w.path("postrider.conf")).read().replace("[return-path]\n",
@@ -202,10 +200,7 @@ def test_a_taken_port(w):
 
 def test_the_sandbox_sends_back(w):
 	"""The circle closed on one machine: what the sandbox took and returns, in many forms, changes exactly whom it concerns."""
-	with socket.socket() as a, socket.socket() as b:
-		a.bind(("127.0.0.1", 0))
-		b.bind(("127.0.0.1", 0))
-		port, back = a.getsockname()[1], b.getsockname()[1]
+	port, back = free_port(), free_port()
 	kinds = ["returned", "returned-full", "complaint", "away", "good"]
 	w.configure(port)
 	conf = open(w.path("postrider.conf")).read()

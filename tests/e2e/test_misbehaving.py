@@ -3,7 +3,7 @@ recipient is in one state that agrees with what the server took."""
 import time
 
 import faults
-from harness import wait_until
+from harness import free_port, wait_until
 from nameserver import Nameserver
 from smtpd import Sink
 
@@ -148,15 +148,11 @@ def test_refusals_say_what_they_mean(w):
 
 
 def test_nobody_listens(w):
-	with Sink() as sink:
-		port = sink.port
 	class Gone:
-		pass
-	gone = Gone()
-	gone.port = port
-	status, seconds = campaign(w, gone, "gone", expect=(69, 75, 76))
+		port = free_port()
+	status, seconds = campaign(w, Gone, "gone", expect=(69, 75, 76))
 	assert seconds < 60
-	with Sink(port=port) as sink:
+	with Sink(port=Gone.port) as sink:
 		w.run("resume", "gone", "--now", "--patience", "30s")
 		assert w.audit("gone", sink, w.addresses) == {"sent": COUNT}
 

@@ -3,7 +3,7 @@ import asyncio
 import datetime
 import time
 
-from harness import interrupt, wait_until
+from harness import free_port, interrupt, wait_until
 from nameserver import SystemNameserver
 from smtpd import Sink
 
@@ -28,9 +28,7 @@ def test_none_is_for_retries_not_for_the_first_attempts(w):
 
 
 def test_none_where_nobody_listens(w):
-	with Sink() as sink:
-		port = sink.port
-	begin(w, port)
+	begin(w, free_port())
 	done = w.run("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "0", expect=69)
 	assert "refused" in done.err, done
 

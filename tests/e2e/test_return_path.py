@@ -5,7 +5,7 @@ import re
 import socket
 
 import peers
-from harness import PROGRAM, wait_until
+from harness import PROGRAM, free_port, wait_until
 from smtpd import Sink
 
 LETTER = """From: Kyoto Books <news@books.example>
@@ -102,7 +102,7 @@ def test_exim_returns_by_its_pipe(w):
 
 
 def test_opensmtpd_returns_to_the_listener(w):
-	port = peers.free_port()
+	port = free_port()
 	rules = f'action back relay host "smtp://127.0.0.1:{port}"\nmatch from any for domain bounces.books.example action back\n'
 	with Receivers() as sink, peers.OpenSmtpd(w.folder, sink.port, rules=rules) as peer:
 		w.configure(peer.port, connections=2)
@@ -112,7 +112,7 @@ def test_opensmtpd_returns_to_the_listener(w):
 
 
 def test_sendmail_returns_to_the_listener(w):
-	port = peers.free_port()
+	port = free_port()
 	with Receivers() as sink, peers.Sendmail(w.folder, sink.port, back=port) as peer:
 		w.configure(peer.port, connections=2)
 		conf = open(w.path("postrider.conf")).read()

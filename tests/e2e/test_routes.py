@@ -4,7 +4,7 @@ import os
 import re
 import time
 
-from harness import interrupt, wait_until
+from harness import free_port, interrupt, wait_until
 from nameserver import Nameserver
 from smtpd import Sink
 from test_direct import direct, domain
@@ -62,12 +62,12 @@ def test_without_weights_the_fast_one_takes_more(w):
 class Sandbox:
 	"""A sandbox on a port that stays the same when it is killed and started again."""
 	def __init__(self, w, name):
-		self.w, self.log, self.port = w, w.path(name + ".log"), 0
+		self.w, self.log, self.port = w, w.path(name + ".log"), free_port()
 		self.start()
 
 	def start(self):
 		self.child = self.w.start("sandbox", "--port", self.port, "--profile", "clean", "--log", self.log)
-		self.port = int(wait_until(lambda: re.search(r"127\.0\.0\.1:(\d+)", open(self.child.out).read())).group(1))
+		wait_until(lambda: f"127.0.0.1:{self.port}" in open(self.child.out).read())
 
 	def kill(self):
 		self.child.kill()

@@ -81,7 +81,7 @@ def test_what_serve_calls_is_allowed(w):
 	if harness.SANITIZED:
 		raise peers.Unavailable("a sanitizer makes system calls of its own")
 	with Sink() as sink:
-		port = peers.free_port()
+		port = harness.free_port()
 		w.configure(sink.port, extra="[log]\nfile = serve.log\ndeliveries = deliveries.jsonl\n"
 			"[mailbox x]\nurl = imaps://127.0.0.1:1/\nuser = a\npassword-command = echo secret\n"
 			f"[return-path]\nlisten = 127.0.0.1:{port}\n")

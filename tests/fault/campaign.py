@@ -319,6 +319,7 @@ def main():
 	for kind in args.kinds:
 		if kind not in KINDS:
 			parser.error(f"no such kind: {kind}")
+	small.harness.network_of_its_own()
 	with Runner(args) as run:
 		for way in args.way:
 			run.bench(way)

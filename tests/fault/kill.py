@@ -187,6 +187,7 @@ def main():
 	args = parser.parse_args()
 	recipients = args.recipients or (500000 if args.long else 40000)
 	kills = args.kills or (10 if args.long else 3)
+	harness.network_of_its_own()
 	audit = Audit()
 	trials = [(Trial, ahead) for ahead in args.ahead or [8, 1]] + [(Direct, (args.ahead or [8])[0])]
 	for kind, ahead in trials:

@@ -13,7 +13,6 @@ import random
 import shutil
 import signal
 import smtplib
-import socket
 import subprocess
 import sys
 import threading
@@ -23,7 +22,7 @@ import traceback
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 import harness  # noqa: E402
-from harness import MESSAGE  # noqa: E402
+from harness import MESSAGE, free_port  # noqa: E402
 
 LISTS, DOMAINS = 4, 40
 BUSY, CALM = 180, 120  # seconds with kills, and without
@@ -44,12 +43,6 @@ Content-Type: message/{part}
 {fields}
 --B--
 """
-
-
-def free_port():
-	with socket.socket() as s:
-		s.bind(("127.0.0.1", 0))
-		return s.getsockname()[1]
 
 
 class Server:
@@ -418,6 +411,7 @@ def main():
 	args = parser.parse_args()
 	if args.short:
 		args.minutes, args.people, args.folder = 0.33, 300, "soak-short"
+	harness.network_of_its_own()
 	soak = Soak(args)
 	try:
 		soak.go()
