@@ -65,6 +65,11 @@ def free_port(given=set()):
 				return port
 
 
+def zone_at_noon():
+	"""A time zone where no day begins while a test runs."""
+	return f"Etc/GMT{time.gmtime().tm_hour - 12:+d}"  # their signs are the other way round
+
+
 class Result:
 	def __init__(self, argv, status, out, err):
 		self.argv, self.status, self.out, self.err = argv, status, out, err
@@ -158,12 +163,13 @@ class World:
 	# ---- what most tests begin with ----
 
 	def configure(self, port, **route):
-		"""init, and a configuration with one relay. Keys of the route by keyword (ca_file= …); `extra`: more sections."""
+		"""init, and a configuration with one relay. Keys of the route by keyword (ca_file= …); `extra`: more sections;
+		`top`: keys before them; `zone`: the time zone."""
 		if not os.path.exists(self.path("postrider.key")):
 			self.run("init", ".")
-		extra, top = route.pop("extra", ""), route.pop("top", "")
+		extra, top, zone = route.pop("extra", ""), route.pop("top", ""), route.pop("zone", "UTC")
 		keys = {"kind": "relay", "host": "127.0.0.1", "port": port, **{k.replace("_", "-"): v for k, v in route.items()}}
-		self.write("postrider.conf", "database = postrider.db\nsecret = postrider.key\ntimezone = UTC\n" + top
+		self.write("postrider.conf", f"database = postrider.db\nsecret = postrider.key\ntimezone = {zone}\n" + top
 			+ "[sender]\nname = Kyoto Books\npostal-address = 1 Teramachi, Kyoto\ncontact = news@books.example\n"
 			+ "[route main]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items() if v is not None)
 			+ "[return-path]\ndomain = bounces.books.example\n[unsubscribe]\nurl = https://books.example/u?t={token}\n"

@@ -1,5 +1,5 @@
 """Source addresses: who calls from where and by which name, shares, and the volume of those that are warming up."""
-from harness import interrupt, wait_until
+from harness import interrupt, wait_until, zone_at_noon
 from nameserver import Nameserver
 from smtpd import Sink
 from test_direct import direct, domain, send
@@ -64,10 +64,11 @@ def test_shares_of_direct_mail(w):
 
 
 def test_the_days_volume(w):
+	zone = zone_at_noon()
 	people = [f"p{i}@good.example" for i in range(90)] + [f"q{i}@docomo.ne.jp" for i in range(30)]
 	records = {**MX, "docomo.ne.jp": domain((10, "mx.docomo.example")), "mx.docomo.example": {"A": ["127.0.0.1"]}}
 	with Nameserver(records) as dns, Seeing() as sink:
-		direct(w, dns, sink.port, extra=source("127.0.0.2", warm_up="20, 40, 80"))
+		direct(w, dns, sink.port, zone=zone, extra=source("127.0.0.2", warm_up="20, 40, 80"))
 		send(w, people, "--patience", "0", expect=75)
 		# Each provider has a volume of its own; those that are not known share one.
 		assert len([m for m in sink.messages if "docomo" in m.recipients[0]]) == 20, sorted(m.recipients[0] for m in sink.messages)
@@ -81,7 +82,7 @@ def test_the_days_volume(w):
 		interrupt(child)
 		w.finish(child, expect=75)
 		# A warm one takes the rest.
-		direct(w, dns, sink.port, extra=source("127.0.0.2", warm_up="20, 40, 80") + source("127.0.0.3"))
+		direct(w, dns, sink.port, zone=zone, extra=source("127.0.0.2", warm_up="20, 40, 80") + source("127.0.0.3"))
 		w.run("resume", "june")
 		assert w.audit("june", sink, people) == {"sent": 120}
 		assert sink.carried() == {"127.0.0.2": 40, "127.0.0.3": 80}
@@ -90,7 +91,7 @@ def test_the_days_volume(w):
 def test_overflow_waits(w):
 	people = [f"p{i}@good.example" for i in range(200)]
 	with Nameserver(MX) as dns, Seeing() as sink:
-		direct(w, dns, sink.port, extra=source("127.0.0.2", warm_up="20, 40", overflow="wait") + source("127.0.0.3"))
+		direct(w, dns, sink.port, zone=zone_at_noon(), extra=source("127.0.0.2", warm_up="20, 40", overflow="wait") + source("127.0.0.3"))
 		send(w, people, "--patience", "0", expect=75)
 		carried = sink.carried()
 		assert carried["127.0.0.2"] == 20 and 15 <= carried["127.0.0.3"] <= 60, carried
