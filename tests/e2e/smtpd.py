@@ -55,14 +55,17 @@ class Session:
 
 class InThread:
 	"""Servers of asyncio in a thread of their own: `listen` starts them and returns them. `late`: the longest that the machine has kept
-	the thread waiting, in seconds; so much closer together may things seem than they were."""
-	late = 0.0
+	the thread waiting, in seconds; so much closer together may things seem than they were. `lost`: all those times together. Who says
+	how much must at least get through in a time takes twice that off: what waited for the machine says nothing of the program."""
+	late = lost = 0.0
 
 	async def pulse(self):
 		while True:
 			due = time.monotonic() + 0.01
 			await asyncio.sleep(0.01)
-			self.late = max(self.late, time.monotonic() - due)
+			late = time.monotonic() - due
+			self.late = max(self.late, late)
+			self.lost += late if late > 0.02 else 0
 
 	def __enter__(self):
 		ready = threading.Event()
