@@ -199,6 +199,19 @@ def test_suppressions(w):
 	assert sorted(got) == ["complaint", "unsubscribe"], got
 
 
+def test_suppressions_from_another_service(w):
+	"""Those who left are in files of their own there: `import` does not take one for a list."""
+	w.configure(9)
+	w.write("cleaned.csv", "Email Address,CLEAN_TIME\nc@x.example,2023-02-01 10:00:00\n")
+	w.write("unsubscribed.csv", "Email Address,LEAVE_TIME\nu@x.example,2023-02-01 10:00:00\n")
+	assert "suppressions import" in w.run("import", "news", "cleaned.csv", expect=65).err
+	w.run("suppressions", "import", "cleaned.csv")
+	w.run("suppressions", "import", "unsubscribed.csv", "--reason", "unsubscribe")
+	assert "forget" in w.run("suppressions", "import", "unsubscribed.csv", "--reason", "forgotten", expect=64).err
+	got = {s["address"]: s["reason"] for s in lines(w.run("--json", "suppressions", "list"))}
+	assert got == {"c@x.example": "hard-bounce", "u@x.example": "unsubscribe"}, got
+
+
 def start_import(w):
 	"""An import from a pipe that has had 30,000 rows and goes on."""
 	child = subprocess.Popen([harness.PROGRAM, "import", "news", "-"], cwd=w.folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
