@@ -249,7 +249,7 @@ static bool read_time(const struct row_reader *r, struct str text, ms_t *out)
 			z[i] = '-';
 	if (strlen(z) != text.n || strchr(z, '-') == NULL)
 		return false;
-	return clock_parse(z, r->zone, r->now, out, NULL) == 0;
+	return clock_read(z, r->zone, out);
 }
 
 /* An empty cell, or one that is not there, says nothing. */

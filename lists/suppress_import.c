@@ -176,8 +176,8 @@ static const char *read_scope(struct job *j, struct str name, int64_t *list)
 static bool read_time(struct job *j, struct str text, ms_t *out)
 {
 	struct str z = arena_str(&j->arena, text);
-	return text.n == 0 || (text.n >= 10 && z.p != NULL && z.p[4] == '-' &&
-				      clock_parse(z.p, j->q->zone, j->q->now, out, NULL) == 0);
+	return text.n == 0 ||
+	       (text.n >= 10 && z.p != NULL && z.p[4] == '-' && clock_read(z.p, j->q->zone, out));
 }
 
 static const char *read_row(struct job *j, const struct csv_row *row, struct suppression *sup, char why[160])

@@ -486,7 +486,7 @@ static bool to_moment(const struct fields *f, const struct zone *zone, struct mo
 		 */
 		struct civil c;
 		lq_civil_utc(t, &c);
-		if (clock_local(zone, &c, &t) <= 0) {
+		if (clock_local(zone, &c, &t) < 0) {
 			struct civil at;
 			clock_civil(zone, seconds * 1000, &at);
 			t = (seconds - at.offset) * 1000;

@@ -232,7 +232,7 @@ static bool take_offset(struct str *s, int *offset)
 struct iso {
 	struct civil c;
 	int millis;
-	bool has_offset;
+	bool has_time, has_offset;
 };
 
 static bool iso_read(struct str s, struct iso *t)
@@ -245,6 +245,7 @@ static bool iso_read(struct str s, struct iso *t)
 		return true;
 	if (!take(&s, 'T') && !take(&s, 't') && !take(&s, ' '))
 		return false;
+	t->has_time = true;
 	if (!take_number(&s, 2, &t->c.hour) || !take(&s, ':') || !take_number(&s, 2, &t->c.minute))
 		return false;
 	if (take(&s, ':') && !take_number(&s, 2, &t->c.second))
@@ -262,11 +263,26 @@ static bool iso_read(struct str s, struct iso *t)
 	return take_offset(&s, &t->c.offset) && s.n == 0;
 }
 
-static int local_read(const char *text, const struct iso *t, const struct zone *z, ms_t *out, struct err *e)
+/* How many instants it says, as clock_local(). */
+static int iso_instants(const struct iso *t, const struct zone *z, ms_t *out)
 {
-	int n = clock_local(z, &t->c, out);
-	*out += t->millis;
-	if (n == 1)
+	int n = clock_local(t->has_offset ? NULL : z, &t->c, out);
+	if (n >= 0)
+		*out += t->millis - (ms_t)t->c.offset * 1000;
+	return n;
+}
+
+bool clock_read(const char *text, const struct zone *z, ms_t *out)
+{
+	struct iso t;
+	return iso_read(str_trim(str_from(text)), &t) && iso_instants(&t, z, out) >= 0;
+}
+
+static int iso_parse(const char *text, const struct iso *t, const struct zone *z, ms_t *out, struct err *e)
+{
+	int n = iso_instants(t, z, out);
+	/* A day has a beginning, whatever the clock does at midnight. */
+	if (n == 1 || (n >= 0 && !t->has_time))
 		return 0;
 	if (n < 0)
 		return err_set(e, ERR_USAGE, "not a time", "%.60s: there is no such date or time", text);
@@ -295,10 +311,5 @@ int clock_parse(const char *text, const struct zone *z, ms_t now, ms_t *out, str
 		return err_remedy(e, "write 2026-12-01T09:00+09:00, a local time as \"2026-12-01 09:00\", or "
 				     "a span as 15m or 2h");
 	}
-	if (!t.has_offset)
-		return local_read(text, &t, z, out, e);
-	if (clock_local(NULL, &t.c, out) != 1)
-		return err_set(e, ERR_USAGE, "not a time", "%.60s: there is no such date or time", text);
-	*out += t.millis - (ms_t)t.c.offset * 1000;
-	return 0;
+	return iso_parse(text, &t, z, out, e);
 }

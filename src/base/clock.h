@@ -62,9 +62,12 @@ char *clock_rfc5322(const struct zone *z, ms_t t, char out[CLOCK_TEXT]);
 /* "15m", "2h", "3d", "90s", "1h30m", "1w", "3y", "0" to ms. ERR_USAGE; at most a hundred years. */
 int clock_span(const char *text, ms_t *out, struct err *e);
 /* TIME of docs/INTERFACE.md: ISO 8601 with offset or Z, a local time in `z` ("2026-12-01 09:00", T or blank,
- * seconds optional, date alone is midnight), or a span from `now`. ERR_USAGE with the reason, also where a
- * clock change makes the local time ambiguous or missing. */
+ * seconds optional, a date alone is where that day begins), or a span from `now`. ERR_USAGE with the reason,
+ * also where a clock change makes the local time ambiguous or missing. */
 int clock_parse(const char *text, const struct zone *z, ms_t now, ms_t *out, struct err *e);
+/* The same without spans, of what others wrote down, whom nobody can ask: where a local time comes twice the
+ * first is taken, and one that the clock was put forward over is as late as if it had not been. */
+bool clock_read(const char *text, const struct zone *z, ms_t *out);
 /* "1h 03m", "42s", "3d 4h": for people. */
 char *clock_span_text(ms_t span, char out[CLOCK_TEXT]);
 

@@ -59,7 +59,7 @@ static void fn_date(sqlite3_context *ctx, int n, sqlite3_value **v)
 	const struct zone *zone = sqlite3_value_pointer(v[1], "zone");
 	if (zone == NULL)
 		zone = clock_zone("UTC", NULL);
-	if (zone != NULL && clock_parse(text, zone, 0, &at, NULL) == 0)
+	if (zone != NULL && clock_read(text, zone, &at))
 		sqlite3_result_int64(ctx, at);
 }
 

@@ -196,6 +196,35 @@ static void parse__clock_change__asks_for_the_offset(void **state)
 	assert_int_equal(clock_parse("2026-10-25T02:30+01:00", zone("Europe/Berlin"), 0, &t, &e), 0);
 }
 
+/* In Cairo the clock is put forward at midnight, in Havana it is put back to midnight. */
+static void parse__date_alone__is_where_that_day_begins(void **state)
+{
+	(void)state;
+	ms_t t;
+	char out[CLOCK_TEXT];
+	assert_int_equal(clock_parse("2024-04-26", zone("Africa/Cairo"), 0, &t, NULL), 0);
+	assert_string_equal(clock_iso(zone("Africa/Cairo"), t, out), "2024-04-26T01:00:00+03:00");
+	assert_int_equal(clock_parse("2026-11-01", zone("America/Havana"), 0, &t, NULL), 0);
+	assert_string_equal(clock_iso(zone("America/Havana"), t, out), "2026-11-01T00:00:00-04:00");
+	assert_int_equal(clock_parse("2024-04-26 00:00", zone("Africa/Cairo"), 0, &t, NULL), -1);
+}
+
+static void read__clock_change__takes_a_time(void **state)
+{
+	(void)state;
+	ms_t t;
+	char out[CLOCK_TEXT];
+	const struct zone *berlin = zone("Europe/Berlin");
+	assert_true(clock_read("2026-10-25 02:30", berlin, &t));
+	assert_string_equal(clock_iso(berlin, t, out), "2026-10-25T02:30:00+02:00");
+	assert_true(clock_read("2026-03-29 02:30", berlin, &t));
+	assert_string_equal(clock_iso(berlin, t, out), "2026-03-29T03:30:00+02:00");
+	assert_true(clock_read("2026-03-29T02:30:00.25+01:00", berlin, &t));
+	assert_string_equal(clock_iso(berlin, t, out), "2026-03-29T03:30:00.250+02:00");
+	assert_false(clock_read("2026-02-30", berlin, &t));
+	assert_false(clock_read("2h", berlin, &t));
+}
+
 static void span__text(void **state)
 {
 	(void)state;
@@ -236,6 +265,8 @@ int main(void)
 		cmocka_unit_test(parse__what_people_write),
 		cmocka_unit_test(parse__nonsense__says_why),
 		cmocka_unit_test(parse__clock_change__asks_for_the_offset),
+		cmocka_unit_test(parse__date_alone__is_where_that_day_begins),
+		cmocka_unit_test(read__clock_change__takes_a_time),
 		cmocka_unit_test(span__text),
 		cmocka_unit_test(fake__holds_and_moves),
 	};

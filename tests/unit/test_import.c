@@ -492,6 +492,13 @@ static void source_and_consent__from_text_or_column(void **state)
 	assert_string_equal(
 		arena_str(&report.arena, report.rejects[0].reason).p, "the time of consent is not a date");
 	assert_string_equal(attrs_of("b@example.com"), "x=1;");
+	/* In the hour that comes twice, and on a day without midnight, people consent as well. */
+	q.zone = clock_zone("Europe/Berlin", NULL);
+	imports("email,from,when\ne@example.com,a,2025-10-26 02:30\n", q, 1, 0, 0, 0);
+	assert_string_equal(membership_of("e@example.com"), "a 2025-10-26T00:30:00.000Z");
+	q.zone = clock_zone("Africa/Cairo", NULL);
+	imports("email,from,when\nf@example.com,a,2024-04-26\n", q, 1, 0, 0, 0);
+	assert_string_equal(membership_of("f@example.com"), "a 2024-04-25T22:00:00.000Z");
 }
 
 static void expand__takes_attributes_from_json(void **state)

@@ -233,6 +233,14 @@ static void date__shows_the_configured_zone(void **state)
 			NULL, "1970-01-01 09:00 +0900 JST 1772568000 +0900 2026-03-15 00:00 05:00 UTC", NULL},
 	};
 	LIQUID_CHECK(cases, .plain = true, .zone = tokyo);
+	/* The clock is put forward at midnight: it is that day for all that. */
+	const struct zone *cairo = clock_zone("Africa/Cairo", &e);
+	assert_non_null(cairo);
+	static const struct liquid_case day[] = {
+		{"{{ '2024-04-26' | date: '%F %R %z' }} {{ '2024-04-26 00:30' | date: '%R' }}", NULL,
+			"2024-04-26 01:00 +0300 01:30", NULL},
+	};
+	LIQUID_CHECK(day, .plain = true, .zone = cairo);
 }
 
 /* A blank in front sends the text the long way. */
