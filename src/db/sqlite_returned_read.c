@@ -120,7 +120,7 @@ int store_returned_walk(struct store *s, int64_t after, ms_t since,
 
 /* ---- Judged anew ---- */
 
-/* The reason under which the delivery that it lowered is counted. */
+/* The reason under which the delivery that it lowered is counted. 1, 0 it lowered none, -1 */
 static int recount(
 	struct store *s, const struct returned_row *was, const struct returned_change *c, struct err *e)
 {
@@ -146,9 +146,10 @@ static int recount(
 	if (was->class != CLASS_NONE &&
 		delta_add(s, DELTA_REASON, campaign, provider, was->class, old, 0, -1, STR(""), e) < 0)
 		return -1;
-	if (c->class == CLASS_NONE)
-		return 0;
-	return delta_add(s, DELTA_REASON, campaign, provider, c->class, reason, 0, 1, was->diagnostic, e);
+	if (c->class != CLASS_NONE && delta_add(s, DELTA_REASON, campaign, provider, c->class, reason, 0, 1,
+					      was->diagnostic, e) < 0)
+		return -1;
+	return 1;
 }
 
 /* The suppression that came from this alone: of that campaign, firm or held, for being hard. */
@@ -192,8 +193,10 @@ static int change(
 		return -1;
 	if (was.delivery == 0 || was.contact == 0 || was.effect != RETURNED_FAILED)
 		return 0;
-	if (recount(s, &was, c, e) < 0)
-		return -1;
+	/* Of one that came behind the first nothing followed, whatever it says. */
+	rc = recount(s, &was, c, e);
+	if (rc <= 0)
+		return rc;
 	const struct trouble_new n = {
 		was.contact, DELIVERY_CAMPAIGN(was.delivery), was.at, c->reason, was.diagnostic};
 	if (was.class == CLASS_HARD && c->class != CLASS_HARD && lift(s, &was, lifted, e) < 0)

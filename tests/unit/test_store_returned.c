@@ -451,6 +451,27 @@ static void forget__unpacks_what_was_nobodys_while_others_write(void **state)
 	end(&w);
 }
 
+/* The first word about a delivery stands: a second one may be by anybody who saw its return path. */
+static void change__of_a_second_return__changes_nobody(void **state)
+{
+	struct world w;
+	bool lifted, added;
+	start(&w, *state);
+	int64_t id = send_campaign(&w, false);
+	claim_and_send(&w, id, NOW);
+	struct returned_new r = bounce(&w, DELIVERY_ID(id, 1), CLASS_BLOCK, NOW + MINUTE);
+	assert_true(returns(&w, &r).lowered);
+	r = bounce(&w, DELIVERY_ID(id, 1), CLASS_SOFT, NOW + 2 * MINUTE);
+	struct returned_done done = returns(&w, &r);
+	assert_false(done.lowered);
+	struct returned_change c = {
+		.id = done.id, .class = CLASS_HARD, .reason = STR("user-unknown"), .rule = STR("my.rules:1")};
+	OK(w.f, store_returned_change(w.f->s, &c, &lifted, &added, &w.f->e));
+	assert_false(lifted || added || suppressed(&w, "p1@docomo.ne.jp"));
+	assert_int_equal(in_state(&w, id, DELIVERY_BLOCKED), 1);
+	end(&w);
+}
+
 static void change__class_counts_and_suppression_follow(void **state)
 {
 	struct world w;
@@ -793,6 +814,7 @@ int main(void)
 		T(forget__reaches_what_came_back),
 		T(forget__unpacks_what_was_nobodys_while_others_write),
 		T(forgotten__what_comes_back_later_is_counted_and_not_kept),
+		T(change__of_a_second_return__changes_nobody),
 		T(change__class_counts_and_suppression_follow),
 		T(find__by_person_and_relay_id),
 		T(troubled__and_what_is_forgotten_after_a_delivery_that_stayed),
