@@ -16,8 +16,8 @@ struct personal {
 	struct message *message;
 	struct arena arena; /* of what lives as long as this */
 	int64_t campaign_id;
-	struct str campaign, subject_prefix, from_domain, feedback_id;
-	int32_t *slot_of; /* attribute id to slot, -1: not used */
+	struct str campaign, subject_prefix, feedback_id, domain; /* domain: of Message-ID and the like */
+	int32_t *slot_of;                                         /* attribute id to slot, -1: not used */
 	uint32_t nslot_of;
 	struct attr_name *names; /* all attributes, by name, for names only known while rendering */
 	size_t nnames, cap;
@@ -75,6 +75,31 @@ static int map_slots(struct personal *p, struct store *s, struct err *e)
 	return 0;
 }
 
+static struct str host_of_url(const char *url)
+{
+	const char *at = strstr(url, "://");
+	at = at != NULL ? at + 3 : url;
+	return str_n(at, strcspn(at, "/?#:"));
+}
+
+/* What Message-ID and List-Id end with: the domain of From, or where that is each recipient's own, one that
+ * is ours, too, and the same for all. */
+static struct str own_domain(const struct message *m, const struct config *c)
+{
+	struct str from = message_from_domain(m);
+	const char *const addresses[] = {c->return_path.address, c->unsubscribe.mailto};
+	if (from.n != 0)
+		return from;
+	if (c->return_path.domain != NULL)
+		return str_from(c->return_path.domain);
+	if (c->ndomains != 0)
+		return str_from(c->domains[0]);
+	for (size_t i = 0; i < sizeof addresses / sizeof *addresses; i++)
+		if (addresses[i] != NULL)
+			return str_after_last(str_from(addresses[i]), '@');
+	return c->unsubscribe.url != NULL ? host_of_url(c->unsubscribe.url) : STR("sender.invalid");
+}
+
 /* Campaign and sender only (DESIGN, promise 5), as Gmail reads it: the last field is the sender, 5 to 15
  * characters, the same for all its mail. */
 static struct str feedback_id(struct personal *p)
@@ -86,9 +111,9 @@ static struct str feedback_id(struct personal *p)
 		if (c < 0x80 && (isalnum(c) || c == '-' || c == '_' || c == '.'))
 			campaign[n++] = (char)c;
 	}
-	for (size_t i = 0; i < p->from_domain.n && m < sizeof sender - 1; i++)
-		if (isalnum((unsigned char)p->from_domain.p[i]))
-			sender[m++] = (char)tolower((unsigned char)p->from_domain.p[i]);
+	for (size_t i = 0; i < p->domain.n && m < sizeof sender - 1; i++)
+		if (isalnum((unsigned char)p->domain.p[i]))
+			sender[m++] = (char)tolower((unsigned char)p->domain.p[i]);
 	while (m < 5)
 		sender[m++] = '0';
 	return arena_printf(
@@ -126,7 +151,7 @@ int personal_new(struct personal **out, struct message **m, const struct persona
 	p->campaign_id = o->campaign_id;
 	p->campaign = arena_str(&p->arena, str_from(o->campaign));
 	p->subject_prefix = arena_str(&p->arena, str_from(o->subject_prefix));
-	p->from_domain = message_from_domain(p->message);
+	p->domain = own_domain(p->message, p->cfg);
 	p->feedback_id = feedback_id(p);
 	int rc = map_slots(p, s, e);
 	if (rc == 0 && p->arena.failed)
@@ -296,7 +321,7 @@ struct str personal_message_id(
 {
 	char token[TOKEN_MAX];
 	size_t n = token_delivery(t, TOKEN_MESSAGE_ID, delivery, token);
-	return ARENA_JOIN(a, str_n(token, n), STR("@"), p->from_domain);
+	return ARENA_JOIN(a, str_n(token, n), STR("@"), p->domain);
 }
 
 /* RFC 2919: set by hand, or made of the list's name as far as that is ASCII; below the sender's domain. */
@@ -322,9 +347,9 @@ static void fill_list_id(
 		n--;
 	/* What was left out may be all that tells two lists apart: then their number does. */
 	if (n > 0 && !dropped)
-		r->list_id = ARENA_JOIN(a, str_n(label, n), STR("."), p->from_domain);
+		r->list_id = ARENA_JOIN(a, str_n(label, n), STR("."), p->domain);
 	else
-		r->list_id = arena_printf(a, "list-%lld.%.*s", (long long)c->list, STR_ARG(p->from_domain));
+		r->list_id = arena_printf(a, "list-%lld.%.*s", (long long)c->list, STR_ARG(p->domain));
 }
 
 static struct str *slots_new(const struct personal *p, struct arena *a, struct err *e)
@@ -358,7 +383,7 @@ static int compose(const struct personal *p, struct token_signer *t, const struc
 	r->feedback_id = p->feedback_id;
 	r->date = c->first_attempt;
 	r->subject_prefix = p->subject_prefix;
-	r->message_id = ARENA_JOIN(a, token, STR("@"), p->from_domain);
+	r->message_id = ARENA_JOIN(a, token, STR("@"), p->domain);
 	fill_list_id(p, c, a, r);
 	fill_unsubscribe(p, t, c, a, r);
 	if (a->failed)

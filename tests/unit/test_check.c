@@ -126,6 +126,35 @@ static void check__good_message__has_only_notes(void **state)
 	audit_end(&k);
 }
 
+/* Message-ID and List-Id have a domain all the same. */
+static void check__from_of_each_recipient__only_that_is_said(void **state)
+{
+	static const char *const ours[] = {"[return-path]\ndomain = bounces.books.example\n",
+		"[domain books.example]\n", "[unsubscribe]\nmailto = u@books.example\n",
+		"[unsubscribe]\nurl = https://books.example:8443/u?t={token}\n"};
+	int64_t list = people(*state, 3);
+	for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++) {
+		struct audit k;
+		char conf[600];
+		snprintf(conf, sizeof conf,
+			"database = test.db\n[sender]\nname = Kyoto Books\n[route main]\nhost = "
+			"127.0.0.1\n%s",
+			ours[i]);
+		audit_message(&k, *state, list, conf, "m.md",
+			"From: Kyoto Books <{{ first_name }}@{{ 'books.example' }}>\n"
+			"Subject: The June list\n\nDear {{ first_name }}, forty new titles came in.\n",
+			true, 0);
+		assert_non_null(finding(&k, "from-varies"));
+		assert_int_equal(k.c.failed, 0);
+		static const char *const bad[] = {
+			"message-id-host", "message-id-malformed", "list-id-malformed"};
+		for (size_t j = 0; j < sizeof bad / sizeof bad[0]; j++)
+			if (finding(&k, bad[j]) != NULL)
+				fail_msg("%s: %s", ours[i], bad[j]);
+		audit_end(&k);
+	}
+}
+
 /* Exact numbers and the first in the audience's order, however many threads there are. */
 static void check__missing_names__are_counted_exactly(void **state)
 {
@@ -402,6 +431,7 @@ int main(void)
 #define T(t) cmocka_unit_test_setup_teardown(t, fixture_setup, fixture_teardown)
 	const struct CMUnitTest tests[] = {
 		T(check__good_message__has_only_notes),
+		T(check__from_of_each_recipient__only_that_is_said),
 		T(check__missing_names__are_counted_exactly),
 		T(check__greeting__is_read_whatever_the_encoding),
 		T(check__undefined_name__is_named_with_its_place),
