@@ -112,6 +112,15 @@ int listener_bind(const struct config *c, struct listener **out, struct err *e)
 
 /* ---- The loop ---- */
 
+/* Who waits at the door keeps it readable: without a pause we would do nothing but look at it. */
+static void let_nobody_in(struct listener *l)
+{
+	log_warn("listener: no more file descriptors");
+	l->deaf = true;
+	for (int i = 0; i < l->ndoors; i++)
+		ev_io_stop(l->loop, &l->doors[i].io);
+}
+
 static void on_accept(struct ev_loop *loop, ev_io *w, int events)
 {
 	struct door *d = w->data;
@@ -122,7 +131,7 @@ static void on_accept(struct ev_loop *loop, ev_io *w, int events)
 		int one = 1, fd = accept4(d->fd, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
 			if (errno == EMFILE || errno == ENFILE)
-				log_warn("listener: no more file descriptors");
+				let_nobody_in(d->l);
 			return;
 		}
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -168,7 +177,7 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int events)
 	for (struct parcel *next; p != NULL; p = next) {
 		next = p->next;
 		l->parcels--;
-		conn_answer(p);
+		conn_answer(l, p);
 	}
 	if (atomic_exchange(&l->reload, false)) {
 		struct err e = {0};
@@ -185,8 +194,11 @@ static void on_wake(struct ev_loop *loop, ev_async *w, int events)
 static void on_sweep(struct ev_loop *loop, ev_timer *t, int events)
 {
 	struct listener *l = t->data;
-	(void)loop, (void)events;
+	(void)events;
 	conn_sweep(l, clock_mono());
+	for (int i = 0; i < l->ndoors && l->deaf && !l->stopping; i++)
+		ev_io_start(loop, &l->doors[i].io);
+	l->deaf = false;
 	if (l->stopping)
 		end(l);
 }

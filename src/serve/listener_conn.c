@@ -146,6 +146,7 @@ static struct parcel *parcel_new(struct listener_conn *c, int rcpt)
 	}
 	memcpy(p->text, c->message.p != NULL ? c->message.p : "", c->message.len);
 	p->n = c->message.len;
+	c->l->held += p->n;
 	p->conn = c;
 	p->at = clock_now();
 	memcpy(p->from, c->from, sizeof p->from);
@@ -181,11 +182,14 @@ static void on_reset(void *ctx)
 	c->from[0] = '\0';
 }
 
-void conn_answer(struct parcel *p)
+void conn_answer(struct listener *l, struct parcel *p)
 {
 	struct listener_conn *c = p->conn;
-	if (c != NULL) {
+	l->held -= p->n;
+	if (c != NULL)
 		c->parcel = NULL;
+	/* One that was told in the meantime that it idles hears no more. */
+	if (c != NULL && !smtp_server_closing(socket_smtp(c->socket))) {
 		c->progress = clock_mono();
 		smtp_server_answer(
 			socket_smtp(c->socket), (struct smtp_answer){p->code, p->enhanced, p->words});

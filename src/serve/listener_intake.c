@@ -69,7 +69,7 @@ static int write_letter(const char *path, const struct parcel *p, const char *to
 	return -1;
 }
 
-static int keep_letter(struct office *o, const struct parcel *p, const char *to, struct err *e)
+static int keep_letter(struct office *o, const struct parcel *p, struct recipient *r, struct err *e)
 {
 	const char *dir = o->l->o.config->return_path.postmaster;
 	char name[400], tmp[4600], new[4600];
@@ -77,9 +77,10 @@ static int keep_letter(struct office *o, const struct parcel *p, const char *to,
 		++o->letters, o->host);
 	snprintf(tmp, sizeof tmp, "%s/tmp/%s", dir, name);
 	snprintf(new, sizeof new, "%s/new/%s", dir, name);
-	if (write_letter(tmp, p, to, e) != 0)
+	if (write_letter(tmp, p, r->address, e) != 0)
 		return -1;
-	if (rename(tmp, new) == 0)
+	r->kept = rename(tmp, new) == 0;
+	if (r->kept)
 		return 0;
 	err_sys(e, ERR_IO, "listener", new);
 	unlink(tmp);
@@ -132,15 +133,19 @@ static void answer(struct parcel *p, bool done)
 	p->words = done ? "Ok" : "Not now, come again later";
 }
 
+static int keep_letters(struct office *o, struct parcel *p, struct err *e)
+{
+	for (int i = 0; i < p->nto; i++)
+		if (p->to[i].post == POST_MASTER && !p->to[i].kept && keep_letter(o, p, &p->to[i], e) != 0)
+			return -1;
+	return 0;
+}
+
 static int handle(struct office *o, struct parcel *p, struct err *e)
 {
-	for (int i = 0; i < p->nto; i++) {
-		const struct recipient *to = &p->to[i];
-		int rc = to->post == POST_MASTER ? keep_letter(o, p, to->address, e)
-						 : read_message(o, p, to, e);
-		if (rc != 0)
+	for (int i = 0; i < p->nto; i++)
+		if (p->to[i].post != POST_MASTER && read_message(o, p, &p->to[i], e) != 0)
 			return -1;
-	}
 	return 0;
 }
 
@@ -149,10 +154,19 @@ static int handle(struct office *o, struct parcel *p, struct err *e)
 static struct parcel *together(struct office *o, struct parcel *first, int most, bool *done, struct err *e)
 {
 	struct parcel *p = first;
-	ms_t began = clock_mono();
-	*done = open_store(o, e) == 0 && store_together(o->store, e) == 0;
+	*done = open_store(o, e) == 0;
+	/* Their disk is waited for while nobody waits for the database. */
+	for (int n = 0; p != NULL && n < most && *done; n++) {
+		*done = keep_letters(o, p, e) == 0;
+		p = p->next;
+	}
+	if (!*done)
+		return p == first ? first->next : p;
+	*done = store_together(o->store, e) == 0;
 	if (!*done)
 		return first->next;
+	ms_t began = clock_mono();
+	p = first;
 	for (int n = 0; p != NULL && n < most && clock_mono() - began < TOGETHER_MS && *done; n++) {
 		*done = handle(o, p, e) == 0;
 		p = p->next;

@@ -27,6 +27,7 @@ enum post { POST_INTAKE, POST_FEEDBACK, POST_MASTER };
 struct recipient {
 	char address[320];
 	enum post post;
+	bool kept; /* a letter that is in the Maildir */
 };
 
 struct parcel { /* a message on its way to the intake and back */
@@ -66,11 +67,12 @@ struct listener {
 	bool running, reader_running;
 	ev_async wake;
 	ev_timer sweep;
+	bool deaf; /* no descriptor is left: nobody is let in until the next sweep */
 	SSL_CTX *tls;
 	struct token_signer *signer; /* the loop's */
 	struct listener_conn *oldest, *newest;
 	int nconns;
-	size_t held; /* bytes of messages under way */
+	size_t held; /* bytes of messages under way, also of those whose sender has hung up */
 	int parcels; /* under way */
 	struct recent *recent;
 	pthread_mutex_t lock;
@@ -86,7 +88,7 @@ void conn_open(struct door *d, int fd, const struct sockaddr_storage *from);
 void conn_sweep(struct listener *l, ms_t now); /* closes those whose time is over */
 void conn_close_idle(struct listener *l);      /* all that are not waiting for the intake */
 void conn_close_all(struct listener *l);
-void conn_answer(struct parcel *p); /* frees it */
+void conn_answer(struct listener *l, struct parcel *p); /* frees it */
 
 /* ---- listener_intake.c ---- */
 void *intake_main(void *listener);

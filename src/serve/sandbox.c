@@ -12,16 +12,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+static void listen_again(int events, void *sandbox)
+{
+	struct sandbox *s = sandbox;
+	(void)events;
+	ev_io_start(s->loop, &s->accept);
+}
+
 static void on_accept(struct ev_loop *loop, ev_io *w, int events)
 {
 	struct sandbox *s = w->data;
-	(void)loop;
 	(void)events;
 	for (int i = 0; i < 64; i++) {
 		int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd < 0) {
-			if (errno == EMFILE || errno == ENFILE)
+			if (errno == EMFILE || errno == ENFILE) {
 				log_warn("sandbox: no more file descriptors");
+				/* Who waits keeps it readable: we would do nothing but look at it. */
+				ev_io_stop(loop, w);
+				ev_once(loop, -1, 0, 1., listen_again, s);
+			}
 			return;
 		}
 		int one = 1;

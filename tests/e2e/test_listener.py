@@ -1,13 +1,16 @@
 """Returned mail by SMTP and LMTP: who is let in, what counts, and what an attacker gets: nothing."""
+import contextlib
 import os
 import re
 import smtplib
 import socket
+import sqlite3
 import ssl
+import subprocess
 import time
 
 from dnsworld import Authority
-from harness import free_port, interrupt, wait_until
+from harness import PROGRAM, free_port, interrupt, wait_until
 from smtpd import Sink
 from test_brakes import complaint
 
@@ -151,6 +154,53 @@ def test_slow_and_many(w):
 	assert after - before < 80 << 10, f"{before} KiB before, {after} KiB after"
 	for k in held:
 		k.close()
+
+
+def test_who_hangs_up_takes_no_memory(w):
+	"""While nothing can be recorded, messages whose sender did not wait for the answer pile up: no more than are held in all."""
+	o = Ours(w, 1)
+	answer = None
+	with contextlib.closing(sqlite3.connect(w.path("postrider.db"), isolation_level=None)) as db:
+		db.execute("BEGIN IMMEDIATE")
+		for i in range(400):
+			with socket.create_connection(("127.0.0.1", o.port), 20) as k, k.makefile("rb") as f:
+				k.sendall(b"HELO x\r\nMAIL FROM:<>\r\nRCPT TO:<feedback@bounces.books.example>\r\nDATA\r\n")
+				answer = [f.readline() for _ in range(5)][-1][:3]
+				if answer != b"354":
+					break
+				k.sendall(b"Subject: x\r\n\r\n" + b"y" * (1 << 20) + b"\r\n.\r\n")
+		db.execute("ROLLBACK")
+	assert answer == b"452" and i > 60, (i, answer)
+
+	def takes_again():
+		with o.client() as s:
+			try:
+				return s.sendmail("", [o.paths[o.addresses[0]]], o.report(o.addresses[0])) == {}
+			except smtplib.SMTPDataError:
+				return False
+	wait_until(takes_again)
+
+
+def test_without_descriptors(w):
+	"""Who cannot be let in costs neither the processor nor the log anything, and is let in later."""
+	class Few(Ours):
+		def start(self):
+			w.write("postrider.conf", "workers = 1\n" + open(w.path("postrider.conf")).read())
+			self.log = w.path("serve.log")
+			self.child = subprocess.Popen(["prlimit", "--nofile=64:64", PROGRAM, "serve"], cwd=w.folder, env=w.environment(),
+				stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.log, "wb"))
+			w.children.append(self.child)
+			wait_until(lambda: os.path.exists(self.socket) and w.status("june")["holder"])
+	o = Few(w, 1)
+	held = [socket.create_connection(("127.0.0.1", o.port), 10) for _ in range(100)]
+	told = "no more file descriptors"
+	wait_until(lambda: open(o.log).read().count(told) > 1)
+	assert open(o.log).read().count(told) < 10
+	for k in held:
+		k.close()
+	with o.client() as s:
+		s.sendmail("", [o.paths[o.addresses[0]]], o.report(o.addresses[0]))
+	assert o.bounced() == 1
 
 
 def test_a_certificate_and_a_feedback_address_of_ours(w):
