@@ -231,6 +231,8 @@ json_t *view_json(const struct report *r, bool whole, ms_t now)
 	if (whole) {
 		json_object_set_new(j, "subject", view_str(c->subject));
 		json_object_set_new(j, "from", view_str(c->from));
+		json_t *to = json_loadb(c->audience.p, c->audience.n, 0, NULL);
+		json_object_set_new(j, "to", to != NULL ? to : json_null());
 		json_object_set_new(j, "providers", providers_json(r));
 		json_object_set_new(j, "skipped", skips_json(r));
 		json_object_set_new(j, "reasons", reasons_json(r));
@@ -405,6 +407,45 @@ static void text_live(struct buf *out, const struct report *r, const struct zone
 		line_time(out, "Done", z, r->live.eta);
 }
 
+static void shell_word(struct buf *out, const char *word)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:,@%+-";
+	if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
+		buf_puts(out, word);
+		return;
+	}
+	buf_putc(out, '\'');
+	for (const char *p = word, *end; *p != '\0'; p = *end != '\0' ? end + 1 : end) {
+		end = p + strcspn(p, "'");
+		utf8_safe(out, str_n(p, (size_t)(end - p)));
+		if (*end != '\0')
+			buf_puts(out, "'\\''");
+	}
+	buf_putc(out, '\'');
+}
+
+void view_audience(struct buf *out, struct str audience)
+{
+	static const struct {
+		const char *key, *option;
+	} options[] = {{"lists", "list"}, {"exclude", "exclude"}, {"where", "where"}, {"of", "of"},
+		{"not_of", "not-of"}, {"sample", "sample"}};
+	json_t *o = json_loadb(audience.p, audience.n, 0, NULL);
+	size_t from = out->len;
+	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+		json_t *v = json_object_get(o, options[i].key);
+		size_t n = json_is_array(v) ? json_array_size(v) : v != NULL;
+		for (size_t k = 0; k < n; k++) {
+			const char *word = json_string_value(json_is_array(v) ? json_array_get(v, k) : v);
+			buf_printf(out, "%s--%s ", out->len > from ? " " : "", options[i].option);
+			shell_word(out, word != NULL ? word : "");
+		}
+	}
+	if (out->len == from)
+		buf_puts(out, "everybody");
+	json_decref(o);
+}
+
 /* Nobody was looked for yet. */
 static bool never_began(const struct report *r)
 {
@@ -426,6 +467,8 @@ static void text_head(struct buf *out, const struct report *r, const struct zone
 	}
 	buf_puts(out, "\n  Subject  ");
 	utf8_safe(out, c->subject);
+	buf_puts(out, "\n  To       ");
+	view_audience(out, c->audience);
 	buf_putc(out, '\n');
 	text_why(out, r, columns);
 	if (never_began(r) && c->finished == 0 && c->start_at > now)

@@ -26,6 +26,8 @@ void view_shortened(
 void view_padded(struct buf *out, struct str s, size_t columns); /* the same, and blanks up to there */
 void brakes_text(struct buf *out, const struct report *r); /* report_brakes.c: where they were gathered */
 json_t *brakes_json(const struct report *r);
+/* The options that chose its people, as they are typed. `audience` as the campaign keeps it. */
+void view_audience(struct buf *out, struct str audience);
 json_t *view_str(struct str s); /* json_str(), but null for n == 0 */
 
 #endif

@@ -96,7 +96,9 @@ void html_brakes(struct buf *out, const struct report *r)
 static void limits_text(struct buf *out, const struct brake_limits *l)
 {
 	const double limits[SHARES] = {l->bounces, l->blocks, l->complaints};
-	buf_printf(out, "  %-16s %12s", "limit", "");
+	char from[32];
+	snprintf(from, sizeof from, "from %lld", (long long)l->after);
+	buf_printf(out, "  %-16s %12s", "limit", from);
 	for (int k = 0; k < SHARES; k++)
 		if (limits[k] > 0)
 			buf_printf(out, " %10g %%", 100 * limits[k]);
@@ -119,10 +121,8 @@ void brakes_text(struct buf *out, const struct report *r)
 		view_padded(out, name_of(&r->brakes[i]), 16);
 		buf_printf(out, " %12s", text_count(r->brakes[i].view.answered, n));
 		for (int k = 0; k < SHARES; k++)
-			buf_printf(out, " %9.*f %% ", k == 2 ? 2 : 1,
+			buf_printf(out, " %10.*f %%", k == 2 ? 2 : 1,
 				s[k].of > 0 ? 100 * (double)s[k].bad / (double)s[k].of : 0.0);
-		while (out->len > 0 && out->p[out->len - 1] == ' ')
-			out->len--;
 		buf_putc(out, '\n');
 	}
 	limits_text(out, &r->brakes[0].view.limits);

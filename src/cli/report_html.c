@@ -133,6 +133,11 @@ static void head(struct buf *out, const struct report *r, const struct zone *z, 
 	html_text(out, c->subject);
 	buf_puts(out, "<br>From ");
 	html_text(out, c->from);
+	struct buf to = BUF_INIT(1 << 16);
+	view_audience(&to, c->audience);
+	buf_puts(out, "<br>To ");
+	html_text(out, buf_get(&to));
+	buf_release(&to);
 	if (c->started == 0 && c->start_at != 0)
 		buf_printf(out, "<br>Starts %s", text_time(z, c->start_at, when));
 	if (c->started != 0)

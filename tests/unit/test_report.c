@@ -273,9 +273,31 @@ static void brakes__shares_beside_their_limits(void **state)
 	assert_null(strstr(page, "<i>"));
 	const char *plain = text(&r, 80);
 	assert_non_null(
-		strstr(plain, "  all                     2,000       1.7 %        0.0 %       0.03 %\n"));
+		strstr(plain, "  all                     2,000        1.7 %        0.0 %       0.03 %\n"));
 	assert_non_null(
-		strstr(plain, "  limit                                  5 %         10 %        0.3 %\n"));
+		strstr(plain, "  limit                from 200          5 %         10 %        0.3 %\n"));
+}
+
+static void audience__as_it_was_typed(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *kept, *shown;
+	} cases[] = {
+		{"{}", "everybody"},
+		{"{\"lists\":[\"readers\",\"本の友\"],\"exclude\":[\"staff\"],\"where\":\"city = 'Kyoto'\","
+		 "\"not_of\":[\"june:sent\"],\"sample\":\"5%\"}",
+			"--list readers --list '本の友' --exclude staff --where 'city = '\\''Kyoto'\\''' "
+			"--not-of "
+			"june:sent --sample 5%"},
+		{"{\"where\":\"a = \\u001b[2J\"}", "--where 'a = \\x1b[2J'"},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+		struct buf b = BUF_INIT(4096);
+		view_audience(&b, str_from(cases[i].kept));
+		assert_string_equal(buf_cstr(&b), cases[i].shown);
+		buf_release(&b);
+	}
 }
 
 static void live__the_limit_without_the_name_again(void **state)
@@ -316,6 +338,7 @@ int main(void)
 		cmocka_unit_test(text__narrow_terminal__tables_fit),
 		cmocka_unit_test(progress__long_name__leaves_room_for_the_numbers),
 		cmocka_unit_test(brakes__shares_beside_their_limits),
+		cmocka_unit_test(audience__as_it_was_typed),
 		cmocka_unit_test(live__the_limit_without_the_name_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, teardown);
