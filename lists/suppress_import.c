@@ -201,6 +201,7 @@ static const char *read_row(struct job *j, const struct csv_row *row, struct sup
 	if (!read_time(j, cell(j, row, CREATED), &sup->created) ||
 		!read_time(j, cell(j, row, HELD), &sup->held_until))
 		return "a time in it cannot be read";
+	sup->dated = sup->created != j->q->now;
 	sup->evidence = cell(j, row, EVIDENCE);
 	if (sup->evidence.n == 0)
 		sup->evidence = str_from(j->q->note != NULL             ? j->q->note

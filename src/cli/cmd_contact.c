@@ -3,6 +3,7 @@
 #include "src/cli/people.h"
 
 #include "lists/column.h"
+#include "src/base/nearest.h"
 #include "src/db/attrs.h"
 #include "src/db/contacts.h"
 #include "src/db/lists.h"
@@ -70,6 +71,31 @@ static int by_id(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+static int offer_attr(void *ctx, uint32_t id, struct str name)
+{
+	(void)id;
+	nearest_offer(ctx, name);
+	return 0;
+}
+
+/* A name that nobody has yet is made, but for one that looks mistyped: --where would choose by it from then
+ * on. */
+static int64_t attr_id(struct person *p, struct str name)
+{
+	struct nearest near;
+	int64_t id = store_attr_id(p->s, name, false, p->e);
+	if (id != 0)
+		return id;
+	nearest_init(&near, name);
+	if (!cli_given(p->c, "new") && store_attrs(p->s, offer_attr, &near, p->e) != 0)
+		return -1;
+	if (near.best[0] == '\0')
+		return store_attr_id(p->s, name, true, p->e);
+	err_set(p->e, ERR_USAGE, "contact", "nobody has an attribute %.*s: did you mean %s?", STR_ARG(name),
+		near.best);
+	return err_remedy(p->e, "--new makes it");
+}
+
 /* name=value words from args[1] on, packed; an empty value clears. */
 static int read_changes(struct person *p, struct buf *out)
 {
@@ -82,7 +108,7 @@ static int read_changes(struct person *p, struct buf *out)
 			column_is_own(name) || str_is(name, "email"))
 			return cli_usage(
 				p->c, p->e, "\"%.60s\" is not NAME=VALUE of an attribute", p->c->args[i]);
-		int64_t id = store_attr_id(p->s, name, true, p->e);
+		int64_t id = attr_id(p, name);
 		if (id < 0)
 			return -1;
 		size_t eq = str_find(word, '=');
@@ -181,6 +207,7 @@ static int unsubscribe_run(struct cli *c, struct err *e)
 	if (rc == 0)
 		rc = list_option(&p, &list);
 	if (rc == 0) {
+		people_warn_unknown(p.s, &p.address, "it is not mailed, should it come");
 		const char *note = cli_value(c, "note");
 		struct suppression sup = {.key = p.address.key,
 			.list = list,
@@ -222,9 +249,19 @@ static int forget_run(struct cli *c, struct err *e)
 			rc = err_set(e, ERR_USAGE, "contact forget", "not confirmed; nothing was erased");
 	}
 	if (rc == 0)
+		people_warn_unknown(
+			p.s, &p.address, "what deliveries, returned mail and history say of it is erased");
+	if (rc == 0)
 		rc = store_forget(p.s, p.address.key, clock_now(), e);
 	return person_done(&p, rc, "forgotten");
 }
+
+#define NEW_OPTION                                                                                           \
+	{                                                                                                    \
+		.name = "new", .help = "also an attribute that nobody has, with a name near to another's"    \
+	}
+
+static const struct option set_options[] = {NEW_OPTION, {0}};
 
 static const struct option list_options[] = {
 	{.name = "list", .value = "LIST", .help = "only this list (without it: all)"},
@@ -241,6 +278,7 @@ static const struct option subscribe_options[] = {
 	{.name = "list", .value = "LIST", .help = "the list"},
 	{.name = "source", .value = "TEXT", .help = "how the person asked for it: \"asked by phone\""},
 	{.name = "consent-at", .value = "TIME", .help = "when (now, if it is left out)"},
+	NEW_OPTION,
 	{0},
 };
 
@@ -250,6 +288,7 @@ static const struct command contact_set = {
 	.name = "set",
 	.args = "ADDRESS NAME=VALUE…",
 	.summary = "change attributes; an empty value takes one away",
+	.options = set_options,
 	.min_args = 2,
 	.max_args = -1,
 	.run = set_run,

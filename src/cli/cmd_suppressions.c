@@ -194,6 +194,9 @@ static int add_run(struct cli *c, struct err *e)
 			e->code = ERR_USAGE;
 	}
 	for (size_t i = 0; i < c->nargs && rc == 0; i++) {
+		const struct address address = {.key = keys[i], .wire = keys[i]};
+		if (keys[i].p[0] != '@')
+			people_warn_unknown(s, &address, "it is not mailed, should it come");
 		bool is_new = false;
 		struct suppression sup = {.key = keys[i],
 			.list = list,

@@ -54,9 +54,7 @@ const char *cli_actor(const struct cli *c)
 		return out;
 	struct passwd *pw = getpwuid(geteuid());
 	const char *sudo = getenv("SUDO_USER");
-	const char *user = geteuid() == 0 && sudo != NULL && sudo[0] != '\0' ? sudo
-			   : pw != NULL                                      ? pw->pw_name
-									     : NULL;
+	const char *user = sudo != NULL && sudo[0] != '\0' ? sudo : pw != NULL ? pw->pw_name : NULL;
 	gethostname(host, sizeof host - 1);
 	if (user != NULL)
 		snprintf(out, sizeof c->own->actor, "%.60s@%s", user, host);

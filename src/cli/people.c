@@ -1,6 +1,7 @@
 #include "src/cli/people.h"
 
 #include "lists/provider.h"
+#include "src/base/log.h"
 #include "src/base/nearest.h"
 #include "src/cli/output.h"
 #include "src/db/attrs.h"
@@ -23,6 +24,14 @@ int people_contact(struct store *s, const struct address *address, struct contac
 		return -1;
 	err_set(e, ERR_NOINPUT, "contact", "nobody has the address %.*s", STR_ARG(address->wire));
 	return err_remedy(e, "`postrider contact subscribe ADDRESS --list LIST --source TEXT` adds a person");
+}
+
+void people_warn_unknown(struct store *s, const struct address *address, const char *but)
+{
+	struct contact_row row;
+	struct err e = {0};
+	if (store_contact_get(s, address->key, &row, &e) != 0 && e.code == ERR_NOINPUT)
+		log_warn("nobody has the address %s: look at its spelling; %s", out_safe(address->wire), but);
 }
 
 json_t *people_attrs_json(struct store *s, struct str attrs)

@@ -17,6 +17,8 @@ json_t *people_attrs_json(struct store *s, struct str attrs);
 json_t *people_suppression_json(const struct suppression *sup); /* docs/INTERFACE.md */
 /* "for all mail since 2026-…: complaint (evidence)" */
 void people_suppression_text(struct buf *out, const struct suppression *sup, const struct zone *z);
+/* Says on standard error that nobody has the address: a mistyped one otherwise looks like a done thing. */
+void people_warn_unknown(struct store *s, const struct address *address, const char *but);
 /* Index in suppress_reason_names; -1 with ERR_USAGE. */
 int people_reason(const char *option, const char *word, struct err *e);
 /* ERR_NOINPUT: no provider has that name. A typo must not choose nothing. */

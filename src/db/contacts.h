@@ -46,6 +46,7 @@ int store_contact_remove(struct store *s, int64_t contact, int64_t list, struct 
 int store_forget(struct store *s, struct str key, ms_t now, struct err *e);
 /* 1: forgotten, 0: not. */
 int store_is_forgotten(struct store *s, struct str key, struct err *e);
+int store_forgotten_at(struct store *s, struct str key, ms_t *at, struct err *e); /* the same, and when */
 
 /* Every domain that addresses were ever of, by id. In slices. */
 int store_domains(struct store *s, int (*row)(void *ctx, int64_t id, struct str name, struct str provider),

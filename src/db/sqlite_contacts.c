@@ -2,6 +2,7 @@
 
 #include "src/db/attrs.h"
 #include "src/db/contacts.h"
+#include "src/db/history.h"
 #include "src/db/lists.h"
 
 #include <stdlib.h>
@@ -186,7 +187,16 @@ static int put(struct store *s, struct str address, struct str key, struct str a
 	} else {
 		rc = contact_insert(s, address, key, attrs, id, now, e);
 	}
-	return rc < 0 ? -1 : history_note(s, now, "contact set", key, e, "%s", "");
+	if (rc < 0)
+		return -1;
+	struct buf names = BUF_INIT(1 << 16);
+	for (struct attr_iter i = attrs_begin(attrs); attrs_next(&i);) {
+		buf_puts(&names, names.len > 0 ? ", " : "");
+		buf_str(&names, store_attr_name(s, i.id));
+	}
+	rc = store_history_add(s, now, "contact set", key, buf_get(&names), e);
+	buf_release(&names);
+	return rc;
 }
 
 int store_contact_put(struct store *s, struct str address, struct str key, struct str attrs, ms_t now,

@@ -9,13 +9,18 @@ static void forget_hash(const struct store *s, struct str key, unsigned char out
 
 int store_is_forgotten(struct store *s, struct str key, struct err *e)
 {
-	int64_t n;
-	int rc = db_int(s, e, &n, "SELECT 1 FROM forgotten LIMIT 1", "");
+	ms_t at;
+	return store_forgotten_at(s, key, &at, e);
+}
+
+int store_forgotten_at(struct store *s, struct str key, ms_t *at, struct err *e)
+{
+	int rc = db_int(s, e, at, "SELECT 1 FROM forgotten LIMIT 1", "");
 	if (rc != 1)
 		return rc;
 	unsigned char hash[SHA256_LEN];
 	forget_hash(s, key, hash);
-	return db_int(s, e, &n, "SELECT 1 FROM forgotten WHERE hash = ?", "b",
+	return db_int(s, e, at, "SELECT at FROM forgotten WHERE hash = ?", "b",
 		str_n((const char *)hash, sizeof hash));
 }
 

@@ -158,8 +158,8 @@ static int suppress(struct store *s, const struct suppression *sup, bool *added,
 			sup->campaign) < 0)
 		return -1;
 	if (rc == 1 && !s->in_ledger)
-		return history_note(s, sup->created, "suppress", sup->key, e, "%s%s%.*s",
-			suppress_reason_names[sup->reason], sup->evidence.n != 0 ? ": " : "",
+		return history_note(s, sup->dated ? clock_now() : sup->created, "suppress", sup->key, e,
+			"%s%s%.*s", suppress_reason_names[sup->reason], sup->evidence.n != 0 ? ": " : "",
 			STR_ARG(sup->evidence));
 	return 0;
 }

@@ -49,12 +49,12 @@ int store_suppressions_of(struct store *s, struct str key, int64_t list,
 	for (const struct suppression *one; (one = rows_next(&p, rc)) != NULL;)
 		rc = row(ctx, one);
 	if (rc == 0) {
-		rc = store_is_forgotten(s, key, e);
 		struct suppression gone = {.key = key,
 			.list_name = STR(""),
 			.reason = SUPPRESS_FORGOTTEN,
 			.campaign_name = STR(""),
 			.evidence = STR("")};
+		rc = store_forgotten_at(s, key, &gone.created, e);
 		if (rc == 1)
 			rc = row(ctx, &gone);
 	}

@@ -34,6 +34,7 @@ struct suppression {
 	struct str campaign_name;
 	struct str evidence; /* what the server said, who asked … */
 	ms_t created;
+	bool dated; /* a file brought `created` along: the history has its own time */
 	/* 0: firm. Held ones count as suppressed until then; see "Held suppressions". */
 	ms_t held_until;
 };

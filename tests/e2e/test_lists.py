@@ -170,6 +170,38 @@ def test_one_person(w):
 	assert "ann@example.com" not in w.run("history").out
 
 
+def test_mistyped(w):
+	"""Who mistypes an address or an attribute hears of it: a done thing that nobody did is the worst answer."""
+	fill(w)
+	for words in (("contact", "unsubscribe", "anne@example.com"), ("suppressions", "add", "anne@example.com"), ("contact", "forget", "anne@example.com", "--yes")):
+		assert "nobody has the address anne@example.com" in w.run(*words).err, words
+	assert "nobody has" not in w.run("contact", "unsubscribe", "ann@example.com").err
+	assert "did you mean phone?" in w.run("contact", "set", "ann@example.com", "phon=1", expect=64).err
+	assert "phon" not in w.run("--json", "contact", "show", "ann@example.com").json["attributes"]
+	w.run("contacts", "--where", "phon = 1", expect=64)
+	w.run("contact", "set", "ann@example.com", "phon=1", "--new")
+	# The history of one person or campaign, and when somebody was forgotten.
+	got = lines(w.run("--json", "history", "Ann@Example.com"))
+	assert [(h["what"], h["note"]) for h in got] == [("suppress", "unsubscribe"), ("contact set", "phon")], got
+	assert lines(w.run("--json", "history", "news", "--until", "1h")) == []
+	assert "forgotten, all mail, since 20" in w.run("suppressions", "why", "anne@example.com").out
+
+
+def test_suppressions_of_the_past(w):
+	"""A date that a file brings along is the suppression's: who recorded it, and when, is the history's."""
+	fill(w)
+	w.write("unsubscribed.csv", "Email Address,UNSUB_TIME\nann@example.com,2023-01-02 03:04:05\n")
+	assert "UNSUB_TIME" in w.run("import", "news", "unsubscribed.csv", expect=65).err
+	w.run("suppressions", "import", "unsubscribed.csv")
+	got = lines(w.run("--json", "suppressions", "list"))
+	assert [(s["reason"], s["created"][:4]) for s in got] == [("unsubscribe", "2023")], got
+	assert not lines(w.run("--json", "history", "ann@example.com"))[0]["at"].startswith("2023")
+	w.write("left.csv", "email\nbob@docomo.ne.jp\n")
+	w.run("suppressions", "import", "left.csv", "--reason", "complaint")
+	assert lines(w.run("--json", "suppressions", "list", "--reason", "complaint"))[0]["address"] == "bob@docomo.ne.jp"
+	w.run("suppressions", "import", "left.csv", "--reason", "forgotten", expect=64)
+
+
 def test_lists(w):
 	fill(w)
 	w.run("list", "set", "news", "title=The News", "id=news.books.example")
