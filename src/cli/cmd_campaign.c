@@ -373,6 +373,7 @@ static int resume_run(struct cli *c, struct err *e)
 	int alive = store_lease_get(s, clock_now(), &h, e);
 	if (alive < 0 || said(c, s, id, "goes on.", e) != 0)
 		return -1;
+	run_warn_changed(c, s);
 	if (alive == 1)
 		return 0;
 	log_warn("nothing delivers it: start `postrider serve`, or `postrider resume %s` delivers it here",

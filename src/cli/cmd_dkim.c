@@ -219,10 +219,10 @@ static int tell_keygen(struct keygen *k, struct err *e)
 	rc = rc != 0 ? rc
 		     : out_printf(c,
 			       "\n2. When it can be seen (`postrider dkim check %s --selector %s --key %s`), "
-			       "%s%s%s to the configuration:\n\n",
+			       "%s%s%s the configuration:\n\n",
 			       s->domain, s->selector, out_safe(str_from(s->path)),
-			       old != NULL ? "put this in place of [dkim " : "add this",
-			       old != NULL ? old->name : "", old != NULL ? "]" : "");
+			       old != NULL ? "put this in place of [dkim " : "add this to",
+			       old != NULL ? old->name : "", old != NULL ? "] in" : "");
 	rc = rc != 0 ? rc : print_section(k);
 	return rc != 0 ? output_error(e) : 0;
 }

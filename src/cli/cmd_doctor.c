@@ -2,7 +2,9 @@
 #include "src/cli/findings.h"
 #include "src/cli/output.h"
 #include "src/cli/progress.h"
+#include "src/cli/run.h"
 #include "src/db/check.h"
+#include "src/db/lease.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -175,6 +177,23 @@ static int on_step(void *ctx, const char *doing, int64_t done, int64_t of)
 	return 0;
 }
 
+/* Who delivers read the configuration when it began. */
+static int check_holder(struct doctor *d, struct store *s)
+{
+	struct holder h;
+	char text[200];
+	const struct config *cfg = cli_config(d->c, NULL);
+	const char *file = cfg != NULL && store_lease_get(s, clock_now(), &h, NULL) == 1
+				   ? run_changed_since(cfg, h.since)
+				   : NULL;
+	if (file == NULL)
+		return 0;
+	snprintf(text, sizeof text,
+		"it was changed since `%s` (process %lld) began, which goes by what it read then", h.what,
+		(long long)h.pid);
+	return say(d, "configuration", SELF_WARN, file, "restart it", text);
+}
+
 static int check_database(struct doctor *d, bool glance, struct err *e)
 {
 	const struct self_check o = {.row = on_finding, .step = on_step, .ctx = d, .glance = glance};
@@ -189,6 +208,8 @@ static int check_database(struct doctor *d, bool glance, struct err *e)
 	d->line = progress_new(d->c);
 	int rc = store_check(s, &o, &found, e);
 	progress_end(&d->line);
+	if (rc == 0 && check_holder(d, s) != 0)
+		rc = output_error(e);
 	store_close(&s);
 	for (int i = 0; i < SELF_NSEVERITIES; i++)
 		d->count.severity[i] += found.severity[i];

@@ -264,6 +264,7 @@ static int leave_it(struct send *s, int64_t id, struct err *e)
 	report_release(&r);
 	if (rc != 0)
 		return output_error(e);
+	run_warn_changed(s->c, s->launch.store);
 	if (alive == 1 && strcmp(h.what, "serve") == 0)
 		return 0;
 	if (s->at > clock_now())

@@ -87,8 +87,9 @@ const struct command cmd_serve = {
 	.name = "serve",
 	.group = GROUP_SYSTEM,
 	.summary = "the daemon: delivers what is scheduled or was left, and retries",
-	.help = "Runs until SIGTERM or SIGINT; SIGHUP opens the log file anew. One process\n"
-		"delivers for a database: while a `send` in the foreground does, serve waits, and\n"
-		"takes over after it.\n",
+	.help = "Runs until SIGTERM or SIGINT; SIGHUP opens the log file anew. The configuration\n"
+		"is read at the start: restart it after a change.\n"
+		"One process delivers for a database: while a `send` in the foreground does,\n"
+		"serve waits, and takes over after it.\n",
 	.run = run,
 };

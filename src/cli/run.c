@@ -10,6 +10,8 @@
 #include "src/db/live.h"
 #include "src/db/report.h"
 
+#include <sys/stat.h>
+
 struct watching {
 	struct progress *line;
 	const struct zone *zone;
@@ -145,12 +147,40 @@ int run_deliver(struct cli *c, const struct config *cfg, const struct store_conf
 	return rc;
 }
 
+const char *run_changed_since(const struct config *cfg, ms_t since)
+{
+	struct stat st;
+	for (size_t i = 0; i < cfg->nfiles; i++)
+		if (stat(cfg->files[i], &st) == 0 &&
+			(ms_t)st.st_mtim.tv_sec * 1000 + st.st_mtim.tv_nsec / 1000000 > since)
+			return cfg->files[i];
+	return NULL;
+}
+
+void run_warn_changed(struct cli *c, struct store *s)
+{
+	struct holder h;
+	const struct config *cfg = cli_config(c, NULL);
+	const char *file = cfg != NULL && store_lease_get(s, clock_now(), &h, NULL) == 1
+				   ? run_changed_since(cfg, h.since)
+				   : NULL;
+	if (file != NULL)
+		log_warn("%s was changed since `%s` (process %lld) began, which delivers and goes by what it "
+			 "read "
+			 "then: restart it",
+			file, h.what, (long long)h.pid);
+}
+
 int run_campaign(struct cli *c, int64_t campaign, const char *what, ms_t patience, struct err *e)
 {
 	struct store_config sc;
 	enum deliver_end end = DELIVER_FINISHED;
 	const struct config *cfg = cli_config(c, e);
-	if (cfg == NULL || cli_store_config(c, &sc, e) != 0 ||
+	struct store *s = cfg != NULL ? cli_store(c, STORE_READ, e) : NULL;
+	if (s == NULL)
+		return -1;
+	run_warn_changed(c, s);
+	if (cli_store_config(c, &sc, e) != 0 ||
 		run_deliver(c, cfg, &sc, campaign, what, patience, &end, e) != 0)
 		return -1;
 	return conclude(c, campaign, end, e);

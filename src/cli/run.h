@@ -25,4 +25,9 @@ int run_patience(struct cli *c, ms_t *out, struct err *e);
 		.name = "detach", .help = "leave it to the running `postrider serve`"                        \
 	}
 
+/* A file of the configuration that was changed since then; NULL: none was. */
+const char *run_changed_since(const struct config *cfg, ms_t since);
+/* Says so where it was since who delivers began: a daemon reads it once. */
+void run_warn_changed(struct cli *c, struct store *s);
+
 #endif

@@ -25,7 +25,8 @@ static const ms_t GRACE = 10 * SECOND; /* for messages that are in when we are t
 void listener_advice(const struct config *c)
 {
 	const char *d = c->return_path.domain != NULL ? c->return_path.domain : "BOUNCES.EXAMPLE";
-	log_error("A mail server has that port? Write `listen = lmtp:127.0.0.1:2424`, and let it hand over:");
+	log_error("Another `postrider serve`, or a mail server, has that port? For the latter write `listen "
+		  "= lmtp:127.0.0.1:2424`, and let it hand over:");
 	log_error("  Postfix, main.cf:  relay_domains = $mydestination %s", d);
 	log_error("                     transport_maps = inline:{ %s=lmtp:inet:127.0.0.1:2424 }", d);
 	log_error("  Exim, a router:    driver = manualroute, domains = %s, transport = bounces, route_list "

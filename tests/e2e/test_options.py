@@ -8,7 +8,7 @@ import signal
 import smtplib
 import ssl
 
-from harness import MESSAGE
+from harness import MESSAGE, wait_until
 from smtpd import Close, Sink
 from test_sandbox import start, stop
 
@@ -209,6 +209,25 @@ def test_resume_leaves_it_to_the_daemon(w):
 		assert w.run("--json", "status", "june", "--wait").json["counts"]["sent"] == 30
 		daemon.send_signal(signal.SIGTERM)
 		w.finish(daemon, expect=(0, 75))
+
+
+def test_a_daemon_goes_by_what_it_read(w):
+	"""Who changes the configuration and forgets to restart serve hears of it."""
+	with Sink() as sink:
+		w.configure(sink.port)
+		w.audience(3)
+		w.message()
+		daemon = w.serve()
+		changed = lambda: [f for f in map(json.loads, w.run("--json", "doctor").out.splitlines()) if f["id"] == "configuration"]
+		assert changed() == []
+		with open(w.path("postrider.conf"), "a") as f:
+			f.write("# changed\n")
+		wait_until(lambda: changed())
+		assert changed()[0]["severity"] == "warn" and changed()[0]["remedy"] == "restart it"
+		assert "was changed since `serve`" in w.run("send", "june.html", "--list", "news", "--name", "june", "--yes").err
+		daemon.send_signal(signal.SIGTERM)
+		w.finish(daemon, expect=(0, 75))
+	assert changed() == []
 
 
 def test_times_chosen(w):

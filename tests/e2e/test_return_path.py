@@ -87,7 +87,8 @@ def receive(w):
 def test_postfix_returns_by_its_pipe(w):
 	pipe = f"postrider unix - n n - 4 pipe user=vmail null_sender= argv={receive(w)} --recipient ${{recipient}}"
 	with Receivers() as sink, peers.Postfix(w.folder, sink.port, host=True, services=[pipe],
-			main={"transport_maps": "inline:{ bounces.books.example=postrider: }", "default_destination_concurrency_limit": "20"}) as peer:
+			main={"relay_domains": "$mydestination bounces.books.example", "transport_maps": "inline:{ bounces.books.example=postrider: }",
+				"postrider_destination_recipient_limit": "1", "default_destination_concurrency_limit": "20"}) as peer:
 		w.configure(peer.port, connections=4)
 		unknown, expected = circle(w, peer, people(60))
 		again_and_forged(w, unknown, expected)
