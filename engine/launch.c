@@ -38,21 +38,37 @@ static struct str base_name(struct arena *a, const char *path)
 	return arena_str(a, str_n(base, dot != NULL && dot != base ? (size_t)(dot - base) : strlen(base)));
 }
 
+static int begin(struct launch *l, const struct config *cfg, struct store *s, struct err *e)
+{
+	*l = (struct launch){.config = cfg, .store = s};
+	arena_init(&l->arena, 4096, 64 << 20);
+	if (dkim_keys_load(cfg, &l->dkim_keys, e) != 0)
+		return -1;
+	l->dkim = dkim_signer_new(l->dkim_keys);
+	return l->dkim != NULL ? 0 : out_of_memory(e);
+}
+
+int launch_open_campaign(struct launch *l, const struct campaign_row *row, const struct config *cfg,
+	struct store *s, struct err *e)
+{
+	if (begin(l, cfg, s, e) != 0)
+		return -1;
+	l->name = arena_str(&l->arena, row->name);
+	l->subject = arena_str(&l->arena, row->subject);
+	l->from = arena_str(&l->arena, row->from);
+	return l->arena.failed ? out_of_memory(e) : personal_load(&l->personal, row, false, cfg, s, e);
+}
+
 int launch_open(struct launch *l, const char *path, const char *prefix, const struct config *cfg,
 	struct store *s, struct err *e)
 {
 	struct message_dir dir;
 	struct message_reader reader;
 	enum message_format format;
-	*l = (struct launch){.config = cfg, .store = s};
-	arena_init(&l->arena, 4096, 64 << 20);
+	if (begin(l, cfg, s, e) != 0)
+		return -1;
 	l->path = strdup(path);
 	if (l->path == NULL)
-		return out_of_memory(e);
-	if (dkim_keys_load(cfg, &l->dkim_keys, e) != 0)
-		return -1;
-	l->dkim = dkim_signer_new(l->dkim_keys);
-	if (l->dkim == NULL)
 		return out_of_memory(e);
 	if (message_format_of(path, &format, e) != 0 || message_dir_open(&dir, path, &reader, e) != 0)
 		return -1;

@@ -30,6 +30,9 @@ struct launch { /* a message that was read, and who it is for */
 /* Reads and compiles the message. `prefix` goes before the subject; NULL: none. */
 int launch_open(struct launch *l, const char *path, const char *prefix, const struct config *cfg,
 	struct store *s, struct err *e);
+/* The same of a campaign's frozen content, to look at it. `row`: its strings are copied. */
+int launch_open_campaign(struct launch *l, const struct campaign_row *row, const struct config *cfg,
+	struct store *s, struct err *e);
 void launch_close(struct launch *l);
 int launch_audience(struct launch *l, const struct audience_spec *spec, struct err *e);
 

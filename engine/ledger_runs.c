@@ -51,7 +51,7 @@ static int watch_load(struct ledger *l, struct watch *w, const struct campaign_r
 	limiter_set(&r->rate, c->rate);
 	atomic_store(&r->paused_ms, c->paused_ms);
 	if (r->name == NULL || r->out == NULL ||
-		personal_load(&r->personal, c, l->o.config, l->store, e) != 0) {
+		personal_load(&r->personal, c, true, l->o.config, l->store, e) != 0) {
 		if (r->name == NULL || r->out == NULL)
 			err_set(e, ERR_INTERNAL, "campaign", "out of memory");
 		free((void *)r->out);

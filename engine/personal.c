@@ -228,8 +228,8 @@ static int read_frozen(void *ctx, const char *name, struct buf *out, struct err 
 	return err_set(e, ERR_NOINPUT, "campaign content", "%s is not part of it", name);
 }
 
-int personal_load(struct personal **out, const struct campaign_row *c, const struct config *cfg,
-	struct store *s, struct err *e)
+int personal_load(struct personal **out, const struct campaign_row *c, bool launched,
+	const struct config *cfg, struct store *s, struct err *e)
 {
 	struct frozen f = {0};
 	struct message *m = NULL;
@@ -253,7 +253,7 @@ int personal_load(struct personal **out, const struct campaign_row *c, const str
 	m = message_compile(&r, format, &mo, e);
 	if (m == NULL)
 		goto done;
-	struct personal_options o = {.config = cfg, .campaign = name, .campaign_id = id};
+	struct personal_options o = {.config = cfg, .campaign = name, .campaign_id = launched ? id : 0};
 	rc = personal_new(out, &m, &o, s, e);
 done:
 	free(name);

@@ -26,9 +26,9 @@ void personal_free(struct personal **p);
 const struct message *personal_message(const struct personal *p);
 /* Which of the message's names (message_slot) an attribute is; -1: none. */
 int personal_slot(const struct personal *p, uint32_t attr);
-/* Compiles a campaign's frozen content. */
-int personal_load(struct personal **out, const struct campaign_row *c, const struct config *cfg,
-	struct store *s, struct err *e);
+/* Compiles a campaign's frozen content; not `launched`: to look at it, tokens change nothing. */
+int personal_load(struct personal **out, const struct campaign_row *c, bool launched,
+	const struct config *cfg, struct store *s, struct err *e);
 
 struct letter {
 	struct str from, rcpt; /* envelope: return path and recipient */

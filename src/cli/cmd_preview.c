@@ -95,7 +95,9 @@ static int from_audience(struct preview *p, struct store *s)
 	struct audience_spec spec;
 	struct chosen chosen;
 	long long nth = 1, random = 0;
-	if (!cli_audience_given(p->c))
+	const char *campaign = cli_value(p->c, "campaign");
+	bool given = cli_audience_given(p->c);
+	if (!given && campaign == NULL)
 		return cli_usage(p->c, p->e,
 			"say for whom: --list LIST (and --nth N), --to ADDRESS, or --sample FILE.json");
 	if (cli_value_int(p->c, "nth", 1, INT32_MAX, &nth, p->e) != 0 ||
@@ -103,6 +105,10 @@ static int from_audience(struct preview *p, struct store *s)
 		return -1;
 	cli_audience(p->c, &spec);
 	spec.sample = NULL;
+	if (!given) {
+		spec.of = &campaign;
+		spec.nof = 1;
+	}
 	if (launch_audience(&p->launch, &spec, p->e) != 0)
 		return -1;
 	struct audience *a = &p->launch.audience;
@@ -140,6 +146,19 @@ static int choose_and_show(struct preview *p, struct store *s)
 	return rc;
 }
 
+static int open_message(struct preview *p, const struct config *cfg, struct store *s)
+{
+	struct campaign_row row;
+	const char *campaign = cli_value(p->c, "campaign");
+	if ((campaign != NULL) == (p->c->nargs > 0))
+		return cli_usage(p->c, p->e, "a message file, or --campaign NAME");
+	if (campaign == NULL)
+		return launch_open(&p->launch, p->c->args[0], NULL, cfg, s, p->e);
+	return audience_campaign(s, campaign, &row, p->e) != 0
+		       ? -1
+		       : launch_open_campaign(&p->launch, &row, cfg, s, p->e);
+}
+
 static int run(struct cli *c, struct err *e)
 {
 	static const char *const words[] = {"all", "source", "html", "text", "headers", NULL};
@@ -153,7 +172,7 @@ static int run(struct cli *c, struct err *e)
 	p.part = (enum part)part;
 	p.signer = token_signer_new(keys);
 	int rc = p.signer == NULL ? err_set(e, ERR_INTERNAL, "preview", "out of memory")
-				  : launch_open(&p.launch, c->args[0], NULL, cfg, s, e);
+				  : open_message(&p, cfg, s);
 	if (rc == 0) {
 		struct err none = {0};
 		launch_plan(&p.launch, NULL, &none); /* a preview needs none */
@@ -165,6 +184,7 @@ static int run(struct cli *c, struct err *e)
 }
 
 static const struct option options[] = {
+	{.name = "campaign", .value = "NAME", .help = "as that campaign has it, instead of a message file"},
 	{.name = "list", .value = "LIST", .many = true, .help = "for somebody on this list"},
 	{.name = "exclude", .value = "LIST", .many = true, .help = "but not on this one"},
 	{.name = "where", .value = "EXPR", .help = "for whom this holds"},
@@ -184,9 +204,12 @@ static const struct option options[] = {
 
 const struct command cmd_preview = {
 	.name = "preview",
-	CLI_ONE_ARG("MESSAGE"),
+	.args = "[MESSAGE]",
+	.max_args = 1,
 	.group = GROUP_CAMPAIGN,
 	.summary = "show the exact message that one person would get",
+	.help = "With --campaign, what a campaign sends: the message is kept as it was at the\n"
+		"launch, whatever becomes of its file. The person's attributes are those of now.\n",
 	.options = options,
 	.run = run,
 };

@@ -157,7 +157,7 @@ static int each_recipient(
 		return -1;
 	/* A campaign whose frozen message no longer compiles still has its report. */
 	struct err ignored;
-	if (personal_load(&r->personal, &c, r->cfg, r->s, &ignored) != 0)
+	if (personal_load(&r->personal, &c, true, r->cfg, r->s, &ignored) != 0)
 		r->personal = NULL;
 	int rc = store_deliveries(r->s, id, 0, held == 1, row, r, r->e);
 	personal_free(&r->personal);

@@ -8,6 +8,7 @@ import subprocess
 
 import harness
 from harness import wait_until
+from smtpd import Sink
 
 DATA = '''email,First Name,氏名,phone,note
 ann@example.com,Ann,山田,+81 90 1234,"two
@@ -185,6 +186,22 @@ def test_mistyped(w):
 	assert [(h["what"], h["note"]) for h in got] == [("suppress", "unsubscribe"), ("contact set", "phon")], got
 	assert lines(w.run("--json", "history", "news", "--until", "1h")) == []
 	assert "forgotten, all mail, since 20" in w.run("suppressions", "why", "anne@example.com").out
+
+
+def test_what_a_campaign_sent(w):
+	"""The message file is changed and gone; the campaign keeps what it sent."""
+	with Sink() as sink:
+		w.configure(sink.port)
+		w.audience(3)
+		w.message("From: News <news@books.example>\nSubject: For {{ email }}\n\n<p>The old text, {{ email }}. {{ unsubscribe_url }}</p>\n")
+		w.run("send", "june.html", "--list", "news", "--name", "june", "--yes")
+	os.unlink(w.path("june.html"))
+	doc = w.run("--json", "preview", "--campaign", "june", "--to", "r1@x.example").json
+	assert doc["subject"] == "For r1@x.example" and "The old text, r1@x.example" in doc["text"], doc
+	assert "The old text, r0@x.example" in w.run("preview", "--campaign", "june").out
+	w.run("preview", "--campaign", "june", "june.html", expect=64)
+	w.run("preview", expect=64)
+	w.run("preview", "--campaign", "july", expect=66)
 
 
 def test_suppressions_of_the_past(w):
