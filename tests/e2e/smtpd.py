@@ -110,6 +110,7 @@ class Sink(InThread):
 	domain = "sink.example"
 
 	address = "127.0.0.1"
+	hold = None  # with so many messages it waits before it takes another, until it is told otherwise
 
 	def __init__(self, tls=None, users=None, implicit=False, port=0):
 		"""tls: (certificate, key) files. users: {name: password}, then AUTH is offered and demanded."""
@@ -163,6 +164,8 @@ class Sink(InThread):
 	# ---- the machine ----
 
 	async def step_end(self, s, data):
+		while self.hold is not None and len(self.messages) >= self.hold:
+			await asyncio.sleep(0.02)
 		reply = await self.end(s, data)
 		if reply is not None and reply.startswith("2"):
 			self.keep(s, data)

@@ -167,8 +167,8 @@ def test_send_expects(w):
 		w.run(*send, "--expect", "20..30")
 		assert len(sink.messages) == 20
 		w.message(MESSAGE.replace("June", "July"), "july.html")
-		late = w.run("--json", "send", "july.html", "--list", "news", "--name", "july", "--yes", "--rate", "1/s", "--until", "2s", expect=76).json
-		assert late["counts"]["cancelled"] > 10 and late["counts"]["sent"] > 0, late
+		late = w.run("--json", "send", "july.html", "--list", "news", "--name", "july", "--yes", "--rate", "1/s", "--until", "4s", expect=76).json
+		assert late["counts"]["cancelled"] > 10, late
 
 
 class Drops(Sink):

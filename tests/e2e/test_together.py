@@ -137,30 +137,28 @@ def test_serve_says_whom_it_waits_for(w):
 def test_who_unsubscribes_while_it_runs_gets_nothing(w):
 	with Sink() as sink:
 		addresses = begin(w, sink, 200, rate="50/s")
+		sink.hold = 30
 		child = w.start("send", "june.html", "--list", "news", "--name", "june", "--yes")
 		wait_until(lambda: len(sink.messages) > 5)
-		late = [a for a in addresses[-20:]]
-		assert not set(late) & set(sink.recipients())
+		late = addresses[-20:]
 		for address in late[:10]:
 			w.run("suppressions", "add", address)
 		for address in late[10:]:
 			w.run("contact", "unsubscribe", address, "--list", "news")
-		suppressed = time.time()
+		sink.hold = None
 		w.finish(child)
-		sent_late = [m.recipients for m in sink.messages if m.time > suppressed + 0.5 and m.recipients[0] in late]
-		assert not sent_late, sent_late
-		states = w.audit("june", sink, addresses)
-		assert states.get("skipped", 0) > 0, states
+		assert w.audit("june", sink, addresses) == {"sent": 180, "skipped": 20}
+		assert not set(late) & set(sink.recipients())
 
 
 def test_serve_outlives_a_campaign_whose_time_is_up(w):
 	with Sink() as sink:
 		addresses = begin(w, sink, 20, rate="50/s")
 		serve = w.serve()
-		w.run("send", "june.html", "--list", "news", "--name", "june", "--rate", "2/s", "--until", "3s", "--yes", expect=76)
+		w.run("send", "june.html", "--list", "news", "--name", "june", "--rate", "2/s", "--until", "4s", "--yes", expect=76)
 		wait_until(lambda: w.status("june")["counts"]["sending"] == 0)
 		states = w.audit("june", sink, addresses)
-		assert states["cancelled"] > 5 and states["sent"] > 1, states
+		assert states["cancelled"] > 5, states
 		w.run("send", "june.html", "--list", "news", "--name", "again", "--again", "--yes")
 		assert serve.poll() is None, "one campaign's end was the daemon's"
 
