@@ -50,7 +50,7 @@ class Internet:
 		"""A host with 5.0.0.NUMBER and 2a00::NUMBER; returns what goes before a command that is to run there."""
 		holder = subprocess.Popen(["unshare", "--net", "sleep", "1000"], stdin=subprocess.DEVNULL)
 		self.holders.append(holder)
-		mine, end = os.stat("/proc/self/ns/net").st_ino, time.monotonic() + 5
+		mine, end = os.stat("/proc/self/ns/net").st_ino, time.monotonic() + 100
 		while os.stat(f"/proc/{holder.pid}/ns/net").st_ino == mine and time.monotonic() < end:
 			time.sleep(0.005)
 		enter = ["nsenter", f"--net=/proc/{holder.pid}/ns/net", "--"]

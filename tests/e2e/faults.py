@@ -58,7 +58,7 @@ async def reset(sink, s):
 
 
 async def silent(sink, s):
-	await asyncio.sleep(60)
+	await asyncio.sleep(300)
 	raise Close
 
 

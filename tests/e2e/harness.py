@@ -120,8 +120,9 @@ class World:
 			f.write(json.dumps(argv) + "\n")
 		return argv
 
-	def run(self, *argv, expect=0, timeout=120, stdin=None):
-		"""Runs a command in the folder; `expect` is an exit status, a tuple of them, or None for any."""
+	def run(self, *argv, expect=0, timeout=300, stdin=None):
+		"""Runs a command in the folder; `expect` is an exit status, a tuple of them, or None for any. The
+		limit is for what hangs: a machine with much else to do takes its time."""
 		argv = self.note(argv)
 		done = subprocess.run([PROGRAM, *argv], cwd=self.folder, capture_output=True, timeout=timeout, env=self.environment(),
 			**({"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}))
@@ -152,7 +153,7 @@ class World:
 		wait_until(delivers)
 		return child
 
-	def finish(self, child, expect=0, timeout=120):
+	def finish(self, child, expect=0, timeout=300):
 		status = child.wait(timeout)
 		result = Result(child.argv, status, open(child.out, errors="replace").read(), open(child.out + ".err", errors="replace").read())
 		self.results.append(result)

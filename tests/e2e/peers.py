@@ -194,7 +194,7 @@ class Peer:
 	def __enter__(self):
 		self.configure()
 		self.run()
-		end = time.monotonic() + 60
+		end = time.monotonic() + 100
 		while time.monotonic() < end:
 			try:
 				if self.ready():
@@ -269,7 +269,7 @@ class Postfix(Peer):
 				"service anvil {\n unix_listener anvil-auth-penalty {\n  mode = 0\n }\n}\n")
 			self.folder("dovecot", "root")
 			self.spawn("/usr/sbin/dovecot", "-F", "-c", "/srv/etc/dovecot.conf")
-			end = time.monotonic() + 10
+			end = time.monotonic() + 100
 			while not os.path.exists(self.srv + "/queue/private/auth") and time.monotonic() < end:
 				time.sleep(0.02)
 		self.spawn("/usr/lib/postfix/sbin/master", "-c", "/srv/etc", "-d")
@@ -477,7 +477,7 @@ worker "normal" {{ bind_socket = "127.0.0.1:{self.port}"; count = 1; }}
 		self.spawn("/usr/bin/rspamd", "-f", "-u", "_rspamd", "-g", "_rspamd", "-c", "/srv/etc/rspamd.conf")
 
 	def ask(self, path, body=b"", headers=None):
-		http = http_client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+		http = http_client.HTTPConnection("127.0.0.1", self.port, timeout=100)
 		http.request("POST" if body else "GET", path, body or None, headers or {})
 		return http.getresponse().read()
 

@@ -20,7 +20,7 @@ class FastSink:
 		self.child = subprocess.Popen([*self.way.prefix, os.path.join(BUILD, "tools", "sink"), "--address", self.address, "--port-file", port_file,
 			*self.options],
 			stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-		end = time.monotonic() + 10
+		end = time.monotonic() + 100
 		while not (os.path.exists(port_file) and open(port_file).read().strip()):
 			if time.monotonic() > end or self.child.poll() is not None:
 				raise RuntimeError("the sink does not start")
@@ -37,7 +37,7 @@ class FastSink:
 		"""Ends it; returns what it counted."""
 		if self.report is None:
 			self.child.send_signal(signal.SIGTERM)
-			self.report = json.loads(self.child.communicate(timeout=30)[0])
+			self.report = json.loads(self.child.communicate(timeout=100)[0])
 		return self.report
 
 	def __exit__(self, *exc):

@@ -92,7 +92,7 @@ class InThread:
 
 	def __exit__(self, *exc):
 		self.loop.call_soon_threadsafe(self.stop.set)
-		self.thread.join(20)
+		self.thread.join(100)
 
 	# ---- what a test asks ----
 

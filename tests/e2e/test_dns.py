@@ -107,7 +107,7 @@ def names(w):
 
 
 def look_up(*args):
-	run = subprocess.run([os.path.join(BUILD, "tools", "sites"), *args], capture_output=True, text=True, timeout=100)
+	run = subprocess.run([os.path.join(BUILD, "tools", "sites"), *args], capture_output=True, text=True, timeout=300)
 	assert run.returncode == 0, run.stderr
 	return {o["domain"]: o for o in map(json.loads, run.stdout.splitlines())}
 

@@ -131,7 +131,7 @@ def try_all(w, servers, ca):
 	w.message()
 	w.audience(1)
 	children = {name: w.start("test", "june.html", "--to", "ann@x.example", "--as", "r0@x.example", "--route", name) for name in servers}
-	return {name: w.finish(child, expect=None, timeout=60) for name, child in children.items()}
+	return {name: w.finish(child, expect=None) for name, child in children.items()}
 
 
 def test_tls_all_the_way(w):

@@ -37,9 +37,9 @@ def test_every_step_and_fault(w):
 			extra="[domain books.example]\n[retry]\ndelays = 1s\nexpire = 1h\n[provider default]\nconnections = 1\n")
 		w.write("news.csv", "email\n" + "".join(f"{p}\n" for p in people))
 		w.run("import", "news", "news.csv")
-		child = w.start("send", w.message(MESSAGE), "--list", "news", "--name", "june", "--yes", "--patience", "120s")
+		child = w.start("send", w.message(MESSAGE), "--list", "news", "--name", "june", "--yes", "--patience", "400s")
 		passing = [p for p in people if passes(p)]
-		wait_until(lambda: len(set(passing) - set(servers.recipients())) == 0 or child.poll() is not None, 120, every=0.5)
+		wait_until(lambda: len(set(passing) - set(servers.recipients())) == 0 or child.poll() is not None, 400, every=0.5)
 		time.sleep(1)
 		w.run("cancel", "june", expect=(0, 76)) # what a refusal leaves waiting
 		w.finish(child, expect=(0, 75, 76))

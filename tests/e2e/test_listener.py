@@ -59,7 +59,7 @@ class Ours:
 		wait_until(lambda: os.path.exists(self.socket))
 
 	def client(self, **kw):
-		return smtplib.SMTP("127.0.0.1", self.port, timeout=20, **kw)
+		return smtplib.SMTP("127.0.0.1", self.port, timeout=100, **kw)
 
 	def report(self, address, id="1", to=None):
 		return REPORT.format(to=to or self.paths[address], address=address, id=id).replace("\n", "\r\n")
@@ -111,7 +111,7 @@ def test_smuggling_and_line_ends(w):
 	o = Ours(w, 3)
 	a, b, c = o.addresses
 	for end in ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r"]:
-		with socket.create_connection(("127.0.0.1", o.port), 10) as k:
+		with socket.create_connection(("127.0.0.1", o.port), 100) as k:
 			f = k.makefile("rb")
 			smuggled = f"MAIL FROM:<>\r\nRCPT TO:<{o.paths[b]}>\r\nDATA\r\n{o.report(b)}\r\n.\r\n"
 			f.readline()
@@ -133,14 +133,14 @@ def test_slow_and_many(w):
 	before = int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{o.child.pid}/status").read()).group(1))
 	held = []
 	for i in range(1000):
-		k = socket.create_connection(("127.0.0.1", o.port), 10)
+		k = socket.create_connection(("127.0.0.1", o.port), 100)
 		try:
 			k.sendall([b"EHLO a", b"EHLO a\r\nMAIL FROM:<>\r\n", b"\0" * 100][i % 3])
 		except OSError:
 			pass
 		held.append(k)
 	for i in range(30): # in the middle of a message, each with as much as is kept
-		k = socket.create_connection(("127.0.0.1", o.port), 10)
+		k = socket.create_connection(("127.0.0.1", o.port), 100)
 		k.sendall(f"EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<{o.paths[c]}>\r\nDATA\r\n".encode())
 		held.append(k)
 	start = time.monotonic()

@@ -280,7 +280,7 @@ def test_interrupted_import(w):
 	child = start_import(w)
 	wait_until(lambda: written(w))
 	child.send_signal(signal.SIGINT)
-	assert child.wait(timeout=20) == 75
+	assert child.wait(timeout=300) == 75
 	assert w.run("--json", "lists").out == "" and w.run("--json", "contacts").out == ""
 
 

@@ -16,7 +16,7 @@ def refused(w, sink, expect, reasons, **route):
 	"""Sends, and looks at what must be so whatever the reason."""
 	w.configure(sink.port, connections=3, **route)
 	w.addresses = w.audience(COUNT)
-	w.run("send", w.message(), "--list", "news", "--name", "june", "--yes", "--patience", "5s", expect=expect, timeout=60)
+	w.run("send", w.message(), "--list", "news", "--name", "june", "--yes", "--patience", "5s", expect=expect)
 	status = w.status("june")
 	assert status["state"] == "paused" and status["why"]["id"] in reasons, status
 	assert status["counts"]["queued"] + status["counts"]["deferred"] == COUNT, status
@@ -26,7 +26,7 @@ def refused(w, sink, expect, reasons, **route):
 
 def repaired(w, sink, **route):
 	w.configure(sink.port, connections=3, **route)
-	w.run("resume", "june", "--now", timeout=60)
+	w.run("resume", "june", "--now")
 	assert w.audit("june", sink, w.addresses) == {"sent": COUNT}
 
 
@@ -51,7 +51,7 @@ def test_wrong_password_at_postfix(w):
 		refused(w, sink, 77, {"login"}, **route)
 		secret(w, "right")
 		w.configure(peer.port, connections=3, **route)
-		w.run("resume", "june", "--now", timeout=60)
+		w.run("resume", "june", "--now")
 		assert sink.wait(COUNT), peer.logs()
 		sink.port = port
 
@@ -103,6 +103,6 @@ def test_starttls_required_and_not_offered(w):
 		secret(w, "right")
 		w.configure(sink.port, tls="starttls", user="news", password_file="password")
 		addresses = w.audience(COUNT)
-		w.run("send", w.message(), "--list", "news", "--name", "june", "--yes", "--patience", "5s", expect=(69, 75, 76, 77), timeout=60)
+		w.run("send", w.message(), "--list", "news", "--name", "june", "--yes", "--patience", "5s", expect=(69, 75, 76, 77))
 		assert not any(line.upper().startswith(("AUTH", "MAIL")) for s in sink.sessions for line in s.commands)
 		w.audit("june", sink, addresses)

@@ -291,7 +291,7 @@ def test_few_descriptors(w):
 	with Sink() as sink:
 		addresses, done, refused = begin(w, sink, 30), False, 0
 		for most in range(4, 40, 3):
-			child = subprocess.run([harness.PROGRAM, *SEND[:-1], "3s"], cwd=w.folder, capture_output=True, text=True, env=w.environment(), timeout=60,
+			child = subprocess.run([harness.PROGRAM, *SEND[:-1], "3s"], cwd=w.folder, capture_output=True, text=True, env=w.environment(), timeout=300,
 				preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (most, most)))
 			assert child.returncode >= 0, f"{most} descriptors: {child.returncode} {child.stderr}"
 			if child.returncode == 0:

@@ -23,7 +23,7 @@ def test_import_send_and_report(w):
 		w.write("more.csv", "email,first_name,city\n" + "".join(f"v{i}@x.example,Ann {i},Kyoto\n" for i in range(30)) + "no address\n")
 
 		def run(*argv):
-			done = subprocess.run([*VALGRIND, harness.PROGRAM, *argv], cwd=w.folder, env=w.environment(), capture_output=True, text=True, timeout=200,
+			done = subprocess.run([*VALGRIND, harness.PROGRAM, *argv], cwd=w.folder, env=w.environment(), capture_output=True, text=True, timeout=300,
 				stdin=subprocess.DEVNULL)
 			assert done.returncode == 0 and "==" not in done.stderr, (argv, done.returncode, done.stdout[-1000:], done.stderr[-6000:])
 		run("import", "news", "more.csv", "--max-rejects", "5%")

@@ -45,14 +45,14 @@ def test_a_host_that_does_not_exist_is_told_once_a_minute(w):
 def test_a_name_server_that_is_silent(w):
 	"""What waits for it is told, and who is stopped meanwhile does not wait for it; when it answers, mail goes out."""
 	with SystemNameserver(w.folder, {"mx.books.example": "silence"}) as dns, Sink() as sink:
-		w.write("resolv.conf", open(w.path("resolv.conf")).read().replace("timeout:1", "timeout:30"))
+		w.write("resolv.conf", open(w.path("resolv.conf")).read().replace("timeout:1 attempts:1", "timeout:30 attempts:5"))
 		addresses = begin(w, sink.port, host="mx.books.example", tls="none")
 		argv = ("send", "june.html", "--list", "news", "--name", "june", "--yes")
 		child = w.start(*argv)
 		wait_until(lambda: route_shown(w, "mx.books.example is being looked up"))
 		interrupt(child)
-		w.finish(child, expect=75, timeout=20)
-		w.write("resolv.conf", open(w.path("resolv.conf")).read().replace("timeout:30", "timeout:1"))
+		w.finish(child, expect=75, timeout=100)
+		w.write("resolv.conf", open(w.path("resolv.conf")).read().replace("timeout:30 attempts:5", "timeout:1 attempts:1"))
 		child = w.start(*argv)
 		assert wait_until(lambda: route_shown(w, "mx.books.example cannot be found"))["state"] == "down"
 		dns.records["mx.books.example"] = {"A": ["127.0.0.1"]}

@@ -52,7 +52,7 @@ def fates(w, chunking):
 	w.configure(port, connections=2, chunking=chunking, extra="[retry]\ndelays = 1s\nexpire = 1h\n")
 	w.write("news.csv", "email\n" + "\n".join(FATES) + "\n")
 	w.run("import", "news", "news.csv")
-	w.run("send", w.message(), "--list", "news", "--name", "june", "--yes", "--patience", "60s", timeout=120)
+	w.run("send", w.message(), "--list", "news", "--name", "june", "--yes", "--patience", "60s")
 	rows = w.deliveries("june")
 	for address, (state, kind, reason, attempts) in FATES.items():
 		row = rows[address]
@@ -123,7 +123,7 @@ def test_a_rehearsal(w):
 	w.configure(9)
 	w.audience(300)
 	w.message()
-	done = w.run("--json", "send", "june.html", "--list", "news", "--name", "june", "--rehearse", timeout=60, expect=(0, 75))
+	done = w.run("--json", "send", "june.html", "--list", "news", "--name", "june", "--rehearse", expect=(0, 75))
 	counts = done.json["counts"]
 	assert sum(counts.values()) == done.json["audience"] == 300 and counts["sent"] > 270, done
 	assert counts.get("queued", 0) == 0 and counts.get("bounced", 0) > 0
@@ -157,7 +157,7 @@ def test_a_rehearsal_is_not_resumed(w):
 	w.audience(100)
 	w.message()
 	argv = ("send", "june.html", "--list", "news", "--name", "june", "--rehearse", "--first", "10")
-	done = w.run(*argv, timeout=60, expect=(0, 75, 79))
+	done = w.run(*argv, expect=(0, 75, 79))
 	assert "postrider resume" not in done.out + done.err and "start it again" in done.out, done
-	why = w.run("--json", *argv, timeout=60, expect=(0, 75, 79)).json["why"]
+	why = w.run("--json", *argv, expect=(0, 75, 79)).json["why"]
 	assert why["id"] == "canary" and "start it again" in why["remedy"], why

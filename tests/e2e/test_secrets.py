@@ -77,7 +77,7 @@ def test_files_are_their_owner_s(w):
 	os.chmod(wrapper, 0o755)
 
 	def run(*argv):
-		done = subprocess.run([wrapper, *argv], cwd=w.folder, env=w.environment(), capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+		done = subprocess.run([wrapper, *argv], cwd=w.folder, env=w.environment(), capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
 		assert done.returncode == 0, (argv, done)
 	run("init", ".")
 	with Holding() as sink:
@@ -92,7 +92,7 @@ def test_files_are_their_owner_s(w):
 		wait_until(lambda: sink.reached)
 		modes = {n: stat.S_IMODE(os.stat(w.path(n)).st_mode) for n in os.listdir(w.folder) if n.startswith("postrider.db")}
 		sink.go_on = True
-		assert child.wait(30) == 0 and "postrider.db-wal" in modes, modes
+		assert child.wait(300) == 0 and "postrider.db-wal" in modes, modes
 		conf = open(w.path("postrider.conf")).read().replace("[return-path]\n", f"[return-path]\nlisten = lmtp:{w.path('lmtp')}\npostmaster = post\n")
 		w.write("postrider.conf", conf)
 		child = subprocess.Popen([wrapper, "serve"], cwd=w.folder, env=w.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
@@ -103,7 +103,7 @@ def test_files_are_their_owner_s(w):
 			s.sendmail("x@y.example", ["postmaster@bounces.books.example"], "Subject: hello\r\n\r\nyou\r\n")
 		modes |= {n: stat.S_IMODE(os.stat(w.path(n)).st_mode) for n in ("postrider.key", "dkim", "dkim/k1.key", "deliveries.log", "post")}
 		interrupt(child)
-		child.wait(20)
+		child.wait(300)
 	assert not {n: oct(m) for n, m in modes.items() if m & 0o077}, {n: oct(m) for n, m in modes.items()}
 	assert not stat.S_IMODE(os.stat(w.path("run.log")).st_mode) & 0o037
 
@@ -187,7 +187,7 @@ def test_another_user_is_as_private(w):
 		w.configure(sink.port, extra="[daemon]\nuser = nobody\n")
 		# It ends right after: nobody may not open this folder's secret and database.
 		subprocess.run(["strace", "-f", "-qq", "-o", w.path("trace"), "-e", "trace=prctl,setresuid", PROGRAM, "serve"], cwd=w.folder, env=w.environment(),
-			capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
+			capture_output=True, timeout=300, stdin=subprocess.DEVNULL)
 	calls = [line.split(maxsplit=1)[1] for line in open(w.path("trace"))]
 	private = [i for i, call in enumerate(calls) if call.startswith("prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE) = 0")]
 	became = [i for i, call in enumerate(calls) if call.startswith("setresuid(")]

@@ -96,7 +96,7 @@ def test_what_serve_calls_is_allowed(w):
 		w.run("status", "june", "--wait")
 		with open(trace, encoding="utf-8", errors="replace") as f:
 			os.kill(int(f.readline().split()[0]), signal.SIGTERM)
-		child.wait(30)
+		child.wait(300)
 		with open(trace, encoding="utf-8", errors="replace") as f:
 			text = f.read()
 		used = set(re.findall(r"^\d+ +([a-z_0-9]+)\(", text, re.M))

@@ -8,7 +8,7 @@ from smtpd import Sink
 def campaign(w, port, count, **route):
 	w.configure(port, extra="[retry]\ndelays = 1s\nexpire = 1h\n", **route)
 	addresses = w.audience(count)
-	w.run("-q", "send", w.message(), "--list", "news", "--name", "june", "--yes", "--patience", "30s", timeout=120)
+	w.run("-q", "send", w.message(), "--list", "news", "--name", "june", "--yes", "--patience", "30s")
 	return addresses
 
 
