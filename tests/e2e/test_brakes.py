@@ -15,9 +15,24 @@ def world(w, profile, people):
 	w.write("profile", profile)
 	child, port = start(w, "--profile", "profile")
 	w.configure(port, connections=2, extra=BRAKE)
+	bring(w, people)
+	return child
+
+
+def bring(w, people):
 	w.write("news.csv", "email\n" + "\n".join(people) + "\n")
 	w.run("import", "news", "news.csv")
-	return child
+
+
+def pause_docomo(w, sink, sender, after):
+	"""When the server has so many, and before it has all; mail to docomo is then all that is left."""
+	wait_until(lambda: len(sink.messages) > after)
+	w.run("pause", "june", "--provider", "docomo")
+	sink.hold = None
+	w.finish(sender, expect=76)
+	rows = w.deliveries("june").values()
+	assert {r["provider"] for r in rows if r["state"] == "queued"} == {"docomo"}, w.status("june")
+	assert all(r["state"] == "sent" for r in rows if r["provider"] != "docomo")
 
 
 def send(w, *options, expect=0):
@@ -94,23 +109,20 @@ def test_nobody_takes_anything(w):
 
 
 def test_pause_one_provider_by_hand(w):
-	people = [f"r{i}@{'docomo.ne.jp' if i % 2 else 'gmail.com'}" for i in range(60)]
-	child = world(w, "", people)
-	assert "docomo" in w.run("pause", "--all", "--provider", "docomoo", expect=66).err
-	sender = w.start("send", w.message(), "--list", "news", "--name", "june", "--yes", "--rate", "20/s", "--patience", "20s")
-	wait_until(lambda: "june" in w.run("campaigns", expect=None).out and w.status("june")["counts"]["sent"] > 4)
-	w.run("pause", "june", "--provider", "docomo")
-	w.finish(sender, expect=76)
-	status = w.status("june")
-	assert status["why"]["id"] == "user" and status["counts"]["queued"] > 0, status
-	told = w.run("pause", "june", "--provider", "google", expect=65)
-	assert "paused as a whole" in told.err and "lifts both" in told.err, told
-	rows = w.deliveries("june")
-	assert {r["provider"] for r in rows.values() if r["state"] == "queued"} == {"docomo"}
-	assert all(r["state"] == "sent" for r in rows.values() if r["provider"] == "google")
-	w.run("resume", "june", "--patience", "20s")
-	assert w.status("june")["counts"]["sent"] == 60
-	stop(w, child)
+	people = [f"r{i}@{'docomo.ne.jp' if i % 2 else 'gmail.com'}" for i in range(100)]
+	with Sink() as sink:
+		w.configure(sink.port, connections=2, extra=BRAKE)
+		bring(w, people)
+		assert "docomo" in w.run("pause", "--all", "--provider", "docomoo", expect=66).err
+		sink.hold = 10
+		sender = w.start("send", w.message(), "--list", "news", "--name", "june", "--yes", "--rate", "20/s", "--patience", "20s")
+		pause_docomo(w, sink, sender, 4)
+		status = w.status("june")
+		assert status["why"]["id"] == "user", status
+		told = w.run("pause", "june", "--provider", "google", expect=65)
+		assert "paused as a whole" in told.err and "lifts both" in told.err, told
+		w.run("resume", "june", "--patience", "20s", "--rate", "100/s")
+		assert w.status("june")["counts"]["sent"] == 100
 
 
 def test_what_is_over_is_not_paused(w):
@@ -149,8 +161,7 @@ def test_held(w):
 	w.write("profile", "bad*@docomo.ne.jp unknown\nbad*@gmail.com unknown\n")
 	child, port = start(w, "--profile", "profile")
 	w.configure(port, connections=2)
-	w.write("news.csv", "email\n" + "\n".join(people) + "\n")
-	w.run("import", "news", "news.csv")
+	bring(w, people)
 	send(w)
 	rows = [json.loads(line) for line in w.run("--json", "suppressions", "list", "--provider", "docomo").out.splitlines()]
 	assert len(rows) == 134 and all(r["held_until"] for r in rows), rows[:3]
@@ -172,8 +183,7 @@ def test_held_across_the_brake(w):
 	child, port = start(w, "--profile", "profile")
 	w.configure(port, connections=2, extra="[brake]\nbounces = 5%\ncomplaints = 0%\nafter = 200\n")
 	people = [f"{'bad' if i % 5 == 0 else 'r'}{i}@docomo.ne.jp" for i in range(400)]
-	w.write("news.csv", "email\n" + "\n".join(people) + "\n")
-	w.run("import", "news", "news.csv")
+	bring(w, people)
 	send(w, "--first", "150", expect=76)
 	out = w.run("resume", "june", "--patience", "20s", expect=76)
 	assert "campaign june paused (brake-bounces)" in out.err, out.err
@@ -210,8 +220,7 @@ def test_direct(w):
 	people = [f"r{i}@{('docomo.ne.jp', 'good.example', 'fine.example')[i % 3]}" for i in range(180)]
 	with Nameserver(records) as dns:
 		direct(w, dns, port, extra=BRAKE + FAST)
-		w.write("news.csv", "email\n" + "\n".join(people) + "\n")
-		w.run("import", "news", "news.csv")
+		bring(w, people)
 		send(w, expect=76)
 		status = w.status("june")
 		counts = status["counts"]
@@ -228,44 +237,31 @@ def test_direct(w):
 def test_direct_pause_one_provider(w):
 	records = {"mx1.good.example": {"A": ["127.0.0.1"]}, "docomo.ne.jp": domain((10, "mx1.good.example")),
 		"good.example": domain((10, "mx1.good.example"))}
-	child, port = start(w)
-	people = [f"r{i}@{('docomo.ne.jp', 'good.example')[i % 2]}" for i in range(60)]
-	with Nameserver(records) as dns:
-		direct(w, dns, port, extra=FAST)
-		w.write("news.csv", "email\n" + "\n".join(people) + "\n")
-		w.run("import", "news", "news.csv")
-		sender = w.start("send", w.message(), "--list", "news", "--name", "june", "--yes", "--rate", "15/s", "--patience", "20s")
-		wait_until(lambda: "june" in w.run("campaigns", expect=None).out and w.status("june")["counts"]["sent"] > 4)
-		w.run("pause", "june", "--provider", "docomo")
-		w.finish(sender, expect=76)
-		rows = w.deliveries("june")
-		assert {r["provider"] for r in rows.values() if r["state"] == "queued"} == {"docomo"}, w.status("june")
-		assert all(r["state"] == "sent" for a, r in rows.items() if "good" in a)
-		w.run("resume", "june", "--patience", "20s")
-		assert w.status("june")["counts"]["sent"] == 60
-	stop(w, child)
+	people = [f"r{i}@{('docomo.ne.jp', 'good.example')[i % 2]}" for i in range(100)]
+	with Nameserver(records) as dns, Sink() as sink:
+		direct(w, dns, sink.port, extra=FAST)
+		bring(w, people)
+		sink.hold = 10
+		sender = w.start("send", w.message(), "--list", "news", "--name", "june", "--yes", "--rate", "20/s", "--patience", "20s")
+		pause_docomo(w, sink, sender, 4)
+		w.run("resume", "june", "--patience", "20s", "--rate", "100/s")
+		assert w.status("june")["counts"]["sent"] == 100
 
 
 def test_the_canary_is_over_once(w):
 	"""What waits for one provider after the first ones were looked at is not the first ones again."""
 	records = {"mx1.good.example": {"A": ["127.0.0.1"]}, "docomo.ne.jp": domain((10, "mx1.good.example")),
 		"good.example": domain((10, "mx1.good.example"))}
-	child, port = start(w)
-	people = [f"r{i}@{('docomo.ne.jp', 'good.example')[i % 2]}" for i in range(60)]
-	with Nameserver(records) as dns:
-		direct(w, dns, port, extra=FAST)
-		w.write("news.csv", "email\n" + "\n".join(people) + "\n")
-		w.run("import", "news", "news.csv")
+	people = [f"r{i}@{('docomo.ne.jp', 'good.example')[i % 2]}" for i in range(100)]
+	with Nameserver(records) as dns, Sink() as sink:
+		direct(w, dns, sink.port, extra=FAST)
+		bring(w, people)
 		send(w, "--first", "10", expect=76)
 		assert w.status("june")["why"]["id"] == "canary"
-		sender = w.start("resume", "june", "--rate", "15/s", "--patience", "20s")
-		wait_until(lambda: w.status("june")["counts"]["sent"] > 12)
-		w.run("pause", "june", "--provider", "docomo")
-		w.finish(sender, expect=76)
-		status = w.status("june")
-		assert status["why"]["id"] == "user", status
-		assert all(r["state"] == "sent" for a, r in w.deliveries("june").items() if "good" in a), status
-	stop(w, child)
+		sink.hold = 20
+		sender = w.start("resume", "june", "--rate", "20/s", "--patience", "20s")
+		pause_docomo(w, sink, sender, 12)
+		assert w.status("june")["why"]["id"] == "user", w.status("june")
 
 
 def report(sender, address, text):
