@@ -88,7 +88,7 @@ def test_one_killed_and_started_again(w):
 	a, b = Sandbox(w, "a"), Sandbox(w, "b")
 	w.configure(a.port, rate="300/s", extra=relay("b", b.port, rate="300/s") + "[retry]\ndelays = 1s\n")
 	w.message()
-	addresses = w.audience(3000)
+	addresses = w.audience(4000)
 	child = w.start("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "60s")
 	wait_until(lambda: len(a.took()) > 200)
 	a.kill()
