@@ -192,7 +192,7 @@ def test_held_across_the_brake(w):
 	counts = w.status("june")["counts"]
 	assert len(rows) == counts["bounced"] > 60, (len(rows), counts)
 	assert all(r["held_until"] for r in rows), [r for r in rows if not r["held_until"]]
-	assert re.search(r"limit +5 % .* off\n", w.run("report", "june").out)
+	assert re.search(r"limit +from 200 +5 % .* off\n", w.run("report", "june").out)
 	stop(w, child)
 
 

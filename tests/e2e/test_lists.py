@@ -181,6 +181,9 @@ def test_mistyped(w):
 	assert "phon" not in w.run("--json", "contact", "show", "ann@example.com").json["attributes"]
 	w.run("contacts", "--where", "phon = 1", expect=64)
 	w.run("contact", "set", "ann@example.com", "phon=1", "--new")
+	assert "did you mean phone?" in w.run("contact", "subscribe", "new@example.com", "phones=1", "--list", "news", "--source", "asked", expect=64).err
+	w.run("contact", "show", "new@example.com", expect=66)
+	w.run("contact", "subscribe", "new@example.com", "phones=1", "--list", "news", "--source", "asked", "--new")
 	# The history of one person or campaign, and when somebody was forgotten.
 	got = lines(w.run("--json", "history", "Ann@Example.com"))
 	assert [(h["what"], h["note"]) for h in got] == [("suppress", "unsubscribe"), ("contact set", "phon")], got
