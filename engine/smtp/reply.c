@@ -71,10 +71,15 @@ static bool reply_line(struct smtp_reply_parser *p, struct str s, bool *last)
 	p->reply.code = code;
 	if (p->lines > 1 && p->line_cb != NULL)
 		p->line_cb(p->ctx, s);
-	size_t n = enhanced_length(s);
+	/* "550 #5.1.0 Address rejected.": so do Cisco's gateways, and rules know their words by it. */
+	bool marked = s.n > 0 && s.p[0] == '#';
+	struct str enhanced = str_n(s.p + marked, s.n - marked);
+	size_t n = enhanced_length(enhanced);
 	if (n != 0) {
-		memcpy(p->reply.enhanced, s.p, n);
+		memcpy(p->reply.enhanced, enhanced.p, n);
 		p->reply.enhanced[n] = '\0';
+	}
+	if (n != 0 && !marked) {
 		while (n < s.n && (s.p[n] == ' ' || s.p[n] == '\t'))
 			n++;
 		s = str_n(s.p + n, s.n - n);

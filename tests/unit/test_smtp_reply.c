@@ -64,6 +64,9 @@ static void what_only_looks_like_an_enhanced_code__stays_text(void **state)
 	expect("550 5.1 x\r\n", 550, "", "5.1 x");
 	expect("550 5.1.1234 x\r\n", 550, "", "5.1.1234 x");
 	expect("550 5.1.1: x\r\n", 550, "", "5.1.1: x");
+	expect("550 #5.1.0 Address rejected.\r\n", 550, "5.1.0", "#5.1.0 Address rejected.");
+	expect("550 #5.1\r\n", 550, "", "#5.1");
+	expect("550 #\r\n", 550, "", "#");
 	expect("550 3.1.1 x\r\n", 550, "", "3.1.1 x");
 	expect("550 x 5.1.1\r\n", 550, "", "x 5.1.1");
 }
