@@ -42,6 +42,18 @@ static size_t enhanced_length(struct str s)
 	return i;
 }
 
+/* qmail writes it behind the words: "sorry, no mailbox here by that name. (#5.1.1)". */
+static struct str enhanced_behind(struct str s, int code)
+{
+	const char *at = code >= 400 ? memmem(s.p, s.n, "(#", 2) : NULL;
+	if (at == NULL)
+		return str_n(NULL, 0);
+	struct str rest = str_n(at + 2, (size_t)(s.p + s.n - at - 2));
+	rest.n = str_find(rest, ')');
+	size_t n = enhanced_length(rest);
+	return str_n(rest.p, n > 0 && rest.p[0] - '0' == code / 100 ? n : 0);
+}
+
 static bool add_text(struct smtp_reply_parser *p, struct str s)
 {
 	size_t room = TEXT_MAX_BYTES - p->text.len;
@@ -74,16 +86,17 @@ static bool reply_line(struct smtp_reply_parser *p, struct str s, bool *last)
 	/* "550 #5.1.0 Address rejected.": so do Cisco's gateways, and rules know their words by it. */
 	bool marked = s.n > 0 && s.p[0] == '#';
 	struct str enhanced = str_n(s.p + marked, s.n - marked);
-	size_t n = enhanced_length(enhanced);
-	if (n != 0) {
-		memcpy(p->reply.enhanced, enhanced.p, n);
-		p->reply.enhanced[n] = '\0';
+	enhanced.n = enhanced_length(enhanced);
+	size_t n = marked ? 0 : enhanced.n;
+	if (enhanced.n == 0)
+		enhanced = enhanced_behind(s, code);
+	if (enhanced.n != 0) {
+		memcpy(p->reply.enhanced, enhanced.p, enhanced.n);
+		p->reply.enhanced[enhanced.n] = '\0';
 	}
-	if (n != 0 && !marked) {
-		while (n < s.n && (s.p[n] == ' ' || s.p[n] == '\t'))
-			n++;
-		s = str_n(s.p + n, s.n - n);
-	}
+	while (n != 0 && n < s.n && (s.p[n] == ' ' || s.p[n] == '\t'))
+		n++;
+	s = str_n(s.p + n, s.n - n);
 	return add_text(p, s);
 }
 

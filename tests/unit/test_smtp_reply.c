@@ -66,6 +66,11 @@ static void what_only_looks_like_an_enhanced_code__stays_text(void **state)
 	expect("550 5.1.1: x\r\n", 550, "", "5.1.1: x");
 	expect("550 #5.1.0 Address rejected.\r\n", 550, "5.1.0", "#5.1.0 Address rejected.");
 	expect("550 #5.1\r\n", 550, "", "#5.1");
+	expect("550 sorry, no mailbox here (#5.1.1 - chkuser)\r\n", 550, "5.1.1",
+		"sorry, no mailbox here (#5.1.1 - chkuser)");
+	expect("553 sorry (#4.7.1)\r\n", 553, "", "sorry (#4.7.1)");
+	expect("553 sorry (#5.7.1x)\r\n", 553, "", "sorry (#5.7.1x)");
+	expect("250 ok (#2.0.0)\r\n", 250, "", "ok (#2.0.0)");
 	expect("550 #\r\n", 550, "", "#");
 	expect("550 3.1.1 x\r\n", 550, "", "3.1.1 x");
 	expect("550 x 5.1.1\r\n", 550, "", "x 5.1.1");
