@@ -25,7 +25,8 @@ struct liquid_names; /* names interned over all templates of a message: slots */
 enum liquid_escape {
 	LIQUID_PLAIN,  /* values as they are */
 	LIQUID_HTML,   /* values are escaped unless `| raw` or already escaped */
-	LIQUID_HEADER, /* CR, LF and NUL in a value become a blank */
+	LIQUID_TEXT,   /* a text part: as they are, and filters that would write HTML leave them so */
+	LIQUID_HEADER, /* the same, and CR, LF and NUL in a value become a blank */
 };
 
 struct liquid_options {

@@ -11,10 +11,17 @@ static int safe(struct vm *vm, struct text *t, struct value *out)
 	return 0;
 }
 
+/* Who escapes for the HTML part does not want to see that in the subject, or in the text part that is made
+ * from it. */
+static bool no_html(const struct vm *vm)
+{
+	return vm->l->o.escape == LIQUID_TEXT || vm->l->o.escape == LIQUID_HEADER;
+}
+
 static int filter_escape(struct vm *vm, const struct call *c, struct value *out)
 {
 	struct text t;
-	if (c->in.type == V_NIL || (c->in.type == V_STR && c->in.safe)) {
+	if (no_html(vm) || c->in.type == V_NIL || (c->in.type == V_STR && c->in.safe)) {
 		*out = c->in;
 		return 0;
 	}
@@ -40,6 +47,10 @@ static int filter_escape_once(struct vm *vm, const struct call *c, struct value 
 {
 	struct str s = lq_to_s(vm, &c->in);
 	struct text t;
+	if (no_html(vm)) {
+		*out = c->in;
+		return 0;
+	}
 	lq_text_init(&t, vm->a, s.n + 32);
 	for (size_t i = 0; i < s.n;) {
 		size_t n = s.p[i] == '&' ? entity(s, i) : 0;
@@ -57,6 +68,10 @@ static int filter_newline_to_br(struct vm *vm, const struct call *c, struct valu
 	struct str s = lq_to_s(vm, &c->in);
 	struct text t;
 	bool escape = vm->l->o.escape == LIQUID_HTML && !(c->in.type == V_STR && c->in.safe);
+	if (no_html(vm)) {
+		*out = c->in;
+		return 0;
+	}
 	lq_text_init(&t, vm->a, s.n + 32);
 	for (size_t from = 0; from < s.n;) {
 		struct str line = str_n(s.p + from, str_find(str_n(s.p + from, s.n - from), '\n'));

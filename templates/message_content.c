@@ -202,7 +202,7 @@ int content_compile(struct message *m, struct content *c, bool html, struct err 
 {
 	struct partials p = {.m = m, .html = html};
 	struct liquid_options o = {
-		.escape = html ? LIQUID_HTML : LIQUID_PLAIN,
+		.escape = html ? LIQUID_HTML : LIQUID_TEXT,
 		.zone = m->zone,
 		.locale = m->locale,
 		.path = m->path,

@@ -87,12 +87,19 @@ static void html__values_are_escaped_once(void **state)
 static void text_and_header__escape_nothing_but_lines(void **state)
 {
 	(void)state;
-	struct liquid_options text = {.escape = LIQUID_PLAIN}, header = {.escape = LIQUID_HEADER};
+	struct liquid_options text = {.escape = LIQUID_TEXT}, header = {.escape = LIQUID_HEADER};
 	check("{{ x }}{{ 'a\nb' }}", &text, "<x>a\nb");
 	check("{{ x }}{{ 'a\r\nBcc: b' }}{{ 'a\nb' | raw }}{% capture c %}{{ 'p\nq' }}{% endcapture %}{{ c "
 	      "}}",
 		&header, "<x>a  Bcc: ba bp q");
 	check("{{ '%00%0A' | url_decode }}", &header, "  ");
+	/* What filters write for HTML is nothing to be read. */
+	static const char filtered[] =
+		"{{ x | escape }}{{ x | h | upcase }}{{ 'a&b' | escape_once }}{{ 'a\nb' | "
+		"newline_to_br }}{{ 7 | escape }}{{ nothing | escape }}";
+	check(filtered, &text, "<x><X>a&ba\nb7");
+	check(filtered, &header, "<x><X>a&ba b7");
+	check("{{ x | escape }}", &(struct liquid_options){.escape = LIQUID_PLAIN}, "&lt;x&gt;");
 }
 
 static void slots__serve_names_contact_and_nothing_else(void **state)
