@@ -199,6 +199,29 @@ static void put_tags(struct lines *l, struct str s)
 	}
 }
 
+/* Tags in front of what makes a line an item, a heading or a row ("{% for b in books %}- {{ b }}") would hide
+ * that: they count as if they stood in the line before. Any number but 1 begins a date as well as an item. */
+static struct str take_tags(struct lines *l, struct str line)
+{
+	size_t i = 0, tags = 0, indent = 0;
+	while (i < line.n) {
+		const struct opaque_span *span = opaque_at(l->o, line, i);
+		if (span == NULL ? line.p[i] != ' ' && line.p[i] != '\t'
+				 : span->kind == OPAQUE_VALUE || span->kind == OPAQUE_OTHER)
+			break;
+		indent += span == NULL && tags == 0;
+		i += span != NULL ? OPAQUE_LEN : 1;
+		tags = span != NULL ? i : tags;
+	}
+	struct str rest = str_n(line.p + i, line.n - i);
+	bool number = rest.n > 1 && rest.p[0] >= '0' && rest.p[0] <= '9';
+	if (tags == 0 || text_start(rest) == 0 || is_ruler(rest) ||
+		(number && (rest.p[0] != '1' || (rest.p[1] >= '0' && rest.p[1] <= '9'))))
+		return line;
+	put_tags(l, str_n(line.p, tags));
+	return ARENA_JOIN(l->o->a, str_n(line.p, indent), rest);
+}
+
 static void put_line(struct lines *l, struct str line)
 {
 	enum line_kind kind = line_kind(l, line);
@@ -207,6 +230,7 @@ static void put_line(struct lines *l, struct str line)
 		return;
 	}
 	if (kind == LINE_TEXT) {
+		line = take_tags(l, line);
 		size_t from = text_start(line), to = text_stop(line);
 		if (to < from)
 			to = from;

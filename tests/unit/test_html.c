@@ -156,6 +156,22 @@ static void markdown__loops__make_items_and_rows(void **state)
 		"<table>\n<thead>\n<tr>\n<th>a</th>\n<th>b</th>\n</tr>\n</thead>\n<tbody>\n{% for r in rows "
 		"%}<tr>\n"
 		"<td>{{ r.a }}</td>\n<td>{{ r.b }}</td>\n</tr>{% endfor %}\n</tbody>\n</table>\n");
+	assert_markdown("{% for b in books %}- {{ b }}\n{% endfor %}\n",
+		"<ul>\n{% for b in books %}<li>{{ b }}</li>{% endfor %}\n</ul>\n");
+	assert_markdown("{% for b in books %}1. {{ b }}\n{% endfor %}\n",
+		"<ol>\n{% for b in books %}<li>{{ b }}</li>{% endfor %}\n</ol>\n");
+	assert_markdown("|a|b|\n|---|---|\n{% for r in rows %}|{{ r.a }}|{{ r.b }}|\n{% endfor %}",
+		"<table>\n<thead>\n<tr>\n<th>a</th>\n<th>b</th>\n</tr>\n</thead>\n<tbody>\n{% for r in rows "
+		"%}<tr>\n"
+		"<td>{{ r.a }}</td>\n<td>{{ r.b }}</td>\n</tr>{% endfor %}\n</tbody>\n</table>\n");
+	assert_markdown("- a\n  {% if b %}- b{% endif %}\n",
+		"<ul>\n<li>a{% if b %}<ul>\n<li>b</li>\n</ul>{% endif %}\n</li>\n</ul>\n");
+	assert_markdown("{% if a %}## One{% endif %}", "{% if a %}<h2>One</h2>{% endif %}\n");
+	assert_markdown("{% if a %}- one\n{% else %}- two\n{% endif %}",
+		"<ul>\n{% if a %}<li>one</li>\n{% else %}<li>two</li>{% endif %}\n</ul>\n");
+	assert_markdown(
+		"{% if a %}24. December, {% endif %}- x", "<p>{% if a %}24. December, {% endif %}- x</p>\n");
+	assert_markdown("{% if a %}-5 degrees{% endif %}", "{% if a %}<p>-5 degrees</p>{% endif %}\n");
 	assert_markdown("{% if a %}\n- one\n- two\n{% endif %}\n",
 		"{% if a %}<ul>\n<li>one</li>\n<li>two</li>\n</ul>{% endif %}\n");
 }
