@@ -2,10 +2,12 @@
  */
 #include "src/db/sqlite.h"
 
+#include "src/base/utf8.h"
 #include "src/db/attrs.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <unicase.h>
 
 /* SQLite's parser holds 100 open things, a level takes three of them; an expression is at most 1000 deep. */
 enum { NODES_MAX = 900, DEPTH_MAX = 25, NVALUES_MAX = 20000 };
@@ -92,6 +94,42 @@ static void fn_sampled(sqlite3_context *ctx, int n, sqlite3_value **v)
 	sqlite3_result_int(ctx, hash >= from && hash <= to);
 }
 
+static uint32_t folded(uint32_t c)
+{
+	return c >= 'A' && c <= 'Z' ? c | 0x20 : c < 0x80 ? c : uc_tolower(c);
+}
+
+/* As LIKE, but that capitals are not only those of ASCII: % is anything, _ one character. */
+static bool is_like(struct str s, struct str pattern)
+{
+	size_t i = 0, k = 0, behind = 0, again = 0; /* behind: the last %, 0: none; from there `again` */
+	while (i < s.n || k < pattern.n) {
+		size_t ni = i, nk = k;
+		uint32_t c = i < s.n ? utf8_next(s, &ni) : 0, p = k < pattern.n ? utf8_next(pattern, &nk) : 0;
+		if (k < pattern.n && p == '%') {
+			behind = k = nk;
+			again = i;
+		} else if (i < s.n && k < pattern.n && (p == '_' || folded(c) == folded(p))) {
+			i = ni;
+			k = nk;
+		} else if (behind != 0 && again < s.n) {
+			utf8_next(s, &again);
+			i = again;
+			k = behind;
+		} else {
+			return false;
+		}
+	}
+	return true;
+}
+
+/* is_like(text, pattern) */
+static void fn_like(sqlite3_context *ctx, int n, sqlite3_value **v)
+{
+	(void)n;
+	sqlite3_result_int(ctx, is_like(arg_str(v[0]), arg_str(v[1])));
+}
+
 /* provider_of(domain): by the domain's name alone, for one that no contact has. */
 static void fn_provider(sqlite3_context *ctx, int n, sqlite3_value **v)
 {
@@ -118,7 +156,7 @@ int filter_functions(struct store *s)
 		void (*fn)(sqlite3_context *, int, sqlite3_value **);
 	} functions[] = {{"attr", 2, fn_attr}, {"to_number", 1, fn_number}, {"to_date", 2, fn_date},
 		{"last_sent", 1, fn_last_sent}, {"sampled", 4, fn_sampled}, {"provider_of", 1, fn_provider},
-		{"domain_of", 1, fn_domain}};
+		{"domain_of", 1, fn_domain}, {"is_like", 2, fn_like}};
 	for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
 		if (sqlite3_create_function(s->db, functions[i].name, functions[i].args, flags, s,
 			    functions[i].fn, NULL, NULL) != SQLITE_OK)
@@ -260,6 +298,15 @@ static void compare(struct writer *w, const struct filter *f, const struct filte
 	put(w, ", 0)");
 }
 
+static void like(struct writer *w, const struct filter *f)
+{
+	put(w, "is_like(");
+	field_text(w, f);
+	put(w, ", ");
+	value(w, f, &f->value);
+	put(w, ")");
+}
+
 /* One IN for each kind of value: a chain of OR would be limited by SQLite's depth. */
 static void one_of(struct writer *w, const struct filter *f)
 {
@@ -302,8 +349,7 @@ static bool expression(struct writer *w, const struct filter *f, int depth)
 		[FILTER_LT] = " < ",
 		[FILTER_LE] = " <= ",
 		[FILTER_GT] = " > ",
-		[FILTER_GE] = " >= ",
-		[FILTER_LIKE] = " LIKE "};
+		[FILTER_GE] = " >= "};
 	if (depth > DEPTH_MAX || ++w->nodes > NODES_MAX)
 		return false;
 	bool ok = true;
@@ -336,8 +382,10 @@ static bool expression(struct writer *w, const struct filter *f, int depth)
 	case FILTER_LE:
 	case FILTER_GT:
 	case FILTER_GE:
-	case FILTER_LIKE:
 		compare(w, f, &f->value, ops[f->op]);
+		break;
+	case FILTER_LIKE:
+		like(w, f);
 		break;
 	}
 	return ok;

@@ -81,6 +81,16 @@ static void where__text__byte_by_byte(void **state)
 	selects(f, &w, "4 7 8 9 10 ");
 	w = on(f, "city", FILTER_LIKE, TEXT("ky_to"));
 	selects(f, &w, "1 3 6 ");
+	w = on(f, "city", FILTER_LIKE, TEXT("KY\xc5\x8cTO")); /* a capital ō */
+	selects(f, &w, "3 ");
+	w = on(f, "city", FILTER_LIKE, TEXT("K%T%_O"));
+	selects(f, &w, "");
+	w = on(f, "city", FILTER_LIKE, TEXT("%k%t%o%"));
+	selects(f, &w, "1 3 6 ");
+	w = on(f, "city", FILTER_LIKE, TEXT("k%o%o"));
+	selects(f, &w, "1 6 ");
+	w = on(f, "city", FILTER_LIKE, TEXT(""));
+	selects(f, &w, "4 7 8 9 10 ");
 	w = on(f, "city", FILTER_LIKE, TEXT("%\xc5\x8d%"));
 	selects(f, &w, "3 ");
 	w = on(f, "city", FILTER_GT, TEXT("Kyoto"));
