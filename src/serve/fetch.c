@@ -30,21 +30,36 @@ static int go_on(void *ctx, curl_off_t dltotal, curl_off_t dlnow, curl_off_t ult
 	return session_stopped(ctx);
 }
 
+/* For libcurl a refusal is a number; people want the server's words. */
+static int listen_in(CURL *curl, curl_infotype type, char *line, size_t n, void *ctx)
+{
+	struct session *s = ctx;
+	struct str t = str_trim(str_n(line, n));
+	size_t tag = str_find(t, ' ');
+	struct str word = str_n(t.p + tag, t.n - tag); /* IMAP: "A004 NO why" */
+	(void)curl;
+	if (type == CURLINFO_HEADER_IN && (str_starts(t, STR("-ERR")) || str_starts(word, STR(" NO ")) ||
+						  str_starts(word, STR(" BAD "))))
+		snprintf(s->said, sizeof s->said, "%.*s", t.n < 150 ? (int)t.n : 150, t.p);
+	return 0;
+}
+
 static int failed(const struct session *s, CURLcode rc, struct err *e)
 {
 	char what[100];
 	snprintf(what, sizeof what, "mailbox %s", s->o->mailbox->name);
 	const char *why = s->why[0] != '\0' ? s->why : curl_easy_strerror(rc);
+	const char *said = s->said[0] != '\0' ? s->said : why;
 	switch (rc) {
 	case CURLE_LOGIN_DENIED:
-		err_set(e, ERR_LOGIN, what, "the server refuses the login: %s", why);
+		err_set(e, ERR_LOGIN, what, "the server refuses the login: %s", said);
 		return err_remedy(e,
 			"Look at user and password of [mailbox %s]; many services want an app password "
 			"or auth = xoauth2.",
 			s->o->mailbox->name);
 	case CURLE_QUOTE_ERROR:
 	case CURLE_REMOTE_FILE_NOT_FOUND:
-		return err_set(e, ERR_DATA, what, "the server refuses: %s", why);
+		return err_set(e, ERR_DATA, what, "the server refuses: %s", said);
 	case CURLE_ABORTED_BY_CALLBACK:
 		return err_set(e, ERR_AGAIN, what, "stopped");
 	case CURLE_OUT_OF_MEMORY:
@@ -60,7 +75,7 @@ int session_ask(struct session *s, const char *path, const char *command, bool a
 	char url[1024];
 	snprintf(url, sizeof url, "%s%s", s->base, path);
 	buf_clear(&s->body);
-	s->why[0] = '\0';
+	s->why[0] = s->said[0] = '\0';
 	curl_easy_setopt(s->curl, CURLOPT_URL, url);
 	curl_easy_setopt(s->curl, CURLOPT_CUSTOMREQUEST, command);
 	curl_easy_setopt(s->curl, CURLOPT_NOBODY, answer ? 0L : 1L);
@@ -75,15 +90,36 @@ static bool loopback(const char *host)
 	       strncmp(host, "[::1]", 5) == 0;
 }
 
+/* The folder of the URL, which may be written there in UTF-8 or in %XX of it. */
+static int set_folder(struct session *s, const char *text, struct err *e)
+{
+	char name[400];
+	int n = 0;
+	struct buf out = BUF_INIT(sizeof s->folder - 1);
+	char *plain = curl_easy_unescape(s->curl, text, 0, &n);
+	bool fine = plain != NULL && strlen(plain) == (size_t)n && folder_name(plain, name, sizeof name);
+	curl_free(plain);
+	for (const char *p = name; fine && *p != '\0'; p++)
+		if (strchr("/-._~&,+", *p) != NULL || (*p >= '0' && *p <= '9') || (*p >= 'A' && *p <= 'Z') ||
+			(*p >= 'a' && *p <= 'z'))
+			buf_putc(&out, *p);
+		else
+			buf_printf(&out, "%%%02X", (unsigned char)*p);
+	fine = fine && !out.failed;
+	snprintf(s->folder, sizeof s->folder, "%s", buf_cstr(&out));
+	buf_release(&out);
+	return fine ? 0 : err_set(e, ERR_CONFIG, "mailbox", "%.100s: no name for a folder", text);
+}
+
 /* Splits "imaps://host:port/folder". */
-static void set_url(struct session *s)
+static int set_url(struct session *s, struct err *e)
 {
 	const char *url = s->o->mailbox->url, *host = strstr(url, "://") + 3, *slash = strchr(host, '/');
 	size_t n = slash != NULL ? (size_t)(slash - url) : strlen(url);
 	snprintf(s->base, sizeof s->base, "%.*s/", (int)(n < 500 ? n : 500), url);
-	snprintf(s->folder, sizeof s->folder, "%s", slash != NULL && slash[1] != '\0' ? slash + 1 : "INBOX");
 	/* Nobody's password goes over a network in the clear. */
 	curl_easy_setopt(s->curl, CURLOPT_USE_SSL, (long)(loopback(host) ? CURLUSESSL_TRY : CURLUSESSL_ALL));
+	return set_folder(s, slash != NULL && slash[1] != '\0' ? slash + 1 : "INBOX", e);
 }
 
 static int session_open(struct session *s, struct err *e)
@@ -94,7 +130,8 @@ static int session_open(struct session *s, struct err *e)
 	s->curl = curl_easy_init();
 	if (s->curl == NULL)
 		return err_set(e, ERR_INTERNAL, "mailbox", "out of memory");
-	set_url(s);
+	if (set_url(s, e) != 0)
+		return -1;
 	curl_easy_setopt(s->curl, CURLOPT_PROTOCOLS_STR, "imap,imaps,pop3,pop3s");
 	curl_easy_setopt(s->curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(s->curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_SECONDS);
@@ -104,6 +141,9 @@ static int session_open(struct session *s, struct err *e)
 	curl_easy_setopt(s->curl, CURLOPT_ERRORBUFFER, s->why);
 	curl_easy_setopt(s->curl, CURLOPT_WRITEFUNCTION, take);
 	curl_easy_setopt(s->curl, CURLOPT_WRITEDATA, s);
+	curl_easy_setopt(s->curl, CURLOPT_VERBOSE, 1L);
+	curl_easy_setopt(s->curl, CURLOPT_DEBUGFUNCTION, listen_in);
+	curl_easy_setopt(s->curl, CURLOPT_DEBUGDATA, s);
 	curl_easy_setopt(s->curl, CURLOPT_NOPROGRESS, 0L);
 	curl_easy_setopt(s->curl, CURLOPT_XFERINFOFUNCTION, go_on);
 	curl_easy_setopt(s->curl, CURLOPT_XFERINFODATA, s);

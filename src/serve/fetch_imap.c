@@ -1,5 +1,6 @@
 /* IMAP: the messages behind the last UID that was read. */
 #include "src/base/log.h"
+#include "src/base/utf8.h"
 #include "src/serve/fetch_private.h"
 
 #include <inttypes.h>
@@ -13,6 +14,44 @@ struct place { /* how far the folder was read */
 	uint32_t validity, last, next;
 };
 
+/* Modified base64 of UTF-16, between & and -. */
+static void put_utf16(struct buf *out, struct str s, size_t *at)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,";
+	uint64_t bits = 0;
+	int n = 0;
+	buf_putc(out, '&');
+	while (*at < s.n && (unsigned char)s.p[*at] >= 0x80) {
+		uint32_t c = utf8_next(s, at);
+		bool pair = c >= 0x10000;
+		bits = pair ? bits << 32 | 0xd800dc00 | (c - 0x10000) >> 10 << 16 | (c & 0x3ff)
+			    : bits << 16 | c;
+		for (n += pair ? 32 : 16; n >= 6; n -= 6)
+			buf_putc(out, digits[bits >> (n - 6) & 63]);
+	}
+	if (n > 0)
+		buf_putc(out, digits[bits << (6 - n) & 63]);
+	buf_putc(out, '-');
+}
+
+bool folder_name(const char *utf8, char *out, size_t n)
+{
+	struct str s = str_from(utf8);
+	struct buf b = BUF_INIT(n - 1);
+	bool ascii = utf8_ascii(s);
+	for (size_t at = 0; at < s.n;)
+		if ((unsigned char)s.p[at] >= 0x80)
+			put_utf16(&b, s, &at);
+		else if (s.p[at] == '&' && !ascii)
+			at++, buf_puts(&b, "&-");
+		else
+			buf_putc(&b, s.p[at++]);
+	bool fine = !b.failed && b.len > 0 && utf8_valid(s);
+	snprintf(out, n, "%s", buf_cstr(&b));
+	buf_release(&b);
+	return fine;
+}
+
 static uint32_t number_behind(const char *text, const char *word)
 {
 	const char *p = strstr(text, word);
@@ -21,7 +60,7 @@ static uint32_t number_behind(const char *text, const char *word)
 
 static int load_place(struct session *s, struct place *p, struct err *e)
 {
-	char command[400], name[100], folder[256];
+	char command[500], name[100], folder[400];
 	struct buf b = BUF_INIT(1024);
 	struct err none = {0};
 	/* The URL has it encoded. */
@@ -115,25 +154,28 @@ static int expunge(struct session *s, uint32_t uid, struct err *e)
 	return 0;
 }
 
-static int move_by(struct session *s, const char *verb, uint32_t uid, struct err *e)
+static int move_by(struct session *s, const char *verb, uint32_t uid, const char *folder, struct err *e)
 {
-	char command[400];
-	snprintf(command, sizeof command, "UID %s %" PRIu32 " \"%s\"", verb, uid, s->o->mailbox->folder);
+	char command[500];
+	snprintf(command, sizeof command, "UID %s %" PRIu32 " \"%s\"", verb, uid, folder);
 	return session_ask(s, s->folder, command, true, e);
 }
 
 /* MOVE (RFC 6851); else a copy, and the mark. The folder is made if it is not there. */
 static int move(struct session *s, uint32_t uid, struct err *e)
 {
-	char command[400];
+	char command[500], folder[400];
 	struct err none = {0};
+	if (!folder_name(s->o->mailbox->folder, folder, sizeof folder))
+		return err_set(
+			e, ERR_CONFIG, "mailbox", "%.100s: no name for a folder", s->o->mailbox->folder);
 	for (int i = 0; i < 2; i++) {
 		none = (struct err){0};
-		if (move_by(s, "MOVE", uid, &none) == 0)
+		if (move_by(s, "MOVE", uid, folder, &none) == 0)
 			return 0;
-		if (none.code == ERR_DATA && move_by(s, "COPY", uid, e) == 0)
+		if (none.code == ERR_DATA && move_by(s, "COPY", uid, folder, e) == 0)
 			return expunge(s, uid, e);
-		snprintf(command, sizeof command, "CREATE \"%s\"", s->o->mailbox->folder);
+		snprintf(command, sizeof command, "CREATE \"%s\"", folder);
 		if (none.code != ERR_DATA || session_ask(s, "", command, true, &none) != 0)
 			break;
 	}
@@ -143,7 +185,7 @@ static int move(struct session *s, uint32_t uid, struct err *e)
 
 static int one(struct session *s, uint32_t uid, bool unread, struct err *e)
 {
-	char path[400], id[20];
+	char path[500], id[20];
 	bool matched;
 	snprintf(path, sizeof path, "%s;UID=%" PRIu32, s->folder, uid);
 	snprintf(id, sizeof id, "%" PRIu32, uid);

@@ -16,7 +16,8 @@ struct session {
 	size_t most;      /* bytes kept of an answer */
 	bool refused;     /* what was asked last: by the server, in POP3's words */
 	char base[512];   /* the URL without folder, ending in / */
-	char folder[256]; /* of the URL; INBOX */
+	char folder[400]; /* of the URL; INBOX */
+	char said[200];   /* the server's last line, where it is a refusal */
 	char why[CURL_ERROR_SIZE];
 	struct fetch_count *n;
 };
@@ -29,6 +30,9 @@ int session_message(struct session *s, const char *id, bool *matched, struct err
 /* Under which the store keeps what of the mailbox was read. */
 void session_place_name(const struct session *s, char *out, size_t n);
 bool session_stopped(const struct session *s);
+
+/* A folder's name as IMAP writes it (RFC 3501 5.1.3); one that is ASCII may be so already, and stays. */
+bool folder_name(const char *utf8, char *out, size_t n);
 
 int fetch_imap(struct session *s, struct err *e);
 int fetch_pop3(struct session *s, struct err *e);

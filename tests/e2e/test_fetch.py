@@ -1,4 +1,5 @@
 """Returned mail from mailboxes: a real Dovecot by IMAP and POP3, where only what is ours is moved or deleted."""
+import base64
 import json
 import os
 import socket
@@ -67,6 +68,26 @@ def test_imap_moves_what_is_ours(w):
 		interrupt(child)
 		w.finish(child, (0, 75))
 		assert len(peer.messages("bounces")) == 8 and len(peer.messages("bounces", "Read Bounces")) == 8
+
+
+def coded(name):
+	"""As IMAP writes it: modified UTF-7."""
+	return "&" + base64.b64encode(name.encode("utf-16-be")).decode().rstrip("=").replace("/", ",") + "-"
+
+
+def test_imap_folders_in_japanese(w):
+	o = Sent(w, 4)
+	with peers.Dovecot(w.folder, 0, users={"bounces": "secret"}) as peer:
+		mailbox(w, "old", f"imap://127.0.0.1:{peer.port}", "move 処理済み & 𠮷野")
+		o.fill(peer, o.addresses)
+		w.run("fetch")
+		assert o.bounced() == 4 and len(peer.messages("bounces")) == 4
+		mailbox(w, "raw", f"imap://127.0.0.1:{peer.port}/処理済み%20&%20𠮷野", "keep")
+		mailbox(w, "escaped", f"imap://127.0.0.1:{peer.port}/{coded('処理済み')}%20&-%20{coded('𠮷野')}", "keep")
+		for name in ["raw", "escaped"]:
+			assert "4 messages read, 4 of ours" in w.run("fetch", name).out
+		mailbox(w, "none", f"imap://127.0.0.1:{peer.port}/どこにもない", "keep")
+		assert "doesn't exist" in w.run("fetch", "none", expect=65).err
 
 
 def test_imap_deletes_and_keeps(w):
