@@ -157,6 +157,8 @@ struct rules *rules_load(const char *user_file, struct err *e)
 	struct rules *r = NULL;
 	if (user_file == NULL || file_read(user_file, &b, e) == 0)
 		r = load(buf_get(&b), user_file, e);
+	else if (e != NULL && (e->code == ERR_NOINPUT || e->code == ERR_IO))
+		e->code = ERR_CONFIG; /* which names it */
 	buf_release(&b);
 	return r;
 }

@@ -50,7 +50,7 @@ int input_open(struct input **out, const char *path, const atomic_bool *stop, st
 	in->stop = stop;
 	in->fd = standard ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
 	if (in->fd < 0 || fstat(in->fd, &st) != 0) {
-		err_sys(e, ERR_NOINPUT, "import", in->name);
+		err_sys(e, err_unread(), "import", in->name);
 		input_close(&in);
 		return -1;
 	}

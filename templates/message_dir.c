@@ -63,13 +63,13 @@ static int open_failed(const char *name, bool message, struct err *e)
 	return err_sys(e, ERR_IO, "cannot read", name);
 }
 
-static int read_all(int fd, const char *name, struct buf *out, struct err *e)
+static int read_all(int fd, const char *name, bool message, struct buf *out, struct err *e)
 {
 	struct stat st;
 	if (fstat(fd, &st) != 0)
 		return err_sys(e, ERR_IO, "cannot read", name);
 	if (!S_ISREG(st.st_mode))
-		return err_set(e, ERR_DATA, name, "not a file");
+		return err_set(e, message ? ERR_NOINPUT : ERR_DATA, name, "not a file");
 	for (;;) {
 		if (!buf_reserve(out, 64 << 10)) {
 			/* Near the ceiling: the last bytes may fit all the same. */
@@ -103,7 +103,7 @@ static int dir_read(void *ctx, const char *name, struct buf *out, struct err *e)
 	const char *shown = message ? d->name : name;
 	if (fd < 0)
 		return open_failed(shown, message, e);
-	int rc = read_all(fd, shown, out, e);
+	int rc = read_all(fd, shown, message, out, e);
 	close(fd);
 	return rc;
 }
@@ -131,8 +131,7 @@ int message_dir_open(struct message_dir *d, const char *path, struct message_rea
 	bool no_memory = dir == NULL;
 	free(dir);
 	if (!no_memory && d->fd < 0)
-		return err_sys(
-			e, errno == ENOENT || errno == ENOTDIR ? ERR_NOINPUT : ERR_IO, "cannot read", path);
+		return err_sys(e, err_unread(), "cannot read", path);
 	d->name = strdup(name);
 	d->text = text_beside(name);
 	if (no_memory || d->name == NULL || d->text == NULL) {

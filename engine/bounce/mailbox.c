@@ -187,7 +187,7 @@ static int walk_file(const char *path, struct batch *b, struct err *e)
 {
 	FILE *f = fopen(path, "re");
 	if (f == NULL)
-		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", path);
+		return err_sys(e, err_unread(), "read", path);
 	return walk_open_file(f, path, true, b, e);
 }
 
@@ -219,7 +219,7 @@ static int walk_inside(const char *path, const char *name, struct batch *b, stru
 		return 0;
 	}
 	if (f == NULL)
-		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", path);
+		return err_sys(e, err_unread(), "read", path);
 	int rc = walk_open_file(f, path, false, b, e);
 	return rc == 0 && b->dir != NULL ? batch_add(b, name, e) : rc;
 }
@@ -245,7 +245,7 @@ static int walk_folder(const char *dir, const char *below, struct batch *b, stru
 	snprintf(folder, sizeof folder, "%s%s%s", dir, *below != '\0' ? "/" : "", below);
 	int n = scandir(folder, &names, visible, alphasort), rc = 0;
 	if (n < 0)
-		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", folder);
+		return err_sys(e, err_unread(), "read", folder);
 	for (int i = 0; i < n; i++) {
 		if (rc == 0 && !is_folder(folder, names[i]->d_name)) {
 			snprintf(path, sizeof path, "%s/%s", folder, names[i]->d_name);
@@ -263,7 +263,7 @@ int mailbox_walk(const char *path, bool keep, const struct mailbox_reader *r, st
 	struct batch b = {.r = r, .moves = BUF_INIT(NAMES)};
 	int rc;
 	if (stat(path, &st) != 0)
-		return err_sys(e, errno == ENOENT ? ERR_NOINPUT : ERR_IO, "read", path);
+		return err_sys(e, err_unread(), "read", path);
 	if (!S_ISDIR(st.st_mode)) {
 		rc = walk_file(path, &b, e);
 	} else if (is_folder(path, "new") && is_folder(path, "cur")) {

@@ -43,3 +43,8 @@ int(err_sys)(struct err *e, enum err_code code, const char *what, const char *na
 	return err_set(
 		e, code, what, "%s%s%s", name != NULL ? name : "", name != NULL ? ": " : "", strerror(saved));
 }
+
+enum err_code err_unread(void)
+{
+	return errno == ENOENT || errno == ENOTDIR || errno == EISDIR ? ERR_NOINPUT : ERR_IO;
+}

@@ -46,6 +46,10 @@ int err_remedy(struct err *e, const char *fmt, ...) __attribute__((format(printf
 /* what + ": " + strerror(errno). */
 int err_sys(struct err *e, enum err_code code, const char *what, const char *name);
 
+/* By errno, of what could not be read: ERR_NOINPUT if it is not there, or a folder; ERR_IO if it may not be.
+ */
+enum err_code err_unread(void);
+
 #ifdef __clang_analyzer__ /* it sees one file at a time, and would not know that -1 is all they return */
 #define err_set(...)    ((void)err_set(__VA_ARGS__), -1)
 #define err_at(...)     ((void)err_at(__VA_ARGS__), -1)

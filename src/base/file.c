@@ -20,7 +20,7 @@ static int read_all(int fd, const char *path, struct buf *out, struct err *e)
 		if (n < 0) {
 			if (errno == EINTR)
 				continue;
-			return err_sys(e, errno == EISDIR ? ERR_NOINPUT : ERR_IO, "cannot read", path);
+			return err_sys(e, err_unread(), "cannot read", path);
 		}
 		buf_add(out, chunk, (size_t)n);
 		if (!out->failed)
@@ -38,7 +38,7 @@ int file_read(const char *path, struct buf *out, struct err *e)
 		return read_all(STDIN_FILENO, "standard input", out, e);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
-		return err_sys(e, ERR_NOINPUT, "cannot read", path);
+		return err_sys(e, err_unread(), "cannot read", path);
 	int rc = read_all(fd, path, out, e);
 	close(fd);
 	return rc;

@@ -228,13 +228,17 @@ static int include(struct source *src, const char *value)
 	if (path == NULL)
 		return no_memory(src->e);
 	int rc;
-	if (!file_exists(path)) {
+	if (!file_exists(path) && err_unread() == ERR_NOINPUT) {
 		rc = config_bad(src->e, src->at, "the included file %s does not exist", path);
 	} else {
 		struct config_at top = {arena_strdup(src->arena, path), 0};
 		rc = top.file == NULL ? no_memory(src->e) : src->ops->section(src->ctx, "", "", top, src->e);
 		if (rc == 0)
 			rc = read_source(path, src->depth + 1, src, src->e);
+		if (rc != 0 && src->e != NULL && (src->e->code == ERR_NOINPUT || src->e->code == ERR_IO)) {
+			struct err why = *src->e;
+			rc = config_bad(src->e, src->at, "cannot read the included file %s", why.why);
+		}
 		if (rc == 0)
 			rc = src->ops->section(src->ctx, src->kind, src->name, src->at, src->e);
 	}

@@ -167,10 +167,12 @@ static int store_new(struct store **out, enum store_mode mode, const struct stor
 static int find_file(const char *path, struct err *e)
 {
 	struct stat st;
-	if (stat(path, &st) == 0)
-		return S_ISREG(st.st_mode) ? 0 : err_set(e, ERR_DATA, "database", "%s: not a file", path);
-	if (errno != ENOENT && errno != ENOTDIR)
-		return err_sys(e, ERR_IO, "database", path);
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+		return err_set(e, ERR_NOINPUT, "database", "%s: not a file", path);
+	if (access(path, R_OK) == 0)
+		return 0;
+	if (err_unread() != ERR_NOINPUT)
+		return err_sys(e, err_unread(), "database", path);
 	err_set(e, ERR_NOINPUT, "database", "%s: there is none", path);
 	return err_remedy(e, "postrider init makes one");
 }

@@ -91,7 +91,7 @@ static int add(struct inventory *v, const char *path, const char *kind, bool nee
 	if (full != NULL && stat(full, &st) == 0 && S_ISREG(st.st_mode))
 		rc = describe(v, full, kind, &st);
 	else if (needed)
-		rc = err_sys(v->e, ERR_NOINPUT, "backup", path);
+		rc = err_sys(v->e, err_unread(), "backup", path);
 	else
 		rc = leave_out(v, kind, path, "it is not there");
 	free(full);
@@ -211,7 +211,7 @@ static int write_file(struct writing *o, const char *name, const char *path, uns
 	struct backup_sum s;
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) != 0) {
-		err_sys(o->e, ERR_NOINPUT, "backup", path);
+		err_sys(o->e, err_unread(), "backup", path);
 		if (fd >= 0)
 			close(fd);
 		return -1;

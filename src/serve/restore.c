@@ -349,7 +349,7 @@ int restore_unpack(
 	r->w = w;
 	r->f = fopen(file, "rbe");
 	if (r->f == NULL)
-		return err_sys(e, ERR_NOINPUT, "restore", file);
+		return err_sys(e, err_unread(), "restore", file);
 	if (read_manifest(r, e) != 0)
 		return -1;
 	if (make_folder(r, dir != NULL ? dir : backup_text(r->manifest, "folder"), e) != 0 || plan(r, e) != 0)

@@ -395,7 +395,7 @@ static void user_file__missing__is_an_error(void **state)
 	(void)state;
 	struct err e = {0};
 	assert_null(rules_load("/nonexistent/rules.conf", &e));
-	assert_int_equal(e.code, ERR_NOINPUT);
+	assert_int_equal(e.code, ERR_CONFIG);
 }
 
 static void decide__hostile_text__is_bounded(void **state)
