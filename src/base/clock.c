@@ -138,6 +138,8 @@ char *clock_span_text(ms_t span, char out[CLOCK_TEXT])
 
 /* ---- Reading ---- */
 
+static const ms_t LONGEST_SPAN = 36525 * DAY;
+
 static bool span_read(struct str s, ms_t *out)
 {
 	static const struct {
@@ -162,14 +164,14 @@ static bool span_read(struct str s, ms_t *out)
 			if (units[u].letter == s.p[digits])
 				unit = units[u].ms;
 		/* From large to small, each unit once: "3m1h" is a slip of the pen. */
-		if (unit == 0 || unit >= last)
+		if (unit == 0 || unit >= last || n > LONGEST_SPAN / unit)
 			return false;
 		last = unit;
 		total += n * unit;
 		i = digits + 1;
 	}
 	*out = total;
-	return s.n != 0 && total <= 36525 * DAY;
+	return s.n != 0 && total <= LONGEST_SPAN;
 }
 
 int clock_span(const char *text, ms_t *out, struct err *e)

@@ -383,28 +383,64 @@ static struct zone *zone_utc(struct err *e)
 	return z;
 }
 
-/* The system's zone has a name where /etc/localtime leads into the zone folder. */
-static const char *system_name(char out[128])
+static const char folder[] = "/usr/share/zoneinfo/";
+
+/* $TZ; NULL: it says nothing. */
+static const char *tz_variable(void)
 {
-	static const char folder[] = "/zoneinfo/";
 	const char *tz = getenv("TZ");
 	if (tz != NULL && tz[0] == ':')
 		tz++;
-	if (tz != NULL && tz[0] != '\0' && name_ok(tz))
+	if (tz != NULL && strncmp(tz, folder, sizeof folder - 1) == 0)
+		tz += sizeof folder - 1;
+	return tz != NULL && tz[0] != '\0' && tz[0] != '/' ? tz : NULL;
+}
+
+/* $TZ may hold a rule instead of a name (POSIX 8.3): "JST-9". */
+static bool is_rule(const char *tz, struct footer *rule)
+{
+	char path[256];
+	snprintf(path, sizeof path, "%s%.100s", folder, tz);
+	return footer_read(tz, rule) && rule->present && !(name_ok(tz) && file_exists(path));
+}
+
+/* The system's zone has a name where /etc/localtime leads into the zone folder. */
+static const char *system_name(char out[128])
+{
+	const char *tz = tz_variable(), *zones = strstr(folder, "/zoneinfo/");
+	if (tz != NULL)
 		return tz;
 	char *real = realpath("/etc/localtime", NULL);
-	const char *at = real != NULL ? strstr(real, folder) : NULL;
-	snprintf(out, 128, "%s", at != NULL ? at + sizeof folder - 1 : real != NULL ? "localtime" : "UTC");
+	const char *at = real != NULL ? strstr(real, zones) : NULL;
+	snprintf(out, 128, "%s", at != NULL ? at + strlen(zones) : real != NULL ? "localtime" : "UTC");
 	free(real);
 	return out;
+}
+
+static struct zone *zone_rule(const char *name, const struct footer *rule, struct err *e)
+{
+	struct zone *z = zone_utc(e);
+	char *own = z != NULL ? strdup(name) : NULL;
+	if (own == NULL) {
+		zone_free(z);
+		err_set(e, ERR_INTERNAL, "cannot load the time zone", "out of memory");
+		return NULL;
+	}
+	free(z->name);
+	z->name = own;
+	z->footer = *rule;
+	return z;
 }
 
 const struct zone *clock_zone(const char *name, struct err *e)
 {
 	char own[128], path[256];
-	if (name == NULL || name[0] == '\0')
+	struct footer rule = {.present = false};
+	bool systems = name == NULL || name[0] == '\0';
+	if (systems)
 		name = system_name(own);
-	if (!name_ok(name)) {
+	bool is_a_rule = systems && is_rule(name, &rule);
+	if (!is_a_rule && !name_ok(name)) {
 		err_set(e, ERR_CONFIG, "unknown time zone", "%.60s", name);
 		err_remedy(e, "write an IANA name as Asia/Tokyo or Europe/Berlin");
 		return NULL;
@@ -417,9 +453,11 @@ const struct zone *clock_zone(const char *name, struct err *e)
 		if (strcmp(name, "localtime") == 0)
 			snprintf(path, sizeof path, "/etc/localtime");
 		else
-			snprintf(path, sizeof path, "/usr/share/zoneinfo/%s", name);
+			snprintf(path, sizeof path, "%s%s", folder, name);
 		/* UTC needs no files. */
-		z = strcmp(name, "UTC") == 0 ? zone_utc(e) : zone_load(name, path, e);
+		z = is_a_rule                  ? zone_rule(name, &rule, e)
+		    : strcmp(name, "UTC") == 0 ? zone_utc(e)
+					       : zone_load(name, path, e);
 		if (z != NULL) {
 			z->next = loaded;
 			loaded = z;

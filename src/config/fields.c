@@ -403,7 +403,7 @@ int read_quiet(const struct field *f, const struct value *v, void *base, struct 
 		for (p++; *p == ' '; p++)
 			;
 		p = minute_of_day(p, &to);
-		if (p != NULL && *p == '\0' && from != to) {
+		if (p != NULL && *p == '\0' && from % 1440 != to % 1440) {
 			c->quiet_from = from % 1440;
 			c->quiet_to = to % 1440;
 			return 0;

@@ -6,6 +6,7 @@
 
 #include "src/base/clock.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -139,6 +140,41 @@ static void zone__bad_names__are_refused(void **state)
 	assert_non_null(clock_zone(NULL, NULL));
 }
 
+/* "JST-9" is what many write who have no zone files at hand. */
+static void zone__from_the_environment(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *tz, *winter, *summer;
+	} all[] = {
+		{"JST-9", "2026-01-01T09:00:00+09:00", "2026-07-01T09:00:00+09:00"},
+		{":JST-9", "2026-01-01T09:00:00+09:00", "2026-07-01T09:00:00+09:00"},
+		{"<+0530>-5:30", "2026-01-01T05:30:00+05:30", "2026-07-01T05:30:00+05:30"},
+		{"CET-1CEST,M3.5.0,M10.5.0/3", "2026-01-01T01:00:00+01:00", "2026-07-01T02:00:00+02:00"},
+		{"/usr/share/zoneinfo/Europe/Berlin", "2026-01-01T01:00:00+01:00",
+			"2026-07-01T02:00:00+02:00"},
+		{":Asia/Tokyo", "2026-01-01T09:00:00+09:00", "2026-07-01T09:00:00+09:00"},
+	};
+	const char *was = getenv("TZ");
+	char kept[200], out[CLOCK_TEXT];
+	snprintf(kept, sizeof kept, "%s", was != NULL ? was : "");
+	for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+		struct err e = {0};
+		setenv("TZ", all[i].tz, 1);
+		const struct zone *z = clock_zone(NULL, &e);
+		if (z == NULL)
+			fail_msg("%s: %s: %s", all[i].tz, e.what, e.why);
+		assert_string_equal(clock_iso(z, 1767225600000, out), all[i].winter);
+		assert_string_equal(clock_iso(z, 1782864000000, out), all[i].summer);
+	}
+	setenv("TZ", "Asia/Tokyoo", 1);
+	assert_null(clock_zone(NULL, NULL));
+	if (was != NULL)
+		setenv("TZ", kept, 1);
+	else
+		unsetenv("TZ");
+}
+
 static ms_t parse(const char *text)
 {
 	struct err e;
@@ -238,6 +274,10 @@ static void span__text(void **state)
 	assert_int_equal(clock_span("3d", &t, NULL), 0);
 	assert_true(t == 3 * DAY);
 	assert_int_equal(clock_span("3 d", &t, NULL), -1);
+	assert_int_equal(clock_span("100y", &t, NULL), 0);
+	assert_int_equal(clock_span("101y", &t, NULL), -1);
+	assert_int_equal(clock_span("999999999y", &t, NULL), -1);
+	assert_int_equal(clock_span("100y99999d", &t, NULL), -1);
 }
 
 static void fake__holds_and_moves(void **state)
@@ -262,6 +302,7 @@ int main(void)
 		cmocka_unit_test(local__overlap__gives_the_first),
 		cmocka_unit_test(local__no_such_date__is_refused),
 		cmocka_unit_test(zone__bad_names__are_refused),
+		cmocka_unit_test(zone__from_the_environment),
 		cmocka_unit_test(parse__what_people_write),
 		cmocka_unit_test(parse__nonsense__says_why),
 		cmocka_unit_test(parse__clock_change__asks_for_the_offset),

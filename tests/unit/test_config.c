@@ -253,6 +253,7 @@ static void errors__name_line_and_remedy(void **state)
 		{"quiet = 21-8\n", 1, "two times of day"},
 		{"quiet = 25:00-08:00\n", 1, "two times of day"},
 		{"quiet = 08:00-08:00\n", 1, "two times of day"},
+		{"quiet = 00:00-24:00\n", 1, "two times of day"},
 		{"database = postgresql://db/x\n", 1, "keeps its data in a file"},
 		{"secret = ${NOT_SET_ANYWHERE}\n", 1, "NOT_SET_ANYWHERE is not set"},
 		{"secret = ${bad name}\n", 1, "write ${NAME}"},
