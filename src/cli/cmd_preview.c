@@ -80,7 +80,12 @@ static int one(struct preview *p, const struct chosen *c)
 	struct letter letter = {0};
 	arena_init(&a, 64 << 10, 256 << 20);
 	int rc = chosen_compose(c, &p->launch, p->signer, p->now, &a, &letter, p->e);
-	if (rc == 0 && letter.mail.skip.n != 0)
+	if (rc == 0 && letter.mail.skip.n != 0 && p->c->json)
+		rc = json_document(json_pack("{s:o, s:o}", "to", json_str(c->contact.address), "skipped",
+			     json_str(letter.mail.skip))) != 0
+			     ? output_error(p->e)
+			     : 0;
+	else if (rc == 0 && letter.mail.skip.n != 0)
 		rc = out_printf(p->c, "(nothing would be sent: %s)\n", out_safe(letter.mail.skip)) != 0
 			     ? output_error(p->e)
 			     : 0;

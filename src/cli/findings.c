@@ -18,6 +18,8 @@ static int as_json(const struct shown_finding *f)
 	if (j != NULL &&
 		((f->file.n != 0 && json_put(j, "file", json_str(f->file)) != 0) ||
 			(f->times > 1 && json_put(j, "times", json_integer(f->times)) != 0) ||
+			(f->read > 0 && (json_put(j, "found", json_integer(f->read)) != 0 ||
+						json_put(j, "read", json_integer(f->of)) != 0)) ||
 			(f->recipients > 0 && json_put(j, "recipients", json_integer(f->recipients)) != 0) ||
 			(f->first.n != 0 && json_put(j, "first", json_str(f->first)) != 0))) {
 		json_decref(j);

@@ -39,6 +39,13 @@ def test_some_recipients(w):
 	assert "composed for 30 recipients" in found["composed"]["text"], found
 
 
+def test_some_of_those_read_closely(w):
+	begin(w, 3000)
+	w.message(GOOD.replace("{{ city }}", "{% if city == 'Kyoto' %}<a href='http://192.0.2.1/'>here</a>{% endif %}"))
+	found = {f["id"]: f for f in lines(w.run("check", "june.html", "--list", "news", "--json"))}["link-suspicious"]
+	assert 0 < found["found"] < found["read"] < 3000 and "first" in found and "recipients" not in found, found
+
+
 def test_warnings_fail_only_when_strict(w):
 	begin(w)
 	w.message(GOOD.replace("Dear {{ first_name | default: \"reader\" }},", "Dear ,"))

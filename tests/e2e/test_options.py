@@ -143,6 +143,8 @@ def test_one_of_the_audience(w):
 		shown = [w.run("preview", "june.html", *options).out for options in (["--list", "news", "--to", "r5@x.example"], ["--list", "news", "--nth", 6],
 			["--sample", "made-up.json"])]
 		assert all("r5@x.example" in text and "京都" in text for text in shown[:2]) and "Nobody" in shown[2] and "Nowhere" in shown[2], shown
+		w.write("none.md", MESSAGE.replace("\n\n", "\n\n{% abort_message('二人だけ') %}"))
+		assert w.run("preview", "none.md", "--list", "news", "--nth", 6, "--json").json == {"to": "r5@x.example", "skipped": "二人だけ"}
 		at_random = w.run("preview", "june.html", "--list", "news", "--random", 3, "--part", "headers").out
 		assert len(set(re.findall(r"r\d@x\.example", at_random)) & set(everybody)) == 3, at_random
 		assert at_random.count("\n\n====") == 2, "one message looks like the end of another"
