@@ -236,8 +236,9 @@ static int pause_run(struct cli *c, struct err *e)
 	} else if (store_campaigns(p.s, true, collect, &p, e) < 0) {
 		return -1;
 	}
+	/* Of all, one that ended or stopped by itself in between keeps no other from being stopped. */
 	for (size_t i = 0; i < p.n; i++)
-		if (pause_one(&p, p.ids[i]) != 0)
+		if (pause_one(&p, p.ids[i]) != 0 && (c->nargs == 1 || e->code != ERR_DATA))
 			return -1;
 	return 0;
 }

@@ -1,6 +1,8 @@
 """A campaign that does harm stops itself: by shares, for one provider, again after it was told to go on."""
+import contextlib
 import json
 import re
+import sqlite3
 
 from harness import interrupt, wait_until
 from nameserver import Nameserver
@@ -131,6 +133,24 @@ def test_what_is_over_is_not_paused(w):
 	send(w)
 	assert w.status("june")["state"] == "finished"
 	stop(w, child)
+
+
+def test_pause_all_while_one_ends(w):
+	with Sink() as sink:
+		w.configure(sink.port)
+		w.message()
+		w.audience(2)
+		for name in ["one", "two", "three"]:
+			w.run("send", "june.html", "--list", "news", "--name", name, "--at", "2h", "--yes", "--again", expect=75)
+		w.run("cancel", "one")
+		with contextlib.closing(sqlite3.connect(w.path("postrider.db"))) as db:
+			over = db.execute("SELECT state FROM campaign WHERE name = 'one'").fetchone()[0]
+			db.execute("UPDATE campaign SET state = (SELECT state FROM campaign WHERE name = 'two') WHERE name = 'one'")
+			db.execute("CREATE TRIGGER t AFTER UPDATE OF state ON campaign WHEN NEW.name <> 'two' "
+				f"BEGIN UPDATE campaign SET state = {over} WHERE name = 'two'; END")
+			db.commit()
+		w.run("pause", "--all")
+		assert [w.status(name)["state"] for name in ["one", "two", "three"]] == ["paused", "cancelled", "paused"]
 
 
 def test_dialogue(w):
