@@ -96,11 +96,12 @@ static int compose(struct testing *t)
 
 static int tell(struct testing *t)
 {
-	int refused = 0;
+	const struct oneshot_result *first = NULL; /* that was not accepted */
 	for (size_t i = 0; i < t->n; i++) {
 		const struct oneshot_result *r = &t->results[i];
 		int rc;
-		refused += !r->accepted;
+		if (first == NULL && !r->accepted)
+			first = r;
 		if (t->c->json)
 			rc = json_line(json_pack("{s:s, s:b, s:s, s:o, s:s, s:o}", "address", t->to[i],
 				"accepted", r->accepted, "stage", smtp_stage_names[r->stage], "code",
@@ -119,9 +120,8 @@ static int tell(struct testing *t)
 		if (rc != 0)
 			return output_error(t->e);
 	}
-	if (refused == 0)
+	if (first == NULL)
 		return 0;
-	const struct oneshot_result *first = &t->results[0];
 	if (first->stage <= SMTP_CONNECT)
 		return ERR_UNREACH;
 	return first->stage == SMTP_AUTH || first->stage == SMTP_MAIL ? ERR_LOGIN : ERR_CHECK;

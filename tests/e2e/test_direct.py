@@ -142,6 +142,7 @@ def test_a_test_message(w):
 		assert "accepted by mx1.good.example" in out and len(sink.messages) == 1, out
 		out = w.run("--json", "test", "june.html", "--to", "ann@null.example", expect=69).json
 		assert out["stage"] == "dns" and out["code"] == 556, out
+		w.run("test", "june.html", "--to", "ann@good.example", "--to", "ann@null.example", expect=69)
 
 
 def test_a_receivers_hour(w):
