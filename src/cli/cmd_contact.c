@@ -2,7 +2,9 @@
 #include "src/cli/output.h"
 #include "src/cli/people.h"
 
+#include "engine/bounce/intake.h"
 #include "lists/column.h"
+#include "src/base/log.h"
 #include "src/base/nearest.h"
 #include "src/db/attrs.h"
 #include "src/db/contacts.h"
@@ -199,8 +201,53 @@ static int subscribe_run(struct cli *c, struct err *e)
 
 /* ---- unsubscribe, remove, forget ---- */
 
+/* From the page that `[unsubscribe] url` names: what a mail to the token's own address would do. */
+static int unsubscribe_token(struct cli *c, const char *token, struct err *e)
+{
+	const struct config *cfg = cli_config(c, e);
+	const struct token_keys *keys = cfg != NULL ? cli_keys(c, e) : NULL;
+	struct store *s = keys != NULL ? cli_store(c, STORE_WRITE, e) : NULL;
+	struct rules *rules = s != NULL ? rules_load(cfg->rules_file, e) : NULL;
+	if (rules == NULL)
+		return -1;
+	const struct intake_options o = {.config = cfg, .keys = keys, .rules = rules, .store = s};
+	const struct envelope env = {.recipient = str_from(token)};
+	const struct intake_source source = {.name = "page"};
+	struct intake_result got = {0};
+	struct intake *in = NULL;
+	int rc = intake_new(&in, &o, e);
+	if (rc == 0 && intake_address(in, env.recipient) != TOKEN_ADDRESS_STOP) {
+		rc = err_set(e, ERR_DATA, "contact unsubscribe",
+			"this is no unsubscribe token of this installation");
+		err_remedy(e, "it is what stands in the link in the place of {token}");
+	}
+	if (rc == 0)
+		rc = intake_message(
+			in, STR("Subject: unsubscribe\r\n\r\n"), &env, &source, clock_now(), &got, e);
+	struct str address = rc == 0 && got.nevents > 0 ? got.events[0].address : STR("");
+	if (rc == 0 && address.n == 0)
+		log_warn("the token names nobody: it is of a test or a preview, or the person was forgotten");
+	if (rc == 0 && c->json) {
+		json_t *doc = json_object();
+		json_put(doc, "address", address.n > 0 ? json_str(address) : json_null());
+		json_put(doc, "done", json_string("unsubscribed"));
+		rc = json_document(doc) != 0 ? output_error(e) : 0;
+	} else if (rc == 0 && address.n > 0 && !c->quiet) {
+		rc = out_printf(c, "%s: unsubscribed\n", out_safe(address)) != 0 ? output_error(e) : 0;
+	}
+	intake_free(&in);
+	rules_free(&rules);
+	return rc;
+}
+
 static int unsubscribe_run(struct cli *c, struct err *e)
 {
+	const char *token = cli_value(c, "token");
+	if ((token != NULL) == (c->nargs > 0) ||
+		(token != NULL && (cli_given(c, "list") || cli_given(c, "note"))))
+		return cli_usage(c, e, "an address, or --token TOKEN alone");
+	if (token != NULL)
+		return unsubscribe_token(c, token, e);
 	struct person p;
 	int64_t list;
 	int rc = person_open(&p, c, STORE_WRITE, e);
@@ -271,6 +318,7 @@ static const struct option list_options[] = {
 static const struct option unsubscribe_options[] = {
 	{.name = "list", .value = "LIST", .help = "only this list (without it: all mail)"},
 	{.name = "note", .value = "TEXT", .help = "why, for the record"},
+	{.name = "token", .value = "TOKEN", .help = "the person whose link holds it, instead of an address"},
 	{0},
 };
 
@@ -308,12 +356,14 @@ static const struct command contact_subscribe = {
 
 static const struct command contact_unsubscribe = {
 	.name = "unsubscribe",
-	.args = "ADDRESS",
+	.args = "[ADDRESS]",
 	.summary = "a person wants no more mail, from one list or at all",
 	.help = "It holds from this moment on, also for mail that is queued, and whatever a\n"
-		"later import says.\n",
+		"later import says. A page of your own ([unsubscribe] url) calls it with --token:\n"
+		"that is signed, so nobody can unsubscribe somebody else; what it does follows\n"
+		"[unsubscribe] scope, and a token that is not ours is exit 65.\n",
 	.options = unsubscribe_options,
-	.min_args = 1,
+	.min_args = 0,
 	.max_args = 1,
 	.run = unsubscribe_run,
 };

@@ -3,6 +3,7 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 
@@ -189,6 +190,34 @@ def test_mistyped(w):
 	assert [(h["what"], h["note"]) for h in got] == [("suppress", "unsubscribe"), ("contact set", "phon")], got
 	assert lines(w.run("--json", "history", "news", "--until", "1h")) == []
 	assert "forgotten, all mail, since 20" in w.run("suppressions", "why", "anne@example.com").out
+
+
+def test_the_page_behind_the_link(w):
+	"""The token of a link unsubscribes its person, through the example's page too; one that is not ours, nobody."""
+	with Sink() as sink:
+		w.configure(sink.port)
+		w.audience(3)
+		w.run("send", w.message(), "--list", "news", "--name", "june", "--yes")
+		bodies = {m.recipients[0]: m.data.decode() for m in sink.messages}
+	token = {who: re.search(r"List-Unsubscribe: <https://books.example/u\?t=([a-z0-9]+)>", text)[1] for who, text in bodies.items()}
+	assert w.run("contact", "unsubscribe", "--token", token["r0@x.example"]).out == "r0@x.example: unsubscribed\n"
+	changed = token["r1@x.example"][:-2] + ("aa" if token["r1@x.example"][-2:] != "aa" else "bb")
+	w.run("contact", "unsubscribe", "--token", changed, expect=65)
+	w.run("contact", "unsubscribe", "r1@x.example", "--token", token["r1@x.example"], expect=64)
+	made = re.search(r"\?t=([a-z0-9]+)>", w.run("preview", "june.html", "--to", "r1@x.example").out)[1]
+	assert "names nobody" in w.run("contact", "unsubscribe", "--token", made).err
+
+	def page(method, query):
+		environment = {**w.environment(), "POSTRIDER": harness.PROGRAM, "REQUEST_METHOD": method, "QUERY_STRING": query}
+		top = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+		return subprocess.run([os.path.join(top, "examples", "unsubscribe", "unsubscribe.cgi")], cwd=w.folder, env=environment, capture_output=True, text=True).stdout
+	assert "<button>" in page("GET", "t=" + token["r1@x.example"])
+	assert w.run("--json", "contacts", "--list", "news", "--count").json["audience"] == 2, "filters follow links: a GET only asks"
+	assert page("POST", "t=" + token["r1@x.example"]).startswith("Status: 200 ")
+	for bad in ("", "t=", "t=a';id", "t=" + changed):
+		assert page("POST", bad).startswith("Status: 400 "), bad
+	assert w.run("--json", "contacts", "--list", "news", "--count").json["audience"] == 1
+	assert w.status("june")["unsubscribed"] == 2
 
 
 def test_what_a_campaign_sent(w):
