@@ -240,7 +240,9 @@ static int operation(struct parser *p, struct filter *f, bool *negate)
 	}
 	enum token op = p->lex.token;
 	if ((op < T_EQ || op > T_GE) && op != T_IN && op != T_LIKE && op != T_IS)
-		return lex_fail(&p->lex, "a comparison is missing here: = != < <= > >= in like is empty");
+		return lex_fail_at(&p->lex, p->lex.start,
+			"a comparison is missing here: = != < <= > >= in like is empty", STR(""),
+			"like \"%tea%\" finds text with that in it");
 	if (lex_next(&p->lex) != 0)
 		return -1;
 	switch (op) {

@@ -6,6 +6,7 @@
 #include "lists/list_name.h"
 #include "src/base/log.h"
 #include "src/base/nearest.h"
+#include "src/base/utf8.h"
 #include "src/db/import.h"
 #include "src/db/lists.h"
 
@@ -126,18 +127,35 @@ static const char *delimiter_text(char c)
 	return c == ',' ? "comma" : c == ';' ? "semicolon" : c == '\t' ? "tab" : c == '|' ? "pipe" : one;
 }
 
+/* Of the rows of the sample as many as stand beside each other: a folded table of columns says nothing. */
+static size_t rows_shown(const struct cli *c, const struct import_report *r)
+{
+	enum { ROW = 18 }; /* as they are cut below, and the gap */
+	size_t name = 0, role = 0, w;
+	for (size_t i = 0; i < r->ncolumns; i++) {
+		if ((w = utf8_width(r->columns[i].header)) > name)
+			name = w;
+		if ((w = utf8_width(str_from(role_text(&r->columns[i])))) > role)
+			role = w;
+	}
+	size_t used = (name < 30 ? name : 30) + (role < 30 ? role : 30) + 4, screen = screen_columns(c);
+	size_t n = screen > used + ROW ? (screen - used) / ROW : 1;
+	return !c->out_terminal || n > r->nsample ? r->nsample : n;
+}
+
 static int show_columns(const struct cli *c, const struct import_report *r)
 {
+	size_t shown = rows_shown(c, r);
 	static const struct column heads[] = {{.title = "column", .max = 30}, {.title = "becomes", .max = 30},
 		{.title = "row 1", .max = 16}, {.title = "row 2", .max = 16}, {.title = "row 3", .max = 24}};
-	struct table *t = table_new(c, stdout, heads, 2 + r->nsample);
+	struct table *t = table_new(c, stdout, heads, 2 + shown);
 	if (t == NULL)
 		return -1;
 	int rc = 0;
 	for (size_t i = 0; i < r->ncolumns && rc == 0; i++) {
 		table_str(t, r->columns[i].header);
 		table_printf(t, "%s", role_text(&r->columns[i]));
-		for (size_t j = 0; j < r->nsample; j++)
+		for (size_t j = 0; j < shown; j++)
 			table_str(t, r->sample[j][i]);
 		rc = table_row(t);
 	}
@@ -335,7 +353,7 @@ static const struct option options[] = {
 	{.name = "delimiter",
 		.value = "CHAR",
 		.help = "comma, semicolon, tab, pipe or any character (found out)"},
-	{.name = "dry-run", .help = "show what was found out and three rows; import nothing"},
+	{.name = "dry-run", .help = "show what was found out and the first rows; import nothing"},
 	{.name = "rejects",
 		.value = "FILE",
 		.help = "write the rows that cannot be used there, with the reasons"},

@@ -73,7 +73,7 @@ int copies_report(struct cli *c, struct store *s, const struct adopted *done, st
 			     "It knows nothing of what happened elsewhere after %s: who unsubscribed, "
 			     "complained or "
 			     "bounced since is mailed again unless you bring it in (`postrider suppressions "
-			     "import`, `postrider receive`).\n",
+			     "import`, `postrider receive`), and who was forgotten since is back.\n",
 			     text_time(cli_zone(c, NULL), done->as_of, when)) == 0 &&
 				     (l.n == 0 ||
 					     out_printf(c, "`postrider resume NAME` says what to look at "

@@ -125,7 +125,9 @@ static void legend(struct buf *out)
 {
 	buf_puts(out, "<p class=\"sub\">");
 	for (int c = 1; c < CLASS_NCLASSES; c++)
-		buf_printf(out, "<span class=\"key\" style=\"background:var(--%s)\"></span>%s &nbsp; ",
+		buf_printf(out,
+			"<span style=\"white-space:nowrap\"><span class=\"key\" "
+			"style=\"background:var(--%s)\"></span>%s</span> &nbsp; ",
 			colours[c], reply_class_names[c]);
 	buf_puts(out, "</p>");
 }

@@ -103,9 +103,11 @@ static int begin(
 	struct holder h;
 	int64_t source, any;
 	int rc = unfinished(s, &other, e);
-	if (rc == 1)
-		return err_set(e, ERR_AGAIN, "import", "another import runs (pid %lld on %s)",
+	if (rc == 1) {
+		err_set(e, ERR_AGAIN, "import", "another import runs (pid %lld on %s)",
 			(long long)other.by.pid, other.by.host);
+		return err_remedy(e, "nothing was imported: try again when it is done");
+	}
 	if (rc < 0 || find_list(s, im, o->list, created, e) < 0 || name_id(s, o->source, &source, e) < 0 ||
 		db_int(s, e, &im->last, "SELECT max(id) FROM contact", "") < 0)
 		return -1;

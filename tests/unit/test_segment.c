@@ -166,7 +166,9 @@ static void faults__name_the_column_and_point(void **state)
 		"氏名 = x\n       ^");
 	refuses("zzzzzzzz = 1", "column 1: no contact has an attribute \"zzzzzzzz\"", NULL);
 	refuses("", "column 1: the expression is empty", "\n^");
-	refuses("city", "column 5: a comparison is missing here: = != < <= > >= in like is empty",
+	refuses("city",
+		"column 5: a comparison is missing here: = != < <= > >= in like is empty; like \"%tea%\" "
+		"finds text with that in it",
 		"city\n    ^");
 	refuses("city = \"Kyoto", "column 8: this quote is not closed", NULL);
 	refuses("city = ", "column 8: a value is missing here: \"text\", a number or date \"2026-01-31\"",
