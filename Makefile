@@ -250,6 +250,7 @@ deps-bench:
 .PHONY: install uninstall format lint clean
 MAN := $(wildcard docs/man/*.[1-8])
 DOC := README.md CHANGELOG.md LICENSE
+UNITS := $(wildcard examples/systemd/postrider*)
 install: all
 	install -D -m 755 $B/postrider $(DESTDIR)$(PREFIX)/bin/postrider
 	$(foreach m,$(MAN),install -D -m 644 $m $(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m) &&) :
@@ -259,10 +260,9 @@ install: all
 	cp -R docs/plots $(DESTDIR)$(PREFIX)/share/doc/postrider/docs/
 	$(if $(wildcard examples),cp -R examples $(DESTDIR)$(PREFIX)/share/doc/postrider/)
 	install -d $(DESTDIR)$(UNITDIR)
-	sed 's|/usr/local/bin/|$(PREFIX)/bin/|' examples/systemd/postrider.service >$(DESTDIR)$(UNITDIR)/postrider.service
-	chmod 644 $(DESTDIR)$(UNITDIR)/postrider.service
+	$(foreach u,$(UNITS),sed 's|/usr/local/bin/|$(PREFIX)/bin/|' $u >$(DESTDIR)$(UNITDIR)/$(notdir $u) && chmod 644 $(DESTDIR)$(UNITDIR)/$(notdir $u) &&) :
 uninstall:
-	rm -f $(DESTDIR)$(PREFIX)/bin/postrider $(DESTDIR)$(UNITDIR)/postrider.service \
+	rm -f $(DESTDIR)$(PREFIX)/bin/postrider $(addprefix $(DESTDIR)$(UNITDIR)/,$(notdir $(UNITS))) \
 	  $(foreach m,$(MAN),$(DESTDIR)$(PREFIX)/share/man/man$(subst .,,$(suffix $m))/$(notdir $m))
 	rm -rf $(DESTDIR)$(PREFIX)/share/doc/postrider
 

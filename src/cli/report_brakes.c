@@ -76,7 +76,7 @@ void html_brakes(struct buf *out, const struct report *r)
 		buf_puts(out, "</tr>\n");
 		for (size_t i = 0; i < r->nbrakes && i < SHOWN; i++) {
 			struct share s[SHARES];
-			buf_puts(out, "<tr><td>");
+			buf_puts(out, "<tr><td style=\"white-space:nowrap\">");
 			html_text(out, name_of(&r->brakes[i]));
 			buf_puts(out, "</td><td class=\"n\">");
 			html_number(out, r->brakes[i].view.answered);

@@ -28,7 +28,11 @@ def unit_for(w):
 
 def test_verify(w):
 	needs("systemd-analyze")
-	done = subprocess.run(["systemd-analyze", "verify", "--man=no", unit_for(w)], capture_output=True, text=True)
+	units = [unit_for(w)]
+	for name in ("postrider-prune.service", "postrider-prune.timer"):
+		with open(os.path.join(os.path.dirname(UNIT), name), encoding="utf-8") as f:
+			units.append(w.write(name, f.read().replace("/usr/local/bin/postrider", harness.PROGRAM)))
+	done = subprocess.run(["systemd-analyze", "verify", "--man=no", *units], capture_output=True, text=True)
 	assert done.returncode == 0 and "postrider" not in done.stderr, done
 
 
@@ -44,6 +48,7 @@ def test_install(w):
 	assert os.access(w.path("opt/postrider/bin/postrider"), os.X_OK) and os.path.exists(w.path("opt/postrider/share/man/man1/postrider.1"))
 	with open(w.path("opt/postrider/lib/systemd/system/postrider.service"), encoding="utf-8") as f:
 		assert "ExecStart=/opt/postrider/bin/postrider --config" in f.read()
+	assert os.path.exists(w.path("opt/postrider/lib/systemd/system/postrider-prune.timer"))
 	pages = glob.glob(w.path("opt/postrider/share/doc/postrider/*.md")) + glob.glob(w.path("opt/postrider/share/doc/postrider/docs/*.md"))
 	for page in pages:
 		with open(page, encoding="utf-8") as f:
