@@ -1,4 +1,5 @@
 /* doctor: what is wrong with this installation, and what to do about it. */
+#include "src/cli/campaign_view.h"
 #include "src/cli/findings.h"
 #include "src/cli/output.h"
 #include "src/cli/progress.h"
@@ -177,15 +178,48 @@ static int on_step(void *ctx, const char *doing, int64_t done, int64_t of)
 	return 0;
 }
 
+struct waiting {
+	struct doctor *d;
+	const struct holder *h; /* NULL: nobody delivers */
+};
+
+/* Stopped for a cause, or left lying: nothing else would say so to whoever is not looking. */
+static int one_campaign(void *ctx, const struct campaign_row *c)
+{
+	struct waiting *w = ctx;
+	struct buf text = BUF_INIT(4096), remedy = BUF_INIT(4096);
+	bool served = w->h != NULL && (c->state != CAMPAIGN_SCHEDULED || strcmp(w->h->what, "serve") == 0);
+	if (c->state == CAMPAIGN_PAUSED && !str_is(c->why, "user") && !str_is(c->why, "canary")) {
+		buf_printf(&text, "it is paused (%.*s): %.*s", STR_ARG(c->why), STR_ARG(c->why_text));
+		view_remedy(&remedy, c->why, c->name);
+	} else if (c->state != CAMPAIGN_PAUSED && !served) {
+		buf_printf(&text, c->state == CAMPAIGN_SCHEDULED
+					  ? "it is scheduled, and no `postrider serve` runs"
+					  : "it is not over, and nobody delivers");
+		buf_printf(&remedy, "start `postrider serve`, or `postrider resume %.*s`", STR_ARG(c->name));
+	}
+	const struct self_finding f = {"campaign", SELF_WARN, c->name, buf_cstr(&text), buf_cstr(&remedy)};
+	bool found = text.len > 0;
+	w->d->count.severity[SELF_WARN] += found;
+	int rc = found ? show(w->d, &f) : 0;
+	buf_release(&text);
+	buf_release(&remedy);
+	return rc;
+}
+
 /* Who delivers read the configuration when it began. */
 static int check_holder(struct doctor *d, struct store *s)
 {
 	struct holder h;
 	char text[200];
 	const struct config *cfg = cli_config(d->c, NULL);
-	const char *file = cfg != NULL && store_lease_get(s, clock_now(), &h, NULL) == 1
-				   ? run_changed_since(cfg, h.since)
-				   : NULL;
+	bool held = store_lease_get(s, clock_now(), &h, NULL) == 1;
+	struct waiting w = {d, held ? &h : NULL};
+	const char *file = cfg != NULL && held ? run_changed_since(cfg, h.since) : NULL;
+	/* Before a migration it cannot be read by what is now. */
+	struct err older;
+	if (store_campaigns(s, true, one_campaign, &w, &older) != 0 && ferror(stdout))
+		return -1;
 	if (file == NULL)
 		return 0;
 	snprintf(text, sizeof text,

@@ -213,6 +213,28 @@ def test_resume_leaves_it_to_the_daemon(w):
 		w.finish(daemon, expect=(0, 75))
 
 
+def test_doctor_names_what_stands_still(w):
+	def found():
+		return {f["where"]: (f["text"], f["remedy"]) for f in map(json.loads, w.run("--json", "doctor").out.splitlines()) if f["id"] == "campaign"}
+
+	class Closed(Sink):
+		async def mail(self, s, arg):
+			return "550 5.7.1 this sender may not"
+	with Closed() as sink:
+		w.configure(sink.port)
+		w.audience(3)
+		w.message()
+		assert found() == {}
+		w.run("send", "june.html", "--list", "news", "--name", "june", "--yes", "--detach", expect=75)
+		assert found() == {"june": ("it is not over, and nobody delivers", "start `postrider serve`, or `postrider resume june`")}
+		w.run("resume", "june", expect=77)
+		assert found()["june"][0].startswith("it is paused (sender-refused): "), found()
+	with Sink() as sink:
+		w.configure(sink.port)
+		w.run("resume", "june")
+	assert found() == {}
+
+
 def test_a_daemon_goes_by_what_it_read(w):
 	"""Who changes the configuration and forgets to restart serve hears of it."""
 	with Sink() as sink:
