@@ -43,7 +43,9 @@ static void files__are_for_the_owner_alone(void **state)
 static void open__nothing_there__names_init(void **state)
 {
 	struct fixture *f = *state;
-	FAILS(f, ERR_NOINPUT, try_open(f, STORE_WRITE, "/tmp/postrider-no-such/file.db"));
+	char path[200];
+	snprintf(path, sizeof path, "%s/no-such/file.db", f->dir);
+	FAILS(f, ERR_NOINPUT, try_open(f, STORE_WRITE, path));
 	assert_non_null(strstr(f->e.remedy, "init"));
 }
 
