@@ -15,7 +15,7 @@ CRLF = b"\r\n"
 class Message:
 	def __init__(self, sender, recipients, data, session):
 		self.sender, self.recipients, self.data = sender, recipients, data
-		self.tls, self.user, self.time, self.session = session.tls, session.user, time.time(), session.number
+		self.tls, self.user, self.time, self.session = session.tls, session.user, time.monotonic(), session.number
 
 	def header(self, name):
 		head = self.data.split(b"\r\n\r\n", 1)[0].replace(b"\r\n ", b" ").replace(b"\r\n\t", b" ")

@@ -137,7 +137,7 @@ def test_a_site_that_wants_rest_gets_it_and_says_so(w):
 		child = w.start("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "forever")
 		wait_until(lambda: sink.throttled)
 		limit = wait_until(lambda: re.search("suspended until.*unusual rate", w.run("status", "june").out.replace("\n", " ")))
-		time.sleep(2)
+		wait_until(lambda: sink.open_now == 0)  # who was under way has his answer
 		asked = len(sink.throttled)
 		assert asked < 12, asked
 		time.sleep(3)

@@ -93,7 +93,7 @@ class Soak:
 		self.waits = collections.defaultdict(list)
 		self.samples, self.failures = [], []
 		self.serve, self.serve_born, self.version, self.ending = None, 0, 0, False
-		self.began, self.read_at = time.monotonic(), time.time()
+		self.began = self.read_at = time.monotonic()
 
 	# ---- setting up ----
 
@@ -182,7 +182,7 @@ class Soak:
 			name = f"c{len(self.campaigns)}"
 			self.w.write("letter.html", MESSAGE.replace("June", name))
 			with self.lock:
-				self.campaigns[name] = time.time()
+				self.campaigns[name] = time.monotonic()
 			lists = r.sample(range(LISTS), r.choice([1, 1, 2]))
 			argv = ["send", "letter.html", *(x for k in lists for x in ("--list", f"list{k}")), "--name", name, "--yes", "--again", "--detach"]
 			if self.command(*argv, expect=(0, 75, -signal.SIGKILL), name="launch") == -signal.SIGKILL:
@@ -216,7 +216,7 @@ class Soak:
 			argv = r.choice([("suppressions", "add", who), ("contact", "unsubscribe", who)])
 			if self.command(*argv, expect=(0, 75, -signal.SIGKILL), name="suppress") == 0:
 				with self.lock:
-					self.gone[who] = time.time()
+					self.gone[who] = time.monotonic()
 				self.done["suppressed"] += 1
 
 	def give_back(self, r):
@@ -258,7 +258,7 @@ class Soak:
 
 	def read(self):
 		"""What is read now was written after the last time, however late this comes."""
-		written, self.read_at = self.read_at, time.time()
+		written, self.read_at = self.read_at, time.monotonic()
 		for server in self.servers:
 			for who, message, sender in server.read():
 				with self.lock:
