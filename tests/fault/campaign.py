@@ -163,17 +163,20 @@ def points(run):
 						run.add("points", way, step, f"{action} {name[6:]} {k}", plain(step, fault_point=f"{name[6:]}:{k}:{action}"))
 
 
-def stopped(bench, point):
-	"""Stops there; a process whose clock is past the lease takes over as far as it can; then the first goes on."""
+def stopped(bench, point, k):
+	"""Stops there; a process whose clock is past the lease takes over as far as it can; then the first goes on. One that has not
+	come there so often is followed by one that is stopped after half as many times."""
 	w = bench.fresh("send")
 	clock = small.Clock(w.path("clock"))
-	w.faults = {"FAULT_POINT": f"{point}:stop"}
+	w.faults = {"FAULT_POINT": f"{point}:{k}:stop"}
 	first = w.start(*SEND)
 	w.faults = {}
-	until = time.monotonic() + 60
+	until = time.monotonic() + 300
 	while first.poll() is None and not small.is_stopped(first.pid) and time.monotonic() < until:
 		time.sleep(0.01)
 	met = first.poll() is None
+	if not met and k > 1:
+		return stopped(bench, point, k // 2)
 	clock.set(65000)
 	w.faults = {"FAULT_CLOCK": clock.path}
 	second = w.start(*SEND)
@@ -196,7 +199,7 @@ def stop(run):
 		for name, n in run.counted(way, "send").items():
 			if name.startswith("point "):
 				for k in sorted({1, (n + 1) // 2, n}):
-					run.add("stop", way, "send", f"stop {name[6:]} {k}", lambda bench, p=f"{name[6:]}:{k}": stopped(bench, p))
+					run.add("stop", way, "send", f"stop {name[6:]} {k}", lambda bench, p=name[6:], k=k: stopped(bench, p, k))
 
 
 def random_kills(bench, moments, step):

@@ -306,6 +306,8 @@ class Soak:
 		while time.monotonic() < end:
 			time.sleep(min(30, max(0.1, end - time.monotonic())))
 			print(f"  {(time.monotonic() - self.began) / 60:.1f} min: {len(self.campaigns)} campaigns, {len(self.took)} messages, {dict(self.done)}", flush=True)
+		while self.missing() and time.monotonic() < end + 100:
+			time.sleep(0.1)
 		self.launching_over.set()
 		for t in work:
 			t.join(60)
@@ -320,6 +322,11 @@ class Soak:
 			self.fail(f"at the end serve ended with {self.serve.returncode}")
 		self.read()
 		self.audit()
+
+	def missing(self):
+		"""What has not happened yet, and without which the soak says nothing."""
+		return [what for what, n in {"suppressed": self.done["suppressed"], "returned": self.done["returned"], "ends of serve":
+			self.done["serve killed"] + self.done["serve stopped"], "messages": len(self.took)}.items() if n == 0]
 
 	def wait_for_the_rest(self):
 		import json
@@ -368,10 +375,8 @@ class Soak:
 		nobodys = [k for k in self.took if k not in known]
 		if nobodys:
 			self.fail(f"{len(nobodys)} messages of no delivery: {nobodys[:3]}")
-		idle = [what for what, n in {"suppressed": self.done["suppressed"], "returned": self.done["returned"], "ends of serve":
-			self.done["serve killed"] + self.done["serve stopped"], "messages": len(self.took)}.items() if n == 0]
-		if idle:
-			self.fail(f"it proved nothing: no {', no '.join(idle)}")
+		if self.missing():
+			self.fail(f"it proved nothing: no {', no '.join(self.missing())}")
 		if self.late:
 			self.fail(f"{len(self.late)} accepted over {SETTLED:.0f} s after they were suppressed: {self.late[:3]}")
 
