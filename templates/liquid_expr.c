@@ -392,10 +392,15 @@ static const struct expr *parse_filter(struct parser *p, struct lexer *x, const 
 	const struct filter *f = lq_filter_find(name, p->l->o.plain);
 	if (lq_lex_next(p, x) != 0 || (lq_is_punct(x, ':') && parse_arguments(p, x, &a) != 0))
 		return NULL;
-	if (f == NULL)
-		return mistake(
-			p, at, true, arena_printf(&p->l->arena, "Unknown filter '%.*s'", STR_ARG(name)));
-	return make_call(p, at, f, input, &a);
+	if (f != NULL)
+		return make_call(p, at, f, input, &a);
+	struct nearest near = {.distance = 0};
+	if (!p->l->o.plain)
+		lq_filter_near(name, &near);
+	const char *quote = near.best[0] != '\0' ? "; did you mean '" : "";
+	return mistake(p, at, true,
+		arena_printf(&p->l->arena, "Unknown filter '%.*s'%s%s%s", STR_ARG(name), quote, near.best,
+			*quote != '\0' ? "'?" : ""));
 }
 
 /* Does a default come before anything could be made of an empty value? Filters without arguments leave it

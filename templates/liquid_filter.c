@@ -30,10 +30,19 @@ static const struct filter filters[] = {
 	{NULL, NULL, 0, 0, 0},
 };
 
+static const struct filter *const tables[] = {filters, lq_filters_string, lq_filters_html, lq_filters_number,
+	lq_filters_array, lq_filters_date, lq_filters_mail};
+
+void lq_filter_near(struct str name, struct nearest *out)
+{
+	nearest_init(out, name);
+	for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
+		for (const struct filter *f = tables[t]; f->name != NULL; f++)
+			nearest_offer(out, str_from(f->name));
+}
+
 const struct filter *lq_filter_find(struct str name, bool plain)
 {
-	const struct filter *const tables[] = {filters, lq_filters_string, lq_filters_html, lq_filters_number,
-		lq_filters_array, lq_filters_date, lq_filters_mail};
 	for (size_t t = 0; t < sizeof tables / sizeof *tables; t++)
 		for (const struct filter *f = tables[t]; f->name != NULL; f++)
 			if (str_is(name, f->name) && !(plain && (f->flags & FILTER_PROFILE) != 0))

@@ -206,7 +206,12 @@ int lq_bad_end(struct parser *p, const char *tag, const struct piece *end)
 	if (tag != NULL && str_starts(end->name, STR("end")))
 		return lq_error(p, end->at, "'%.*s' is not a valid delimiter for %s tags. use end%s",
 			STR_ARG(end->name), tag, tag);
-	return lq_error(p, end->at, "Unknown tag '%.*s'", STR_ARG(end->name));
+	struct nearest near = {.distance = 0};
+	if (!p->l->o.plain)
+		lq_tag_near(end->name, &near);
+	const char *quote = near.best[0] != '\0' ? "; did you mean '" : "";
+	return lq_error(p, end->at, "Unknown tag '%.*s'%s%s%s", STR_ARG(end->name), quote, near.best,
+		*quote != '\0' ? "'?" : "");
 }
 
 static int parse_piece(struct parser *p, struct reader *r, const struct piece *x, struct body *b, bool *ended)

@@ -117,5 +117,7 @@ struct tag {
 	bool profile; /* not in the bare language */
 };
 const struct tag *lq_tag_find(struct str name, bool plain);
+/* The profile's tag that was meant; "": none is near. */
+void lq_tag_near(struct str name, struct nearest *out);
 
 #endif

@@ -6,6 +6,7 @@
 #ifndef TEMPLATES_LIQUID_PRIVATE_H
 #define TEMPLATES_LIQUID_PRIVATE_H
 
+#include "src/base/nearest.h"
 #include "templates/liquid.h"
 
 #include <stdint.h>
@@ -278,6 +279,7 @@ struct filter {
 };
 
 const struct filter *lq_filter_find(struct str name, bool plain);
+void lq_filter_near(struct str name, struct nearest *out); /* the profile's that was meant; "": none */
 struct str lq_arg_str(struct vm *vm, const struct call *c, int i, struct str otherwise);
 struct value lq_char_at(struct str s, int64_t i);              /* nil outside; negative: from the end */
 int lq_give(struct vm *vm, struct text *t, struct value *out); /* the text as a string value */

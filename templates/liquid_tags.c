@@ -1,6 +1,7 @@
 /* Tags that assign, write, or say nothing, and the list of all tags. */
 #include "templates/liquid_parser.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static bool is_name_char(char c)
@@ -248,4 +249,18 @@ const struct tag *lq_tag_find(struct str name, bool plain)
 		if (str_is(name, tags[i].name) && !(plain ? tags[i].profile : tags[i].plain))
 			return &tags[i];
 	return NULL;
+}
+
+void lq_tag_near(struct str name, struct nearest *out)
+{
+	static const char *const parts[] = {
+		"elsif", "else", "when", "endif", "endunless", "endcase", "endfor", "endcapture"};
+	nearest_init(out, name);
+	for (size_t i = 0; i < sizeof tags / sizeof *tags; i++)
+		if (!tags[i].plain)
+			nearest_offer(out, str_from(tags[i].name));
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		nearest_offer(out, str_from(parts[i]));
+	if (str_is(name, "abort"))
+		snprintf(out->best, sizeof out->best, "abort_message");
 }

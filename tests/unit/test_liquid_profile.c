@@ -166,6 +166,11 @@ static void mistakes_with_filters__are_found_before_rendering(void **state)
 	(void)state;
 	static const struct liquid_case cases[] = {
 		{"{% if false %}{{ x | nofilter }}{% endif %}", NULL, NULL, "1:22 Unknown filter 'nofilter'"},
+		{"{{ x | captialize }}", NULL, NULL,
+			"1:8 Unknown filter 'captialize'; did you mean 'capitalize'?"},
+		{"{% if a %}{% elseif b %}{% endif %}", NULL, NULL,
+			"1:11 Unknown tag 'elseif'; did you mean 'elsif'?"},
+		{"{% abort %}", NULL, NULL, "1:1 Unknown tag 'abort'; did you mean 'abort_message'?"},
 		{"{% if false %}{{ x | plus }}{% endif %}", NULL, NULL,
 			"1:22 plus: wrong number of arguments (given 1, expected 2)"},
 		{"{{ x | date }}", NULL, NULL,
