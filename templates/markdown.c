@@ -72,6 +72,8 @@ struct lines {
 	struct run *out;
 	struct run tags; /* opening tags that wait for the next line of text */
 	size_t text_end; /* where closing tags go: behind the last line of text; 0: there is none */
+	int depth;       /* blocks that are open */
+	uint64_t parted; /* a bit each, by depth: it holds more than one paragraph */
 	char fence;      /* in a fenced block: its mark */
 	bool html;       /* in a block of HTML: up to an empty line */
 };
@@ -177,14 +179,36 @@ static void own_paragraph(struct lines *l, struct str tags)
 	run_puts(l->out, "\n\n");
 }
 
+static uint64_t block_bit(int depth)
+{
+	return depth > 0 && depth < 64 ? UINT64_C(1) << depth : 0;
+}
+
+/* What follows a block of several paragraphs begins one, so that its end is not within one. */
+static bool ends_parted(struct lines *l, enum opaque_kind kind)
+{
+	if (kind == OPAQUE_OPEN) {
+		l->depth++;
+		l->parted &= ~block_bit(l->depth);
+	}
+	if (kind != OPAQUE_CLOSE || l->depth == 0)
+		return false;
+	bool parted = (l->parted & block_bit(l->depth--)) != 0;
+	if (parted)
+		l->parted |= block_bit(l->depth);
+	return parted;
+}
+
 static void put_tags(struct lines *l, struct str s)
 {
+	bool parted = false;
 	for (size_t i = 0; i < s.n;) {
 		const struct opaque_span *span = opaque_at(l->o, s, i);
 		struct str c = str_n(s.p + i, span != NULL ? OPAQUE_LEN : 1);
 		i += c.n;
 		if (span == NULL)
 			continue;
+		parted |= ends_parted(l, span->kind);
 		if (span->kind != OPAQUE_CLOSE) {
 			run_str(&l->tags, c);
 		} else if (l->tags.n != 0) {
@@ -197,6 +221,8 @@ static void put_tags(struct lines *l, struct str s)
 			own_paragraph(l, c);
 		}
 	}
+	if (parted)
+		run_putc(l->out, '\n');
 }
 
 /* Tags in front of what makes a line an item, a heading or a row ("{% for b in books %}- {{ b }}") would hide
@@ -229,8 +255,11 @@ static void put_line(struct lines *l, struct str line)
 		put_tags(l, line);
 		return;
 	}
-	if (kind == LINE_TEXT) {
+	if (kind == LINE_TEXT)
 		line = take_tags(l, line);
+	if (kind == LINE_EMPTY || str_starts(str_trim(line), STR("#")))
+		l->parted |= block_bit(l->depth);
+	if (kind == LINE_TEXT) {
 		size_t from = text_start(line), to = text_stop(line);
 		if (to < from)
 			to = from;

@@ -136,30 +136,27 @@ static int places(const struct lift *l, int mark, bool loop, struct place out[DE
 	out[n++] = (struct place){element, NONE};
 	while (element != NONE && n < DEPTH && may_leave(l, element, loop)) {
 		const struct element *e = &l->elements[element];
-		if (m->span->kind == OPAQUE_CLOSE) {
-			if (e->close == NONE || !nothing_between(l, at, e->close))
-				break;
+		enum opaque_kind kind = m->span->kind;
+		/* {% else %} may stand at either end. */
+		if (kind != OPAQUE_CLOSE && nothing_between(l, e->open, at)) {
+			at = e->open;
+			out[n++] = (struct place){e->parent, at};
+		} else if ((kind == OPAQUE_CLOSE || kind == OPAQUE_MIDDLE) && e->close != NONE &&
+			   nothing_between(l, at, e->close)) {
 			at = e->close;
 			out[n++] = (struct place){e->parent, at + 1};
 		} else {
-			if (!nothing_between(l, e->open, at))
-				break;
-			at = e->open;
-			out[n++] = (struct place){e->parent, at};
+			break;
 		}
 		element = e->parent;
 	}
 	return n;
 }
 
-/* Moves the tags of one block to the outermost element where all of them can be. */
-static void lift_block(struct lift *l, const int *marks, int n)
+/* To the outermost element where all of them can be; false: there is none. */
+static bool lift_marks(struct lift *l, const int *marks, int n, bool loop)
 {
 	struct place first[DEPTH], other[DEPTH];
-	struct str word = opaque_word(l->items[marks[0]].span);
-	bool loop = str_is(word, "for") || str_is(word, "tablerow");
-	for (int i = 0; i < n; i++)
-		l->items[marks[i]].block = marks[0];
 	for (int k = places(l, marks[0], loop, first) - 1; k >= 0; k--) {
 		int to[TAGS], found = 1;
 		to[0] = first[k].before;
@@ -176,8 +173,20 @@ static void lift_block(struct lift *l, const int *marks, int n)
 			continue;
 		for (int i = 0; i < n; i++)
 			l->items[marks[i]].to = to[i];
-		return;
+		return true;
 	}
+	return false;
+}
+
+/* Moves the tags of one block. A loop stays within a list and repeats its items, unless it holds more. */
+static void lift_block(struct lift *l, const int *marks, int n)
+{
+	struct str word = opaque_word(l->items[marks[0]].span);
+	bool loop = str_is(word, "for") || str_is(word, "tablerow");
+	for (int i = 0; i < n; i++)
+		l->items[marks[i]].block = marks[0];
+	if (!lift_marks(l, marks, n, loop) && loop)
+		lift_marks(l, marks, n, false);
 }
 
 static void lift_all(struct lift *l)

@@ -166,6 +166,15 @@ static void markdown__loops__make_items_and_rows(void **state)
 		"<td>{{ r.a }}</td>\n<td>{{ r.b }}</td>\n</tr>{% endfor %}\n</tbody>\n</table>\n");
 	assert_markdown("- a\n  {% if b %}- b{% endif %}\n",
 		"<ul>\n<li>a{% if b %}<ul>\n<li>b</li>\n</ul>{% endif %}\n</li>\n</ul>\n");
+	/* What holds more than items is repeated as a whole, and {% else %} may stand behind one. */
+	assert_markdown("{% for b in books %}\n- {{ b }}\n\ntext\n{% endfor %}\n",
+		"{% for b in books %}<ul>\n<li>{{ b }}</li>\n</ul>\n<p>text</p>{% endfor %}\n");
+	assert_markdown("{% for b in books %}## {{ b }}\ntext\n{% endfor %}\nend\n",
+		"{% for b in books %}<h2>{{ b }}</h2>\n<p>text</p>{% endfor %}\n<p>end</p>\n");
+	assert_markdown("{% if a %}- one{% else %}\n\ntwo\n{% endif %}\n",
+		"{% if a %}<ul>\n<li>one</li>\n</ul>{% else %}\n<p>two</p>{% endif %}\n");
+	assert_markdown("{% for b in books %}\n- {{ b }}\n{% endfor %}\n- end\n",
+		"<ul>\n{% for b in books %}<li>{{ b }}</li>{% endfor %}\n<li>end</li>\n</ul>\n");
 	assert_markdown("{% if a %}## One{% endif %}", "{% if a %}<h2>One</h2>{% endif %}\n");
 	assert_markdown("{% if a %}- one\n{% else %}- two\n{% endif %}",
 		"<ul>\n{% if a %}<li>one</li>\n{% else %}<li>two</li>{% endif %}\n</ul>\n");
