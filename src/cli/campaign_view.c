@@ -389,7 +389,7 @@ static void text_pauses(struct buf *out, const struct report *r)
 }
 
 /* Who delivers it, and how fast. */
-static void text_live(struct buf *out, const struct report *r, const struct zone *z, ms_t now)
+static void text_live(struct buf *out, const struct report *r, const struct zone *z, ms_t now, size_t columns)
 {
 	bool running = r->campaign.state == CAMPAIGN_RUNNING;
 	if (r->held) {
@@ -398,7 +398,7 @@ static void text_live(struct buf *out, const struct report *r, const struct zone
 		buf_putc(out, '\n');
 	}
 	if (r->held && r->live.limit[0] != '\0')
-		buf_printf(out, "  Limit    %s\n", r->live.limit);
+		line_wrapped(out, "Limit", str_from(r->live.limit), columns); /* a server's words are in it */
 	if (r->live.next_attempt > now && r->campaign.state == CAMPAIGN_WAITING)
 		line_time(out, "Next try", z, r->live.next_attempt);
 	if (r->held && r->live.rate > 0 && running)
@@ -479,7 +479,7 @@ static void text_head(struct buf *out, const struct report *r, const struct zone
 		buf_printf(out, "  %-8s %s, after %s\n", "Ended", text_time(z, c->finished, when),
 			clock_span_text(report_duration(r, now), span));
 	else
-		text_live(out, r, z, now);
+		text_live(out, r, z, now, columns);
 	if (c->finished == 0)
 		text_pauses(out, r);
 }

@@ -130,13 +130,14 @@ def test_the_messages_that_a_connection_takes_are_learned(w):
 
 
 def test_a_site_that_wants_rest_gets_it_and_says_so(w):
-	with Receiver(rates=[(30, 1), (0, 1)], code=421, text="4.7.28 Our system has detected an unusual rate of mail") as sink, \
+	with Receiver(rates=[(30, 1), (0, 1)], code=421, text="4.7.28 Our system \x1b[2Jhas detected an unusual rate of mail") as sink, \
 			Names(w.folder, {"big": "127.0.0.1", "other": "127.0.0.1"}) as names:
 		direct(w, names, sink.port)
 		w.audience(200, address="r{0}@d0.big.example")
 		child = w.start("send", "june.html", "--list", "news", "--name", "june", "--yes", "--patience", "forever")
 		wait_until(lambda: sink.throttled)
-		limit = wait_until(lambda: re.search("suspended until.*unusual rate", w.run("status", "june").out.replace("\n", " ")))
+		limit = wait_until(lambda: re.search("suspended until.*unusual rate", " ".join(w.run("status", "june").out.split())))
+		assert "\x1b" not in limit.group() and "\\x1b[2J" in limit.group(), "a server draws on our terminal"
 		wait_until(lambda: sink.open_now == 0)  # who was under way has his answer
 		asked = len(sink.throttled)
 		assert asked < 12, asked
