@@ -61,6 +61,8 @@ static int confirm_sync(void *ctx, int64_t leaving, int64_t of, struct err *e)
 		text_count(leaving, n), text_count(of, all), r->q->list);
 	struct err why = {0};
 	if (r->c->json || cli_ask(r->c, question, "", answer, sizeof answer, &why) != 0) {
+		if (why.code == ERR_AGAIN)
+			return err_set(e, ERR_AGAIN, "import", "interrupted; nothing was imported");
 		err_set(e, ERR_USAGE, "--sync", "%s of %s people would leave the list; nothing was imported",
 			n, all);
 		return err_remedy(e, "if the file is whole, add --yes");

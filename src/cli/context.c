@@ -4,6 +4,7 @@
 #include "engine/shape/limits.h"
 #include "engine/token.h"
 
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,8 +73,12 @@ int cli_ask(struct cli *c, const char *question, const char *remedy, char *out, 
 		cli_usage(c, e, "this needs an answer, and there is no terminal to ask on");
 		return err_remedy(e, "%s", remedy);
 	}
+	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
 	fputs(question, stderr);
 	fflush(stderr);
+	/* A read would be taken up again behind a signal that the command has caught. */
+	if (poll(&in, 1, -1) < 0)
+		return err_set(e, ERR_AGAIN, "no answer", "interrupted");
 	if (fgets(out, (int)size, stdin) == NULL)
 		return err_set(e, ERR_USAGE, "no answer", "the input ended");
 	struct str s = str_trim(str_from(out));
