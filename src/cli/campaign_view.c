@@ -410,12 +410,15 @@ static void text_live(struct buf *out, const struct report *r, const struct zone
 static void shell_word(struct buf *out, const char *word)
 {
 	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:,@%+-";
-	if (word[0] != '\0' && word[strspn(word, plain)] == '\0') {
-		buf_puts(out, word);
+	const char *p = word;
+	while (*p != '\0' && ((unsigned char)*p >= 0x80 || strchr(plain, *p) != NULL))
+		p++;
+	if (*p == '\0' && p > word) {
+		utf8_safe(out, str_from(word));
 		return;
 	}
 	buf_putc(out, '\'');
-	for (const char *p = word, *end; *p != '\0'; p = *end != '\0' ? end + 1 : end) {
+	for (const char *end = p = word; *p != '\0'; p = *end != '\0' ? end + 1 : end) {
 		end = p + strcspn(p, "'");
 		utf8_safe(out, str_n(p, (size_t)(end - p)));
 		if (*end != '\0')

@@ -287,7 +287,7 @@ static void audience__as_it_was_typed(void **state)
 		{"{}", "everybody"},
 		{"{\"lists\":[\"readers\",\"本の友\"],\"exclude\":[\"staff\"],\"where\":\"city = 'Kyoto'\","
 		 "\"not_of\":[\"june:sent\"],\"sample\":\"5%\"}",
-			"--list readers --list '本の友' --exclude staff --where 'city = '\\''Kyoto'\\''' "
+			"--list readers --list 本の友 --exclude staff --where 'city = '\\''Kyoto'\\''' "
 			"--not-of "
 			"june:sent --sample 5%"},
 		{"{\"where\":\"a = \\u001b[2J\"}", "--where 'a = \\x1b[2J'"},
