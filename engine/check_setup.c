@@ -21,6 +21,12 @@ static void from_config(struct check_table *t, const struct launch *l)
 		check_addf(t, "return-path-missing", LINT_WARN, STR("[return-path]"), NULL, false,
 			"set `domain` in [return-path]",
 			"returned mail goes to the From address, and cannot be counted");
+	const char *left =
+		personal_example_left(l->config, message_from_domain(personal_message(l->personal)));
+	if (left != NULL)
+		check_addf(t, "example-left", LINT_FAIL, STR("postrider.conf"), NULL, false,
+			"write your own, or leave it out",
+			"%s is still the example's: what is sent there is lost", left);
 	struct route_plan plan;
 	if (l->route == NULL && route_plan_for(&plan, l->config,
 					message_from_domain(personal_message(l->personal)), &why) != 0)

@@ -120,6 +120,37 @@ static struct str feedback_id(struct personal *p)
 		&p->arena, "%lld-%.*s:%.*s", (long long)p->campaign_id, (int)n, campaign, (int)m, sender);
 }
 
+static bool is_example(struct str host)
+{
+	static const char *const reserved[] = {"example", "example.com", "example.net", "example.org"};
+	for (size_t i = 0; i < sizeof reserved / sizeof reserved[0]; i++) {
+		size_t n = strlen(reserved[i]);
+		if (host.n >= n && str_is_nocase(str_n(host.p + host.n - n, n), reserved[i]) &&
+			(host.n == n || host.p[host.n - n - 1] == '.'))
+			return true;
+	}
+	return false;
+}
+
+static bool at_example(const char *place, const char *behind)
+{
+	const char *host = place != NULL ? strstr(place, behind) : NULL;
+	if (host == NULL)
+		return false;
+	host += strlen(behind);
+	return is_example(str_n(host, strcspn(host, "/:?#")));
+}
+
+const char *personal_example_left(const struct config *cfg, struct str from)
+{
+	return from.n == 0 || is_example(from)             ? NULL
+	       : at_example(cfg->unsubscribe.url, "://")   ? "`url` of [unsubscribe]"
+	       : at_example(cfg->unsubscribe.mailto, "@")  ? "`mailto` of [unsubscribe]"
+	       : at_example(cfg->return_path.domain, "")   ? "`domain` of [return-path]"
+	       : at_example(cfg->return_path.address, "@") ? "`address` of [return-path]"
+							   : NULL;
+}
+
 bool personal_has_return_path(const struct config *cfg)
 {
 	return cfg->return_path.domain != NULL ||

@@ -56,5 +56,8 @@ struct str personal_message_id(
 /* Fails with ERR_CONFIG, and what to set, where nobody could unsubscribe. */
 int personal_check_config(const struct config *cfg, struct err *e);
 bool personal_has_return_path(const struct config *cfg);
+/* Which key still names a domain of examples (RFC 2606), as `init` wrote it, in mail that is from a real one:
+ * nothing that goes there arrives. NULL: none. `from`: the sender's domain. */
+const char *personal_example_left(const struct config *cfg, struct str from);
 
 #endif

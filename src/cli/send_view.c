@@ -103,6 +103,9 @@ int send_warnings(const struct send *s, struct err *e)
 		log_warn("From is at %.*s, for which there is no [domain] section", STR_ARG(domain));
 	if (s->cfg->ndkim > 0 && domain.n > 0 && !dkim_keys_serve(s->launch.dkim_keys, domain))
 		log_warn("no [dkim] section is for %.*s: this campaign goes out unsigned", STR_ARG(domain));
+	const char *left = personal_example_left(s->cfg, domain);
+	if (left != NULL)
+		log_warn("%s is still the example's: what is sent there is lost", left);
 	if (!personal_has_return_path(s->cfg))
 		log_warn("no [return-path] is configured: returned mail goes to the From address, and cannot "
 			 "be counted");

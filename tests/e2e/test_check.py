@@ -30,6 +30,21 @@ def test_undefined_name_fails(w):
 	assert found["undefined-name"]["where"].endswith("june.html:5"), found
 
 
+def test_what_is_left_of_the_example(w):
+	"""A sender of one's own, and the example's page: whoever clicks on the link would find nothing there."""
+	def left(sender):
+		w.message(f"From: News <news@{sender}>\nSubject: Hi\n\n<p>Hi, <a href=\"{{{{ unsubscribe_url }}}}\">unsubscribe</a></p>\n")
+		found = lines(w.run("--json", "check", "june.html", "--list", "news", expect=(0, 1)))
+		said = "still the example's" in w.run("send", "june.html", "--list", "news", "--dry-run").err
+		texts = [f["text"] for f in found if f["id"] == "example-left"]
+		assert said == bool(texts)
+		return texts
+	w.configure(25)
+	w.audience(2)
+	assert left("books.example") == []
+	assert left("kyotobooks.jp") == ["`url` of [unsubscribe] is still the example's: what is sent there is lost"]
+
+
 def test_some_recipients(w):
 	addresses = begin(w)
 	w.message(GOOD.replace("{{ city }}", "{% if city == 'Kyoto' %}{{ 1 | divided_by: 0 }}{% endif %}"))
