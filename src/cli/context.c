@@ -6,6 +6,7 @@
 
 #include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -74,10 +75,19 @@ int cli_ask(struct cli *c, const char *question, const char *remedy, char *out, 
 		return err_remedy(e, "%s", remedy);
 	}
 	struct pollfd in = {.fd = STDIN_FILENO, .events = POLLIN};
+	sigset_t ends, now;
+	sigemptyset(&ends);
+	sigaddset(&ends, SIGINT);
+	sigaddset(&ends, SIGTERM);
+	sigaddset(&ends, SIGHUP);
+	/* A read would be taken up again behind a signal that the command has caught, and one that comes
+	 * between the question and the wait would be missed. */
+	sigprocmask(SIG_BLOCK, &ends, &now);
 	fputs(question, stderr);
 	fflush(stderr);
-	/* A read would be taken up again behind a signal that the command has caught. */
-	if (poll(&in, 1, -1) < 0)
+	int rc = ppoll(&in, 1, NULL, &now);
+	sigprocmask(SIG_SETMASK, &now, NULL);
+	if (rc < 0)
 		return err_set(e, ERR_AGAIN, "no answer", "interrupted");
 	if (fgets(out, (int)size, stdin) == NULL)
 		return err_set(e, ERR_USAGE, "no answer", "the input ended");

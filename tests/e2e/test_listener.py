@@ -191,6 +191,9 @@ def test_without_descriptors(w):
 				stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=open(self.log, "wb"))
 			w.children.append(self.child)
 			wait_until(lambda: os.path.exists(self.socket) and w.status("june")["holder"])
+			# All that it needs itself is open when it delivers: to a server that is gone.
+			w.run("send", "june.html", "--list", "news", "--name", "july", "--yes", "--again", "--detach")
+			wait_until(lambda: "refused" in (w.status("july")["limit"] or ""))
 	o = Few(w, 1)
 	held = [socket.create_connection(("127.0.0.1", o.port), 10) for _ in range(100)]
 	told = "no more file descriptors"
