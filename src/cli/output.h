@@ -40,7 +40,7 @@ int out_printf(const struct cli *c, const char *fmt, ...) __attribute__((format(
 const char *out_safe(struct str s);
 
 /* ---- Tables: columns as wide as what stands in them (wide characters counted). On a terminal no row is
- * wider than the screen: the last column is cut with "…", or the row takes two lines. ---- */
+ * wider than the screen: the last column is cut with "…", or the row takes several lines. ---- */
 struct column {
 	const char *title; /* NULL in the first column: no heading line */
 	bool right;        /* numbers */

@@ -10,7 +10,7 @@
 #define HELD     200
 #define TEXT_MAX (16 << 20)
 #define GAP      2
-#define INDENT   4  /* of a row's second line */
+#define INDENT   4  /* of a row's further lines */
 #define LEAST    32 /* columns of the screen; with less the last column goes on a line of its own */
 
 struct cell {
@@ -23,9 +23,9 @@ struct table {
 	FILE *f;
 	size_t ncolumns, nrows, filled; /* filled: cells of the row that is being made */
 	bool streaming;
-	size_t screen;     /* columns of the terminal; 0: not on one */
-	size_t fold, room; /* the first column of the second line; of the last one no more than that is shown,
-			      0: all */
+	size_t screen;  /* columns of the terminal; 0: not on one */
+	uint32_t folds; /* columns that begin a line, the first apart */
+	size_t room;    /* of the last one no more than that is shown, 0: all */
 	enum style next;
 	const char *empty;  /* told where no row came; NULL: nothing */
 	struct buf text;    /* of the cells held */
@@ -49,7 +49,8 @@ struct table *table_new(const struct cli *c, FILE *f, const struct column *colum
 	}
 	t->c = c;
 	t->f = f;
-	t->ncolumns = t->fold = n;
+	assert(n <= 32);
+	t->ncolumns = n;
 	t->screen = c->out_terminal && f == stdout ? terminal_columns(STDOUT_FILENO) : 0;
 	buf_init(&t->text, TEXT_MAX);
 	memcpy(t->columns, columns, n * sizeof *columns);
@@ -105,23 +106,35 @@ void table_empty(struct table *t, const char *text)
 }
 
 /* Where the rows are wider than the screen, the last column is cut if enough of it stays; else the rows take
- * two lines. */
+ * several lines. */
 static void lay_out(struct table *t)
 {
-	size_t used = 0, last = t->ncolumns - 1, i = 0;
-	for (size_t k = 0; k < last; k++)
-		used += t->widths[k] + GAP;
+	size_t used = 0, last = t->ncolumns - 1;
+	bool text = !t->columns[last].right;
 	if (t->screen == 0)
 		return;
-	if (used + t->widths[last] > t->screen && (t->columns[last].right || used + LEAST > t->screen)) {
-		for (used = 0; used + t->widths[i] <= t->screen; i++)
-			used += t->widths[i] + GAP;
-		t->fold = i > 0 ? i : 1;
-		for (used = INDENT, i = t->fold; i < last; i++)
-			used += t->widths[i] + GAP;
+	for (size_t i = 0; i < last; i++)
+		used += t->widths[i] + GAP;
+	if (used + t->widths[last] > t->screen && (!text || used + LEAST > t->screen)) {
+		used = 0;
+		for (size_t i = 0; i <= last; i++) {
+			size_t least = t->folds == 0 ? LEAST : LEAST / 2;
+			if (!text || i < last || t->widths[i] < least)
+				least = t->widths[i];
+			if (i > 0 && used + least > t->screen) {
+				t->folds |= UINT32_C(1) << i;
+				used = INDENT;
+			}
+			used += i < last ? t->widths[i] + GAP : 0;
+		}
 	}
-	if (!t->columns[last].right && used + LEAST / 2 <= t->screen)
+	if (text && used < t->screen)
 		t->room = t->screen - used;
+}
+
+static bool folds_at(const struct table *t, size_t column)
+{
+	return (t->folds >> column & 1) != 0;
 }
 
 /* `end`: nothing stands in the columns from there on. */
@@ -131,7 +144,7 @@ static void print_cell(
 	size_t pad = t->widths[column] > width ? t->widths[column] - width : 0;
 	bool color = t->f == stdout, last = column + 1 == end,
 	     cut = column + 1 == t->ncolumns && t->room != 0 && width > t->room;
-	if (column == t->fold)
+	if (folds_at(t, column))
 		fprintf(t->f, "\n%*s", INDENT, "");
 	if (t->columns[column].right)
 		fprintf(t->f, "%*s", (int)pad, "");
@@ -139,7 +152,7 @@ static void print_cell(
 		s = utf8_cut(s, t->room - 1);
 	fprintf(t->f, "%s%.*s%s%s", color ? style_on(t->c, style) : "", STR_ARG(s), cut ? "…" : "",
 		color ? style_off(t->c, style) : "");
-	if (!last && column + 1 != t->fold)
+	if (!last && !folds_at(t, column + 1))
 		fprintf(t->f, "%*s", (int)(GAP + (t->columns[column].right ? 0 : pad)), "");
 }
 

@@ -207,6 +207,21 @@ static void table__too_little_left_for_the_last_column__rows_take_two_lines(void
 		"    The mailbox is full, and has been so for longer than anybody remembers, 日…\n");
 }
 
+static void table__no_line_is_wider_than_the_screen(void **state)
+{
+	(void)state;
+	const char *got = one_row("a name of fifty columns, which is more than most are",
+		"and one of seventy columns, behind which not enough of the last remains",
+		"The mailbox is full, and has been so for longer than anybody remembers, 日本語 too");
+	assert_string_equal(got,
+		"who\n"
+		"    what\n"
+		"    why\n"
+		"a name of fifty columns, which is more than most are\n"
+		"    and one of seventy columns, behind which not enough of the last remains\n"
+		"    The mailbox is full, and has been so for longer than anybody remembers, 日…\n");
+}
+
 static void table__rows_of_two_lines__one_that_ends_before_takes_one(void **state)
 {
 	(void)state;
@@ -264,6 +279,7 @@ int main(void)
 		WITH_TERMINAL(error__one_line_and_its_remedy),
 		WITH_TERMINAL(table__wider_than_the_screen__its_last_column_is_cut),
 		WITH_TERMINAL(table__too_little_left_for_the_last_column__rows_take_two_lines),
+		WITH_TERMINAL(table__no_line_is_wider_than_the_screen),
 		WITH_TERMINAL(table__rows_of_two_lines__one_that_ends_before_takes_one),
 		WITH_TERMINAL(table__no_row_comes__standard_error_says_so),
 		WITH_TERMINAL(table__fits__is_left_alone),
