@@ -3,6 +3,7 @@
 #include "lists/address.h"
 #include "lists/column.h"
 #include "lists/import_status.h"
+#include "lists/reject_file.h"
 #include "lists/segment.h"
 #include "src/base/utf8.h"
 #include "src/db/import.h"
@@ -24,7 +25,8 @@ struct job {
 	bool excel;                  /* our own export for Excel */
 	struct suppression batch[BATCH];
 	size_t nbatch;
-	struct arena arena;   /* of the rows in the batch */
+	struct arena arena; /* of the rows in the batch */
+	struct reject_file rejects;
 	char scope_name[256]; /* the list looked up last */
 	int64_t scope_id;
 };
@@ -233,6 +235,7 @@ static int take_row(struct job *j, const struct csv_row *row, struct err *e)
 		csv_undo_excel(row->field, row->nfields);
 	const char *fault = read_row(j, row, &sup, words);
 	if (fault != NULL) {
+		reject_file_add(&j->rejects, &(struct import_reject){row->line, str_from(fault), row->raw});
 		if (j->out->rejected++ == 0) {
 			j->out->first_line = row->line;
 			snprintf(j->out->first_reason, sizeof j->out->first_reason, "%s", fault);
@@ -242,6 +245,17 @@ static int take_row(struct job *j, const struct csv_row *row, struct err *e)
 	sup.evidence = arena_str(&j->arena, utf8_cut_bytes(sup.evidence, EVIDENCE_KEPT));
 	j->batch[j->nbatch++] = sup;
 	return j->nbatch == BATCH ? flush(j, e) : 0;
+}
+
+/* Without a header of its own, one that lets the file be read again. */
+static int open_rejects(struct job *j, const struct csv_row *first, bool headless, struct err *e)
+{
+	char d = csv_reader_delimiter(j->reader);
+	struct str header = headless ? STR("") : first->raw;
+	for (size_t i = 0; headless && i <= j->column[ADDRESS]; i++)
+		header = arena_printf(&j->arena, "%.*s%.*s%s", STR_ARG(header), i > 0, &d,
+			i == j->column[ADDRESS] ? "email" : "");
+	return reject_file_open(&j->rejects, j->q->rejects, d, csv_reader_has_bom(j->reader), header, e);
 }
 
 static int read_file(struct job *j, struct err *e)
@@ -254,7 +268,7 @@ static int read_file(struct job *j, struct err *e)
 	if (rc <= 0)
 		return rc < 0 ? -1 : err_set(e, ERR_DATA, "suppressions import", "the file is empty");
 	rc = find_columns(j, &row, e);
-	if (rc < 0)
+	if (rc < 0 || open_rejects(j, &row, rc == 1, e) != 0)
 		return -1;
 	if (rc == 1 && take_row(j, &row, e) != 0)
 		return -1;
@@ -278,6 +292,9 @@ int suppress_import(
 	int rc = read_file(&j, e);
 	if (rc == 0)
 		rc = flush(&j, e);
+	/* What was taken stays taken, and so does what was not. */
+	if (reject_file_close(&j.rejects, true, rc == 0 ? e : NULL) != 0)
+		rc = -1;
 	csv_reader_close(&j.reader);
 	arena_release(&j.arena);
 	return rc;

@@ -14,7 +14,8 @@ struct suppress_request {
 	const char *encoding;
 	enum suppress_reason reason; /* where the file names none; SUPPRESS_IMPORT: what its columns tell */
 	int64_t list;                /* scope where the file names none; 0: all mail */
-	const char *note;            /* evidence where the file has none; NULL: the file's name */
+	const char *rejects; /* a file for the rows that cannot be used (lists/reject_file.h); NULL: none */
+	const char *note;    /* evidence where the file has none; NULL: the file's name */
 	const struct zone *zone;
 	ms_t now;
 	const atomic_bool *stop;

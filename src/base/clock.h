@@ -29,7 +29,8 @@ void clock_fake(ms_t now);
 void clock_fake_add(ms_t span);
 
 struct zone; /* an IANA time zone; immutable once loaded, shared by threads, freed with the process */
-/* NULL or "" loads the system's own zone ($TZ, a name or a rule; /etc/localtime; else UTC). Unknown or damaged: ERR_CONFIG. */
+/* NULL or "" loads the system's own zone ($TZ, a name or a rule; /etc/localtime; else UTC). Unknown or
+ * damaged: ERR_CONFIG. */
 const struct zone *clock_zone(const char *name, struct err *e);
 const char *clock_zone_name(const struct zone *z); /* NULL: "UTC" */
 

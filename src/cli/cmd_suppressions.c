@@ -142,6 +142,7 @@ static int export_run(struct cli *c, struct err *e)
 static int report_counts(
 	struct cli *c, int64_t added, int64_t present, const struct suppress_report *r, struct err *e)
 {
+	const char *rejects = r != NULL ? cli_value(c, "rejects") : NULL;
 	char a[TEXT_NUMBER], p[TEXT_NUMBER], n[TEXT_NUMBER];
 	if (c->json) {
 		json_t *o = json_object();
@@ -158,8 +159,12 @@ static int report_counts(
 	int rc = out_printf(
 		c, "%s added, %s were there already", text_count(added, a), text_count(present, p));
 	if (r != NULL && r->rejected > 0)
-		rc |= out_printf(c, ", %s cannot be used (line %ld: %s)", text_count(r->rejected, n),
-			r->first_line, out_safe(str_from(r->first_reason)));
+		rc |= out_printf(c, ", %s cannot be used (line %ld: %s%s%s)", text_count(r->rejected, n),
+			r->first_line, out_safe(str_from(r->first_reason)),
+			rejects != NULL   ? "; they are in "
+			: r->rejected > 1 ? "; --rejects FILE writes all of them"
+					  : "",
+			rejects != NULL ? rejects : "");
 	rc |= out_printf(c, "\n");
 	return rc != 0 ? output_error(e) : 0;
 }
@@ -228,6 +233,7 @@ static int import_run(struct cli *c, struct err *e)
 	struct suppress_request q = {.file = c->args[0],
 		.column = cli_value(c, "email"),
 		.encoding = cli_value(c, "encoding"),
+		.rejects = cli_value(c, "rejects"),
 		.note = cli_value(c, "note"),
 		.zone = cli_zone(c, e),
 		.now = clock_now(),
@@ -385,6 +391,9 @@ static const struct option import_options[] = {
 		.value = "REASON",
 		.help = "of rows that name none: unsubscribe, complaint, hard-bounce … (import, or what a "
 			"column such as UNSUB_TIME tells)"},
+	{.name = "rejects",
+		.value = "FILE",
+		.help = "write the rows that cannot be used there, with the reasons"},
 	{.name = "note", .value = "TEXT", .help = "why, for the record"},
 	{0},
 };

@@ -293,6 +293,25 @@ def test_suppressions_from_another_service(w):
 	assert got == {"c@x.example": "hard-bounce", "u@x.example": "unsubscribe"}, got
 
 
+def test_suppressions_that_cannot_be_used(w):
+	"""None is lost: put right, they are read from where they were written."""
+	w.configure(9)
+	for header, extra in ("who,address,reason\n", ["--email", "address"]), ("", []):
+		w.write("sup.csv", header + "one,one@x.example,\ntwo,two@@x.example,complaint\n\"three, of us\",three x.example,\n")
+		out = w.run("suppressions", "import", "sup.csv", *extra).out
+		assert "1 added" in out and "2 cannot be used" in out and "--rejects FILE" in out, out
+		w.run("suppressions", "import", "sup.csv", "--rejects", "bad.csv", *extra)
+		text = open(w.path("bad.csv")).read()
+		assert text.startswith("pr_line,pr_reason," + (header.strip() or ",email")) and '"three, of us",three x.example' in text, text
+		w.write("bad.csv", text.replace("two@@", "two@").replace("three x", "three@x"))
+		assert w.run("--json", "suppressions", "import", "bad.csv", *extra).json["added"] == 2
+		got = {s["address"]: s["reason"] for s in lines(w.run("--json", "suppressions", "list"))}
+		assert got == {"one@x.example": "import", "two@x.example": "complaint" if header else "import", "three@x.example": "import"}, got
+		for n in "one", "two", "three":
+			w.run("suppressions", "remove", n + "@x.example", "--note", "once more")
+	w.run("suppressions", "import", "sup.csv", "--rejects", "missing/bad.csv", expect=73)
+
+
 def start_import(w):
 	"""An import from a pipe that has had 30,000 rows and goes on."""
 	child = subprocess.Popen([harness.PROGRAM, "import", "news", "-"], cwd=w.folder, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
