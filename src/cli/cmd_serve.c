@@ -14,11 +14,27 @@ static void reopen_log(void *ctx)
 	log_info("log reopened");
 }
 
+static const ms_t LEAVING = 15 * SECOND; /* who ends while we start may need its ports as long */
+
+static int bind_ports(const struct config *cfg, struct listener **l, struct err *e)
+{
+	ms_t until = clock_mono() + LEAVING;
+	for (bool told = false; listener_bind(cfg, l, e) != 0; told = true) {
+		if (e->code != ERR_AGAIN || clock_mono() >= until)
+			return -1;
+		if (!told)
+			log_info("serve: %s: waits for who has that port to end", e->why);
+		usleep(200000);
+		*e = (struct err){0};
+	}
+	return 0;
+}
+
 /* Ports are bound while we may; from then on we are who [daemon] says. Sending does not wait for a port. */
 static int open_ports(const struct config *cfg, struct listener **l, struct err *e)
 {
 	struct err busy = {0};
-	if (listener_bind(cfg, l, &busy) != 0) {
+	if (bind_ports(cfg, l, &busy) != 0) {
 		log_err(LOG_LEVEL_ERROR, &busy);
 		if (busy.remedy[0] != '\0')
 			log_error("%s", busy.remedy);

@@ -249,6 +249,13 @@ def test_a_taken_port(w):
 		wait_until(lambda: len(sink.messages) == 3)
 		interrupt(child)
 		w.finish(child, (0, 75))
+		# Who has it ends, as a daemon does that is started anew.
+		child = w.start("serve")
+		wait_until(lambda: "waits for who has that port" in open(child.out + ".err").read())
+		taken.close()
+		wait_until(lambda: "listener: takes returned mail on" in open(child.out + ".err").read())
+		interrupt(child)
+		w.finish(child, (0, 75))
 
 
 def test_the_sandbox_sends_back(w):
