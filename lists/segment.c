@@ -20,19 +20,12 @@ struct parser {
 
 /* ---- Names ---- */
 
-static int offer_attr(void *ctx, uint32_t id, struct str name)
-{
-	(void)id;
-	nearest_offer(ctx, name);
-	return 0;
-}
-
 static int unknown_attr(struct parser *p, struct str name)
 {
 	struct nearest near;
 	nearest_init(&near, name);
 	nearest_offer(&near, STR("email"));
-	if (store_attrs(p->store, offer_attr, &near, p->lex.err) != 0)
+	if (store_attrs_offer(p->store, &near, p->lex.err) != 0)
 		return -1;
 	char hint[NEAREST_MAX + 32] = "";
 	if (near.best[0] != '\0')

@@ -73,13 +73,6 @@ static int by_id(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int offer_attr(void *ctx, uint32_t id, struct str name)
-{
-	(void)id;
-	nearest_offer(ctx, name);
-	return 0;
-}
-
 /* A name that nobody has yet is made, but for one that looks mistyped: --where would choose by it from then
  * on. */
 static int64_t attr_id(struct person *p, struct str name)
@@ -89,7 +82,7 @@ static int64_t attr_id(struct person *p, struct str name)
 	if (id != 0)
 		return id;
 	nearest_init(&near, name);
-	if (!cli_given(p->c, "new") && store_attrs(p->s, offer_attr, &near, p->e) != 0)
+	if (!cli_given(p->c, "new") && store_attrs_offer(p->s, &near, p->e) != 0)
 		return -1;
 	if (near.best[0] == '\0')
 		return store_attr_id(p->s, name, true, p->e);

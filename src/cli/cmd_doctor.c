@@ -225,7 +225,8 @@ static int check_holder(struct doctor *d, struct store *s)
 	snprintf(text, sizeof text,
 		"it was changed since `%s` (process %lld) began, which goes by what it read then", h.what,
 		(long long)h.pid);
-	return say(d, "configuration", SELF_WARN, file, "restart it", text);
+	return say(d, "configuration", SELF_WARN, file,
+		"stop that process and start it again: nothing is lost", text);
 }
 
 static int check_database(struct doctor *d, bool glance, struct err *e)

@@ -166,8 +166,7 @@ void run_warn_changed(struct cli *c, struct store *s)
 				   : NULL;
 	if (file != NULL)
 		log_warn("%s was changed since `%s` (process %lld) began, which delivers and goes by what it "
-			 "read "
-			 "then: restart it",
+			 "read then: stop that process and start it again, nothing is lost",
 			file, h.what, (long long)h.pid);
 }
 

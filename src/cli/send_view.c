@@ -66,13 +66,6 @@ static void quota_warnings(const struct send *s)
 	}
 }
 
-static int offer(void *ctx, uint32_t id, struct str name)
-{
-	(void)id;
-	nearest_offer(ctx, name);
-	return 0;
-}
-
 /* A mistyped name is empty for everybody. */
 static int name_warnings(const struct send *s, struct err *e)
 {
@@ -82,7 +75,7 @@ static int name_warnings(const struct send *s, struct err *e)
 		struct nearest near;
 		int64_t id = store_attr_id(s->launch.store, name, false, e);
 		nearest_init(&near, name);
-		if (id < 0 || (id == 0 && store_attrs(s->launch.store, offer, &near, e) < 0))
+		if (id < 0 || (id == 0 && store_attrs_offer(s->launch.store, &near, e) < 0))
 			return -1;
 		if (id == 0)
 			log_warn("nobody has an attribute %.*s%s%s%s", STR_ARG(name),

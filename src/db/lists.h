@@ -4,12 +4,16 @@
 
 #include "src/db/store.h"
 
+struct nearest;
+
 /* Id of a name, > 0; creates it when `create` (else 0 for an unknown one, not an error). -1: failed. */
 int64_t store_attr_id(struct store *s, struct str name, bool create, struct err *e);
 struct str store_attr_name(
 	struct store *s, uint32_t id); /* n == 0: unknown. Lent until the store is closed */
 int store_attrs(
 	struct store *s, int (*row)(void *ctx, uint32_t id, struct str name), void *ctx, struct err *e);
+/* Offers all their names to `near` (src/base/nearest.h). -1: failed. */
+int store_attrs_offer(struct store *s, struct nearest *near, struct err *e);
 
 struct list_row {
 	int64_t id;

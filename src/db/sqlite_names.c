@@ -1,5 +1,6 @@
 #include "src/db/sqlite.h"
 
+#include "src/base/nearest.h"
 #include "src/db/lists.h"
 
 #include <assert.h>
@@ -316,4 +317,16 @@ int store_attrs(
 		if (rc != 0)
 			return rc;
 	}
+}
+
+static int offer(void *ctx, uint32_t id, struct str name)
+{
+	(void)id;
+	nearest_offer(ctx, name);
+	return 0;
+}
+
+int store_attrs_offer(struct store *s, struct nearest *near, struct err *e)
+{
+	return store_attrs(s, offer, near, e);
 }

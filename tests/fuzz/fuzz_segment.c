@@ -1,5 +1,6 @@
 /* Any text as a --where expression: a tree of bounded depth, or an error with its column. */
 #include "lists/segment.h"
+#include "src/base/nearest.h"
 #include "src/db/filter.h"
 #include "src/db/lists.h"
 
@@ -14,11 +15,11 @@ int64_t store_attr_id(struct store *s, struct str name, bool create, struct err 
 	return name.n % 2;
 }
 
-int store_attrs(
-	struct store *s, int (*row)(void *ctx, uint32_t id, struct str name), void *ctx, struct err *e)
+int store_attrs_offer(struct store *s, struct nearest *near, struct err *e)
 {
 	(void)s, (void)e;
-	return row(ctx, 1, STR("first_name"));
+	nearest_offer(near, STR("first_name"));
+	return 0;
 }
 
 static int depth(const struct filter *f)

@@ -1,6 +1,7 @@
 #include "tests/unit/arena_fixture.h"
 
 #include "lists/segment.h"
+#include "src/base/nearest.h"
 #include "src/db/filter.h"
 #include "src/db/lists.h"
 
@@ -24,12 +25,11 @@ int64_t store_attr_id(struct store *s, struct str name, bool create, struct err 
 	return 0;
 }
 
-int store_attrs(
-	struct store *s, int (*row)(void *ctx, uint32_t id, struct str name), void *ctx, struct err *e)
+int store_attrs_offer(struct store *s, struct nearest *near, struct err *e)
 {
 	(void)s, (void)e;
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-		row(ctx, (uint32_t)i + 1, str_from(names[i]));
+		nearest_offer(near, str_from(names[i]));
 	return 0;
 }
 
